@@ -1,0 +1,128 @@
+"""The measured processes as their parent sees them: started fresh, heard, stopped."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from omrig import redaction
+from omrig.plan import Plan
+
+LOG = "log.txt"
+
+Event = tuple["Child", dict[str, Any] | None]
+"""What a child said; None when it has closed its end of the pipe."""
+
+
+class Child:
+    """One measured process and the last it said."""
+
+    def __init__(self, plan: Plan, sides: tuple[str, ...], folder: Path) -> None:
+        self.sides = sides
+        self.name = sides[0]
+        self.failure: str | None = None
+        self.saved = False
+        self._asked = False
+        self.counts: dict[str, int] = {}
+        self._plan = plan
+        self._log = folder / self.name / LOG
+        read, write = os.pipe()
+        # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "omrig.load.process", plan.executor, str(write)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write,),
+            start_new_session=True,
+        )
+        os.close(write)
+        self._events = os.fdopen(read, encoding="utf-8")
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def listen(self, events: "queue.Queue[Event]") -> None:
+        """Put whatever the child says into ``events`` and its output into its log."""
+        threading.Thread(target=self._pump_events, args=(events,), daemon=True).start()
+        self._pump = threading.Thread(target=self._pump_log, daemon=True)
+        self._pump.start()
+
+    def send_plan(self) -> None:
+        """Let the child begin."""
+        if self._process.stdin is None:
+            return
+        try:
+            self._process.stdin.write((self._plan.to_json() + "\n").encode())
+            self._process.stdin.close()
+        except BrokenPipeError:
+            # It died while it was loading: its end is an event of its own.
+            return
+        finally:
+            self._process.stdin = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to write its results and end; asking again changes nothing."""
+        if self.running and not self._asked:
+            self._asked = True
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once and wait for it."""
+        if self.running:
+            self._process.kill()
+        self._process.wait()
+
+    def ended(self, timeout_s: float) -> int | None:
+        """Its exit status, None when it has not ended within ``timeout_s``."""
+        try:
+            status = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._pump.join(1.0)
+        return status
+
+    def last_words(self) -> str:
+        """The last line of its log, for a process that died without a word."""
+        lines = self._log.read_text().strip().splitlines() if self._log.exists() else []
+        return lines[-1] if lines else "no output"
+
+    def _pump_events(self, events: "queue.Queue[Event]") -> None:
+        with self._events:
+            for line in self._events:
+                events.put((self, json.loads(line)))
+        events.put((self, None))
+
+    def _pump_log(self) -> None:
+        if self._process.stdout is None:
+            return
+        with self._process.stdout as output:
+            for raw in output:
+                line = redaction.redact(raw.decode(errors="replace"))
+                with self._log.open("a") as log:
+                    log.write(line)
+                if self._plan.debug:
+                    sys.stderr.write(line)
+
+
+def stop_all(children: list[Child], patience_s: float) -> None:
+    """Ask all to end, wait ``patience_s`` for them together, then kill."""
+    deadline = time.monotonic() + patience_s
+    for child in children:
+        child.stop()
+    for child in children:
+        if child.ended(max(0.0, deadline - time.monotonic())) is None:
+            child.kill()

@@ -1,0 +1,62 @@
+"""What the commands' argument parsers share."""
+
+import argparse
+from typing import Any, NoReturn
+
+from omrig.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that fails with one line, and takes every long option with ``-`` and with ``_``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise :class:`~omrig.errors.UsageError` in place of printing the usage."""
+        text = message.removeprefix("argument ")
+        raise UsageError(f"{text}; see {self.prog} --help")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse ``args``; ``--worker-count`` and ``--worker_count`` are one option."""
+        known = {name.replace("_", "-"): name for name in self._option_string_actions}
+        return super().parse_args([_spelt(argument, known) for argument in args], namespace)
+
+
+def _spelt(argument: str, known: dict[str, str]) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return known.get(name.replace("_", "-"), name) + equals + value
+
+
+def count(text: str) -> int:
+    """A number of things, for argparse: whole, 1 or more."""
+    return int(_number(text, int, 1, "a whole number of 1 or more"))
+
+
+def count_or_none(text: str) -> int:
+    """A number of things, for argparse: whole, 0 or more."""
+    return int(_number(text, int, 0, "a whole number of 0 or more"))
+
+
+def kilobytes(text: str) -> int:
+    """A size in kilobytes, for argparse; the value is in bytes."""
+    return round(_number(text, float, 0, "kilobytes, 0 or more") * 1024)
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, for argparse: 0 or more."""
+    return float(_number(text, float, 0, "seconds, 0 or more"))
+
+
+def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from error
+    if not least <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+    return value

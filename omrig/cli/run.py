@@ -1,0 +1,266 @@
+"""``omrig -p``, ``omrig -c`` and ``omrig run``: the arguments of a run."""
+
+import argparse
+import datetime
+import json
+import sys
+import uuid
+
+import omrig
+from omrig.cli import INCOMPLETE, INTERRUPTED
+from omrig.cli.arguments import Parser, count, count_or_none, kilobytes, seconds
+from omrig.errors import UsageError
+from omrig.plan import DEFAULT_MESSAGES, EXECUTORS, PATTERNS, SIDES, Plan
+
+_ABOUT = """\
+Load oslo.messaging and learn where the time of a message went.
+
+  omrig run -m 5000              both sides on this host; without a configured transport it
+                                 starts a RabbitMQ of its own
+  omrig -c 100000                a consumer (RPC server) that takes 100000 messages
+  omrig -p -m 20000 -s 10 -w 100 a producer (RPC client) with 100 workers
+  omrig report RUN               show a run again
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run what ``arguments`` ask for; the exit status."""
+    both = arguments[:1] == ["run"]
+    parser = make_parser(both)
+    options = parser.parse_args(arguments[1:] if both else arguments)
+    plan = make_plan(options, both)
+    return _run(plan, options)
+
+
+def make_parser(both: bool) -> Parser:
+    """The parser of ``omrig run`` when ``both``, else of ``omrig -p`` and ``omrig -c``."""
+    parser = Parser(
+        prog="omrig run" if both else "omrig",
+        description=_ABOUT,
+        usage="omrig [run | report] [options]" if not both else "omrig run [options]",
+    )
+    parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
+    if not both:
+        _add_sides(parser)
+    _add_load(parser)
+    _add_profiling(parser)
+    _add_transport(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_sides(parser: Parser) -> None:
+    sides = parser.add_argument_group("side (one of)")
+    sides.add_argument(
+        "-p",
+        "--producer",
+        nargs="?",
+        type=count,
+        const=0,
+        metavar="N",
+        help=f"send N messages (default {DEFAULT_MESSAGES})",
+    )
+    sides.add_argument(
+        "-c",
+        "--consumer",
+        nargs="?",
+        type=count,
+        const=0,
+        metavar="N",
+        help="take N messages (default: until stopped)",
+    )
+
+
+def _add_load(parser: Parser) -> None:
+    load = parser.add_argument_group("load")
+    load.add_argument(
+        "-m", "--message_count", type=count, metavar="N", help="messages to send or to take"
+    )
+    load.add_argument(
+        "-s",
+        "--message_size",
+        type=kilobytes,
+        default=10 * 1024,
+        metavar="KB",
+        help="payload of a message in kilobytes of 1024 bytes (default 10)",
+    )
+    load.add_argument(
+        "-w",
+        "--worker_count",
+        type=count,
+        default=100,
+        metavar="N",
+        help="workers of the producer, in a closed loop (default 100)",
+    )
+    load.add_argument("--pattern", default="call", help=_choices(PATTERNS))
+    load.add_argument("--executor", default="eventlet", help=_choices(EXECUTORS))
+    load.add_argument(
+        "--executor-pool-size",
+        type=count,
+        metavar="N",
+        help="threads that serve messages (default: executor_thread_pool_size)",
+    )
+    load.add_argument(
+        "--warmup",
+        type=count_or_none,
+        default=50,
+        metavar="N",
+        help="messages sent before the measured ones (default 50)",
+    )
+    load.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="wait so long for a reply (default: rpc_response_timeout)",
+    )
+    load.add_argument(
+        "--wait",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="wait so long for a consumer (default 30)",
+    )
+    load.add_argument(
+        "--idle",
+        type=seconds,
+        metavar="SECONDS",
+        help="end the consumer when no message came for so long (default: never)",
+    )
+
+
+def _add_profiling(parser: Parser) -> None:
+    profiling = parser.add_argument_group("profiling")
+    profiling.add_argument(
+        "--profile",
+        default="none",
+        metavar="MODE[,MODE]",
+        help="profiler modes: none (default), yappi, and those of plugins",
+    )
+    profiling.add_argument(
+        "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
+    )
+    profiling.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="functions for profilers that need to be told (repeatable)",
+    )
+
+
+def _add_transport(parser: Parser) -> None:
+    transport = parser.add_argument_group(
+        "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
+    )
+    transport.add_argument(
+        "--transport-url", metavar="URL", help="driver://user:password@host/vhost"
+    )
+    transport.add_argument(
+        "--config-file", action="append", default=[], metavar="FILE", help="repeatable"
+    )
+    transport.add_argument(
+        "--config-dir", action="append", default=[], metavar="DIR", help="repeatable"
+    )
+    transport.add_argument(
+        "--project",
+        default="nova",
+        metavar="NAME",
+        help="service whose configuration is looked for (default nova)",
+    )
+    transport.add_argument("--topic", default="omrig", help="topic of the messages (default omrig)")
+
+
+def _add_output(parser: Parser) -> None:
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output", metavar="DIR", help="run folder (default omrig-runs/<UTC time>-<side>)"
+    )
+    output.add_argument("--json", action="store_true", help="print result.json, nothing else")
+    output.add_argument("--quiet", action="store_true", help="show no progress")
+    output.add_argument(
+        "-d", "--debug", action="store_true", help="debug log on stderr, tracebacks of errors"
+    )
+
+
+def _choices(values: tuple[str, ...]) -> str:
+    return f"{' or '.join(values)} (default {values[0]})"
+
+
+def make_plan(options: argparse.Namespace, both: bool) -> Plan:
+    """The plan that parsed options ask for.
+
+    Raises :class:`~omrig.errors.UsageError` when they contradict each other.
+    """
+    sides = SIDES if both else _side(options)
+    return Plan(
+        sides=sides,
+        run_id=uuid.uuid4().hex,
+        messages=_messages(options, sides, both),
+        size_bytes=options.message_size,
+        workers=options.worker_count,
+        warmup=options.warmup,
+        pattern=options.pattern,
+        executor=options.executor,
+        executor_pool_size=options.executor_pool_size,
+        timeout_s=options.timeout,
+        wait_s=options.wait,
+        idle_s=options.idle,
+        profile=tuple(mode.strip() for mode in options.profile.split(",")),
+        clock=options.clock,
+        targets=tuple(options.target),
+        topic=options.topic,
+        project=options.project,
+        config_files=tuple(options.config_file),
+        config_dirs=tuple(options.config_dir),
+        transport_url=options.transport_url,
+        output=options.output or _default_output(sides),
+        debug=options.debug,
+    )
+
+
+def _side(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.producer is not None and options.consumer is not None:
+        raise UsageError(
+            "-p and -c: one command is one side; start two, or use `omrig run` for both"
+        )
+    if options.producer is None and options.consumer is None:
+        raise UsageError(
+            "no side given: use -p (producer) or -c (consumer), or `omrig run` for both;"
+            " see omrig --help"
+        )
+    return ("producer",) if options.consumer is None else ("consumer",)
+
+
+def _messages(options: argparse.Namespace, sides: tuple[str, ...], both: bool) -> int | None:
+    own: int | None = None if both else (options.producer or options.consumer or None)
+    asked: int | None = options.message_count
+    if own and asked and own != asked:
+        flag = "-p" if sides == ("producer",) else "-c"
+        raise UsageError(f"{flag} {own} and -m {asked}: the counts differ; give one of them")
+    return own or asked or (None if sides == ("consumer",) else DEFAULT_MESSAGES)
+
+
+def _default_output(sides: tuple[str, ...]) -> str:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"omrig-runs/{now}-{'-'.join(sides)}"
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    from omrig import supervisor
+    from omrig.report import progress, terminal
+    from omrig.results import folder as run_folder
+
+    shown = progress.make(plan.messages, options.quiet, plan.debug)
+    try:
+        folder, result, interrupted = supervisor.run(plan, shown)
+    finally:
+        shown.close()
+    if options.json:
+        print(json.dumps(result, indent=1))
+    else:
+        terminal.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
+    if not result["complete"]:
+        sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
+    if interrupted:
+        return INTERRUPTED
+    return 0 if result["complete"] else INCOMPLETE

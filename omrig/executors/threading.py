@@ -1,0 +1,66 @@
+"""Native threads: nothing is patched, eventlet is never imported."""
+
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from omrig.profilers import roles
+
+
+class _NativeThread:
+    def __init__(self, target: Callable[[], None], role: str) -> None:
+        def run() -> None:
+            roles.name_context(role)
+            target()
+
+        self._thread = threading.Thread(target=run, name=role, daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        self._thread.join(max(0.0, timeout_s))
+        return not self._thread.is_alive()
+
+
+class ThreadingExecutor:
+    """The ``threading`` executor of oslo.messaging."""
+
+    name = "threading"
+
+    def patch(self) -> None:
+        """Keep eventlet out of the process, as on a service that has left it.
+
+        The oslo libraries import eventlet when it is installed, even where they do not use it.
+        Releases of oslo.service before 4.2 cannot do without: they get it, unpatched.
+        """
+        modules: dict[str, Any] = sys.modules
+        modules["eventlet"] = None
+        try:
+            backend = importlib.import_module("oslo_service.backend")
+        except ImportError:
+            del modules["eventlet"]
+        else:
+            backend.init_backend(backend.BackendType.THREADING)
+
+    def spawn(self, target: Callable[[], None], role: str) -> _NativeThread:
+        """See :class:`omrig.executors.Executor`."""
+        return _NativeThread(target, role)
+
+    def sleep(self, seconds: float) -> None:
+        """See :class:`omrig.executors.Executor`."""
+        time.sleep(seconds)
+
+    def start_native_thread(self, target: Callable[[], None], name: str) -> None:
+        """See :class:`omrig.executors.Executor`."""
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+    def native_sleep(self, seconds: float) -> None:
+        """See :class:`omrig.executors.Executor`."""
+        time.sleep(seconds)
+
+
+def make() -> ThreadingExecutor:
+    """A new executor."""
+    return ThreadingExecutor()

@@ -1,0 +1,194 @@
+"""The consumer: a real oslo.messaging RPC server in a real event loop, one process."""
+
+import array
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from omrig.executors import Executor
+from omrig.load.events import Emit
+from omrig.load.side import (
+    POLL_S,
+    Measurement,
+    Stop,
+    now_ns,
+    report_progress,
+    save_recording,
+    who_i_am,
+)
+from omrig.plan import EXCHANGE, Plan
+
+BEGIN_TIMEOUT_S = 10.0
+
+
+class Tally:
+    """What arrived: when, and which sequence numbers of which producer."""
+
+    def __init__(self, wanted: int | None) -> None:
+        self.wanted = wanted
+        # Nine bytes a message: its arrival here, and the mark that it was seen.
+        self.arrivals: array.array[int] = array.array("Q")
+        self.seen: dict[str, bytearray] = {}
+        self.out_of_range: list[None] = []
+        self.wake = threading.Event()
+
+    def unique(self) -> int:
+        """How many different messages arrived."""
+        return sum(seen.count(1) for seen in self.seen.values())
+
+    def complete(self) -> bool:
+        """Whether as many messages as wanted arrived; duplicates do not count."""
+        if self.wanted is None or len(self.arrivals) < self.wanted:
+            return False
+        return self.unique() >= self.wanted
+
+
+class Endpoint:
+    """What producers call. Its public methods are the rig's protocol."""
+
+    def __init__(self, tally: Tally, consumer: "Consumer") -> None:
+        self._tally = tally
+        self._consumer = consumer
+        self._wanted = tally.wanted or 0
+
+    def hello(
+        self, ctxt: Any, producer: str, messages: int, about: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A producer presents itself and how many messages it will send."""
+        self._tally.seen.setdefault(producer, bytearray(messages))
+        self._consumer.producers[producer] = about
+        return who_i_am()
+
+    def begin(self, ctxt: Any, producer: str) -> None:
+        """A producer has warmed up: its load begins when this returns."""
+        self._consumer.begin_measurement()
+
+    def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
+        """One message of the load, or of the warm-up when ``seq`` is negative."""
+        if seq < 0:
+            return seq
+        tally = self._tally
+        try:
+            tally.seen[producer][seq] = 1
+        except (KeyError, IndexError):
+            tally.out_of_range.append(None)
+            return seq
+        tally.arrivals.append(now_ns())
+        if len(tally.arrivals) == self._wanted:
+            tally.wake.set()
+        return seq
+
+
+class Consumer:
+    """Serves messages until it has as many as asked for, or is stopped."""
+
+    name = "consumer"
+
+    def __init__(self, plan: Plan, executor: Executor, emit: Emit, stop: Stop) -> None:
+        self._plan = plan
+        self._executor = executor
+        self._emit = emit
+        self._stop = stop
+        self._tally = Tally(plan.messages)
+        self._begin_asked = threading.Event()
+        self._begun = threading.Event()
+        self.producers: dict[str, dict[str, Any]] = {}
+        self._ended = "stopped"
+
+    def connect(self, transport: Any) -> None:
+        """Start the server; when this returns its queues exist.
+
+        Raises what oslo.messaging raises when it cannot listen.
+        """
+        import oslo_messaging
+
+        target = oslo_messaging.Target(
+            exchange=EXCHANGE,
+            topic=self._plan.queue_topic,
+            server=f"{socket.gethostname()}.{os.getpid()}",
+        )
+        self._server = oslo_messaging.get_rpc_server(
+            transport,
+            target,
+            [Endpoint(self._tally, self)],
+            access_policy=oslo_messaging.DefaultRPCAccessPolicy,
+        )
+        self._server.start(override_pool_size=self._plan.executor_pool_size)
+        self._emit("declared", **self.declared())
+
+    def run(self, measurement: Measurement) -> None:
+        """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
+        over = threading.Event()
+        report_progress(self._executor, self._emit, self, over)
+        last, last_change = 0, time.monotonic()
+        while not self._stop.requested:
+            self._tally.wake.wait(POLL_S)
+            self._tally.wake.clear()
+            if self._begin_asked.is_set():
+                measurement.start()
+                self._begun.set()
+            if self._tally.complete():
+                self._ended = "count"
+                break
+            if len(self._tally.arrivals) != last:
+                last, last_change = len(self._tally.arrivals), time.monotonic()
+            elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
+                self._ended = "idle"
+                break
+        measurement.stop()
+        over.set()
+        self._emit("progress", side=self.name, **self.progress())
+
+    def shut_down(self) -> None:
+        """Stop listening and let the messages under way be answered."""
+        self._server.stop()
+        self._server.wait()
+
+    def begin_measurement(self) -> None:
+        """Called by the endpoint: have the main thread start the profilers, and wait for it."""
+        self._begin_asked.set()
+        self._tally.wake.set()
+        self._begun.wait(BEGIN_TIMEOUT_S)
+
+    def progress(self) -> dict[str, int]:
+        """Messages of the load received so far, duplicates included."""
+        return {"received": len(self._tally.arrivals)}
+
+    def declared(self) -> dict[str, list[str]]:
+        """The queues and exchanges that this side declared on the broker.
+
+        The queue of the topic may be shared with another consumer; the others are this server's.
+        """
+        connection = getattr(
+            getattr(self._server.listener, "_poll_style_listener", None), "conn", None
+        )
+        consumers = getattr(getattr(connection, "connection", None), "_consumers", {})
+        names = {consumer.queue_name for consumer in consumers}
+        topic = self._plan.queue_topic
+        return {
+            "queues": sorted(names - {topic}),
+            "shared_queues": sorted(names & {topic}),
+            "exchanges": sorted({consumer.exchange_name for consumer in consumers}),
+        }
+
+    def save(self, folder: Path, measurement: Measurement) -> None:
+        """Write what was measured so far into ``folder``."""
+        unique = self._tally.unique()
+        arrivals, self._tally.arrivals = self._tally.arrivals, array.array("Q")
+        about = {
+            "side": self.name,
+            **who_i_am(),
+            "run_id": self._plan.run_id,
+            "requested": self._plan.messages,
+            "received": unique,
+            "duplicated": len(arrivals) - unique,
+            "out_of_range": len(self._tally.out_of_range),
+            "producers": self.producers,
+            "usage": measurement.usage.summary(),
+            "ended": self._ended,
+            "stopped": self._stop.requested,
+        }
+        save_recording(folder, about, arrivals, ("received_ns",))

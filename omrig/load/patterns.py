@@ -1,0 +1,33 @@
+"""How a message is sent: one function a pattern, chosen once, before the load."""
+
+from collections.abc import Callable
+from typing import Any
+
+METHOD = "message"
+"""The endpoint's method that takes the load."""
+
+Send = Callable[[int], None]
+
+
+class ReplyMismatch(Exception):
+    """A call returned the reply of another message."""
+
+
+def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any]) -> Send:
+    """A function that sends the message with the given sequence number.
+
+    For ``call`` it returns when the reply is there and raises :class:`ReplyMismatch` when that is
+    not the reply of this message; for ``cast`` it returns when oslo.messaging does.
+    """
+    context: dict[str, Any] = {}
+    call, cast = client.call, client.cast
+
+    def send_call(seq: int) -> None:
+        reply = call(context, METHOD, seq=seq, producer=producer_id, **payload)
+        if reply != seq:
+            raise ReplyMismatch(f"message {seq} got the reply {reply!r}")
+
+    def send_cast(seq: int) -> None:
+        cast(context, METHOD, seq=seq, producer=producer_id, **payload)
+
+    return {"call": send_call, "cast": send_cast}[pattern]

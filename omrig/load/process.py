@@ -1,0 +1,190 @@
+"""The measured process: fresh, patched before anything else, one side (or both in memory).
+
+Started by :mod:`omrig.supervisor` as ``python -m omrig.load.process EXECUTOR DESCRIPTOR``; the
+plan, which may hold a password, comes as one line on standard input, events go to DESCRIPTOR.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omrig import executors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omrig.executors import Executor
+    from omrig.load.consumer import Consumer
+    from omrig.load.events import Emit
+    from omrig.load.producer import Producer
+    from omrig.load.side import Measurement, Stop
+    from omrig.plan import Plan
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+SHUT_DOWN_S = 3.0
+"""How long a side may take to close its connections after its results are written."""
+
+
+def main() -> None:
+    """Measure what the plan on standard input says; never returns."""
+    executor = executors.load(sys.argv[1])
+    executor.patch()
+    # Only now: these import what patching has to precede.
+    from omrig.load import events
+
+    emit = events.emitter(int(sys.argv[2]))
+    status = 1
+    try:
+        _stop_when_orphaned()
+        status = _measure(executor, emit)
+    finally:
+        # A worker that waits for a dead broker must not keep the process.
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _stop_when_orphaned() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _measure(executor: "Executor", emit: "Emit") -> int:
+    import oslo_messaging  # noqa: F401 - imported while the parent still prepares
+
+    from omrig import redaction
+    from omrig.errors import RunError, UsageError
+    from omrig.load.side import Stop
+    from omrig.plan import Plan
+
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.request)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    emit("loaded")
+    line = sys.stdin.readline()
+    if not line:
+        return 1
+    plan = Plan.from_json(line)
+    _set_up_logging(plan)
+    try:
+        _run(plan, executor, emit, stop)
+    except (UsageError, RunError) as error:
+        emit("failed", usage=isinstance(error, UsageError), text=str(error))
+        return 1
+    except Exception as error:
+        text = " ".join(str(error).split())
+        emit("failed", usage=False, text=redaction.redact(f"{type(error).__name__}: {text}"))
+        if plan.debug:
+            raise
+        return 1
+    return 0
+
+
+def _set_up_logging(plan: "Plan") -> None:
+    import logging
+
+    # A service's log level: a warning a message would measure logging, not messaging.
+    level = logging.DEBUG if plan.debug else logging.ERROR
+    logging.basicConfig(
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s",
+    )
+
+
+def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
+    import oslo_messaging
+
+    from omrig import profilers, settings
+    from omrig.load.consumer import Consumer
+    from omrig.load.producer import Producer
+    from omrig.load.side import Measurement
+
+    conf = settings.load(plan)
+    url = settings.transport_url(conf, plan) or conf.transport_url
+    settings.parse_transport(conf, plan, url, "transport_url")
+    context = profilers.ProfilerContext(
+        executor=plan.executor,
+        side=plan.sides[0] if len(plan.sides) == 1 else "both",
+        clock=plan.clock,
+        targets=plan.targets,
+    )
+    measurement = Measurement([mode(context) for mode in profilers.load(plan.profile)])
+    for profiler in measurement.profilers:
+        profiler.install()
+    transport = oslo_messaging.get_rpc_transport(conf, url)
+    consumer = Consumer(plan, executor, emit, stop) if "consumer" in plan.sides else None
+    producer = Producer(plan, executor, emit, stop) if "producer" in plan.sides else None
+    try:
+        _load(executor, emit, transport, consumer, producer, measurement, stop)
+    finally:
+        emit("phase", side=plan.sides[0], phase="saving")
+        _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
+        _bounded(executor, transport.cleanup)
+
+
+def _load(
+    executor: "Executor",
+    emit: "Emit",
+    transport: Any,
+    consumer: "Consumer | None",
+    producer: "Producer | None",
+    measurement: "Measurement",
+    stop: "Stop",
+) -> None:
+    serving = None
+    if consumer:
+        consumer.connect(transport)
+        emit("ready", side="consumer")
+    if producer:
+        producer.connect(transport)
+        if consumer:
+            serving = executor.spawn(lambda: consumer.run(measurement), "main")
+        try:
+            producer.run(measurement)
+        finally:
+            if consumer and serving:
+                stop.request()
+                serving.join(SHUT_DOWN_S)
+                _bounded(executor, consumer.shut_down)
+    elif consumer:
+        try:
+            consumer.run(measurement)
+        finally:
+            # Before anything is saved: calls under way wait for their replies.
+            _bounded(executor, consumer.shut_down)
+
+
+def _save(
+    plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
+) -> None:
+    import json
+
+    measurement.stop()
+    for side in sides:
+        folder = Path(plan.output) / side.name
+        side.save(folder, measurement)
+        emit("declared", **side.declared())
+    folder = Path(plan.output) / plan.sides[0]
+    artefacts = [
+        {
+            "path": f"{plan.sides[0]}/{artefact.path}",
+            "kind": artefact.kind,
+            "side": plan.sides[0] if len(plan.sides) == 1 else "both",
+            "open_with": artefact.open_with,
+        }
+        for profiler in measurement.profilers
+        for artefact in profiler.save(folder)
+    ]
+    (folder / "artefacts.json").write_text(json.dumps(artefacts, indent=1) + "\n")
+    emit("saved", sides=[side.name for side in sides])
+
+
+def _bounded(executor: "Executor", close: "Callable[[], None]") -> None:
+    executor.spawn(close, "main").join(SHUT_DOWN_S)
+
+
+if __name__ == "__main__":
+    main()

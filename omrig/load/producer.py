@@ -1,0 +1,206 @@
+"""The producer: one process, many workers that compete for oslo.messaging's resources."""
+
+import array
+import itertools
+import operator
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from omrig.errors import RunError
+from omrig.executors import Executor
+from omrig.load import patterns, payload
+from omrig.load.events import Emit
+from omrig.load.side import (
+    POLL_S,
+    Errors,
+    Measurement,
+    Stop,
+    now_ns,
+    report_progress,
+    save_recording,
+    who_i_am,
+)
+from omrig.plan import EXCHANGE, Plan
+
+HELLO_TIMEOUT_S = 1.0
+"""How long one try of the handshake waits for a consumer."""
+
+STOP_GRACE_S = 1.5
+"""How long calls under way may still get their reply after the request to stop."""
+
+
+class Producer:
+    """Sends exactly the asked number of messages and keeps when each began and ended."""
+
+    name = "producer"
+
+    def __init__(self, plan: Plan, executor: Executor, emit: Emit, stop: Stop) -> None:
+        self._plan = plan
+        self._executor = executor
+        self._emit = emit
+        self._stop = stop
+        self._id = uuid.uuid4().hex
+        self._total = plan.messages or 0
+        # Shared by the workers: taking the next number is atomic, so exactly these are sent.
+        self._sequence = iter(range(self._total))
+        # (start, end) of every message that ended well, flat: 16 bytes a message.
+        self._times: array.array[int] = array.array("Q")
+        self._errors = Errors()
+        self._consumer: dict[str, Any] = {}
+
+    def connect(self, transport: Any) -> None:
+        """Make the client; no message is sent."""
+        import oslo_messaging
+
+        self._transport = transport
+        self._client = oslo_messaging.get_rpc_client(
+            transport,
+            oslo_messaging.Target(exchange=EXCHANGE, topic=self._plan.queue_topic),
+            timeout=self._plan.timeout_s,
+        )
+        arguments = payload.build(self._plan.size_bytes)
+        # A prepared context is what services keep and call.
+        self._send = patterns.sender(
+            self._plan.pattern, self._client.prepare(), self._id, arguments
+        )
+
+    def run(self, measurement: Measurement) -> None:
+        """Find the consumer, warm up, send the load.
+
+        Raises :class:`~omrig.errors.RunError` when no consumer answers or no warm-up message
+        gets through.
+        """
+        self._find_consumer()
+        self._emit("declared", **self.declared())
+        self._warm_up()
+        if self._stop.requested:
+            return
+        self._control("begin")
+        self._emit("phase", side=self.name, phase="load")
+        over = threading.Event()
+        report_progress(self._executor, self._emit, self, over)
+        measurement.start()
+        self._work(self._plan.workers, self._load)
+        measurement.stop()
+        over.set()
+        self._emit("progress", side=self.name, **self.progress())
+
+    def progress(self) -> dict[str, int]:
+        """Messages sent, ended well and failed so far."""
+        return {"sent": self._sent(), "done": len(self._times) // 2, "errors": len(self._errors)}
+
+    def _sent(self) -> int:
+        return self._total - operator.length_hint(self._sequence)
+
+    def declared(self) -> dict[str, list[str]]:
+        """The queues and exchanges that this side declared on the broker."""
+        reply_queue = getattr(self._transport._driver, "_reply_q", None)
+        return {
+            "queues": [reply_queue] if reply_queue else [],
+            "shared_queues": [],
+            "exchanges": [EXCHANGE],
+        }
+
+    def save(self, folder: Path, measurement: Measurement) -> None:
+        """Write what was measured so far into ``folder``."""
+        # A reply that comes later than this finds an array that nobody reads.
+        times, self._times = self._times, array.array("Q")
+        about = {
+            "side": self.name,
+            **who_i_am(),
+            "run_id": self._plan.run_id,
+            "producer_id": self._id,
+            "requested": self._total,
+            "sent": self._sent(),
+            "done": len(times) // 2,
+            "errors": self._errors.by_name(),
+            "error_examples": self._errors.examples(),
+            "usage": measurement.usage.summary(),
+            "consumer": self._consumer,
+            "stopped": self._stop.requested,
+        }
+        save_recording(folder, about, times, ("start_ns", "end_ns"))
+
+    def _find_consumer(self) -> None:
+        deadline = time.monotonic() + self._plan.wait_s
+        hello = self._client.prepare(timeout=HELLO_TIMEOUT_S)
+        failure = "no answer"
+        while not self._stop.requested:
+            try:
+                self._consumer = hello.call(
+                    {}, "hello", producer=self._id, messages=self._total, about=who_i_am()
+                )
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
+                failure = f"{type(error).__name__}"
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise RunError(
+                    f"no consumer answered on topic {self._plan.queue_topic} within"
+                    f" {self._plan.wait_s:g} s ({failure}); start one with the same transport:"
+                    f" omrig -c --topic {self._plan.topic}, or use omrig run for both sides"
+                )
+            self._emit("waiting", side=self.name, left_s=round(left, 1))
+
+    def _control(self, method: str) -> None:
+        self._client.prepare(timeout=max(10.0, self._plan.wait_s)).call(
+            {}, method, producer=self._id
+        )
+
+    def _warm_up(self) -> None:
+        if not self._plan.warmup:
+            return
+        self._emit("phase", side=self.name, phase="warm-up")
+        left = itertools.count()
+        failures = Errors()
+
+        def warm() -> None:
+            while (number := next(left)) < self._plan.warmup and not self._stop.requested:
+                try:
+                    # Negative: the consumer does not count it.
+                    self._send(-1 - number)
+                except Exception as error:  # noqa: BLE001 - told below, when all have failed
+                    failures.add(error)
+
+        self._work(min(self._plan.workers, self._plan.warmup), warm)
+        if len(failures) == self._plan.warmup:
+            raise RunError(f"every warm-up message failed: {failures.examples()[0]}")
+
+    def _work(self, count: int, target: Any) -> None:
+        """Run ``target`` in ``count`` workers until all end, or the stop's grace is over."""
+        ended: list[None] = []
+        all_ended = threading.Event()
+
+        def work() -> None:
+            try:
+                target()
+            finally:
+                ended.append(None)
+                if len(ended) == count:
+                    all_ended.set()
+
+        for _ in range(count):
+            self._executor.spawn(work, "producer worker")
+        stop_at = None
+        while not all_ended.wait(POLL_S):
+            if self._stop.requested:
+                stop_at = stop_at or time.monotonic() + STOP_GRACE_S
+                if time.monotonic() > stop_at:
+                    return
+
+    def _load(self) -> None:
+        send, stop, sequence = self._send, self._stop, self._sequence
+        while not stop.requested:
+            seq = next(sequence, None)
+            if seq is None:
+                return
+            start = now_ns()
+            try:
+                send(seq)
+            except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
+                self._errors.add(error)
+            else:
+                self._times.extend((start, now_ns()))

@@ -1,0 +1,131 @@
+"""The Plan: a frozen description of one run, validated once and handed down whole."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+from omrig.errors import UsageError
+
+PATTERNS = ("call", "cast")
+EXECUTORS = ("eventlet", "threading")
+SIDES = ("producer", "consumer")
+CLOCKS = ("cpu", "wall")
+
+EXCHANGE = "omrig"
+"""The exchange of every omrig message: never a service's."""
+
+DEFAULT_MESSAGES = 10_000
+"""Messages that a producer sends when no count is given: some ten seconds of load."""
+
+KILOBYTE = 1024
+"""Bytes in one kilobyte of ``--message_size``."""
+
+MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+"""Largest message that RabbitMQ accepts by default (``max_message_size`` since 3.8)."""
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to run, on which side or sides, and where the results go.
+
+    ``messages`` is None only for a consumer that runs until it is stopped. ``size_bytes`` is the
+    size of the payload as :mod:`omrig.load.payload` defines it. ``timeout_s`` is None for the
+    configuration's ``rpc_response_timeout``. ``transport_url`` may hold a password: it is left
+    out of ``repr`` and of :meth:`public`.
+
+    Raises :class:`~omrig.errors.UsageError` when a value makes no sense.
+    """
+
+    sides: tuple[str, ...]
+    run_id: str
+    messages: int | None = DEFAULT_MESSAGES
+    size_bytes: int = 10 * KILOBYTE
+    workers: int = 100
+    warmup: int = 50
+    pattern: str = "call"
+    executor: str = "eventlet"
+    executor_pool_size: int | None = None
+    timeout_s: float | None = None
+    wait_s: float = 30.0
+    idle_s: float | None = None
+    profile: tuple[str, ...] = ("none",)
+    clock: str = "cpu"
+    targets: tuple[str, ...] = ()
+    topic: str = "omrig"
+    project: str = "nova"
+    config_files: tuple[str, ...] = ()
+    config_dirs: tuple[str, ...] = ()
+    transport_url: str | None = dataclasses.field(default=None, repr=False)
+    output: str = ""
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        _check_counts(self)
+        _check_choice("--pattern", self.pattern, PATTERNS)
+        _check_choice("--executor", self.executor, EXECUTORS)
+        _check_choice("--clock", self.clock, CLOCKS)
+        if not _TOPIC.fullmatch(self.topic):
+            raise UsageError(
+                f"--topic: {self.topic!r} is not a topic; use up to 100 letters, digits, '.', '_'"
+                " and '-'"
+            )
+
+    @property
+    def queue_topic(self) -> str:
+        """The topic on the broker: the asked one, always under the name ``omrig``.
+
+        oslo.messaging names the queue of a topic after the topic alone, whatever the exchange,
+        so ``--topic compute`` would otherwise take messages from a service's own queue.
+        """
+        return self.topic if self.topic.startswith("omrig") else f"omrig.{self.topic}"
+
+    def public(self) -> dict[str, Any]:
+        """The plan as JSON-able values without the transport URL, for ``run.json``."""
+        plan = dataclasses.asdict(self)
+        del plan["transport_url"]
+        return plan
+
+    def to_json(self) -> str:
+        """The whole plan in one line, password included: for a pipe, never for a file."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> "Plan":
+        """The plan that :meth:`to_json` wrote."""
+        values: dict[str, Any] = json.loads(line)
+        for name, value in values.items():
+            if isinstance(value, list):
+                values[name] = tuple(value)
+        return cls(**values)
+
+
+def _check_counts(plan: Plan) -> None:
+    if plan.messages is not None:
+        _at_least("--message_count", plan.messages, 1)
+    _at_least("--worker_count", plan.workers, 1)
+    _at_least("--warmup", plan.warmup, 0)
+    _at_least("--wait", plan.wait_s, 0)
+    if plan.executor_pool_size is not None:
+        _at_least("--executor-pool-size", plan.executor_pool_size, 1)
+    if plan.timeout_s is not None and plan.timeout_s <= 0:
+        raise UsageError(f"--timeout: {plan.timeout_s:g} is not above 0; give seconds")
+    if plan.idle_s is not None and plan.idle_s <= 0:
+        raise UsageError(f"--idle: {plan.idle_s:g} is not above 0; give seconds")
+    if not 0 <= plan.size_bytes <= MAX_MESSAGE_BYTES:
+        raise UsageError(
+            f"--message_size: {plan.size_bytes / KILOBYTE:g} is out of range; give kilobytes from"
+            f" 0 to {MAX_MESSAGE_BYTES // KILOBYTE}"
+        )
+
+
+def _at_least(option: str, value: float, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{option}: {value:g} is too small; give {least} or more")
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option}: unknown {value!r}; choose from {', '.join(choices)}")

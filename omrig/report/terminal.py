@@ -1,0 +1,201 @@
+"""The report of a run on the terminal."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from omrig.report import units
+
+_WIDTH_WITHOUT_TERMINAL = 100
+
+
+def show(
+    folder: Path, run: dict[str, Any], result: dict[str, Any], file: TextIO | None = None
+) -> None:
+    """Print the report of the run in ``folder`` on ``file`` (standard output)."""
+    file = file or sys.stdout
+    console = Console(
+        file=file,
+        width=None if file.isatty() else _WIDTH_WITHOUT_TERMINAL,
+        highlight=False,
+        soft_wrap=False,
+    )
+    for part in _parts(folder, run, result):
+        console.print(part)
+
+
+def text(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> str:
+    """The report as plain text."""
+    file = io.StringIO()
+    show(folder, run, result, file)
+    return file.getvalue()
+
+
+def _parts(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> list[RenderableType]:
+    parts: list[RenderableType] = [_headline(run, result)]
+    parts += [Text(f"! {warning}", style="yellow") for warning in _warnings(run, result)]
+    parts.append(_what_ran(run))
+    parts.append(_messages(result))
+    if result["latency"]:
+        parts.append(_latency(run, result["latency"]))
+    if result["resources"]:
+        parts.append(_resources(result))
+    parts.append(_artefacts(folder, result))
+    return parts
+
+
+def _headline(run: dict[str, Any], result: dict[str, Any]) -> Text:
+    throughput = result["throughput"]
+    rate = f"{throughput['messages_per_second']:,.0f} msg/s" if throughput else "nothing measured"
+    latency = result["latency"]
+    tail = (
+        f", p50 {units.duration(latency['p50'])}, p99 {units.duration(latency['p99'])}"
+        if latency
+        else ""
+    )
+    state = "" if result["complete"] else " (incomplete)"
+    return Text(
+        f"\n{result['pattern']} over {run['transport']['driver']}: {rate}{tail}{state}", "bold"
+    )
+
+
+def _warnings(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    warnings = []
+    if not result["complete"]:
+        warnings.append(f"incomplete: {result['reason']}")
+    if not result["is_measurement"]:
+        warnings.append(
+            f"not a measurement: {run['transport']['url']} stays inside one process;"
+            " this run shows that things work, not how fast"
+        )
+    if result["executor"] == "eventlet":
+        warnings.append(
+            "OpenStack has deprecated the eventlet executor; --executor threading succeeds it"
+        )
+    slowed = [mode for mode in run["plan"]["profile"] if mode not in ("none", "stages")]
+    if slowed:
+        warnings.append(
+            f"profiled with {', '.join(slowed)}: throughput and latency are those of the profiled"
+            " run, not of an unprofiled one"
+        )
+    return warnings
+
+
+def _grid() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _what_ran(run: dict[str, Any]) -> RenderableType:
+    plan, environment, transport = run["plan"], run["environment"], run["transport"]
+    grid = _grid()
+    broker = environment["broker"]
+    where = f"{broker} {environment['broker_version']} at " if broker else ""
+    grid.add_row("broker", escape(f"{where}{transport['url']} (from {transport['source']})"))
+    versions = ["oslo.messaging", "kombu", "amqp"]
+    if plan["executor"] == "eventlet":
+        versions.append("eventlet")
+    grid.add_row(
+        "versions",
+        ", ".join(
+            [f"Python {environment['python']}", *(f"{v} {environment[v]}" for v in versions)]
+        ),
+    )
+    grid.add_row(
+        "host",
+        escape(
+            f"{environment['host']}, {environment['cpu_count']} CPUs, Linux {environment['kernel']}"
+        ),
+    )
+    grid.add_row("load", _load(run))
+    if run["options"]:
+        options = ", ".join(f"{name}={value}" for name, value in sorted(run["options"].items()))
+        grid.add_row("options", escape(f"not oslo.messaging's defaults: {options}"))
+    return grid
+
+
+def _load(run: dict[str, Any]) -> str:
+    plan = run["plan"]
+    parts = [f"{' and '.join(run['sides'])}, pattern {plan['pattern']}, {plan['executor']}"]
+    if "producer" in run["sides"]:
+        parts.append(
+            f"{plan['workers']} workers in a closed loop, {units.size(plan['size_bytes'])} payload"
+        )
+    parts.append(f"profile {', '.join(plan['profile'])}")
+    return ", ".join(parts)
+
+
+def _messages(result: dict[str, Any]) -> RenderableType:
+    grid, messages, throughput = _grid(), result["messages"], result["throughput"]
+    shown = ("requested", "sent", "received", "replied", "lost", "duplicated")
+    grid.add_row(
+        "messages",
+        ", ".join(f"{messages[name]:,} {name}" for name in shown if messages[name] is not None),
+    )
+    if messages["errors"]:
+        grid.add_row(
+            "errors", ", ".join(f"{name} {count:,}" for name, count in messages["errors"].items())
+        )
+    if throughput:
+        grid.add_row(
+            "throughput",
+            f"{throughput['messages_per_second']:,.1f} msg/s,"
+            f" {units.size(throughput['bytes_per_second'])}/s of payload,"
+            f" over {throughput['duration_seconds']:,.2f} s",
+        )
+    return grid
+
+
+def _latency(run: dict[str, Any], latency: dict[str, int]) -> RenderableType:
+    ends = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
+    table = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False)
+    columns = ("mean", "p50", "p90", "p99", "p999", "max")
+    table.add_column(f"latency, {ends[run['plan']['pattern']]}")
+    for name in columns:
+        table.add_column("p99.9" if name == "p999" else name, justify="right")
+    table.add_row(
+        f"{latency['count']:,} messages", *(units.duration(latency[name]) for name in columns)
+    )
+    return table
+
+
+def _resources(result: dict[str, Any]) -> RenderableType:
+    grid = _grid()
+    for side, usage in result["resources"].items():
+        if usage:
+            cpu = usage["cpu_user_seconds"] + usage["cpu_system_seconds"]
+            grid.add_row(
+                side,
+                f"{cpu:,.2f} s CPU during the load,"
+                f" peak memory {units.size(usage['peak_rss_bytes'])}",
+            )
+    return grid
+
+
+def _artefacts(folder: Path, result: dict[str, Any]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("results", escape(str(folder / "result.json")))
+    for artefact in result["artefacts"]:
+        if artefact["open_with"].split()[0] in _COMMANDS:
+            table.add_row(artefact["kind"], escape(open_command(folder, artefact)))
+    return Group(Text("open with", style="bold"), table)
+
+
+_COMMANDS = ("snakeviz", "kcachegrind", "mprof", "python")
+
+
+def open_command(folder: Path, artefact: dict[str, str]) -> str:
+    """The command line that opens ``artefact`` of the run in ``folder``."""
+    path = folder / artefact["path"]
+    return artefact["open_with"].replace("{path}", str(path))

@@ -1,0 +1,30 @@
+"""Numbers as people read them."""
+
+import math
+
+_TIMES = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+
+
+def duration(nanoseconds: float) -> str:
+    """A duration with three significant digits and its unit."""
+    return _scaled(nanoseconds, _TIMES)
+
+
+def size(size_bytes: float) -> str:
+    """A size with three significant digits and its binary unit."""
+    return _scaled(size_bytes, _SIZES)
+
+
+def _scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:
+    for factor, unit in units:
+        if abs(value) >= factor:
+            return f"{_three_digits(value / factor)} {unit}"
+    return f"{_three_digits(value)} {units[-1][1]}"
+
+
+def _three_digits(value: float) -> str:
+    if not value:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"

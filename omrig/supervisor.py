@@ -1,0 +1,410 @@
+"""One run from beginning to end: broker, measured processes, results.
+
+The process that calls :func:`run` measures nothing itself: it starts fresh processes for the
+sides, watches them and the broker, and puts their recordings together.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import omrig
+from omrig import executors, profilers, settings
+from omrig.children import Child, Event, stop_all
+from omrig.errors import UsageError
+from omrig.load import payload
+from omrig.plan import Plan
+from omrig.results import assemble, environment
+from omrig.results import folder as run_folder
+
+if TYPE_CHECKING:
+    from omrig.broker.embedded import Broker
+    from omrig.broker.preflight import BrokerInfo
+    from omrig.report.progress import Progress
+
+PREFLIGHT_S = 10.0
+"""How long the broker has to answer before the load."""
+
+STALLED_S = 5.0
+"""After so long without progress the broker is tried."""
+
+BROKER_GONE_S = 10.0
+"""A broker that refuses connections for so long, while nothing moves, is gone."""
+
+DRAIN_S = 5.0
+"""A consumer that receives nothing for so long after the producer's end has all it will get."""
+
+STOP_S = 4.5
+"""How long a side may take to end once its results are written or it was asked to stop."""
+
+SAVE_S = 30.0
+"""How long a side may take to write its results."""
+
+_TICK_S = 0.1
+
+
+@dataclasses.dataclass
+class Destination:
+    """Where the messages go: the transport, who answers there, and the broker if it is ours."""
+
+    plan: Plan
+    transport: settings.Transport
+    timeout_s: float
+    differing: dict[str, Any]
+    info: "BrokerInfo | None" = None
+    embedded: "Broker | None" = None
+
+
+class Interrupts:
+    """SIGINT and SIGTERM: an exception while preparing, a request to stop during the load."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.deferred = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        if not self.deferred:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Take both signals until the block ends."""
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
+    """Do what ``plan`` says. Returns the run folder, the result, and whether it was interrupted.
+
+    Raises :class:`~omrig.errors.UsageError` before anything is measured, and
+    :class:`KeyboardInterrupt` when interrupted before the load.
+    """
+    payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
+    profilers.load(plan.profile)
+    folder = run_folder.create(plan.output, plan.sides)
+    plan = dataclasses.replace(plan, output=str(folder))
+    interrupts = Interrupts()
+    with interrupts.handled():
+        try:
+            with _destination(plan, progress) as destination:
+                _write_run(folder, destination)
+                interrupts.deferred = True
+                _Run(destination, folder, progress, interrupts).execute()
+        except BaseException:
+            _forget(folder, plan)
+            raise
+        return folder, assemble.assemble(folder), interrupts.count > 0
+
+
+def _forget(folder: Path, plan: Plan) -> None:
+    """Remove the folders of a run that has not begun; a folder with anything in it stays."""
+    if (folder / run_folder.RUN).exists():
+        return
+    with contextlib.suppress(OSError):
+        for path in [*(folder / side for side in plan.sides), folder]:
+            path.rmdir()
+
+
+@contextlib.contextmanager
+def _destination(plan: Plan, progress: "Progress") -> Iterator[Destination]:
+    # Keeps eventlet and its warnings out of this process as well.
+    executors.load("threading").patch()
+    conf = settings.load(plan)
+    url = settings.transport_url(conf, plan)
+    both = len(plan.sides) > 1
+    if url is None and both:
+        progress.say("starting an embedded RabbitMQ")
+        from omrig.broker.embedded import embedded_broker
+
+        with embedded_broker() as broker:
+            plan = dataclasses.replace(plan, transport_url=broker.url)
+            found = _check(plan, conf, broker.url, "embedded broker", progress)
+            found.embedded = broker
+            yield found
+        return
+    source = "--transport-url" if plan.transport_url else f"the configuration of {plan.project}"
+    if url is None:
+        url, source = conf.transport_url, "oslo.messaging's default"
+    found = _check(plan, conf, url, source, progress)
+    if found.transport.in_memory and not both:
+        raise UsageError(
+            f"{source}: {found.transport.redacted} stays inside one process, and one side alone"
+            " finds nobody there; use omrig run, or the URL of a broker"
+        )
+    yield found
+
+
+def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -> Destination:
+    transport = settings.parse_transport(conf, plan, url, source)
+    found = Destination(
+        plan=plan,
+        transport=transport,
+        timeout_s=plan.timeout_s or float(conf.rpc_response_timeout),
+        differing=settings.differing_options(conf),
+    )
+    if transport.speaks_amqp:
+        from omrig.broker import preflight
+
+        found.info = preflight.check(
+            transport.endpoints, transport.vhost, transport.ssl_options, PREFLIGHT_S
+        )
+        progress.say(f"{found.info.product} {found.info.version} at {transport.redacted}")
+    return found
+
+
+def _write_run(folder: Path, destination: Destination) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    info, transport = destination.info, destination.transport
+    run_folder.write_json(
+        folder / run_folder.RUN,
+        {
+            "schema": run_folder.SCHEMA,
+            "omrig": omrig.__version__,
+            "run_id": destination.plan.run_id,
+            "plan": {**destination.plan.public(), "timeout_s": destination.timeout_s},
+            "sides": list(destination.plan.sides),
+            "started_at": now.isoformat(timespec="seconds"),
+            "started_epoch_seconds": now.timestamp(),
+            "environment": {
+                **environment.describe(),
+                "broker": info.product if info else None,
+                "broker_version": info.version if info else None,
+            },
+            "transport": {
+                "url": transport.redacted,
+                "source": transport.source,
+                "driver": transport.scheme,
+                "vhost": transport.vhost,
+                "tls": transport.ssl_options is not None,
+                "in_memory": transport.in_memory,
+                "exchange": omrig.plan.EXCHANGE,
+                "topic": destination.plan.queue_topic,
+            },
+            "options": destination.differing,
+            "complete": False,
+            "reason": "the run has not ended",
+            "ended_because": None,
+        },
+    )
+
+
+class _Run:
+    """The load: from the start of the measured processes to the end of the last one."""
+
+    def __init__(
+        self, destination: Destination, folder: Path, progress: "Progress", interrupts: Interrupts
+    ) -> None:
+        self._to = destination
+        self._folder = folder
+        self._progress = progress
+        self._interrupts = interrupts
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._children: dict[str, Child] = {}
+        self._declared: list[dict[str, list[str]]] = []
+        self._because: str | None = None
+        self._stopping_since: float | None = None
+        self._producer_ended_at: float | None = None
+        self._changed_at = time.monotonic()
+        self._tried_at = 0.0
+        self._unreachable_since: float | None = None
+        self._loading = False
+
+    def execute(self) -> None:
+        """Run to the end, whatever happens; leaves no process and no queue behind."""
+        plan = self._to.plan
+        groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
+        try:
+            for sides in groups:
+                child = Child(dataclasses.replace(plan, sides=sides), sides, self._folder)
+                self._children[sides[0]] = child
+                child.listen(self._events)
+            while any(child.running for child in self._children.values()):
+                self._hear()
+                self._decide()
+        finally:
+            stop_all(list(self._children.values()), STOP_S)
+            self._drain_events()
+            self._clean_up()
+            self._note_end()
+
+    def _hear(self) -> None:
+        try:
+            child, event = self._events.get(timeout=_TICK_S)
+        except queue.Empty:
+            return
+        self._take(child, event)
+
+    def _drain_events(self) -> None:
+        while True:
+            try:
+                self._take(*self._events.get(timeout=_TICK_S))
+            except queue.Empty:
+                return
+
+    def _take(self, child: Child, event: dict[str, Any] | None) -> None:
+        if event is None:
+            self._on_end(child)
+            return
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler:
+            handler(child, event)
+
+    def _on_loaded(self, child: Child, _event: dict[str, Any]) -> None:
+        # The producer waits for the consumer's queues where both are ours.
+        if child.name == "consumer" or "consumer" not in self._children:
+            child.send_plan()
+
+    def _on_ready(self, _child: Child, _event: dict[str, Any]) -> None:
+        self._progress.say("the consumer is ready")
+        producer = self._children.get("producer")
+        if producer:
+            producer.send_plan()
+
+    def _on_waiting(self, _child: Child, event: dict[str, Any]) -> None:
+        self._progress.waiting(event["left_s"])
+
+    def _on_phase(self, _child: Child, event: dict[str, Any]) -> None:
+        self._loading = self._loading or event["phase"] == "load"
+        self._progress.phase(event["side"], event["phase"])
+
+    def _on_declared(self, _child: Child, event: dict[str, Any]) -> None:
+        self._declared.append({k: v for k, v in event.items() if isinstance(v, list)})
+
+    def _on_progress(self, child: Child, event: dict[str, Any]) -> None:
+        counts = {k: v for k, v in event.items() if isinstance(v, int)}
+        moved = {k: v for k, v in counts.items() if k in ("done", "received")}
+        if any(child.counts.get(k) != v for k, v in moved.items()):
+            self._changed_at = time.monotonic()
+        child.counts.update(counts)
+        self._progress.counts(event["side"], counts)
+
+    def _on_saved(self, child: Child, _event: dict[str, Any]) -> None:
+        child.saved = True
+
+    def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
+        child.failure = event["text"]
+        self._end(event["text"])
+
+    def _on_end(self, child: Child) -> None:
+        child.send_plan()
+        status = child.ended(STOP_S)
+        if not child.saved and not child.failure:
+            self._end(f"the {child.name} process died (status {status}): {child.last_words()}")
+        elif child.name == "producer":
+            self._producer_ended_at = time.monotonic()
+        elif self._producer_ended_at is None and "producer" in self._children:
+            self._check_consumer_was_done()
+
+    def _check_consumer_was_done(self) -> None:
+        wanted = self._to.plan.messages or 0
+        if self._children["consumer"].counts.get("received", 0) < wanted:
+            self._end("the consumer ended before the producer")
+
+    def _decide(self) -> None:
+        now = time.monotonic()
+        if self._interrupts.count and not self._because:
+            self._end("interrupted")
+        if self._interrupts.count > 1:
+            for child in self._children.values():
+                child.kill()
+        if self._stopping_since is not None:
+            self._enforce_stop(now)
+        elif self._producer_ended_at is not None:
+            self._let_consumer_drain(now)
+        else:
+            self._watch_broker(now)
+
+    def _let_consumer_drain(self, now: float) -> None:
+        quiet_since = max(self._changed_at, self._producer_ended_at or 0.0)
+        if now - quiet_since > DRAIN_S:
+            self._stopping_since = now
+            stop_all(list(self._children.values()), STOP_S)
+
+    def _enforce_stop(self, now: float) -> None:
+        since = now - (self._stopping_since or now)
+        producer, consumer = self._children.get("producer"), self._children.get("consumer")
+        # Calls under way get their reply as long as the consumer lives.
+        if consumer and (not producer or producer.saved or not producer.running or since > 2.0):
+            consumer.stop()
+        for child in self._children.values():
+            if since > (STOP_S if child.saved else SAVE_S):
+                child.kill()
+
+    def _watch_broker(self, now: float) -> None:
+        embedded = self._to.embedded
+        if embedded and not embedded.is_alive():
+            self._end("the embedded broker died")
+            return
+        quiet = now - self._changed_at
+        if not self._loading and "producer" in self._children:
+            return
+        self._watch_failures(quiet)
+        if quiet < STALLED_S or now - self._tried_at < STALLED_S / 2:
+            return
+        self._tried_at = now
+        if not self._to.transport.speaks_amqp or self._reachable():
+            self._unreachable_since = None
+            return
+        self._unreachable_since = self._unreachable_since or now
+        if now - self._unreachable_since >= BROKER_GONE_S:
+            self._end(f"the broker at {self._to.transport.redacted} cannot be reached any more")
+
+    def _reachable(self) -> bool:
+        from omrig.broker import preflight
+
+        return preflight.reachable(self._to.transport.endpoints)
+
+    def _watch_failures(self, quiet_s: float) -> None:
+        producer = self._children.get("producer")
+        if producer and producer.counts.get("errors") and quiet_s > self._to.timeout_s + STALLED_S:
+            self._end(
+                f"no message got through for {quiet_s:.0f} s: the consumer or the broker is gone"
+            )
+
+    def _end(self, because: str) -> None:
+        """Note why the run ends early, the first reason, and ask the producer to stop."""
+        self._because = self._because or because
+        if self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+            producer = self._children.get("producer")
+            if producer:
+                producer.stop()
+
+    def _clean_up(self) -> None:
+        if self._to.embedded or not self._to.transport.speaks_amqp:
+            return
+        from omrig.broker import cleanup
+
+        names = {
+            kind: sorted({name for declared in self._declared for name in declared[kind]})
+            for kind in ("queues", "shared_queues", "exchanges")
+        }
+        if not any(names.values()):
+            return
+        left = cleanup.delete_declared(
+            self._to.transport.endpoints,
+            self._to.transport.vhost,
+            self._to.transport.ssl_options,
+            queues=names["queues"],
+            shared_queues=names["shared_queues"],
+            exchanges=names["exchanges"],
+        )
+        if left:
+            self._progress.say(f"left on the broker (in use, or it is gone): {', '.join(left)}")
+
+    def _note_end(self) -> None:
+        path = self._folder / run_folder.RUN
+        run = run_folder.read_json(path)
+        run_folder.write_json(path, {**run, "ended_because": self._because})

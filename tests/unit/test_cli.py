@@ -1,0 +1,133 @@
+"""The command line: what it takes, and the one line it fails with."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from omrig import cli
+from omrig.cli import run
+from omrig.errors import UsageError
+
+
+def plan(*arguments, both=False):
+    options = run.make_parser(both).parse_args(list(arguments))
+    return run.make_plan(options, both)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sides", "messages"),
+    [
+        (["-c", "100000"], ("consumer",), 100000),
+        (["-c"], ("consumer",), None),
+        (["-c", "-m", "7"], ("consumer",), 7),
+        (["-p", "20000"], ("producer",), 20000),
+        (["-p", "-m", "20000"], ("producer",), 20000),
+        (["-p"], ("producer",), 10000),
+        (["-p", "5", "-m", "5"], ("producer",), 5),
+    ],
+)
+def test_sides_and_counts(arguments, sides, messages):
+    made = plan(*arguments)
+    assert (made.sides, made.messages) == (sides, messages)
+
+
+@pytest.mark.parametrize("spelling", ["--worker_count", "--worker-count"])
+def test_both_spellings_of_long_options(spelling):
+    assert plan("-p", spelling, "7").workers == 7
+    assert plan("-p", f"{spelling}=8").workers == 8
+
+
+def test_sizes_are_in_kilobytes():
+    assert plan("-p").size_bytes == 10 * 1024
+    assert plan("-p", "-s", "0.5").size_bytes == 512
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no side given"),
+        (["-p", "-c"], "-p and -c"),
+        (["-p", "5", "-m", "6"], "the counts differ"),
+        (["-p", "-5"], "-p/--producer.*-5 is not"),
+        (["-p", "-m", "many"], "--message_count.*'many' is not"),
+        (["-p", "-m", "0"], "--message_count.*0 is not"),
+        (["-p", "-s", "-1"], "--message_size.*-1 is not"),
+        (["-p", "-s", "nan"], "--message_size"),
+        (["-p", "-s", "0.001"], "--message_size"),
+        (["-p", "-w", "0"], "--worker_count"),
+        (["-p", "--pattern", "shout"], "--pattern"),
+        (
+            ["-p", "--profile", "gprof"],
+            "--profile: unknown mode 'gprof'; known modes:.*none, yappi",
+        ),
+        (["-p", "--frobnicate"], "--frobnicate"),
+        (["run", "-p"], "-p"),
+        (["report", "/absent"], "/absent holds no run"),
+        (["-p", "--transport-url", "nonsense"], "--transport-url"),
+        (["-p", "--transport-url", "fake://"], "one side alone"),
+        (["-p", "--config-file", "/absent.conf"], "--config-file"),
+        (["-p", "--output", "/proc/omrig"], "--output"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 and captured.err.startswith("omrig: ")
+    assert re.search(said, captured.err), captured.err
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_folder_that_cannot_be_used_is_refused(tmp_path, capsys):
+    (tmp_path / "run.json").write_text("{}")
+    assert cli.main(["-p", "--output", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_contradicting_counts_raise_before_anything_starts():
+    with pytest.raises(UsageError):
+        plan("-c", "5", "-m", "6")
+
+
+def test_help_shows_the_original_flags_and_imports_nothing_heavy():
+    code = (
+        "import sys, omrig.cli\n"
+        "try:\n    omrig.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'oslo_messaging', 'oslo_config', 'rich', 'numpy', 'eventlet', 'stevedore'}\n"
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    for flag in ("--debug", "--message_count", "--message_size", "--worker_count", "--producer"):
+        assert flag in shown.stdout
+
+
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+@pytest.mark.parametrize("pattern", ["call", "cast"])
+def test_function_check_in_memory(executor, pattern, tmp_path, capsys):
+    arguments = [
+        "--executor",
+        executor,
+        "--pattern",
+        pattern,
+        "-m",
+        "30",
+        "-w",
+        "4",
+        "--json",
+        "--quiet",
+    ]
+    status = cli.main(
+        ["run", *arguments, "--transport-url", "kombu+memory://", "--output", str(tmp_path / "run")]
+    )
+    captured = capsys.readouterr()
+    assert status == 0, captured.err
+    assert captured.err == ""
+    result = json.loads(captured.out)
+    assert result["messages"]["received"] == result["messages"]["sent"] == 30
+    assert result["is_measurement"] is False
+    assert cli.main(["report", str(tmp_path / "run")]) == 0
+    assert "not a measurement" in capsys.readouterr().out

@@ -1,0 +1,165 @@
+"""From recordings to result.json."""
+
+import array
+import json
+
+import numpy
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from omrig.errors import UsageError
+from omrig.load.side import save_recording
+from omrig.results import assemble, latency
+from omrig.results import folder as run_folder
+
+SECOND = 1_000_000_000
+
+
+def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
+    folder = run_folder.create(str(tmp_path / "run"), sides)
+    run = {
+        "schema": 1,
+        "omrig": "0",
+        "sides": list(sides),
+        "started_epoch_seconds": 1.7e9,
+        "plan": {
+            "messages": messages,
+            "pattern": pattern,
+            "executor": "threading",
+            "size_bytes": 1000,
+            "profile": ["none"],
+        },
+        "transport": {"in_memory": False},
+        "ended_because": ended_because,
+    }
+    run_folder.write_json(folder / "run.json", run)
+    return folder
+
+
+def producer(folder, starts_ends, sent=None, errors=None):
+    rows = array.array("Q", [stamp for pair in starts_ends for stamp in pair])
+    about = {
+        "sent": len(starts_ends) if sent is None else sent,
+        "done": len(starts_ends),
+        "errors": errors or {},
+        "usage": None,
+    }
+    save_recording(folder / "producer", about, rows, ("start_ns", "end_ns"))
+
+
+def consumer(folder, stamps, duplicated=0):
+    about = {
+        "received": len(stamps) - duplicated,
+        "duplicated": duplicated,
+        "out_of_range": 0,
+        "usage": None,
+    }
+    save_recording(folder / "consumer", about, array.array("Q", stamps), ("received_ns",))
+
+
+def test_both_sides_of_a_call(tmp_path):
+    folder = make_run(tmp_path, ("producer", "consumer"))
+    producer(folder, [(0, SECOND), (SECOND, 2 * SECOND), (SECOND, 4 * SECOND)])
+    consumer(folder, [1, 2, 3])
+    result = assemble.assemble(folder)
+    assert result["complete"] and result["reason"] is None
+    assert result["messages"] == {
+        "requested": 3,
+        "sent": 3,
+        "received": 3,
+        "replied": 3,
+        "lost": 0,
+        "duplicated": 0,
+        "out_of_range": 0,
+        "errors": {},
+    }
+    assert result["throughput"]["messages_per_second"] == 0.75
+    assert result["throughput"]["bytes_per_second"] == 750
+    assert result["throughput"]["series"] == [
+        {"t_seconds": 0, "messages": 0},
+        {"t_seconds": 1, "messages": 1},
+        {"t_seconds": 2, "messages": 1},
+        {"t_seconds": 3, "messages": 0},
+        {"t_seconds": 4, "messages": 1},
+    ]
+    assert result["latency"]["max"] == 3 * SECOND
+    assert json.loads((folder / "result.json").read_text()) == result
+
+
+def test_a_cast_ends_where_it_is_received(tmp_path):
+    folder = make_run(tmp_path, ("producer", "consumer"), pattern="cast", messages=2)
+    producer(folder, [(0, 10), (10, 20)])
+    consumer(folder, [SECOND, 4 * SECOND])
+    result = assemble.assemble(folder)
+    assert result["throughput"]["duration_seconds"] == 4
+    assert result["throughput"]["messages_per_second"] == 0.5
+    assert result["messages"]["replied"] is None
+
+
+def test_a_consumer_alone_does_not_count_the_message_that_starts_the_clock(tmp_path):
+    folder = make_run(tmp_path, ("consumer",))
+    consumer(folder, [0, SECOND, 2 * SECOND])
+    result = assemble.assemble(folder)
+    assert result["throughput"]["messages_per_second"] == 1
+    assert result["latency"] is None
+    assert result["messages"]["sent"] is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "errors", "received", "said"),
+    [
+        (2, {}, 2, "1 of 3 messages were not sent"),
+        (3, {"MessagingTimeout": 1}, 3, "1 of 3 messages failed: MessagingTimeout 1"),
+        (3, {}, 2, "1 messages were lost"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
+    folder = make_run(tmp_path, ("producer", "consumer"))
+    producer(folder, [(0, 1)] * 2, sent=sent, errors=errors)
+    consumer(folder, list(range(received)))
+    result = assemble.assemble(folder)
+    assert not result["complete"]
+    assert said in result["reason"]
+    assert not json.loads((folder / "run.json").read_text())["complete"]
+
+
+def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
+    folder = make_run(tmp_path, ("producer", "consumer"), ended_because="the broker died")
+    consumer(folder, [1])
+    result = assemble.assemble(folder)
+    assert "the broker died" in result["reason"]
+    assert "the producer left no results" in result["reason"]
+    assert result["sides"] == ["consumer"]
+
+
+def test_the_histogram_log_holds_what_was_measured(tmp_path):
+    random = numpy.random.default_rng(1)
+    values = (random.lognormal(15, 1, 20_000)).astype(numpy.int64)
+    latency.write_hlog(tmp_path / "l.hlog", values, 1.7e9, 1.7e9 + 10)
+    reader = HistogramLogReader(str(tmp_path / "l.hlog"), HdrHistogram(1000, 3600 * SECOND, 3))
+    histogram = reader.get_next_interval_histogram()
+    assert histogram.get_total_count() == len(values)
+    for percent in (50, 90, 99, 99.9):
+        exact = latency.percentile(values, percent)
+        assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)
+
+
+def test_percentiles_are_measured_values():
+    values = numpy.array([10, 20, 30, 40])
+    assert latency.percentile(values, 50) == 20
+    assert latency.percentile(values, 99) == 40
+
+
+def test_a_folder_with_a_run_is_not_written_again(tmp_path):
+    make_run(tmp_path, ("producer",))
+    with pytest.raises(UsageError, match="already holds a run"):
+        run_folder.create(str(tmp_path / "run"), ("producer",))
+
+
+def test_a_newer_schema_is_not_read(tmp_path):
+    folder = make_run(tmp_path, ("producer",))
+    run = json.loads((folder / "run.json").read_text())
+    run_folder.write_json(folder / "run.json", {**run, "schema": 2})
+    with pytest.raises(UsageError, match="upgrade"):
+        run_folder.read_run(str(folder))
