@@ -35,7 +35,7 @@ class Child:
         read, write = os.pipe()
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "omrig.load.process", plan.executor, str(write)],
+            [sys.executable, "-m", "omrig.load.process", self.name, plan.executor, str(write)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

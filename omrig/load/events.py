@@ -1,5 +1,6 @@
 """What a measured process tells the process that started it: one JSON object a line on a pipe."""
 
+import contextlib
 import json
 import posix
 from collections.abc import Callable
@@ -21,7 +22,9 @@ def emitter(descriptor: int) -> Emit:
     def emit(event: str, **values: Any) -> None:
         line = redaction.redact(json.dumps({"event": event, **values})) + "\n"
         data = line.encode()
-        while data:
-            data = data[posix.write(descriptor, data) :]
+        # A parent that is gone hears nothing; what was measured is still written.
+        with contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[posix.write(descriptor, data) :]
 
     return emit

@@ -1,9 +1,11 @@
 """The measured process: fresh, patched before anything else, one side (or both in memory).
 
-Started by :mod:`omrig.supervisor` as ``python -m omrig.load.process EXECUTOR DESCRIPTOR``; the
-plan, which may hold a password, comes as one line on standard input, events go to DESCRIPTOR.
+Started by :mod:`omrig.supervisor` as ``python -m omrig.load.process SIDE EXECUTOR DESCRIPTOR``
+(the side is for people who look at the process list); the plan, which may hold a password, comes
+as one line on standard input, events go to DESCRIPTOR.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -31,19 +33,20 @@ SHUT_DOWN_S = 3.0
 
 def main() -> None:
     """Measure what the plan on standard input says; never returns."""
-    executor = executors.load(sys.argv[1])
+    executor = executors.load(sys.argv[2])
     executor.patch()
     # Only now: these import what patching has to precede.
     from omrig.load import events
 
-    emit = events.emitter(int(sys.argv[2]))
+    emit = events.emitter(int(sys.argv[3]))
     status = 1
     try:
         _stop_when_orphaned()
         status = _measure(executor, emit)
     finally:
         # A worker that waits for a dead broker must not keep the process.
-        sys.stderr.flush()
+        with contextlib.suppress(BrokenPipeError):
+            sys.stderr.flush()
         os._exit(status)
 
 

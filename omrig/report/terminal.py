@@ -1,12 +1,14 @@
 """The report of a run on the terminal."""
 
+import contextlib
 import io
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -27,8 +29,10 @@ def show(
         highlight=False,
         soft_wrap=False,
     )
-    for part in _parts(folder, run, result):
+    for part in _parts(run, result):
         console.print(part)
+    # Commands are to be copied: whole lines, whatever the width.
+    console.print(_artefacts(folder, result), soft_wrap=True, markup=False)
 
 
 def text(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> str:
@@ -38,7 +42,7 @@ def text(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> str:
     return file.getvalue()
 
 
-def _parts(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> list[RenderableType]:
+def _parts(run: dict[str, Any], result: dict[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [_headline(run, result)]
     parts += [Text(f"! {warning}", style="yellow") for warning in _warnings(run, result)]
     parts.append(_what_ran(run))
@@ -47,7 +51,6 @@ def _parts(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> list[Re
         parts.append(_latency(run, result["latency"]))
     if result["resources"]:
         parts.append(_resources(result))
-    parts.append(_artefacts(folder, result))
     return parts
 
 
@@ -181,21 +184,23 @@ def _resources(result: dict[str, Any]) -> RenderableType:
     return grid
 
 
-def _artefacts(folder: Path, result: dict[str, Any]) -> RenderableType:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("results", escape(str(folder / "result.json")))
-    for artefact in result["artefacts"]:
-        if artefact["open_with"].split()[0] in _COMMANDS:
-            table.add_row(artefact["kind"], escape(open_command(folder, artefact)))
-    return Group(Text("open with", style="bold"), table)
-
-
-_COMMANDS = ("snakeviz", "kcachegrind", "mprof", "python")
+def _artefacts(folder: Path, result: dict[str, Any]) -> str:
+    lines = [f"results  {_nearest(folder) / 'result.json'}"]
+    lines += [
+        f"open     {open_command(folder, artefact)}"
+        for artefact in result["artefacts"]
+        if "{path}" in artefact["open_with"]
+    ]
+    return "\n".join(["", *lines])
 
 
 def open_command(folder: Path, artefact: dict[str, str]) -> str:
     """The command line that opens ``artefact`` of the run in ``folder``."""
-    path = folder / artefact["path"]
-    return artefact["open_with"].replace("{path}", str(path))
+    path = _nearest(folder) / artefact["path"]
+    return artefact["open_with"].replace("{path}", shlex.quote(str(path)))
+
+
+def _nearest(folder: Path) -> Path:
+    with contextlib.suppress(ValueError):
+        return folder.relative_to(Path.cwd())
+    return folder

@@ -1,0 +1,108 @@
+"""Mode `yappi`: which functions take the time, in which thread or greenlet, called by whom.
+
+Deterministic: every call is seen, with exact counts, under eventlet and native threads alike. The
+CPU clock is the default; the wall clock also counts the time in which a thread or greenlet was not
+running, and is for the question where it waits.
+
+Builtins are measured too: encoding, sockets and locks are builtins, and without them their time
+looks like their callers' own. They cost nothing more: yappi handles their calls in any case and,
+when told to leave them out, only hides them from what it reports.
+"""
+
+from pathlib import Path
+
+import yappi
+
+from omrig.profilers import Artefact, ProfilerContext, callgraph, callgrind, contexts, pstat, roles
+
+
+class YappiProfiler:
+    """Writes `yappi.pstat` for snakeviz and `yappi.callgrind` for kcachegrind."""
+
+    name = "yappi"
+    coexists_with = frozenset({"stages", "resources", "memory"})
+
+    def __init__(self, context: ProfilerContext) -> None:
+        self._run = context
+        self._contexts: contexts.GreenletContexts | contexts.ThreadContexts = (
+            contexts.GreenletContexts()
+            if context.executor == "eventlet"
+            else contexts.ThreadContexts()
+        )
+        self._started = False
+
+    def install(self) -> None:
+        """Choose the clock and the contexts; yappi must not have measured in this process."""
+        yappi.set_clock_type(self._run.clock)
+        self._contexts.install()
+
+    def start(self) -> None:
+        """Begin to measure all threads and greenlets, old and new."""
+        self._started = True
+        yappi.start(builtins=True)
+
+    def stop(self) -> None:
+        """End measuring."""
+        if self._started:
+            yappi.stop()
+
+    def save(self, folder: Path) -> list[Artefact]:
+        """Write both files into the folder; nothing if `start` was never called."""
+        if not self._started:
+            return []
+        graph = callgraph.build(_functions(), self._contexts.measured(), f"<{self._run.side}>")
+        pstat.write(graph, folder / "yappi.pstat")
+        event, description = _EVENTS[self._run.clock]
+        callgrind.write(graph, folder / "yappi.callgrind", event, description)
+        return [
+            Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
+            Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),
+        ]
+
+
+_EVENTS = {
+    "cpu": ("CPU_ns", "CPU time [ns]"),
+    "wall": ("Wall_ns", "Wall time [ns]"),
+}
+
+# What this mode itself calls while it measures.
+_OWN_FILES = frozenset({__file__, contexts.__file__, roles.__file__})
+
+
+def _functions() -> list[callgraph.Function]:
+    found: list[callgraph.Function] = []
+
+    # The filter is the one place where yappi shows each context's functions before it merges them.
+    def keep(stat: yappi.YFuncStat) -> bool:
+        if stat.module not in _OWN_FILES:
+            found.append(_function(stat))
+        return False
+
+    yappi.get_func_stats(filter_callback=keep)
+    return found
+
+
+def _function(stat: yappi.YFuncStat) -> callgraph.Function:
+    key, label = _identity(stat)
+    return callgraph.Function(
+        index=stat.index,
+        context=stat.ctx_id,
+        key=key,
+        label=label,
+        cost=callgraph.Cost(stat.ncall, stat.nactualcall, stat.tsub, stat.ttot),
+        callees={
+            index: callgraph.Cost(calls, primitive, own, cumulative)
+            for index, calls, primitive, cumulative, own in stat.children
+        },
+    )
+
+
+def _identity(stat: yappi.YFuncStat) -> tuple[callgraph.Key, str]:
+    if stat.builtin:
+        name = stat.name
+        if not name.startswith("<"):
+            name = f"<built-in method {stat.module}.{name}>"
+        return ("~", 0, name), name
+    # yappi puts the class of the first instance before the name, which then differs between
+    # contexts and runs.
+    return (stat.module, stat.lineno, stat.name.rpartition(".")[2]), stat.name

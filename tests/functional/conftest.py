@@ -1,0 +1,65 @@
+"""A real RabbitMQ for all functional tests, and omrig as a user starts it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import amqp
+import pytest
+
+from omrig.broker.embedded import embedded_broker
+
+
+@pytest.fixture(scope="session")
+def broker():
+    with embedded_broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def channel(broker):
+    url = urlsplit(broker.url)
+    with amqp.Connection(
+        f"{broker.host}:{broker.port}", userid=url.username, password=url.password
+    ) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start omrig with a home of its own; the process is killed at the end of the test."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "omrig", *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start):
+    """Run omrig to its end: exit status, standard output, standard error."""
+
+    def run(*arguments, timeout=60):
+        process = start(*arguments)
+        out, err = process.communicate(timeout=timeout)
+        return process.returncode, out, err
+
+    return run
+
+
+def result_of(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())

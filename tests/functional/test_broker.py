@@ -1,0 +1,369 @@
+"""The embedded RabbitMQ, the check before a run and the clean-up after it, on the real thing."""
+
+import importlib
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import amqp
+import psutil
+import pytest
+
+from omrig.broker import cleanup, preflight
+from omrig.broker.connection import Endpoint
+from omrig.broker.embedded import embedded_broker
+from omrig.errors import RunError, UsageError
+
+GONE_SECONDS = 20.0
+HOLDER = """
+import os, sys, time
+from omrig.broker.embedded import embedded_broker
+with embedded_broker() as broker:
+    if "fork" in sys.argv and os.fork() == 0:
+        time.sleep(600)
+    print(broker.beam_pid, broker.data_dir, flush=True)
+    time.sleep(600)
+"""
+
+
+def endpoint_of(broker) -> Endpoint:
+    url = urlsplit(broker.url)
+    return Endpoint(url.hostname, url.port, url.username, url.password)
+
+
+def below(pid: int) -> set[psutil.Process]:
+    """The launcher, the broker, the port mapper and their helpers: psutil knows a reused pid."""
+    return set(psutil.Process(pid).children(recursive=True))
+
+
+def assert_gone(processes: set[psutil.Process], folder: Path) -> None:
+    assert processes
+    end = time.monotonic() + GONE_SECONDS
+    while time.monotonic() < end:
+        alive = [
+            process
+            for process in processes
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ]
+        if not alive and not folder.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"left behind: {alive}, {folder} exists: {folder.exists()}")
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with embedded_broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tls_broker():
+    with embedded_broker(tls=True) as running:
+        yield running
+
+
+@pytest.fixture
+def channel(broker):
+    connection = connect(broker)
+    yield connection.channel()
+    connection.collect()
+
+
+def connect(broker) -> amqp.Connection:
+    endpoint = endpoint_of(broker)
+    connection = amqp.Connection(
+        endpoint.address, userid=endpoint.username, password=endpoint.password, connect_timeout=10
+    )
+    connection.connect()
+    return connection
+
+
+def failure(endpoints, vhost="/", ssl_options=None) -> str:
+    started = time.monotonic()
+    with pytest.raises(UsageError) as caught:
+        preflight.check(endpoints, vhost, ssl_options)
+    assert time.monotonic() - started < 15
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not any(endpoint.password in text for endpoint in endpoints)
+    return text
+
+
+def test_up_and_described(broker):
+    info = preflight.check([endpoint_of(broker)], "/")
+    assert info.product == "RabbitMQ"
+    assert info.version[0].isdigit()
+    assert info.platform.startswith("Erlang")
+    assert info.cluster_name == "omrig-embedded"
+    assert (info.host, info.port, info.vhost) == (broker.host, broker.port, "/")
+    assert broker.is_alive()
+    assert preflight.reachable([endpoint_of(broker)])
+
+
+def test_carries_messages(channel):
+    channel.queue_declare("carry", auto_delete=True)
+    channel.basic_publish(amqp.Message("hello"), routing_key="carry")
+    end = time.monotonic() + 10
+    while (message := channel.basic_get("carry", no_ack=True)) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert message.body == "hello"
+
+
+def test_bad_credentials(broker):
+    text = failure([replace(endpoint_of(broker), password="not-the-password")])
+    assert "refused user 'omrig' or the password" in text
+
+
+def test_no_default_user(broker):
+    text = failure([replace(endpoint_of(broker), username="guest", password="guest-guest")])
+    assert "refused user 'guest'" in text
+    with pytest.raises(UsageError):
+        preflight.check([replace(endpoint_of(broker), username="guest", password="guest")], "/")
+
+
+def test_missing_vhost(broker):
+    assert "has no virtual host 'nowhere'" in failure([endpoint_of(broker)], vhost="nowhere")
+
+
+def test_second_host_answers(broker):
+    dead = replace(endpoint_of(broker), port=1)
+    assert preflight.check([dead, endpoint_of(broker)], "/").port == broker.port
+
+
+def test_tls_verified(tls_broker):
+    options = {
+        "ca_certs": str(tls_broker.ca_file),
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "server_hostname": None,
+    }
+    assert preflight.check([endpoint_of(tls_broker)], "/", options).product == "RabbitMQ"
+    by_name = replace(endpoint_of(tls_broker), host="localhost")
+    assert preflight.check([by_name], "/", options).host == "localhost"
+
+
+def test_tls_unverified(tls_broker):
+    options = {"cert_reqs": ssl.CERT_NONE}
+    assert preflight.check([endpoint_of(tls_broker)], "/", options).product == "RabbitMQ"
+
+
+# Without options py-amqp trusts the system's authorities, and so does the driver.
+@pytest.mark.parametrize("ssl_options", [{}, {"cert_reqs": ssl.CERT_REQUIRED}])
+def test_tls_not_trusted(tls_broker, ssl_options):
+    text = failure([endpoint_of(tls_broker)], ssl_options=ssl_options)
+    assert "TLS certificate not trusted" in text
+    assert "ssl_ca_file" in text
+
+
+def test_tls_port_spoken_to_in_plain(tls_broker):
+    assert "speaks TLS" in failure([endpoint_of(tls_broker)])
+
+
+def test_plain_port_spoken_to_with_tls(broker):
+    assert "speaks plain AMQP" in failure([endpoint_of(broker)], ssl_options={})
+
+
+def test_cleanup_deletes_what_is_ours_and_unused(broker, channel):
+    for name in ("own", "own-busy", "shared-idle", "shared-busy", "other"):
+        channel.queue_declare(name, auto_delete=False)
+    for name in ("ex-idle", "ex-bound", "ex-other"):
+        channel.exchange_declare(name, "topic", auto_delete=False)
+    channel.basic_publish(amqp.Message("left over"), routing_key="own")
+    channel.queue_bind("other", "ex-bound", "#")
+    channel.queue_bind("own", "ex-idle", "#")
+    channel.basic_consume("own-busy")
+    channel.basic_consume("shared-busy")
+
+    left = cleanup.delete_declared(
+        [endpoint_of(broker)],
+        "/",
+        None,
+        queues=["own", "own-busy", "never-was"],
+        shared_queues=["shared-busy", "shared-idle"],
+        exchanges=["ex-bound", "ex-idle", "never-was-either"],
+    )
+
+    assert left == ["shared-busy", "ex-bound"]
+    survivors = connect(broker)
+    for name in ("shared-busy", "other"):
+        survivors.channel().queue_declare(name, passive=True)
+    for name in ("ex-bound", "ex-other"):
+        survivors.channel().exchange_declare(name, "topic", passive=True)
+    for name in ("own", "own-busy", "shared-idle"):
+        with pytest.raises(amqp.NotFound):
+            survivors.channel().queue_declare(name, passive=True)
+    with pytest.raises(amqp.NotFound):
+        survivors.channel().exchange_declare("ex-idle", "topic", passive=True)
+    survivors.collect()
+
+
+def test_stopped_broker_is_reported_in_time(broker):
+    os.kill(broker.beam_pid, signal.SIGSTOP)
+    try:
+        assert "never answered" in failure([endpoint_of(broker)])
+        assert cleanup.delete_declared(
+            [endpoint_of(broker)], "/", None, queues=["q"], deadline_s=2
+        ) == ["q"]
+        assert broker.is_alive()
+    finally:
+        os.kill(broker.beam_pid, signal.SIGCONT)
+
+
+def test_password_is_in_no_file_and_on_no_command_line(broker):
+    password = endpoint_of(broker).password.encode()
+    files = [path for path in broker.data_dir.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert not [path for path in files if password in path.read_bytes()]
+    assert password.decode() not in repr(broker)
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            try:
+                assert password not in (process / name).read_bytes()
+            except OSError:
+                continue
+
+
+def test_folder_is_private_and_everything_listens_on_loopback(broker):
+    assert broker.data_dir.stat().st_mode & 0o077 == 0
+    launcher = psutil.Process(broker.beam_pid).parent()
+    listening = [
+        connection.laddr.ip
+        for process in launcher.children(recursive=True)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1"}
+
+
+def test_nothing_left_after_the_block(tmp_path):
+    with embedded_broker(extra_config={"vm_memory_high_watermark.absolute": "300MB"}) as running:
+        processes = below(os.getpid()) & below(psutil.Process(running.beam_pid).parent().pid)
+        folder = running.data_dir
+        assert "300MB" in (folder / "rabbitmq.conf").read_text()
+        names = {process.name() for process in processes}
+        assert "epmd" in names
+        assert any(name.startswith("beam") for name in names)
+    assert not running.is_alive()
+    assert_gone(processes, folder)
+
+
+def test_an_error_in_the_block_passes_through_and_nothing_is_left():
+    with pytest.raises(ZeroDivisionError), embedded_broker() as running:
+        processes, folder = below(psutil.Process(running.beam_pid).ppid()), running.data_dir
+        raise ZeroDivisionError
+    assert_gone(processes, folder)
+
+
+def test_a_broker_that_does_not_start_says_why():
+    with (
+        pytest.raises(RunError, match=r"RabbitMQ ended while starting: .*no_such_key") as caught,
+        embedded_broker(extra_config={"no_such_key": "1"}),
+    ):
+        pytest.fail("started with a configuration that it does not know")
+    assert "\n" not in str(caught.value)
+
+
+def hold(*arguments: str) -> tuple[subprocess.Popen, psutil.Process, set[psutil.Process], Path]:
+    """Start a process that holds a broker: it, the launcher, everything below, the folder."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    beam_pid, folder = holder.stdout.readline().split()
+    launcher = psutil.Process(int(beam_pid)).parent()
+    return holder, launcher, {launcher, *below(launcher.pid)}, Path(folder)
+
+
+def finish(holder: subprocess.Popen) -> None:
+    """End the holder and its fork: a session of their own."""
+    os.killpg(holder.pid, signal.SIGKILL)
+    holder.stdout.close()
+    holder.wait()
+
+
+def test_nothing_left_after_the_launcher_is_terminated():
+    holder, launcher, processes, folder = hold()
+    try:
+        launcher.terminate()
+        assert_gone(processes, folder)
+    finally:
+        finish(holder)
+
+
+@pytest.mark.parametrize("arguments", [[], ["fork"]])
+def test_nothing_left_after_the_parent_is_killed(arguments):
+    holder, _launcher, processes, folder = hold(*arguments)
+    try:
+        holder.kill()
+        assert_gone(processes, folder)
+    finally:
+        finish(holder)
+
+
+def test_nothing_runs_after_the_launcher_is_killed():
+    with embedded_broker() as running:
+        launcher = psutil.Process(running.beam_pid).parent()
+        processes = {launcher, *below(launcher.pid)}
+        launcher.kill()
+    assert_gone(processes, running.data_dir)
+
+
+def test_a_broker_that_dies_is_seen_and_cleaned_up():
+    with embedded_broker() as running:
+        launcher = psutil.Process(running.beam_pid).parent()
+        processes = {launcher, *below(launcher.pid)}
+        os.kill(running.beam_pid, signal.SIGKILL)
+        assert_gone(processes, running.data_dir)
+        assert not running.is_alive()
+
+
+@pytest.fixture
+def readable_by_all():
+    """A copy of what the broker needs, where another user may read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for name in ("omrig", "amqp", "vine", "psutil"):
+            package = Path(importlib.import_module(name).__file__).parent
+            shutil.copytree(package, Path(folder, name))
+        yield folder
+
+
+def test_runs_as_a_user_without_a_home(readable_by_all):
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/none", "PYTHONPATH": readable_by_all}
+
+    def run(python: str, script: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [python, "-c", script],
+            env=environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            **nobody,
+        )
+
+    def usable(python: str) -> bool:
+        try:
+            return run(python, "import amqp, psutil, omrig.broker").returncode == 0
+        except OSError:
+            return False
+
+    # The interpreter of the tests may lie in root's own home.
+    python = next(filter(usable, (sys.executable, "/usr/bin/python3")))
+    done = run(python, HOLDER.replace("time.sleep(600)", "pass"))
+    assert done.returncode == 0, done.stderr
+    beam_pid, folder = done.stdout.split()
+    assert not psutil.pid_exists(int(beam_pid))
+    assert not Path(folder).exists()
