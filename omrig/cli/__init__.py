@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone: `omrig report RUN | head`.
         sys.stderr.close()
         return INCOMPLETE
+    except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
+        text = f"defect: {type(error).__name__}: {error} (--debug shows where; please report it)"
+        return _fail(error, arguments, INCOMPLETE, text)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import units
+from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
 

@@ -1,0 +1,126 @@
+"""The stage model as data: which stages the life of a message has, and who owns their time."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+Side = Literal["producer", "consumer", "wire"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One named part of a message's life, which overlaps with no other.
+
+    ``side`` is the process whose time it is, or ``wire`` between two processes. ``bucket`` is what
+    its time counts as. ``what`` says where it starts and ends, as "from -> to". ``mixed`` marks
+    a stage whose time cannot be told apart by owner, whatever its bucket says.
+    """
+
+    name: str
+    side: Side
+    bucket: str
+    what: str
+    mixed: bool = False
+
+
+STAGES = (
+    Stage("api", "producer", "driver", "the client's call entered -> the driver's send entered"),
+    Stage(
+        "serialize", "producer", "serialization", "both JSON passes: the message -> bytes to send"
+    ),
+    Stage("pool_wait", "producer", "pool", "connection asked for -> a pooled connection held"),
+    Stage("connect", "producer", "driver", "pool starts a new connection -> it is usable"),
+    Stage(
+        "publish",
+        "producer",
+        "driver",
+        "connection held -> last send of the message entered, less the waits named elsewhere",
+    ),
+    Stage("socket_wait", "producer", "backpressure", "send buffer full -> writable again, summed"),
+    Stage(
+        "remote",
+        "wire",
+        "amqp",
+        "last send of the request entered -> its reply in the producer host's kernel",
+        mixed=True,
+    ),
+    Stage(
+        "amqp_request",
+        "wire",
+        "amqp",
+        "last send of the message entered -> its last byte in the consumer host's kernel",
+    ),
+    Stage("receive_lag", "consumer", "scheduler", "message in our kernel -> read by our process"),
+    Stage(
+        "decode",
+        "consumer",
+        "driver",
+        "message read -> handed to the listener, less its deserialization",
+    ),
+    Stage("deserialize", "consumer", "serialization", "both JSON passes: bytes -> the message"),
+    Stage("executor_queue", "consumer", "executor", "submitted to the executor -> started"),
+    Stage("dispatch", "consumer", "driver", "started -> endpoint, and endpoint -> reply"),
+    Stage("endpoint", "consumer", "endpoint", "endpoint method entered -> returned"),
+    Stage(
+        "reply_serialize",
+        "consumer",
+        "serialization",
+        "both JSON passes: the reply -> bytes to send",
+    ),
+    Stage(
+        "reply_pool_wait", "consumer", "pool", "connection asked for -> a pooled connection held"
+    ),
+    Stage("reply_connect", "consumer", "driver", "pool starts a new connection -> it is usable"),
+    Stage(
+        "reply_publish",
+        "consumer",
+        "driver",
+        "connection held -> last send of the reply entered, less the waits named elsewhere",
+    ),
+    Stage("reply_socket_wait", "consumer", "backpressure", "send buffer full -> writable, summed"),
+    Stage(
+        "amqp_reply",
+        "wire",
+        "amqp",
+        "last send of the reply entered -> its last byte in the producer host's kernel",
+    ),
+    Stage("reply_receive_lag", "producer", "scheduler", "reply in our kernel -> read by us"),
+    Stage(
+        "reply_decode",
+        "producer",
+        "driver",
+        "reply read -> handed to the waiting caller, less its deserialization",
+    ),
+    Stage("reply_deserialize", "producer", "serialization", "both JSON passes: bytes -> the reply"),
+    Stage(
+        "confirm_wait",
+        "producer",
+        "confirm",
+        "message sent -> publisher confirm read, as far as it ends after the reply",
+    ),
+    Stage("wakeup", "producer", "scheduler", "reply handed to its waiter -> the caller runs"),
+    Stage("return", "producer", "driver", "the caller runs -> the client's call returned"),
+)
+"""Every stage, in the order in which a message goes through them.
+
+``remote`` stands for ``amqp_request`` to ``amqp_reply`` when only the producer was measured.
+"""
+
+BY_NAME: Mapping[str, Stage] = MappingProxyType({stage.name: stage for stage in STAGES})
+"""Each stage under its name."""
+
+OWNERS: Mapping[str, str] = MappingProxyType(
+    {
+        "amqp": "amqp",
+        "backpressure": "amqp",
+        "confirm": "amqp",
+        "driver": "driver",
+        "serialization": "driver",
+        "pool": "driver",
+        "scheduler": "process",
+        "executor": "process",
+        "endpoint": "endpoint",
+    }
+)
+"""Whose time a bucket is: AMQP's, the driver's, our own busy process's, or the endpoint's."""

@@ -1,0 +1,356 @@
+"""The arrival watcher: a process that notes when bytes reach our kernel, read or not.
+
+The measured process cannot say when a message arrived that it has not got round to reading, and
+the kernel's own receive stamp is that of the last of the unread segments. So a second process,
+with an interpreter lock and a priority of its own, holds copies of the sockets and logs how many
+bytes each has received, at every edge. A message's end offset in the byte stream then gives its
+arrival afterwards (:mod:`omrig.stages.arrivals`).
+
+Started by :class:`omrig.stages.arrivals.Watcher` as a file, ``python -I -S watcher.py DESCRIPTOR
+LOG_FOLDER``, to be up within milliseconds: it imports nothing but light standard modules.
+DESCRIPTOR is an ``AF_UNIX`` ``SOCK_SEQPACKET`` socket on which it receives ``COMMAND`` packets
+until the other end stops sending, and sends a ``REPORT`` when it is ready and another when it has
+finished.
+
+Its logs are appended as rows of little-endian unsigned 64-bit numbers: ``ARRIVALS`` with the
+columns ``ARRIVAL_COLUMNS`` and ``TCP_INFO`` with the columns ``TCP_INFO_COLUMNS``. They are
+complete at the end of the commands, on SIGTERM and when the measured process has died.
+"""
+
+import _socket
+import fcntl
+import gc
+import posix
+import select
+import signal
+import struct
+import sys
+import time
+from array import array
+
+ARRIVALS = "arrivals.u64"
+"""The log of arrivals: by ``t_ns`` the connection had received ``bytes`` bytes."""
+
+ARRIVAL_COLUMNS = ("connection", "t_ns", "bytes")
+"""Columns of ``ARRIVALS``; ``t_ns`` is CLOCK_MONOTONIC."""
+
+TCP_INFO = "tcp_info.u64"
+"""The log of samples: once a second, and when a connection is added and dropped."""
+
+TCP_INFO_COLUMNS = (
+    "connection",
+    "t_ns",
+    "rtt_us",  # smoothed
+    "rttvar_us",
+    "retransmits",
+    "bytes_acked",  # by the peer; the opening of the connection counts as one
+    "bytes_received",
+    "notsent_bytes",
+    "busy_us",
+    "rwnd_limited_us",  # part of busy: the peer's receive window was full
+    "sndbuf_limited_us",  # part of busy: our send buffer was too small
+    "bytes_sent",  # retransmissions included
+    "unread_bytes",  # received and not read by our process
+    "send_queue_bytes",  # written by our process and not acknowledged
+    "info_bytes",  # what the kernel knows of struct tcp_info: columns beyond it are 0
+)
+"""Columns of ``TCP_INFO``; all but the rtt and the queues count since the connection began."""
+
+INFO_ENDS = {
+    "rtt_us": 72,
+    "rttvar_us": 76,
+    "retransmits": 104,
+    "bytes_acked": 128,
+    "bytes_received": 136,
+    "notsent_bytes": 148,
+    "busy_us": 176,
+    "rwnd_limited_us": 184,
+    "sndbuf_limited_us": 192,
+    "bytes_sent": 208,
+}
+"""A column is available if ``info_bytes`` is at least this."""
+
+COMMAND = struct.Struct("<BBiQ")
+"""What, watch flag (ADD), the owner's descriptor number (ADD), connection."""
+
+ADD, WATCH, DROP = range(3)
+
+REPORT = struct.Struct("<4Q")
+"""Index into ``SCHEDULING``, ``info_bytes``, arrivals logged, CPU time used in ns."""
+
+SCHEDULING = ("fifo", "nice", "normal")
+"""How it is scheduled: real-time, nice -10, or like everybody."""
+
+_TCP = _socket.IPPROTO_TCP
+_INFO_OPTION = _socket.TCP_INFO
+_INFO_ROOM = 512
+_INFO = struct.Struct("=68xII24xI16xQQ8xI20xQQQ8xQ")  # struct tcp_info, linux/tcp.h
+_RECEIVED = struct.Struct("=128xQ")  # its tcpi_bytes_received alone
+_PASSED = struct.Struct("=i")
+_PASSED_SPACE = _socket.CMSG_SPACE(_PASSED.size)
+_SIOCINQ = 0x541B
+_SIOCOUTQ = 0x5411
+_PR_SET_PDEATHSIG = 1
+
+_BATCH = 64
+_BLOCK_WORDS = (1 << 20) // 8
+_TICK_NS = 1_000_000_000
+_PATIENCE_S = 0.25
+
+
+class _Log:
+    """Rows that are kept in memory until they are a block or a second old."""
+
+    def __init__(self, path: str) -> None:
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
+        self._descriptor = posix.open(path, flags, 0o644)
+        self.words = array("Q")
+
+    def flush(self) -> None:
+        """Write what has been kept."""
+        if sys.byteorder == "big":
+            self.words.byteswap()
+        rest = memoryview(self.words).cast("B")
+        while rest:
+            rest = rest[posix.write(self._descriptor, rest) :]
+        # An array that is being viewed cannot be resized.
+        rest.release()
+        self.words = array("Q")
+
+
+class _Connection:
+    """Our copy of a socket of the measured process."""
+
+    def __init__(self, number: int, descriptor: int, owners: int) -> None:
+        self.number = number
+        self.owners = owners
+        # The file status is shared with the owner: nothing may be called here that sets it. Told
+        # everything, the constructor asks the kernel nothing; IPv6 answers to the same options.
+        self.socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, _TCP, descriptor)
+        self.getsockopt = self.socket.getsockopt
+        self.descriptor = descriptor
+        self.identity = posix.readlink(f"/proc/self/fd/{descriptor}")
+
+
+class _Watcher:
+    def __init__(self, control: _socket.socket, folder: str) -> None:
+        self._control = control
+        self._epoll = select.epoll()
+        self._epoll.register(control.fileno(), select.EPOLLIN)
+        self._arrivals = _Log(f"{folder}/{ARRIVALS}")
+        self._samples = _Log(f"{folder}/{TCP_INFO}")
+        self._connections: dict[int, _Connection] = {}
+        self._watched: dict[int, _Connection] = {}
+        self._owner = f"/proc/{posix.getppid()}/fd"
+        self._owner_readable = posix.access(self._owner, posix.R_OK | posix.X_OK)
+        self._flushed = 0
+        self._ended = False
+
+    def run(self) -> None:
+        """Until the commands end."""
+        while not self._ended:
+            self._watch_for_a_second()
+            self._tick()
+
+    def close(self) -> None:
+        """Complete the logs."""
+        for connection in list(self._connections.values()):
+            self._drop(connection)
+        self._flush()
+
+    def events(self) -> int:
+        """Arrivals logged so far."""
+        return (self._flushed + len(self._arrivals.words)) // len(ARRIVAL_COLUMNS)
+
+    # Every microsecond here is taken from what is measured: names are bound, and what can be done
+    # once a batch is not done once an event.
+    def _watch_for_a_second(self) -> None:
+        poll, watched, now = self._epoll.poll, self._watched, time.monotonic_ns
+        append, extract, size = self._arrivals.words.append, _RECEIVED.unpack, _RECEIVED.size
+        words, tcp, info, readable = self._arrivals.words, _TCP, _INFO_OPTION, select.EPOLLIN
+        until = now() + _TICK_NS
+        while len(words) < _BLOCK_WORDS:
+            at = 0
+            commanded = False
+            for descriptor, mask in poll(_PATIENCE_S, _BATCH):
+                connection = watched.get(descriptor)
+                if connection is None:
+                    commanded = True
+                    continue
+                (received,) = extract(connection.getsockopt(tcp, info, size))
+                # The clock after the count: every byte counted had arrived by then, whatever held
+                # us up in between. The clock before would be tighter by less than a microsecond,
+                # and false for a segment that came between the two: an arrival before the send.
+                at = now()
+                append(connection.number)
+                append(at)
+                append(received)
+                if mask != readable:
+                    self._drop(connection)
+            # After the batch: a command may close a descriptor that the batch still names, and
+            # the next connection may get its number.
+            if commanded:
+                self._obey()
+            if self._ended or (at or now()) >= until:
+                return
+
+    def _obey(self) -> None:
+        packet, passed, _flags, _address = self._control.recvmsg(
+            COMMAND.size, _PASSED_SPACE, _socket.MSG_CMSG_CLOEXEC
+        )
+        if not packet:
+            self._ended = True
+            return
+        command, watch, owners, number = COMMAND.unpack(packet)
+        if command == ADD:
+            if passed:
+                self._add(number, _PASSED.unpack(passed[0][2])[0], owners, bool(watch))
+        elif (connection := self._connections.get(number)) is not None:
+            if command == WATCH:
+                self._watch(connection)
+            else:
+                self._drop(connection)
+
+    def _add(self, number: int, descriptor: int, owners: int, watch: bool) -> None:
+        connection = _Connection(number, descriptor, owners)
+        if (former := self._connections.get(number)) is not None:
+            self._drop(former)
+        try:
+            self._sample(connection)
+        except OSError:
+            # Not TCP.
+            connection.socket.close()
+            return
+        self._connections[number] = connection
+        if watch:
+            self._watch(connection)
+
+    def _watch(self, connection: _Connection) -> None:
+        if connection.descriptor in self._watched:
+            return
+        self._watched[connection.descriptor] = connection
+        self._epoll.register(
+            connection.descriptor, select.EPOLLIN | select.EPOLLET | select.EPOLLRDHUP
+        )
+        # What is there already has no edge left if our process reads it now.
+        info = connection.getsockopt(_TCP, _INFO_OPTION, _RECEIVED.size)
+        self._arrivals.words.extend(
+            (connection.number, time.monotonic_ns(), _RECEIVED.unpack(info)[0])
+        )
+
+    def _drop(self, connection: _Connection) -> None:
+        self._connections.pop(connection.number, None)
+        if self._watched.pop(connection.descriptor, None) is not None:
+            # Closing is not enough: the owner's copy would keep the registration alive.
+            self._epoll.unregister(connection.descriptor)
+        try:
+            self._sample(connection)
+        finally:
+            connection.socket.close()
+
+    def _sample(self, connection: _Connection) -> None:
+        info = connection.getsockopt(_TCP, _INFO_OPTION, _INFO_ROOM)
+        row = (
+            connection.number,
+            time.monotonic_ns(),
+            *_INFO.unpack(info[: _INFO.size].ljust(_INFO.size, b"\0")),
+            _queue(connection.descriptor, _SIOCINQ),
+            _queue(connection.descriptor, _SIOCOUTQ),
+            len(info),
+        )
+        self._samples.words.extend(row)
+
+    def _tick(self) -> None:
+        for connection in list(self._connections.values()):
+            if self._owned(connection):
+                self._sample(connection)
+            else:
+                self._drop(connection)
+        self._flush()
+
+    def _owned(self, connection: _Connection) -> bool:
+        """False when the owner has closed its descriptor without a word."""
+        if not self._owner_readable:
+            return True
+        try:
+            return posix.readlink(f"{self._owner}/{connection.owners}") == connection.identity
+        except OSError:
+            return False
+
+    def _flush(self) -> None:
+        self._flushed += len(self._arrivals.words)
+        self._arrivals.flush()
+        self._samples.flush()
+
+
+def _queue(descriptor: int, request: int) -> int:
+    answer = fcntl.ioctl(descriptor, request, bytes(_PASSED.size))
+    (waiting,) = _PASSED.unpack(answer)
+    return int(waiting)
+
+
+def _schedule() -> str:
+    """Get in front of the measured process, as far as we may: which of ``SCHEDULING`` it is."""
+    try:
+        posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(1))
+    except OSError:
+        pass
+    else:
+        return "fifo"
+    try:
+        posix.setpriority(posix.PRIO_PROCESS, 0, -10)
+    except OSError:
+        return "normal"
+    return "nice"
+
+
+def _die_with_parent() -> None:
+    # The end of the control socket says it too, unless a fork of the parent holds a copy.
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _info_bytes() -> int:
+    unconnected = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    try:
+        return len(unconnected.getsockopt(_TCP, _INFO_OPTION, _INFO_ROOM))
+    finally:
+        unconnected.close()
+
+
+def _close_all_but(control: int) -> None:
+    """Close what the measured process let us inherit: somebody may wait for its end."""
+    for descriptor in map(int, posix.listdir("/proc/self/fd")):
+        if descriptor > 2 and descriptor != control:
+            posix.closerange(descriptor, descriptor + 1)
+
+
+def main() -> None:
+    """Watch until told otherwise, on the descriptor and into the folder on the command line."""
+    number = int(sys.argv[1])
+    _close_all_but(number)
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, number)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever ends us arrives as the end of the commands, between two batches.
+    signal.signal(signal.SIGTERM, lambda *_: control.shutdown(_socket.SHUT_RD))
+    _die_with_parent()
+    gc.disable()
+    scheduling = SCHEDULING.index(_schedule())
+    watcher = _Watcher(control, sys.argv[2])
+    info_bytes = _info_bytes()
+    try:
+        control.send(REPORT.pack(scheduling, info_bytes, 0, time.process_time_ns()))
+        watcher.run()
+    finally:
+        watcher.close()
+    report = REPORT.pack(scheduling, info_bytes, watcher.events(), time.process_time_ns())
+    try:
+        control.send(report, _socket.MSG_NOSIGNAL)
+    except OSError:
+        # The measured process has died.
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,432 @@
+"""The arrival clock on real connections, against known send times."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+
+import numpy
+import pytest
+
+from omrig.stages import arrivals, watcher
+
+MESSAGE = 10 * 1024
+
+WRITER = """
+import random, socket, sys, time
+port, count, size = map(int, sys.argv[1:])
+connection = socket.create_connection(("127.0.0.1", port))
+connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+generator, message = random.Random(1), bytes(size)
+sent = []
+for _ in range(count):
+    time.sleep(generator.uniform(0.003, 0.010))
+    sent.append(time.perf_counter_ns())
+    connection.sendall(message)
+print(*sent)
+"""
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A watcher that is running, and is finished in the end."""
+    client = arrivals.Watcher()
+    client.start(tmp_path)
+    assert client.alive
+    yield client
+    client.finish()
+
+
+@contextmanager
+def pair():
+    """Both ends of a TCP connection: the sender's and the receiver's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    with sender, receiver:
+        sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sender.settimeout(10)
+        receiver.settimeout(10)
+        yield sender, receiver
+
+
+def eventually(condition, patience_s=10.0):
+    deadline = time.monotonic() + patience_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def holds(pid, link):
+    """Whether a process holds the file that ``link`` names."""
+    folder = f"/proc/{pid}/fd"
+    return link in [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+
+def ended(pid):
+    """Whether a process is gone, or waits for nothing but to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def identity(connection):
+    return os.readlink(f"/proc/self/fd/{connection.fileno()}")
+
+
+def arrived(folder, connection, *offsets):
+    """The arrival of each end offset on one connection."""
+    numbers = numpy.full(len(offsets), connection)
+    return arrivals.arrival_times(arrivals.read_arrivals(folder), numbers, numpy.array(offsets))
+
+
+def read_late(connection, total, lag_s):
+    """Times and counts of a reader that gets round to reading every ``lag_s``."""
+    reads, count = [], 0
+    while count < total:
+        count += len(connection.recv(1 << 20))
+        reads.append((time.perf_counter_ns(), count))
+        time.sleep(lag_s)
+    return numpy.array(reads).T
+
+
+def shake_hands(client, server):
+    """A TLS handshake with both ends in one thread."""
+    client.setblocking(False)
+    server.setblocking(False)
+    waiting = [client, server]
+    while waiting:
+        for end in list(waiting):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            waiting.remove(end)
+    client.settimeout(10)
+    server.settimeout(10)
+
+
+def test_arrival_is_the_send_however_late_the_reader(watched, tmp_path):
+    count = 300
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # Wide enough that the sender never waits for the reader.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        port = server.getsockname()[1]
+        command = [sys.executable, "-c", WRITER, str(port), str(count), str(MESSAGE)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            connection, _ = server.accept()
+            with connection:
+                watched.add(7, connection.fileno(), watch=True)
+                times, counts = read_late(connection, count * MESSAGE, 0.010)
+                sent = numpy.array(writer.communicate()[0].split(), dtype=numpy.int64)
+                watched.finish()
+    offsets = numpy.arange(1, count + 1) * MESSAGE
+    arrival = arrived(tmp_path, 7, *offsets)
+    read = times[numpy.searchsorted(counts, offsets)]
+    # 0, no arrival, would be earlier too.
+    assert (arrival >= sent).all()
+    arrival = numpy.minimum(arrival, read)
+    assert numpy.median(arrival - sent) < 0.1 * numpy.median(read - sent)
+
+
+def test_finish_reports(watched):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        sender.sendall(b"x")
+        time.sleep(0.1)
+        assert watched.finish() in watcher.SCHEDULING
+    assert watched.alive
+    assert watched.missed == 0
+    assert watched.events == 2
+    assert watched.cpu_ns > 0
+    assert watched.info_bytes >= watcher.INFO_ENDS["bytes_received"]
+    assert ended(watched.pid)
+    assert watched.finish() in watcher.SCHEDULING
+
+
+def test_only_what_arrives_after_watch_is_timed(watched, tmp_path):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=False)
+        sender.sendall(bytes(100))
+        time.sleep(0.1)
+        before = time.perf_counter_ns()
+        watched.watch(1)
+        time.sleep(0.1)
+        between = time.perf_counter_ns()
+        sender.sendall(bytes(100))
+        time.sleep(0.1)
+        watched.finish()
+    early, late, never = arrived(tmp_path, 1, 100, 200, 201)
+    assert before < early < between < late
+    assert never == 0
+
+
+def test_a_dropped_connection_really_closes(watched):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        link = identity(receiver)
+        assert eventually(lambda: holds(watched.pid, link))
+        watched.drop(1)
+        receiver.close()
+        began = time.monotonic()
+        assert sender.recv(1) == b""
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_connection_that_is_shut_down_is_dropped(watched):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        link = identity(receiver)
+        assert eventually(lambda: holds(watched.pid, link))
+        receiver.shutdown(socket.SHUT_RDWR)
+        assert eventually(lambda: not holds(watched.pid, link), 0.5)
+        receiver.close()
+        assert sender.recv(1) == b""
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_a_connection_closed_without_a_word_closes_soon(watched, watch):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=watch)
+        link = identity(receiver)
+        assert eventually(lambda: holds(watched.pid, link))
+        receiver.close()
+        assert sender.recv(1) == b""
+
+
+def test_the_next_connection_starts_anew(watched, tmp_path):
+    for number, length in ((1, 5000), (2, 300)):
+        with pair() as (sender, receiver):
+            watched.add(number, receiver.fileno(), watch=True)
+            sender.sendall(bytes(length))
+            time.sleep(0.1)
+            watched.drop(number)
+    watched.finish()
+    assert all(arrived(tmp_path, 1, 300, 5000))
+    first, second = arrived(tmp_path, 2, 300, 5000)
+    assert first > arrived(tmp_path, 1, 5000)[0]
+    assert second == 0
+
+
+def test_tls_is_bytes_too(watched, tmp_path):
+    def context(protocol):
+        made = ssl.SSLContext(protocol)
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+        # Needs no certificate.
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        made.set_ciphers("ADH-AES256-GCM-SHA384:@SECLEVEL=0")
+        return made
+
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        server = context(ssl.PROTOCOL_TLS_SERVER).wrap_socket(
+            receiver, server_side=True, do_handshake_on_connect=False
+        )
+        client = context(ssl.PROTOCOL_TLS_CLIENT).wrap_socket(sender, do_handshake_on_connect=False)
+        shake_hands(client, server)
+        before = time.perf_counter_ns()
+        client.sendall(b"secret" * 1000)
+        assert server.recv(6) == b"secret"
+        time.sleep(0.1)
+        total = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)[128:]
+        offset = int.from_bytes(total, sys.byteorder)
+        watched.finish()
+        client.close()
+        server.close()
+    assert offset > 6000
+    assert arrived(tmp_path, 1, offset)[0] > before
+
+
+def test_the_watcher_dies_with_its_parent(tmp_path):
+    script = """
+    import socket, sys, time
+    from pathlib import Path
+    from omrig.stages.arrivals import Watcher
+    server = socket.create_server(("127.0.0.1", 0))
+    sender = socket.create_connection(server.getsockname())
+    receiver, _ = server.accept()
+    watcher = Watcher()
+    watcher.start(Path(sys.argv[1]))
+    watcher.add(1, receiver.fileno(), watch=True)
+    sender.sendall(bytes(1000))
+    time.sleep(0.2)
+    print(watcher.pid, flush=True)
+    time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert not ended(pid)
+        parent.kill()
+    assert eventually(lambda: ended(pid), 2.0)
+    assert arrived(tmp_path, 1, 1000)[0] > 0
+
+
+def test_a_dead_watcher_is_reported_and_raises_nothing(watched):
+    os.kill(watched.pid, signal.SIGKILL)
+    assert eventually(lambda: ended(watched.pid))
+    with pair() as (_, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        watched.watch(1)
+        watched.drop(1)
+    assert not watched.alive
+    assert watched.finish() in watcher.SCHEDULING
+
+
+def test_sigterm_completes_the_logs_and_sigint_is_ignored(watched, tmp_path):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        sender.sendall(bytes(1000))
+        time.sleep(0.1)
+        os.kill(watched.pid, signal.SIGINT)
+        time.sleep(0.1)
+        assert not ended(watched.pid)
+        os.kill(watched.pid, signal.SIGTERM)
+        assert eventually(lambda: ended(watched.pid))
+    assert arrived(tmp_path, 1, 1000)[0] > 0
+
+
+def test_commands_without_room_or_connection_are_counted(watched):
+    os.kill(watched.pid, signal.SIGSTOP)
+    while not watched.missed:
+        watched.watch(1)
+    os.kill(watched.pid, signal.SIGCONT)
+    assert watched.alive
+    time.sleep(0.2)
+    missed = watched.missed
+    watched.add(2, 9999, watch=True)
+    assert watched.missed == missed + 1
+    assert watched.alive
+
+
+def test_what_is_not_tcp_is_not_watched(watched, tmp_path):
+    one, other = socket.socketpair()
+    with one, other:
+        watched.add(1, one.fileno(), watch=True)
+        other.sendall(b"x")
+        watched.finish()
+    assert watched.alive
+    assert arrivals.read_arrivals(tmp_path) == {}
+    assert arrivals.read_tcp_info(tmp_path) == []
+
+
+def test_nothing_else_is_inherited(tmp_path):
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    client = arrivals.Watcher()
+    client.start(tmp_path)
+    os.close(write)
+    os.set_blocking(read, False)
+    assert os.read(read, 1) == b""
+    os.close(read)
+    client.finish()
+
+
+def test_under_eventlet_nothing_yields(tmp_path):
+    script = """
+    import eventlet
+    eventlet.monkey_patch()
+    import socket, sys
+    from pathlib import Path
+    from omrig.stages.arrivals import Watcher
+    server = socket.create_server(("127.0.0.1", 0))
+    sender = socket.create_connection(server.getsockname())
+    receiver, _ = server.accept()
+    yielded = []
+    eventlet.spawn(yielded.append, True)
+    watcher = Watcher()
+    watcher.start(Path(sys.argv[1]))
+    watcher.add(1, receiver.fileno(), watch=True)
+    assert not yielded
+    sender.sendall(bytes(1000))
+    eventlet.sleep(0.1)
+    assert yielded
+    eventlet.spawn(yielded.append, True)
+    watcher.finish()
+    assert watcher.alive and len(yielded) == 1
+    """
+    command = [sys.executable, "-Wignore", "-c", textwrap.dedent(script), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert arrived(tmp_path, 1, 1000)[0] > 0
+
+
+def test_arrival_is_the_first_event_that_covers_the_offset():
+    log = {
+        1: (numpy.array([100, 200, 300]), numpy.array([10, 10, 30])),
+        2: (numpy.array([150]), numpy.array([5])),
+    }
+    connections = numpy.array([1, 2, 1, 1, 2, 3, 1])
+    offsets = numpy.array([10, 5, 11, 31, 1, 1, 30])
+    found = arrivals.arrival_times(log, connections, offsets)
+    assert found.tolist() == [100, 150, 300, 0, 150, 0, 300]
+    assert found.dtype == numpy.int64
+    nothing = numpy.array([], dtype=numpy.int64)
+    assert arrivals.arrival_times({}, nothing, nothing).tolist() == []
+
+
+def test_a_log_is_sorted_and_half_a_row_left_out(tmp_path):
+    rows = [(2, 50, 7), (1, 30, 20), (1, 10, 10), (1, 40, 15)]
+    words = numpy.array(rows, dtype="<u8").tobytes()
+    (tmp_path / watcher.ARRIVALS).write_bytes(words + b"half a row")
+    log = arrivals.read_arrivals(tmp_path)
+    assert {number: (t.tolist(), b.tolist()) for number, (t, b) in log.items()} == {
+        1: ([10, 30, 40], [10, 20, 20]),
+        2: ([50], [7]),
+    }
+
+
+def test_tcp_info_tells_what_is_unread(watched, tmp_path):
+    with pair() as (sender, receiver):
+        watched.add(1, receiver.fileno(), watch=True)
+        watched.add(2, sender.fileno(), watch=False)
+        sender.sendall(bytes(5000))
+        time.sleep(1.3)
+        watched.finish()
+    ours, theirs = arrivals.read_tcp_info(tmp_path)
+    assert ours["connection"] == 1
+    assert ours["unread_bytes_max"] == 5000
+    assert ours["last_ns"] - ours["first_ns"] > 1_000_000_000
+    assert ours["series"]["unread_bytes"][-2:] == [5000, 5000]
+    assert theirs["send_queue_bytes_max"] == 0
+    assert 0 < theirs["rtt_us_max"] < 100_000
+    assert theirs["retransmits"] == 0
+    assert theirs["rwnd_limited_us"] == 0
+
+
+def test_tcp_info_tells_who_held_up_the_sender(watched, tmp_path):
+    with pair() as (sender, receiver):
+        watched.add(1, sender.fileno(), watch=False)
+        sender.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                sender.send(bytes(1 << 20))
+        time.sleep(0.5)
+        watched.finish()
+        in_use = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
+    (summary,) = arrivals.read_tcp_info(tmp_path)
+    rows = numpy.fromfile(tmp_path / watcher.TCP_INFO, dtype="<u8")
+    last = dict(zip(watcher.TCP_INFO_COLUMNS, rows[-len(watcher.TCP_INFO_COLUMNS) :], strict=True))
+    assert summary["rwnd_limited_us"] > 300_000
+    assert summary["busy_us"] >= summary["rwnd_limited_us"]
+    assert summary["send_queue_bytes_max"] > 0
+    assert last["bytes_acked"] == last["bytes_sent"] + 1
+    assert last["send_queue_bytes"] == last["notsent_bytes"]
+    assert last["info_bytes"] == len(in_use)
+
+
+def test_tcp_info_that_an_old_kernel_does_not_tell_is_none(tmp_path):
+    row = dict.fromkeys(watcher.TCP_INFO_COLUMNS, 1) | {"info_bytes": 136}
+    numpy.array(list(row.values()), dtype="<u8").tofile(tmp_path / watcher.TCP_INFO)
+    (summary,) = arrivals.read_tcp_info(tmp_path)
+    assert summary["rwnd_limited_us"] is None
+    assert summary["series"]["rwnd_limited_us"] is None
+    assert summary["retransmits"] == 0

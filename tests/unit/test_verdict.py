@@ -1,0 +1,431 @@
+"""The verdict: for every reason the owner, the stage and the words; and when there is none."""
+
+import json
+
+import pytest
+
+from omrig.analysis.comb import MILLISECOND, Comb
+from omrig.analysis.stages import BY_NAME, OWNERS, STAGES
+from omrig.analysis.verdict import Blocked, Facts, Network, decide
+
+MESSAGES = 1000
+MEAN_NS = 100 * MILLISECOND
+LOW_MEMORY = Blocked(side="producer", reason="low on\n memory", duration_ns=5_000_000_000)
+HALF_SECOND = Comb(500 * MILLISECOND, 0.97, "sleep")
+SATURATED = {"producer": 0.99, "consumer": 0.99}
+IDLE = {"producer": 0.12, "consumer": 0.12}
+
+
+def _stage(name, share, **percentiles):
+    mean = int(share * MEAN_NS)
+    spread = {"p50_ns": mean, "p90_ns": mean, "p99_ns": 2 * mean, "max_ns": 3 * mean}
+    return {
+        "name": name,
+        "side": BY_NAME[name].side,
+        "bucket": BY_NAME[name].bucket,
+        "count": MESSAGES,
+        "mean_ns": mean,
+        **spread,
+        "total_ns": mean * MESSAGES,
+        "share": share,
+        **percentiles,
+    }
+
+
+def _result(shares, executor="eventlet", pattern="call", sides=("producer", "consumer"), **more):
+    """A result whose stages have ``shares``, the rest of the time spread thinly over all owners."""
+    rest = [
+        name for name in ("publish", "amqp_request", "endpoint", "wakeup") if name not in shares
+    ]
+    thin = (1 - sum(shares.values())) / max(1, len(rest))
+    shares = {**dict.fromkeys(rest, thin), **shares}
+    stages = [_stage(stage.name, shares[stage.name]) for stage in STAGES if stage.name in shares]
+    return {
+        "pattern": pattern,
+        "executor": executor,
+        "sides": list(sides),
+        "messages": {"received": MESSAGES},
+        "latency": {"mean": MEAN_NS, "p50": MEAN_NS, "p99": 2 * MEAN_NS, "max": 3 * MEAN_NS},
+        "stages": stages,
+        "closure": {
+            "messages": MESSAGES,
+            "matched": MESSAGES,
+            "within_tolerance": 990,
+            "negative_stages": 0,
+            "flagged_arrivals": 0,
+            "unexplained_share": 0.003,
+        },
+        **more,
+    }
+
+
+def _decide(result, facts=None):
+    verdict = decide(result, facts or Facts())
+    assert "\n" not in verdict["text"]
+    assert len(verdict["text"]) < 300
+    assert all("\n" not in line for line in verdict["evidence"])
+    assert json.loads(json.dumps(verdict)) == verdict
+    return verdict
+
+
+REASONS = [
+    ("api", "eventlet", {}, ["the driver", "the code itself", "--profile lines", "yappi"]),
+    ("serialize", "eventlet", {}, ["JSON encoding", "70.0 ms", "smaller payloads"]),
+    (
+        "pool_wait",
+        "eventlet",
+        {"pool_size": 2, "workers": 100},
+        ["calls wait 70.0 ms", "rpc_conn_pool_size 2 for 100 workers", "too small"],
+    ),
+    ("connect", "eventlet", {}, ["makes connections", "conn_pool_min_size"]),
+    ("publish", "threading", {"cpu_share": SATURATED}, ["full core", "--profile lines"]),
+    ("socket_wait", "eventlet", {}, ["AMQP", "producer's send buffer is full", "read fast enough"]),
+    (
+        "socket_wait",
+        "eventlet",
+        {"network": {"producer": Network(sndbuf_limited_share=0.4)}},
+        ["the buffer itself is too small 40 %", "tcp_wmem"],
+    ),
+    (
+        "socket_wait",
+        "eventlet",
+        {"blocked": [LOW_MEMORY]},
+        ["blocked by the broker (low on memory) for 5.00 s"],
+    ),
+    (
+        "amqp_request",
+        "eventlet",
+        {},
+        ["70.0 ms on the wire and in the broker: a backlog in the queue"],
+    ),
+    (
+        "amqp_request",
+        "eventlet",
+        {"network": {"producer": Network(rtt_us=60_000), "consumer": Network(rtt_us=60_000)}},
+        ["round trips explain 60.0 ms of 70.0 ms", "broker is not the reason"],
+    ),
+    (
+        "amqp_request",
+        "eventlet",
+        {"network": {"producer": Network(rtt_us=100, retransmits=1234)}},
+        ["explain 50.0 µs of 70.0 ms", "loses packets: 1,234 retransmits"],
+    ),
+    (
+        "amqp_request",
+        "eventlet",
+        {"network": {"consumer": Network(unread_bytes_max=1 << 20, rwnd_limited_share=0.4)}},
+        [
+            "1.00 MiB lay unread",
+            "rabbit_qos_prefetch_count",
+            "receive window was full 40 %",
+            "hides in here",
+        ],
+    ),
+    ("amqp_request", "eventlet", {"blocked": [LOW_MEMORY]}, ["blocked by the broker (low on"]),
+    ("receive_lag", "eventlet", {}, ["consumer's own process", "the hub is busy with other green"]),
+    (
+        "receive_lag",
+        "eventlet",
+        {"cpu_share": SATURATED},
+        ["before the hub reads them", "its core is full (CPU 0.99)", "more processes"],
+    ),
+    ("receive_lag", "eventlet", {"cpu_share": IDLE}, ["core is idle", "does not yield"]),
+    ("receive_lag", "threading", {"cpu_share": IDLE}, ["core is idle", "keeps the GIL"]),
+    ("decode", "eventlet", {}, ["message read -> handed to the listener)", "--profile lines"]),
+    ("deserialize", "eventlet", {}, ["JSON decoding"]),
+    (
+        "executor_queue",
+        "threading",
+        {"executor_pool_size": 64, "workers": 100},
+        ["executor_thread_pool_size 64 for 100 workers is busy", "pool is too small"],
+    ),
+    ("executor_queue", "eventlet", {"cpu_share": SATURATED}, ["core is full", "a larger pool not"]),
+    ("dispatch", "eventlet", {}, ["started -> endpoint", "--profile lines"]),
+    ("endpoint", "eventlet", {}, ["is the endpoint", "own method takes 70.0 ms", "p99 140 ms"]),
+    ("reply_serialize", "eventlet", {}, ["JSON encoding"]),
+    (
+        "reply_pool_wait",
+        "threading",
+        {"pool_size": 30, "executor_pool_size": 64, "workers": 100},
+        ["replies wait", "rpc_conn_pool_size 30 for 64 executor workers"],
+    ),
+    ("reply_connect", "eventlet", {}, ["makes connections"]),
+    ("reply_publish", "eventlet", {}, ["last send of the reply", "--profile lines"]),
+    ("reply_socket_wait", "eventlet", {}, ["consumer's send buffer is full"]),
+    (
+        "amqp_reply",
+        "eventlet",
+        {"network": {"consumer": Network(rtt_us=100)}},
+        ["explain 50.0 µs of 70.0 ms, the rest is the broker"],
+    ),
+    ("reply_receive_lag", "eventlet", {}, ["producer's own process", "replies lie 70.0 ms", "hub"]),
+    (
+        "reply_receive_lag",
+        "threading",
+        {"cpu_share": SATURATED},
+        ["before the reply thread runs", "this is the GIL", "fewer workers or more processes"],
+    ),
+    ("reply_decode", "eventlet", {}, ["handed to the waiting caller)"]),
+    ("reply_deserialize", "eventlet", {}, ["JSON decoding"]),
+    ("confirm_wait", "eventlet", {}, ["longer to confirm", "disk", "quorum queues"]),
+    ("confirm_wait", "eventlet", {"blocked": [LOW_MEMORY]}, ["blocked by the broker (low on mem"]),
+    ("wakeup", "eventlet", {}, ["until the caller's greenlet runs", "hub is busy"]),
+    ("wakeup", "threading", {}, ["until the caller's thread runs", "GIL"]),
+    (
+        "wakeup",
+        "threading",
+        {"combs": {"wakeup": HALF_SECOND}},
+        ["steps of 500 ms", "polls with a sleep", "oslo.messaging 14.8.0 to 18.1.0"],
+    ),
+    ("return", "eventlet", {}, ["the caller runs -> ", "--profile lines"]),
+]
+
+
+@pytest.mark.parametrize(("stage", "executor", "facts", "words"), REASONS)
+def test_a_dominating_stage_is_named_with_its_reason(stage, executor, facts, words):
+    verdict = _decide(_result({stage: 0.7}, executor), Facts(**facts))
+    bucket = BY_NAME[stage].bucket
+    assert (verdict["owner"], verdict["bucket"], verdict["stage"]) == (
+        OWNERS[bucket],
+        bucket,
+        stage,
+    )
+    # One of the thinly spread stages, of 7.5 or 10 %, may have the same owner.
+    assert 0.7 <= verdict["share"] <= 0.81
+    named = "70 % of a call is the endpoint:" if stage == "endpoint" else f"{stage} (70 %):"
+    for word in [*words, named, "of a call is "]:
+        assert word in verdict["text"]
+
+
+def test_every_stage_but_remote_has_a_reason_tested():
+    assert {reason[0] for reason in REASONS} == {s.name for s in STAGES if not s.mixed}
+
+
+def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
+    assert len(BY_NAME) == len(STAGES) == 26
+    assert all(" -> " in stage.what and stage.bucket in OWNERS for stage in STAGES)
+
+
+def test_an_unfair_pool_is_called_so():
+    result = _result({"pool_wait": 0.7})
+    stage = next(stage for stage in result["stages"] if stage["name"] == "pool_wait")
+    stage |= {"p50_ns": 8_000, "p99_ns": 109 * MILLISECOND}
+    verdict = _decide(result, Facts(pool_size=30, workers=100))
+    assert "p50 8.00 µs, p99 109 ms: the pool is LIFO and unfair" in verdict["text"]
+    assert any(line.startswith("pool_wait has a tail: p50 8.00 µs") for line in verdict["evidence"])
+
+
+def test_a_slow_endpoint_is_why_the_executor_is_busy():
+    verdict = _decide(_result({"executor_queue": 0.6, "endpoint": 0.3}))
+    assert "the endpoint is slow (30.0 ms) or the pool too small" in verdict["text"]
+
+
+def test_the_payload_is_named_where_it_is_known():
+    throughput = {"messages_per_second": 100.0, "bytes_per_second": 1_024_000.0}
+    verdict = _decide(_result({"serialize": 0.7}, throughput=throughput))
+    assert "of 10.0 KiB payload takes 70.0 ms" in verdict["text"]
+
+
+def test_an_owner_of_many_stages_is_named_with_its_largest():
+    verdict = _decide(
+        _result({"receive_lag": 0.3, "wakeup": 0.26, "executor_queue": 0.21, "endpoint": 0.05})
+    )
+    assert (verdict["owner"], verdict["stage"]) == ("process", "receive_lag")
+    assert verdict["share"] == pytest.approx(0.77)
+    assert "77 % of a call is our own processes, above all receive_lag (30 %)" in verdict["text"]
+
+
+def test_without_a_dominant_owner_the_two_largest_are_named():
+    verdict = _decide(
+        _result({"amqp_reply": 0.38, "serialize": 0.25, "publish": 0.1, "amqp_request": 0.02})
+    )
+    assert (verdict["owner"], verdict["bucket"], verdict["stage"]) == (
+        "mixed",
+        "amqp",
+        "amqp_reply",
+    )
+    assert verdict["share"] == pytest.approx(0.75)
+    assert "AMQP (40 %) and the driver (35 %) share a call" in verdict["text"]
+
+
+def test_exactly_half_does_not_dominate():
+    assert _decide(_result({"endpoint": 0.5, "wakeup": 0.3}))["owner"] == "mixed"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sides", "subject"),
+    [
+        ("cast", ("producer", "consumer"), "of a cast is"),
+        ("notify", ("producer", "consumer"), "of a notification is"),
+        ("fanout", ("consumer",), "of the consumer's part of a fanout is"),
+        ("call", ("consumer",), "of the consumer's part of a call is"),
+        ("call", ("producer",), "of a call is"),
+    ],
+)
+def test_the_text_says_of_what_the_share_is(pattern, sides, subject):
+    assert subject in _decide(_result({"decode": 0.7}, pattern=pattern, sides=sides))["text"]
+
+
+def _without_verdict(result, facts=None):
+    verdict = _decide(result, facts)
+    assert (verdict["owner"], verdict["stage"], verdict["bucket"]) == ("unknown", None, None)
+    assert verdict["share"] == 0
+    return verdict["text"]
+
+
+def test_no_verdict_on_few_messages():
+    result = _result({"endpoint": 0.7})
+    result["closure"]["messages"] = 49
+    assert "not enough messages: 49" in _without_verdict(result)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"matched": 899}, "899 of 1,000 messages have a whole timeline"),
+        ({"unexplained_share": 0.06}, "6 % of the end-to-end time is in no stage"),
+        ({"unexplained_share": -0.06}, "6 % of the end-to-end time is in no stage"),
+        ({"unexplained_share": None}, "nobody compared"),
+    ],
+)
+def test_no_verdict_while_the_books_do_not_close(change, words):
+    result = _result({"endpoint": 0.7})
+    result["closure"] |= change
+    text = _without_verdict(result)
+    assert "the books do not close" in text
+    assert words in text
+
+
+def test_no_verdict_without_stages():
+    assert "no stage was measured" in _without_verdict({"pattern": "call", "stages": []})
+    assert "no stage was measured" in _without_verdict({})
+
+
+def test_no_verdict_on_an_in_memory_transport():
+    text = _without_verdict(_result({"endpoint": 0.7}), Facts(is_measurement=False))
+    assert "in-memory transport" in text
+
+
+@pytest.mark.parametrize("share", [0.9, 0.4])
+def test_remote_needs_the_other_side(share):
+    result = _result({"remote": share, "amqp_request": 0, "endpoint": 0}, sides=("producer",))
+    verdict = _decide(result)
+    assert (verdict["owner"], verdict["stage"], verdict["share"]) == ("unknown", "remote", share)
+    assert f"{100 * share:.0f} % of a call is remote" in verdict["text"]
+    assert "merge with the consumer's run: omrig report P C" in verdict["text"]
+    assert any(f"remote {100 * share:.0f} %" in line for line in verdict["evidence"])
+
+
+def test_remote_among_the_two_largest_leaves_the_owner_open():
+    shares = {"remote": 0.35, "reply_receive_lag": 0.4, "publish": 0.13, "serialize": 0.12}
+    verdict = _decide(_result(shares, sides=("producer",)))
+    assert (verdict["owner"], verdict["stage"], verdict["share"]) == ("unknown", "remote", 0.35)
+
+
+def test_a_small_remote_does_not_hide_a_dominant_owner():
+    result = _result({"remote": 0.2, "reply_receive_lag": 0.7}, "threading", sides=("producer",))
+    assert _decide(result)["owner"] == "process"
+
+
+@pytest.mark.parametrize(
+    "blocked",
+    [
+        Blocked(side="consumer", reason="low on disk", duration_ns=LOW_MEMORY.duration_ns),
+        Blocked(side="producer", reason="low on disk", duration_ns=MILLISECOND),
+    ],
+)
+def test_a_block_of_the_other_side_or_a_moment_is_evidence_only(blocked):
+    verdict = _decide(_result({"confirm_wait": 0.7}), Facts(blocked=[blocked]))
+    assert "blocked" not in verdict["text"]
+    assert any("blocked by the broker (low on disk)" in line for line in verdict["evidence"])
+
+
+def test_every_worker_waits_while_the_broker_blocks():
+    moment = Blocked(side="producer", reason="low on disk", duration_ns=100 * MILLISECOND)
+    result = _result({"confirm_wait": 0.7})
+    assert "blocked" not in _decide(result, Facts(blocked=[moment], workers=1))["text"]
+    assert "blocked" in _decide(result, Facts(blocked=[moment], workers=100))["text"]
+
+
+def test_steps_of_any_dominant_stage_are_in_the_text():
+    comb = Comb(50 * MILLISECOND, 0.8, "poll")
+    verdict = _decide(_result({"endpoint": 0.7}), Facts(combs={"endpoint": comb}))
+    assert "its 70.0 ms come in steps of 50 ms (80 % of the messages): something" in verdict["text"]
+    assert "endpoint comes in steps of 50 ms (80 % of the messages): a poll" in verdict["evidence"]
+
+
+def test_an_unknown_reply_waiter_s_steps_blame_no_version():
+    comb = Comb(250 * MILLISECOND, 0.8, "sleep")
+    text = _decide(_result({"wakeup": 0.7}), Facts(combs={"wakeup": comb}))["text"]
+    assert "steps of 250 ms" in text
+    assert "14.8.0" not in text
+
+
+def test_steps_of_a_small_stage_are_no_evidence():
+    facts = Facts(combs={"wakeup": HALF_SECOND})
+    evidence = _decide(_result({"endpoint": 0.9}), facts)["evidence"]
+    assert not any("steps" in line for line in evidence)
+
+
+def test_a_stage_that_only_the_tail_shows_is_evidence():
+    result = _result({"endpoint": 0.8})
+    stage = next(stage for stage in result["stages"] if stage["name"] == "wakeup")
+    stage |= {"p50_ns": 10_000, "p99_ns": 150 * MILLISECOND}
+    assert (
+        "wakeup has a tail: p50 10.0 µs, p99 150 ms, which is 75 % of the end-to-end p99, but 7 %"
+        " of its mean"
+    ) in _decide(result)["evidence"]
+
+
+def test_no_tail_no_line():
+    assert not any("tail" in line for line in _decide(_result({"endpoint": 0.8}))["evidence"])
+
+
+def test_the_evidence_holds_sums_closure_network_cpu_and_sampling():
+    result = _result({"endpoint": 0.7, "amqp_request": 0.1, "publish": 0.1, "wakeup": 0.1})
+    result["closure"] |= {"negative_stages": 2, "flagged_arrivals": 3}
+    facts = Facts(
+        network={
+            "consumer": Network(
+                rtt_us=120.0,
+                retransmits=3,
+                rwnd_limited_share=0.12,
+                sndbuf_limited_share=0.05,
+                unread_bytes_max=2048,
+            ),
+            "producer": Network(),
+        },
+        cpu_share={"producer": 0.5},
+        sample=10,
+    )
+    assert _decide(result, facts)["evidence"] == [
+        "AMQP 10 %, driver 10 %, own process 10 %, endpoint 70 %",
+        "closure: 1,000 of 1,000 messages have a whole timeline, 990 add up, 0 % unexplained,"
+        " 2 with a negative stage, 3 without a sure arrival time",
+        "network of the consumer: rtt 120 µs, 3 retransmits, receive window full 12 % of the time,"
+        " send buffer full 5 % of the time, up to 2.00 KiB unread",
+        "network of the producer: rtt unknown",
+        "CPU of the producer: 0.50 of a core",
+        "stages of 1 message in 10",
+    ]
+
+
+@pytest.mark.parametrize("stage", BY_NAME)
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+@pytest.mark.parametrize("share", [0.45, 0.7])
+@pytest.mark.parametrize("cpu", [0.1, 0.7, 0.99])
+@pytest.mark.parametrize("combs", [{}, dict.fromkeys(BY_NAME, HALF_SECOND)])
+@pytest.mark.parametrize("reasons", [[], ["x" * 200]])
+def test_the_text_stays_short_whatever_is_known(stage, executor, share, cpu, combs, reasons):
+    sides = ("producer", "consumer")
+    network = Network(retransmits=10**6, rwnd_limited_share=0.5, unread_bytes_max=1 << 29)
+    facts = Facts(
+        workers=10_000,
+        pool_size=1000,
+        executor_pool_size=1000,
+        combs=combs,
+        blocked=[Blocked(side=s, reason=r, duration_ns=10**12) for s in sides for r in reasons],
+        network=dict.fromkeys(sides, network),
+        cpu_share=dict.fromkeys(sides, cpu),
+    )
+    _decide(_result({stage: share}, executor, "notify", ("consumer",)), facts)
