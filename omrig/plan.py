@@ -51,7 +51,8 @@ class Plan:
     timeout_s: float | None = None
     wait_s: float = 30.0
     idle_s: float | None = None
-    profile: tuple[str, ...] = ("none",)
+    profile: tuple[str, ...] = ("stages",)
+    sample: int = 1
     clock: str = "cpu"
     targets: tuple[str, ...] = ()
     topic: str = "omrig"
@@ -108,6 +109,7 @@ def _check_counts(plan: Plan) -> None:
     _at_least("--worker_count", plan.workers, 1)
     _at_least("--warmup", plan.warmup, 0)
     _at_least("--wait", plan.wait_s, 0)
+    _at_least("--sample 1/", plan.sample, 1)
     if plan.executor_pool_size is not None:
         _at_least("--executor-pool-size", plan.executor_pool_size, 1)
     if plan.timeout_s is not None and plan.timeout_s <= 0:

@@ -135,6 +135,14 @@ def differing_options(conf: Any) -> dict[str, Any]:
     return differing
 
 
+def pool_sizes(conf: Any, plan: Plan) -> dict[str, int]:
+    """How many connections and executor threads messages have to share."""
+    return {
+        "rpc_conn_pool_size": conf.oslo_messaging_rabbit.rpc_conn_pool_size,
+        "executor_thread_pool_size": plan.executor_pool_size or conf.executor_thread_pool_size,
+    }
+
+
 def _require(path: str, option: str, found: bool, problem: str) -> None:
     if not found:
         raise UsageError(f"{option}: {path}: {problem}; give the path of an existing one")

@@ -16,12 +16,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import executors, profilers, settings
+from omrig import assemble, executors, profilers, settings
 from omrig.children import Child, Event, stop_all
 from omrig.errors import UsageError
 from omrig.load import payload
 from omrig.plan import Plan
-from omrig.results import assemble, environment
+from omrig.results import environment
 from omrig.results import folder as run_folder
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Destination:
     plan: Plan
     transport: settings.Transport
     timeout_s: float
+    pools: dict[str, int]
     differing: dict[str, Any]
     info: "BrokerInfo | None" = None
     embedded: "Broker | None" = None
@@ -105,7 +106,7 @@ def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
         except BaseException:
             _forget(folder, plan)
             raise
-        return folder, assemble.assemble(folder), interrupts.count > 0
+        return folder, assemble.finish(folder), interrupts.count > 0
 
 
 def _forget(folder: Path, plan: Plan) -> None:
@@ -152,6 +153,7 @@ def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -
         plan=plan,
         transport=transport,
         timeout_s=plan.timeout_s or float(conf.rpc_response_timeout),
+        pools=settings.pool_sizes(conf, plan),
         differing=settings.differing_options(conf),
     )
     if transport.speaks_amqp:
@@ -192,6 +194,7 @@ def _write_run(folder: Path, destination: Destination) -> None:
                 "exchange": omrig.plan.EXCHANGE,
                 "topic": destination.plan.queue_topic,
             },
+            "pools": destination.pools,
             "options": destination.differing,
             "complete": False,
             "reason": "the run has not ended",

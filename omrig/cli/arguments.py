@@ -52,6 +52,14 @@ def seconds(text: str) -> float:
     return float(_number(text, float, 0, "seconds, 0 or more"))
 
 
+def fraction(text: str) -> int:
+    """A sample, for argparse: ``1/N`` gives N."""
+    one, slash, rest = text.partition("/")
+    if one != "1" or not slash:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 1/N, for example 1/16")
+    return int(_number(rest, int, 1, "of the form 1/N with N a whole number of 1 or more"))
+
+
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:
     try:
         value = kind(text)

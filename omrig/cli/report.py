@@ -12,13 +12,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print result.json, nothing else")
     options = parser.parse_args(arguments)
 
+    from omrig import assemble
     from omrig.report import terminal
-    from omrig.results import assemble
     from omrig.results import folder as run_folder
 
     folder, run = run_folder.read_run(options.run)
     # A run whose omrig was killed has recordings and no result yet.
-    result = run_folder.read_json(folder / run_folder.RESULT) or assemble.assemble(folder)
+    result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder)
     if options.json:
         print(json.dumps(result, indent=1))
     else:

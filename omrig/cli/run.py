@@ -8,7 +8,7 @@ import uuid
 
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED
-from omrig.cli.arguments import Parser, count, count_or_none, kilobytes, seconds
+from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
 from omrig.errors import UsageError
 from omrig.plan import DEFAULT_MESSAGES, EXECUTORS, PATTERNS, SIDES, Plan
 
@@ -132,9 +132,16 @@ def _add_profiling(parser: Parser) -> None:
     profiling = parser.add_argument_group("profiling")
     profiling.add_argument(
         "--profile",
-        default="none",
+        default="stages",
         metavar="MODE[,MODE]",
-        help="profiler modes: none (default), yappi, and those of plugins",
+        help="profiler modes: stages (default), yappi, none, and those of plugins",
+    )
+    profiling.add_argument(
+        "--sample",
+        type=fraction,
+        default=1,
+        metavar="1/N",
+        help="keep the stages of one message in N (default: of all)",
     )
     profiling.add_argument(
         "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
@@ -144,7 +151,7 @@ def _add_profiling(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="functions for profilers that need to be told (repeatable)",
+        help="functions for profilers that need to be told; a stage map's file (repeatable)",
     )
 
 
@@ -206,6 +213,7 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
         wait_s=options.wait,
         idle_s=options.idle,
         profile=tuple(mode.strip() for mode in options.profile.split(",")),
+        sample=options.sample,
         clock=options.clock,
         targets=tuple(options.target),
         topic=options.topic,

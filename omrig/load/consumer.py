@@ -1,6 +1,7 @@
 """The consumer: a real oslo.messaging RPC server in a real event loop, one process."""
 
 import array
+import itertools
 import os
 import socket
 import threading
@@ -25,23 +26,25 @@ BEGIN_TIMEOUT_S = 10.0
 
 
 class Tally:
-    """What arrived: when, and which sequence numbers of which producer."""
+    """What arrived: when, by producer and sequence number."""
 
     def __init__(self, wanted: int | None) -> None:
         self.wanted = wanted
-        # Nine bytes a message: its arrival here, and the mark that it was seen.
-        self.arrivals: array.array[int] = array.array("Q")
-        self.seen: dict[str, bytearray] = {}
+        # Of each producer, by sequence number: 8 bytes a message, 0 for one that has not come.
+        self.received: dict[str, array.array[int]] = {}
+        self.numbers = itertools.count(1)
+        self.last = 0
+        self.duplicated: list[None] = []
         self.out_of_range: list[None] = []
         self.wake = threading.Event()
 
     def unique(self) -> int:
         """How many different messages arrived."""
-        return sum(seen.count(1) for seen in self.seen.values())
+        return sum(len(column) - column.count(0) for column in self.received.values())
 
     def complete(self) -> bool:
         """Whether as many messages as wanted arrived; duplicates do not count."""
-        if self.wanted is None or len(self.arrivals) < self.wanted:
+        if self.wanted is None or self.last < self.wanted:
             return False
         return self.unique() >= self.wanted
 
@@ -58,7 +61,7 @@ class Endpoint:
         self, ctxt: Any, producer: str, messages: int, about: dict[str, Any]
     ) -> dict[str, Any]:
         """A producer presents itself and how many messages it will send."""
-        self._tally.seen.setdefault(producer, bytearray(messages))
+        self._tally.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
         self._consumer.producers[producer] = about
         return who_i_am()
 
@@ -72,12 +75,16 @@ class Endpoint:
             return seq
         tally = self._tally
         try:
-            tally.seen[producer][seq] = 1
+            column = tally.received[producer]
+            again = column[seq]
+            column[seq] = now_ns()
         except (KeyError, IndexError):
             tally.out_of_range.append(None)
             return seq
-        tally.arrivals.append(now_ns())
-        if len(tally.arrivals) == self._wanted:
+        if again:
+            tally.duplicated.append(None)
+        tally.last = number = next(tally.numbers)
+        if number >= self._wanted > 0:
             tally.wake.set()
         return seq
 
@@ -133,8 +140,8 @@ class Consumer:
             if self._tally.complete():
                 self._ended = "count"
                 break
-            if len(self._tally.arrivals) != last:
-                last, last_change = len(self._tally.arrivals), time.monotonic()
+            if self._tally.last != last:
+                last, last_change = self._tally.last, time.monotonic()
             elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
                 self._ended = "idle"
                 break
@@ -155,7 +162,7 @@ class Consumer:
 
     def progress(self) -> dict[str, int]:
         """Messages of the load received so far, duplicates included."""
-        return {"received": len(self._tally.arrivals)}
+        return {"received": self._tally.last}
 
     def declared(self) -> dict[str, list[str]]:
         """The queues and exchanges that this side declared on the broker.
@@ -177,18 +184,24 @@ class Consumer:
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
         unique = self._tally.unique()
-        arrivals, self._tally.arrivals = self._tally.arrivals, array.array("Q")
         about = {
             "side": self.name,
             **who_i_am(),
             "run_id": self._plan.run_id,
             "requested": self._plan.messages,
             "received": unique,
-            "duplicated": len(arrivals) - unique,
+            "duplicated": len(self._tally.duplicated),
             "out_of_range": len(self._tally.out_of_range),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
             "ended": self._ended,
             "stopped": self._stop.requested,
         }
-        save_recording(folder, about, arrivals, ("received_ns",))
+        save_recording(
+            folder,
+            about,
+            {
+                f"received_ns.{producer}": column
+                for producer, column in self._tally.received.items()
+            },
+        )

@@ -107,25 +107,28 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
 
     conf = settings.load(plan)
     url = settings.transport_url(conf, plan) or conf.transport_url
-    settings.parse_transport(conf, plan, url, "transport_url")
+    transport = settings.parse_transport(conf, plan, url, "transport_url")
     context = profilers.ProfilerContext(
         executor=plan.executor,
         side=plan.sides[0] if len(plan.sides) == 1 else "both",
         clock=plan.clock,
+        scheme=transport.scheme,
+        sample=plan.sample,
+        folder=Path(plan.output) / plan.sides[0],
         targets=plan.targets,
     )
     measurement = Measurement([mode(context) for mode in profilers.load(plan.profile)])
     for profiler in measurement.profilers:
         profiler.install()
-    transport = oslo_messaging.get_rpc_transport(conf, url)
+    messaging = oslo_messaging.get_rpc_transport(conf, url)
     consumer = Consumer(plan, executor, emit, stop) if "consumer" in plan.sides else None
     producer = Producer(plan, executor, emit, stop) if "producer" in plan.sides else None
     try:
-        _load(executor, emit, transport, consumer, producer, measurement, stop)
+        _load(executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
         emit("phase", side=plan.sides[0], phase="saving")
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
-        _bounded(executor, transport.cleanup)
+        _bounded(executor, messaging.cleanup)
 
 
 def _load(

@@ -46,8 +46,10 @@ class Producer:
         self._total = plan.messages or 0
         # Shared by the workers: taking the next number is atomic, so exactly these are sent.
         self._sequence = iter(range(self._total))
-        # (start, end) of every message that ended well, flat: 16 bytes a message.
-        self._times: array.array[int] = array.array("Q")
+        # By sequence number; an end of 0 has not come. 16 bytes a message.
+        self._started = array.array("Q", bytes(8 * self._total))
+        self._ended = array.array("Q", bytes(8 * self._total))
+        self._busy = 0
         self._errors = Errors()
         self._consumer: dict[str, Any] = {}
 
@@ -89,8 +91,9 @@ class Producer:
         self._emit("progress", side=self.name, **self.progress())
 
     def progress(self) -> dict[str, int]:
-        """Messages sent, ended well and failed so far."""
-        return {"sent": self._sent(), "done": len(self._times) // 2, "errors": len(self._errors)}
+        """Messages sent, ended well and failed so far; those of busy workers have not ended."""
+        sent, errors = self._sent(), len(self._errors)
+        return {"sent": sent, "done": max(0, sent - errors - self._busy), "errors": errors}
 
     def _sent(self) -> int:
         return self._total - operator.length_hint(self._sequence)
@@ -106,8 +109,6 @@ class Producer:
 
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
-        # A reply that comes later than this finds an array that nobody reads.
-        times, self._times = self._times, array.array("Q")
         about = {
             "side": self.name,
             **who_i_am(),
@@ -115,14 +116,14 @@ class Producer:
             "producer_id": self._id,
             "requested": self._total,
             "sent": self._sent(),
-            "done": len(times) // 2,
+            "done": self._total - self._ended.count(0),
             "errors": self._errors.by_name(),
             "error_examples": self._errors.examples(),
             "usage": measurement.usage.summary(),
             "consumer": self._consumer,
             "stopped": self._stop.requested,
         }
-        save_recording(folder, about, times, ("start_ns", "end_ns"))
+        save_recording(folder, about, {"start_ns": self._started, "end_ns": self._ended})
 
     def _find_consumer(self) -> None:
         deadline = time.monotonic() + self._plan.wait_s
@@ -179,9 +180,11 @@ class Producer:
                 target()
             finally:
                 ended.append(None)
+                self._busy = count - len(ended)
                 if len(ended) == count:
                     all_ended.set()
 
+        self._busy = count
         for _ in range(count):
             self._executor.spawn(work, "producer worker")
         stop_at = None
@@ -193,14 +196,15 @@ class Producer:
 
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
+        started, ended = self._started, self._ended
         while not stop.requested:
             seq = next(sequence, None)
             if seq is None:
                 return
-            start = now_ns()
+            started[seq] = now_ns()
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
                 self._errors.add(error)
             else:
-                self._times.extend((start, now_ns()))
+                ended[seq] = now_ns()

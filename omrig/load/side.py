@@ -144,16 +144,17 @@ def report_progress(executor: Executor, emit: Emit, side: Any, over: threading.E
 
 
 def save_recording(
-    folder: Path, about: dict[str, Any], rows: "array.array[int]", columns: tuple[str, ...]
+    folder: Path, about: dict[str, Any], columns: dict[str, "array.array[int]"]
 ) -> None:
     """Write ``side.json`` and ``messages.npz`` into the folder of a side.
 
-    ``rows`` holds one row a message, flat: a :func:`time.perf_counter_ns` reading a column.
+    ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none.
     """
     import numpy
 
-    table = numpy.frombuffer(rows, dtype="<u8").reshape(-1, len(columns))
-    arrays: dict[str, Any] = {name: table[:, i] for i, name in enumerate(columns)}
+    arrays: dict[str, Any] = {
+        name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()
+    }
     with (folder / "messages.npz").open("wb") as file:
         numpy.savez(file, **arrays)
     (folder / "side.json").write_text(redaction.redact(json.dumps(about, indent=1)) + "\n")

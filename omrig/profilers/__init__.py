@@ -25,6 +25,12 @@ class ProfilerContext:
     """`producer`, `consumer`, or `both` where one process plays both."""
     clock: str = "cpu"
     """`cpu` (time spent computing) or `wall` (time that passed), where the mode has the choice."""
+    scheme: str = "rabbit"
+    """The transport URL's driver."""
+    sample: int = 1
+    """Of so many messages one is looked at, where the mode has the choice."""
+    folder: Path = Path()
+    """The side's folder, for what has to be written during the run."""
     targets: tuple[str, ...] = ()
     """What `--target` named, for modes that look at chosen functions only."""
 

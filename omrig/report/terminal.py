@@ -3,6 +3,7 @@
 import contextlib
 import io
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -195,9 +196,16 @@ def _artefacts(folder: Path, result: dict[str, Any]) -> str:
 
 
 def open_command(folder: Path, artefact: dict[str, str]) -> str:
-    """The command line that opens ``artefact`` of the run in ``folder``."""
+    """The command line that opens ``artefact`` of the run in ``folder``.
+
+    A viewer installed beside omrig is named by its path where the shell would not find it.
+    """
     path = _nearest(folder) / artefact["path"]
-    return artefact["open_with"].replace("{path}", shlex.quote(str(path)))
+    program, _, rest = artefact["open_with"].partition(" ")
+    beside = Path(sys.executable).with_name(program)
+    if not shutil.which(program) and beside.exists():
+        program = str(_nearest(beside))
+    return f"{program} {rest}".replace("{path}", shlex.quote(str(path)))
 
 
 def _nearest(folder: Path) -> Path:

@@ -113,8 +113,6 @@ class _Log:
         rest = memoryview(self.words).cast("B")
         while rest:
             rest = rest[posix.write(self._descriptor, rest) :]
-        # An array that is being viewed cannot be resized.
-        rest.release()
         self.words = array("Q")
 
 
@@ -148,9 +146,10 @@ class _Watcher:
 
     def run(self) -> None:
         """Until the commands end."""
+        self._watch_for_a_second()
         while not self._ended:
-            self._watch_for_a_second()
             self._tick()
+            self._watch_for_a_second()
 
     def close(self) -> None:
         """Complete the logs."""

@@ -1,0 +1,304 @@
+"""The books: from the stamps of both sides to the stages of each message.
+
+Pure functions over columns of integers. Times are CLOCK_MONOTONIC of the host that took them, in
+ns. Every stage is a difference of neighbouring stamps less what is named elsewhere, so that the
+stages of a message add up to the time from call() entered to call() returned by construction;
+whether they add up to what the load generator's own clock says is checked, not assumed.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.analysis.stages import STAGES
+
+Integers = NDArray[numpy.int64]
+Flags = NDArray[numpy.bool_]
+
+Columns = Mapping[str, Integers]
+"""Stamps of one side by column name, one row a message, plus ``arrival`` and ``flagged``."""
+
+Stages = dict[str, Integers]
+"""Durations by stage name, one row a message, in the order of the stage model."""
+
+TOLERANCE_NS = 50_000
+TOLERANCE_SHARE = 0.01
+TOLERANCE = "max(50 us, 1 %)"
+"""How far the stages of a message may be from its end-to-end time measured independently."""
+
+TAIL_BAND = (98.5, 99.5)
+"""The percentiles of latency between which a message counts as a p99 message."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """How the consumer's clock was put on the producer's.
+
+    ``offset_ns`` is consumer less producer. On one host it is 0 and certain. Otherwise it is
+    estimated from the exchange itself, as NTP does from its fastest round trips, and is wrong by
+    ``error_ns`` at most.
+    """
+
+    same_host: bool
+    offset_ns: int = 0
+    error_ns: int = 0
+
+
+def arrivals(
+    columns: Columns, watched: Integers, offsets: list[tuple[int, int]], watching: bool
+) -> tuple[Integers, Flags]:
+    """When the last byte of each message was in the kernel, and which of these are not to trust.
+
+    ``watched`` are the watcher's times (0: it saw none before the process had read the message),
+    ``offsets`` pairs of (monotonic time, CLOCK_REALTIME less CLOCK_MONOTONIC). The kernel's stamp,
+    the watcher's event and the read are all upper bounds: the smallest is taken. A message is
+    flagged when only the read is left and nobody was watching.
+    """
+    read = columns["read"]
+    stamp = columns["stamp"]
+    arrival = read.copy()
+    stamped = (stamp > 0) & _steady(offsets)
+    kernel = stamp - _realtime_offset(read, offsets)
+    arrival = numpy.where(stamped, numpy.minimum(arrival, kernel), arrival)
+    arrival = numpy.where(watched > 0, numpy.minimum(arrival, watched), arrival)
+    flagged = (columns["connection"] > 0) & ~stamped & (watched == 0) & (not watching)
+    return arrival, flagged
+
+
+def _steady(offsets: list[tuple[int, int]]) -> bool:
+    """Whether nobody set the clock during the run (a slew of 500 ppm is what NTP allows itself)."""
+    (began, first), (ended, last) = offsets[0], offsets[-1]
+    return abs(last - first) <= 100_000 + (ended - began) * 500 // 1_000_000
+
+
+def _realtime_offset(when: Integers, offsets: list[tuple[int, int]]) -> Integers:
+    (began, first), (ended, last) = offsets[0], offsets[-1]
+    if ended == began:
+        return numpy.full_like(when, first)
+    # Integers throughout: a float of 1.7e18 ns is exact to 256 ns only.
+    return first + (when - began) * (last - first) // (ended - began)
+
+
+def confirm_arrival(columns: Columns, offsets: list[tuple[int, int]]) -> Integers:
+    """When the publisher confirm was in the kernel; where that is unknown, when it was read.
+
+    One message at a time is published on a connection, so there is no backlog to mislead the
+    kernel's stamp.
+    """
+    confirm = columns["confirm"]
+    kernel = columns["confirm_stamp"] - _realtime_offset(confirm, offsets)
+    usable = (columns["confirm_stamp"] > 0) & _steady(offsets)
+    kernel = numpy.clip(kernel, columns["depart"], confirm)
+    return numpy.where(usable, kernel, confirm)
+
+
+def match(producer: Columns, consumer: Columns) -> tuple[Integers, Integers]:
+    """Row numbers of the messages that both sides recorded, in the producer's order."""
+    consumer_ids, first = numpy.unique(consumer["id"], return_index=True)
+    place = numpy.searchsorted(consumer_ids, producer["id"])
+    place = numpy.minimum(place, max(0, len(consumer_ids) - 1))
+    if not len(consumer_ids):
+        return numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64)
+    found = numpy.flatnonzero(consumer_ids[place] == producer["id"])
+    return found, first[place[found]]
+
+
+def synchronise(producer: Columns, consumer: Columns, same_host: bool) -> Clock | None:
+    """The consumer's clock against the producer's, from matched rows; None when it cannot be told.
+
+    With another host the fastest request and the fastest reply bound the offset from both sides:
+    it is the middle, and wrong by half of what they took together (RFC 5905, section 8).
+    """
+    if same_host:
+        return Clock(same_host=True)
+    replied = (producer["put"] > 0) & (consumer["depart"] > 0)
+    if not replied.any():
+        return None
+    there = (consumer["arrival"] - producer["depart"])[replied].min()
+    back = (producer["arrival"] - consumer["depart"])[replied].min()
+    return Clock(
+        same_host=False, offset_ns=int(there - back) // 2, error_ns=int(there + back + 1) // 2
+    )
+
+
+def sending_stages(columns: Columns) -> Stages:
+    """From call() entered to the last send of the message, on the producer."""
+    pool = columns["pool_end"] - columns["pool_begin"]
+    connect = columns["connect"] + columns["reconnect"]
+    waits = columns["json_out"] + pool + columns["reconnect"] + columns["socket_wait"]
+    return {
+        "api": columns["send"] - columns["call"],
+        "serialize": columns["json_out"],
+        "pool_wait": pool - columns["connect"],
+        "connect": connect,
+        "publish": columns["depart"] - columns["send"] - waits,
+        "socket_wait": columns["socket_wait"],
+    }
+
+
+def receiving_stages(columns: Columns) -> Stages:
+    """From the arrival of the request to the endpoint's return, on the consumer."""
+    return {
+        "receive_lag": columns["read"] - columns["arrival"],
+        "decode": columns["submit"] - columns["read"] - columns["json_in"],
+        "deserialize": columns["json_in"],
+        "executor_queue": columns["start"] - columns["submit"],
+        "dispatch": columns["endpoint"] - columns["start"],
+        "endpoint": columns["endpoint_end"] - columns["endpoint"],
+    }
+
+
+def replying_stages(columns: Columns) -> Stages:
+    """From the endpoint's return to the last send of the reply, on the consumer."""
+    pool = columns["pool_end"] - columns["pool_begin"]
+    waits = columns["json_out"] + pool + columns["reconnect"] + columns["socket_wait"]
+    return {
+        "dispatch": columns["reply"] - columns["endpoint_end"],
+        "reply_serialize": columns["json_out"],
+        "reply_pool_wait": pool - columns["connect"],
+        "reply_connect": columns["connect"] + columns["reconnect"],
+        "reply_publish": columns["depart"] - columns["reply"] - waits,
+        "reply_socket_wait": columns["socket_wait"],
+    }
+
+
+def returning_stages(columns: Columns) -> Stages:
+    """From the arrival of the reply to the return of call(), on the producer.
+
+    The caller first finishes publishing (it waits for the publisher confirm), then waits for the
+    reply. What ends before the reply is handed over overlaps with the message's way and does not
+    count; after that, time until the confirm is in our kernel is ``confirm_wait``, time until we
+    read it is ``wakeup``, and so is the time until the caller runs.
+    """
+    put, confirm = columns["put"], columns["confirm"]
+    confirmed = numpy.maximum(put, columns["confirm_arrival"])
+    read = numpy.maximum(confirmed, confirm)
+    waiting = numpy.maximum(read, columns["wait"])
+    return {
+        "reply_receive_lag": columns["read"] - columns["arrival"],
+        "reply_decode": put - columns["read"] - columns["json_in"],
+        "reply_deserialize": columns["json_in"],
+        "confirm_wait": confirmed - put,
+        "wakeup": (read - confirmed) + (columns["woke"] - waiting),
+        "return": (waiting - read) + (columns["return"] - columns["woke"]),
+    }
+
+
+def confirming_stages(columns: Columns) -> Stages:
+    """From the last send of a cast to its return, on the producer."""
+    confirmed = columns["confirm"] > 0
+    arrival = numpy.where(confirmed, columns["confirm_arrival"], columns["depart"])
+    read = numpy.where(confirmed, columns["confirm"], columns["depart"])
+    return {
+        "confirm_wait": arrival - columns["depart"],
+        "wakeup": read - arrival,
+        "return": columns["return"] - read,
+    }
+
+
+def stages_of(
+    pattern: str, producer: Columns | None, consumer: Columns | None, clock: Clock | None
+) -> Stages:
+    """All stages that these sides saw, in the order of the model; rows are matched already.
+
+    ``clock`` is None where the two clocks cannot be compared: then what is on the wire is left
+    out. Without a consumer a call has ``remote`` in place of the wire and the other side.
+    """
+    stages: Stages = {}
+    if producer is not None:
+        stages |= sending_stages(producer)
+        stages |= (returning_stages if pattern == "call" else confirming_stages)(producer)
+    if consumer is not None:
+        _add(stages, receiving_stages(consumer))
+        if pattern == "call":
+            _add(stages, replying_stages(consumer))
+    if producer is not None and consumer is not None and clock is not None:
+        offset = clock.offset_ns
+        stages["amqp_request"] = consumer["arrival"] - offset - producer["depart"]
+        if pattern == "call":
+            stages["amqp_reply"] = producer["arrival"] - (consumer["depart"] - offset)
+    elif producer is not None and consumer is None and pattern == "call":
+        stages["remote"] = producer["arrival"] - producer["depart"]
+    return {stage.name: stages[stage.name] for stage in STAGES if stage.name in stages}
+
+
+def _add(stages: Stages, more: Stages) -> None:
+    for name, durations in more.items():
+        stages[name] = stages[name] + durations if name in stages else durations
+
+
+def total(stages: Stages) -> Integers:
+    """The sum of all stages of each message."""
+    durations: Integers = numpy.sum(list(stages.values()), axis=0, dtype=numpy.int64)
+    return durations
+
+
+def negative(stages: Stages) -> Flags:
+    """Which messages have a stage below zero: the books are wrong there."""
+    flags = numpy.zeros(len(next(iter(stages.values()))), numpy.bool_)
+    for durations in stages.values():
+        flags |= durations < 0
+    return flags
+
+
+def within_tolerance(stages_ns: Integers, measured_ns: Integers) -> Flags:
+    """Which messages' stages add up to what the load generator measured."""
+    allowed = numpy.maximum(TOLERANCE_NS, TOLERANCE_SHARE * measured_ns)
+    close: Flags = numpy.abs(stages_ns - measured_ns) <= allowed
+    return close
+
+
+def statistics(stages: Stages) -> list[dict[str, Any]]:
+    """The rows of the stage table; shares are of the sum of all stages and add up to 1.
+
+    ``share_error`` is the standard error of the share over messages (the ratio estimator's), for
+    samples.
+    """
+    everything = total(stages)
+    whole = float(everything.sum()) or 1.0
+    rows = []
+    for stage in STAGES:
+        if stage.name not in stages:
+            continue
+        values = stages[stage.name]
+        share = float(values.sum()) / whole
+        deviation = values - share * everything
+        p50, p90, p99 = numpy.percentile(values, (50, 90, 99), method="inverted_cdf").tolist()
+        rows.append(
+            {
+                "name": stage.name,
+                "side": stage.side,
+                "bucket": stage.bucket,
+                "count": len(values),
+                "mean_ns": int(values.mean()),
+                "p50_ns": p50,
+                "p90_ns": p90,
+                "p99_ns": p99,
+                "max_ns": int(values.max()),
+                "total_ns": int(values.sum()),
+                "share": share,
+                "share_error": float(numpy.sqrt((deviation**2.0).sum()) / whole),
+            }
+        )
+    return rows
+
+
+def buckets(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The share of each bucket; they add up to 1."""
+    shares: dict[str, float] = {}
+    for row in rows:
+        shares[row["bucket"]] = shares.get(row["bucket"], 0.0) + row["share"]
+    return shares
+
+
+def waterfall(stages: Stages, latency_ns: Integers) -> dict[str, dict[str, int]]:
+    """The stages of a mean message and of a p99 message (the mean over those around p99), in ns."""
+    low, high = numpy.percentile(latency_ns, TAIL_BAND, method="inverted_cdf")
+    slow = (latency_ns >= low) & (latency_ns <= high)
+    return {
+        "mean": {name: int(values.mean()) for name, values in stages.items()},
+        "p99": {name: int(values[slow].mean()) for name, values in stages.items()},
+    }

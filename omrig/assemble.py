@@ -1,0 +1,238 @@
+"""From the recordings of a run, in one folder or several, to its result."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from omrig import books
+from omrig.analysis import verdict
+from omrig.errors import UsageError
+from omrig.results import folder as run_folder
+from omrig.results import latency, recordings
+from omrig.results.recordings import Column, Recording
+
+_NS = 1_000_000_000
+
+Sides = dict[str, Recording]
+
+
+def finish(folder: Path) -> dict[str, Any]:
+    """Make the result of the run in ``folder``; write ``result.json`` and ``latency.hlog``.
+
+    A side that wrote nothing (it was killed) is left out and makes the run incomplete.
+    """
+    run = run_folder.read_json(folder / run_folder.RUN)
+    sides = recordings.load(folder)
+    result, timelines = _result(run, sides)
+    result["artefacts"] = _artefacts(folder, sides)
+    if timelines:
+        books.save(timelines)
+    latencies = _latencies(sides)
+    if latencies is not None and len(latencies):
+        first, last = _span(sides["producer"])
+        started = run["started_epoch_seconds"]
+        latency.write_hlog(
+            folder / "latency.hlog", latencies, started, started + (last - first) / _NS
+        )
+        result["artefacts"].insert(0, _HLOG)
+    run.update(complete=result["complete"], reason=result["reason"])
+    run_folder.write_json(folder / run_folder.RUN, run)
+    run_folder.write_json(folder / run_folder.RESULT, result)
+    return result
+
+
+def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``run.json`` and the result of the sides of one run that lie in several folders.
+
+    Nothing is written. Raises :class:`~omrig.errors.UsageError` when they are not sides of one
+    run.
+    """
+    sides: Sides = {}
+    for folder in folders:
+        for name, side in recordings.load(folder).items():
+            if name in sides:
+                raise UsageError(f"RUN: {folder} has a {name}, and so has {sides[name].folder}")
+            sides[name] = side
+    if {"producer", "consumer"} - set(sides):
+        raise UsageError("RUN: a producer's and a consumer's folder are needed to merge them")
+    producer, consumer = sides["producer"], sides["consumer"]
+    if producer.about["producer_id"] not in consumer.about["producers"]:
+        raise UsageError(
+            f"RUN: the consumer in {consumer.folder.parent} did not serve the producer in"
+            f" {producer.folder.parent}: they are not sides of one run"
+        )
+    because = [side.run["ended_because"] for side in sides.values() if side.run["ended_because"]]
+    run = {
+        **producer.run,
+        "sides": ["producer", "consumer"],
+        "ended_because": "; ".join(because) or None,
+        "pools": {
+            **producer.run["pools"],
+            "executor_thread_pool_size": consumer.run["pools"]["executor_thread_pool_size"],
+        },
+    }
+    result, _ = _result(run, sides)
+    for side in sides.values():
+        result["artefacts"] += _artefacts(side.folder.parent, {side.side: side})
+    return run, result
+
+
+def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Timelines | None]:
+    latencies = _latencies(sides)
+    messages = _messages(run, sides)
+    reason = _reason(run, sides, messages)
+    staged, timelines = books.stages(sides)
+    result: dict[str, Any] = {
+        "schema": run_folder.SCHEMA,
+        "complete": reason is None,
+        "reason": reason,
+        "pattern": run["plan"]["pattern"],
+        "executor": run["plan"]["executor"],
+        "sides": list(sides),
+        "is_measurement": not run["transport"]["in_memory"],
+        "messages": messages,
+        "throughput": _throughput(run, sides),
+        "latency": latency.summarise(latencies) if latencies is not None else None,
+        **staged,
+        "verdict": None,
+        "distortion": {
+            mode: {"throughput_ratio": None, "reason": "not measured in this run"}
+            for mode in run["plan"]["profile"]
+        },
+        "resources": {name: side.about["usage"] for name, side in sides.items()},
+        "artefacts": [],
+    }
+    result["little"] = books.little(run, result)
+    if result["stages"]:
+        result["verdict"] = verdict.decide(result, books.facts(sides, result))
+    return result, timelines
+
+
+def _latencies(sides: Sides) -> Column | None:
+    if "producer" not in sides:
+        return None
+    times = sides["producer"].times
+    ended = times["end_ns"] > 0
+    latencies: Column = (times["end_ns"] - times["start_ns"])[ended]
+    return latencies
+
+
+def _span(producer: Recording) -> tuple[int, int]:
+    """When the first message was sent and when the last one ended, on the producer's clock."""
+    ended = producer.times["end_ns"] > 0
+    return (
+        int(producer.times["start_ns"][ended].min()),
+        int(producer.times["end_ns"].max()),
+    )
+
+
+def _throughput(run: dict[str, Any], sides: Sides) -> dict[str, Any] | None:
+    """Messages that ended well, over the time from the first one's start to the last one's end.
+
+    A cast ends where it is received, so both sides of a cast on one host give the consumer's
+    messages from the producer's first send on. A consumer alone sees arrivals only: the first one
+    starts the time and is not counted in the rate.
+    """
+    producer, consumer = sides.get("producer"), sides.get("consumer")
+    if producer and not (producer.times["end_ns"] > 0).any():
+        return None
+    if producer and consumer and run["plan"]["pattern"] == "cast" and _one_host(sides):
+        ended, first = consumer.received(), _span(producer)[0]
+    elif producer:
+        ended = producer.times["end_ns"][producer.times["end_ns"] > 0]
+        first = _span(producer)[0]
+    elif consumer:
+        ended = consumer.received()
+        first = int(ended[0]) if len(ended) else 0
+    else:
+        return None
+    counted = len(ended) - (producer is None)
+    duration = (int(ended.max()) - first) / _NS if len(ended) else 0.0
+    if counted < 1 or duration <= 0:
+        return None
+    seconds, counts = numpy.unique((ended - first) // _NS, return_counts=True)
+    per_second = dict(zip(seconds.tolist(), counts.tolist(), strict=True))
+    return {
+        "messages_per_second": round(counted / duration, 3),
+        "bytes_per_second": round(counted * run["plan"]["size_bytes"] / duration, 1),
+        "duration_seconds": round(duration, 6),
+        "series": [
+            {"t_seconds": second, "messages": per_second.get(second, 0)}
+            for second in range(int(max(per_second)) + 1)
+        ],
+    }
+
+
+def _one_host(sides: Sides) -> bool:
+    return len({side.about["boot_id"] for side in sides.values()}) == 1
+
+
+def _messages(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
+    """The counts of the run; None for what no side of it could see."""
+    producer = sides["producer"].about if "producer" in sides else None
+    consumer = sides["consumer"].about if "consumer" in sides else None
+    sent = producer["sent"] if producer else None
+    received = consumer["received"] if consumer else None
+    replied = producer["done"] if producer and run["plan"]["pattern"] == "call" else None
+    lost = None
+    if sent is not None and received is not None:
+        lost = max(0, sent - received)
+    elif sent is not None and replied is not None:
+        lost = sent - replied
+    return {
+        "requested": run["plan"]["messages"],
+        "sent": sent,
+        "received": received,
+        "replied": replied,
+        "lost": lost,
+        "duplicated": consumer["duplicated"] if consumer else None,
+        "out_of_range": consumer["out_of_range"] if consumer else None,
+        "errors": producer["errors"] if producer else {},
+    }
+
+
+def _reason(run: dict[str, Any], sides: Sides, messages: dict[str, Any]) -> str | None:
+    """Why the run is incomplete, in words; None when it is complete."""
+    reasons = [run["ended_because"]] if run["ended_because"] else []
+    missing = [name for name in run["sides"] if name not in sides]
+    if missing:
+        reasons.append(f"the {' and the '.join(missing)} left no results")
+    requested = messages["requested"]
+    unsent = requested - messages["sent"] if "producer" in sides else 0
+    if unsent > 0:
+        reasons.append(f"{unsent} of {requested} messages were not sent")
+    failed = sum(messages["errors"].values())
+    if failed:
+        names = ", ".join(f"{name} {count}" for name, count in messages["errors"].items())
+        reasons.append(f"{failed} of {messages['sent']} messages failed: {names}")
+    if messages["lost"]:
+        reasons.append(f"{messages['lost']} messages were lost")
+    if "producer" not in sides and requested is not None:
+        absent = requested - (messages["received"] or 0)
+        if absent > 0:
+            reasons.append(f"{absent} of {requested} messages did not come")
+    return "; ".join(reasons) or None
+
+
+_HLOG = {
+    "path": "latency.hlog",
+    "kind": "hdrhistogram log",
+    "side": "producer",
+    "open_with": "any HdrHistogram log viewer; values are in ns",
+}
+
+
+def _artefacts(folder: Path, sides: Sides) -> list[dict[str, Any]]:
+    artefacts: list[dict[str, Any]] = []
+    for side in sides:
+        artefacts += run_folder.read_json(folder / side / "artefacts.json") or []
+        artefacts.append(
+            {
+                "path": f"{side}/messages.npz",
+                "kind": "message times",
+                "side": side,
+                "open_with": "numpy.load",
+            }
+        )
+    return artefacts

@@ -1,0 +1,295 @@
+"""The stage part of a result: recordings of one or two sides, accounted."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.analysis import accounting, comb, verdict
+from omrig.results.recordings import Recording
+from omrig.stages import arrivals
+from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+
+_SECOND_NS = 1_000_000_000
+
+_COMB_SHARE = 0.1
+"""Only stages that matter are looked at for steps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Book:
+    """One side's stamps as columns, with the arrivals worked out."""
+
+    recording: Recording
+    columns: dict[str, accounting.Integers]
+
+    @property
+    def rows(self) -> int:
+        """How many messages it holds."""
+        return len(self.columns["id"])
+
+    def take(self, rows: NDArray[Any]) -> "Book":
+        """The same book with only these rows."""
+        return Book(self.recording, {name: column[rows] for name, column in self.columns.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Timelines:
+    """The stages of each message, row by row with ``book``, the producer's where there is one."""
+
+    book: Book
+    durations: accounting.Stages
+
+
+_KEYS = ("stages", "buckets", "closure", "waterfall", "clock", "not_measured", "combs")
+
+
+def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | None]:
+    """The keys of the result that come from stages; all None where no side recorded them."""
+    books = {side: book for side, each in sides.items() if (book := _open(each))}
+    if not books or any(each.run["transport"]["in_memory"] for each in sides.values()):
+        return dict.fromkeys(_KEYS), None
+    pattern = next(iter(sides.values())).run["plan"]["pattern"]
+    producer, consumer = books.get("producer"), books.get("consumer")
+    if producer:
+        producer = producer.take(_ended_well(producer, pattern))
+    expected = producer.rows if producer else 0
+    clock = None
+    if producer and consumer:
+        here, there = accounting.match(producer.columns, consumer.columns)
+        producer, consumer = producer.take(here), consumer.take(there)
+        clock = accounting.synchronise(
+            producer.columns,
+            consumer.columns,
+            producer.recording.about["boot_id"] == consumer.recording.about["boot_id"],
+        )
+    elif consumer and pattern == "call":
+        consumer = consumer.take(consumer.columns["depart"] > 0)
+    durations = accounting.stages_of(
+        pattern,
+        producer.columns if producer else None,
+        consumer.columns if consumer else None,
+        clock,
+    )
+    present = producer or consumer
+    if present is None or not present.rows:
+        return dict.fromkeys(_KEYS), None
+    rows = accounting.statistics(durations)
+    whole = accounting.total(durations)
+    result = {
+        "stages": rows,
+        "buckets": accounting.buckets(rows),
+        "closure": _closure(pattern, producer, consumer, durations, expected),
+        "waterfall": accounting.waterfall(durations, whole),
+        "clock": dataclasses.asdict(clock) if clock else None,
+        "not_measured": sorted({text for book in books.values() for text in _missing(book)}),
+        "combs": _combs(rows, durations, producer),
+    }
+    return result, Timelines(present, durations)
+
+
+def _open(recording: Recording) -> Book | None:
+    if recording.stamps is None or recording.meta is None:
+        return None
+    names = PRODUCER_COLUMNS if recording.side == "producer" else CONSUMER_COLUMNS
+    table = recording.stamps.reshape(-1, len(names))
+    columns = {name: table[:, number] for number, name in enumerate(names)}
+    offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
+    log = arrivals.read_arrivals(recording.folder)
+    watched = arrivals.arrival_times(log, columns["connection"], columns["offset"])
+    columns["arrival"], columns["flagged"] = accounting.arrivals(
+        columns, watched, offsets, recording.meta["watcher"]["alive"]
+    )
+    columns["confirm_arrival"] = accounting.confirm_arrival(columns, offsets)
+    return Book(recording, columns)
+
+
+def _missing(book: Book) -> list[str]:
+    return list(book.recording.meta["missing"]) if book.recording.meta else []
+
+
+def _ended_well(producer: Book, pattern: str) -> NDArray[Any]:
+    """Calls that got their reply, casts that were sent; the load's own clock says they ended."""
+    ended = producer.recording.times["end_ns"][producer.columns["seq"]] > 0
+    sent = producer.columns["depart"] > 0
+    woken = (producer.columns["put"] > 0) & (producer.columns["woke"] > 0)
+    return ended & sent & (woken if pattern == "call" else True)
+
+
+def _closure(
+    pattern: str,
+    producer: Book | None,
+    consumer: Book | None,
+    durations: accounting.Stages,
+    expected: int,
+) -> dict[str, Any]:
+    """How well the stages add up to what the load generator's clock says."""
+    negative = int(accounting.negative(durations).sum())
+    flagged = sum(int(book.columns["flagged"].sum()) for book in (producer, consumer) if book)
+    closure: dict[str, Any] = {
+        "messages": expected or (consumer.rows if consumer else 0),
+        "matched": producer.rows if producer and consumer else None,
+        "within_tolerance": None,
+        "negative_stages": negative,
+        "flagged_arrivals": flagged,
+        "tolerance": accounting.TOLERANCE,
+        "unexplained_share": None,
+    }
+    if producer is None:
+        return closure
+    checks = [_producer_check(pattern, producer, durations)]
+    if pattern == "cast" and consumer and "amqp_request" in durations:
+        checks.append(_endpoint_check(producer, consumer, durations))
+    close = numpy.ones(producer.rows, numpy.bool_)
+    for added, measured in checks:
+        close &= accounting.within_tolerance(added, measured)
+    closure["within_tolerance"] = int(close.sum())
+    added, measured = checks[0]
+    closure["unexplained_share"] = float(abs((measured - added).sum()) / max(1, measured.sum()))
+    return closure
+
+
+_CAST_RETURNS = ("confirm_wait", "wakeup", "return")
+_BEFORE_ENDPOINT = ("amqp_request", "receive_lag", "decode", "deserialize", "executor_queue")
+_SENDING = ("api", "serialize", "pool_wait", "connect", "publish", "socket_wait")
+
+
+def _producer_check(
+    pattern: str, producer: Book, durations: accounting.Stages
+) -> tuple[accounting.Integers, accounting.Integers]:
+    """The stages until call() or cast() returns, and what the load measured around it."""
+    times, seq = producer.recording.times, producer.columns["seq"]
+    measured = (times["end_ns"] - times["start_ns"])[seq]
+    names = durations if pattern == "call" else (*_SENDING, *_CAST_RETURNS)
+    if pattern == "call" and not ("amqp_request" in durations or "remote" in durations):
+        # Two hosts whose clocks cannot be compared: the wire is not in the table.
+        return measured, measured
+    return accounting.total({name: durations[name] for name in names}), measured
+
+
+def _endpoint_check(
+    producer: Book, consumer: Book, durations: accounting.Stages
+) -> tuple[accounting.Integers, accounting.Integers]:
+    """The stages until the endpoint is entered, and the endpoint's own clock for it."""
+    name = f"received_ns.{producer.recording.about['producer_id']}"
+    seq = producer.columns["seq"]
+    measured = consumer.recording.times[name][seq] - producer.recording.times["start_ns"][seq]
+    until = accounting.total({n: durations[n] for n in (*_SENDING, *_BEFORE_ENDPOINT)})
+    return until + (consumer.columns["endpoint"] - consumer.columns["start"]), measured
+
+
+def _combs(
+    rows: list[dict[str, Any]], durations: accounting.Stages, producer: Book | None
+) -> dict[str, dict[str, Any]]:
+    """Stages whose durations come in steps. A wake-up from a sleeping poll makes the whole call
+    come in steps: the poll began when the message was sent."""
+    combs = {}
+    for row in rows:
+        if row["share"] < _COMB_SHARE:
+            continue
+        values = durations[row["name"]]
+        found = comb.find_comb(values)
+        if row["name"] == "wakeup" and producer and not found:
+            found = comb.find_comb(producer.columns["woke"] - producer.columns["wait"])
+        if found:
+            combs[row["name"]] = dataclasses.asdict(found)
+    return combs
+
+
+def save(timelines: Timelines) -> None:
+    """Add the stages to ``messages.npz``: a column ``stage.<name>`` each, rows as in ``seq``."""
+    book = timelines.book
+    arrays: dict[str, Any] = {**book.recording.times}
+    if "seq" in book.columns:
+        arrays["seq"] = book.columns["seq"]
+    arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}
+    with (book.recording.folder / "messages.npz").open("wb") as file:
+        numpy.savez(file, **arrays)
+
+
+def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
+    """What the verdict is told beside the stages."""
+    some = next(iter(sides.values()))
+    return verdict.Facts(
+        workers=some.run["plan"]["workers"],
+        pool_size=some.run["pools"]["rpc_conn_pool_size"],
+        executor_pool_size=some.run["pools"]["executor_thread_pool_size"],
+        combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
+        blocked=[block for each in sides.values() for block in _blocked(each)],
+        network={side: found for side, each in sides.items() if (found := _network(each.folder))},
+        cpu_share=_cpu_share(sides, result),
+        is_measurement=not some.run["transport"]["in_memory"],
+        sample=some.run["plan"]["sample"],
+    )
+
+
+def _blocked(recording: Recording) -> list[verdict.Blocked]:
+    """The broker's connection.blocked notices, each until the next unblocked or the run's end."""
+    if not recording.meta:
+        return []
+    ended = recording.meta["realtime_offsets"][-1][0]
+    blocks, since = [], None
+    for when, reason in [*recording.meta["blocked"], (ended, "")]:
+        if reason and since is None:
+            since = (when, reason)
+        elif not reason and since is not None:
+            blocks.append(
+                verdict.Blocked(
+                    side=recording.side, reason=since[1], duration_ns=max(0, when - since[0])
+                )
+            )
+            since = None
+    return blocks
+
+
+def _network(folder: Path) -> verdict.Network | None:
+    connections = arrivals.read_tcp_info(folder)
+    if not connections:
+        return None
+    lasted = sum(
+        max(1, connection["last_ns"] - connection["first_ns"]) for connection in connections
+    )
+    rtts = [c["rtt_us_mean"] for c in connections if c["rtt_us_mean"] is not None]
+
+    def added(name: str) -> int:
+        return sum(connection[name] or 0 for connection in connections)
+
+    return verdict.Network(
+        rtt_us=sum(rtts) / len(rtts) if rtts else None,
+        retransmits=added("retransmits"),
+        rwnd_limited_share=added("rwnd_limited_us") * 1000 / lasted,
+        sndbuf_limited_share=added("sndbuf_limited_us") * 1000 / lasted,
+        unread_bytes_max=max(c["unread_bytes_max"] or 0 for c in connections),
+    )
+
+
+def _cpu_share(sides: dict[str, Recording], result: dict[str, Any]) -> dict[str, float]:
+    throughput = result["throughput"]
+    if not throughput:
+        return {}
+    return {
+        side: (usage["cpu_user_seconds"] + usage["cpu_system_seconds"])
+        / throughput["duration_seconds"]
+        for side, each in sides.items()
+        if (usage := each.about["usage"])
+    }
+
+
+def little(run: dict[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
+    """Little's law: in a closed loop, workers divided by throughput is the mean latency.
+
+    A cross-check of latency by counting alone: ``ratio`` is measured over expected and should be
+    near 1; it falls where workers idled at the beginning and the end of a short run.
+    """
+    if not result["throughput"] or not result["latency"] or run["plan"]["pattern"] != "call":
+        return None
+    rate = result["throughput"]["messages_per_second"]
+    workers = min(run["plan"]["workers"], result["latency"]["count"])
+    expected = workers / rate * _SECOND_NS
+    return {
+        "expected_mean_ns": int(expected),
+        "measured_mean_ns": result["latency"]["mean"],
+        "ratio": result["latency"]["mean"] / expected,
+    }

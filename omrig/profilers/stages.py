@@ -1,0 +1,96 @@
+"""Mode `stages`: the stamps of every message, from which its stages are accounted.
+
+The probes are put in before the transport exists and stamp nothing until the load begins.
+"""
+
+import array
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omrig.profilers import Artefact, ProfilerContext
+from omrig.stages import maps, probes
+from omrig.stages.arrivals import Watcher
+from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+
+STAMPS = "stamps.npz"
+META = "stages.json"
+
+
+class StagesProfiler:
+    """Writes `stamps.npz`, the arrival clock's logs and `stages.json` for the accounting."""
+
+    name = "stages"
+    coexists_with = frozenset({"yappi", "resources", "memory"})
+
+    def __init__(self, context: ProfilerContext) -> None:
+        self._run = context
+        self._watcher = Watcher()
+        self._state = probes.State(self._watcher, context.sample)
+        self._installed = contextlib.ExitStack()
+        self._missing: list[str] = []
+        self._offsets: list[tuple[int, int]] = []
+        self._scheduling = ""
+
+    def install(self) -> None:
+        """Start the watcher and wrap the functions that the stage maps name."""
+        extra = [maps.read(path) for path in self._run.targets if path.endswith(".toml")]
+        sites, self._missing = maps.resolve(maps.for_scheme(self._run.scheme, extra))
+        self._watcher.start(self._run.folder)
+        self._installed.enter_context(probes.installed(self._state, sites))
+
+    def start(self) -> None:
+        """Begin to stamp."""
+        self._note_offset()
+        self._state.on = True
+
+    def stop(self) -> None:
+        """Stop stamping; what is under way still ends its record."""
+        self._state.on = False
+        self._note_offset()
+
+    def save(self, folder: Path) -> list[Artefact]:
+        """Take the probes out and write what they stamped."""
+        self._installed.close()
+        self._scheduling = self._watcher.finish()
+        if not self._offsets:
+            return []
+        _save_rows(
+            folder / STAMPS,
+            producer=(self._state.producer_rows, PRODUCER_COLUMNS),
+            consumer=(self._state.consumer_rows, CONSUMER_COLUMNS),
+        )
+        (folder / META).write_text(json.dumps(self._meta(), indent=1) + "\n")
+        return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
+
+    def _note_offset(self) -> None:
+        self._offsets.append((probes.now(), probes.realtime_offset_ns()))
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "realtime_offsets": self._offsets,
+            "missing": self._missing,
+            "blocked": self._state.blocked,
+            "sample": self._state.sample,
+            "watcher": {
+                "alive": self._watcher.alive,
+                "missed": self._watcher.missed,
+                "scheduling": self._scheduling,
+                "events": self._watcher.events,
+                "cpu_ns": self._watcher.cpu_ns,
+                "pid": self._watcher.pid,
+            },
+        }
+
+
+def _save_rows(path: Path, **tables: tuple["array.array[int]", tuple[str, ...]]) -> None:
+    import numpy
+
+    arrays: dict[str, Any] = {
+        # A copy: a message that ends after this may still extend the array.
+        name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(columns))
+        for name, (rows, columns) in tables.items()
+    }
+    with path.open("wb") as file:
+        numpy.savez(file, **arrays)

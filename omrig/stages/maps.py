@@ -1,0 +1,236 @@
+"""Stage maps: which functions of a driver, an executor or a library delimit which stage.
+
+A map is a TOML file::
+
+    schema = 1
+    name = "impl_rabbit"
+    title = "oslo.messaging's RabbitMQ driver"
+    package = "oslo.messaging"              # the distribution whose version counts
+    schemes = ["rabbit"]                    # optional: transport URLs for which it is used
+    requires = ["amqpdriver", "executor"]   # optional: maps that are used with it
+    modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
+
+    [[probe]]
+    kind = "delivery"                       # the kind of stamp: a function of omrig.stages.probes
+    function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
+    stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
+    versions = ">=12"                       # optional: versions of the package that have it
+"""
+
+import dataclasses
+import importlib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from omrig.analysis.stages import BY_NAME
+from omrig.errors import UsageError
+
+SCHEMA = 1
+
+PACKAGE = "omrig.profiles"
+
+_MAP_KEYS = {
+    "schema": int,
+    "name": str,
+    "title": str,
+    "package": str,
+    "schemes": list,
+    "requires": list,
+    "modules": list,
+    "probe": list,
+}
+_OPTIONAL = {"schemes", "requires", "modules", "probe"}
+_PROBE_KEYS = {"kind": str, "function": str, "stages": list, "versions": str}
+_OPTIONAL_IN_PROBE = {"versions"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """One function to be wrapped: ``module:qualified.name``, and the stages that need it."""
+
+    kind: str
+    function: str
+    stages: tuple[str, ...]
+    package: str
+    versions: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class StageMap:
+    """A validated stage map."""
+
+    name: str
+    title: str
+    package: str
+    schemes: tuple[str, ...]
+    requires: tuple[str, ...]
+    modules: tuple[str, ...]
+    probes: tuple[Probe, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """Where a probe goes: the attribute ``name`` of ``owner`` (a module or a class)."""
+
+    probe: Probe
+    owner: Any
+    name: str
+
+    @property
+    def original(self) -> Any:
+        """The attribute as it is written in its owner, undecorated by attribute access."""
+        return vars(self.owner)[self.name]
+
+
+def known() -> dict[str, StageMap]:
+    """Omrig's own maps by name."""
+    files = sorted(
+        (entry for entry in resources.files(PACKAGE).iterdir() if entry.name.endswith(".toml")),
+        key=lambda entry: entry.name,
+    )
+    maps = [parse(entry.read_text(encoding="utf-8"), entry.name) for entry in files]
+    return {each.name: each for each in maps}
+
+
+def read(path: str) -> StageMap:
+    """The map in a file of the user's.
+
+    Raises :class:`~omrig.errors.UsageError` naming the file and the key that is wrong.
+    """
+    try:
+        return parse(Path(path).read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--target: {path} cannot be read ({error})") from error
+
+
+def parse(text: str, file: str) -> StageMap:
+    """The map in ``text``; ``file`` is named in errors (:class:`~omrig.errors.UsageError`)."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"stage map {file}: {error}") from error
+    _check_keys(values, _MAP_KEYS, _OPTIONAL, f"stage map {file}: ")
+    if values["schema"] != SCHEMA:
+        raise UsageError(f"stage map {file}: schema: {values['schema']} is not {SCHEMA}")
+    probes = []
+    for number, probe in enumerate(values.get("probe", []), 1):
+        where = f"stage map {file}: probe {number}: "
+        _check_keys(probe, _PROBE_KEYS, _OPTIONAL_IN_PROBE, where)
+        _check_probe(probe, where)
+        probes.append(
+            Probe(
+                kind=probe["kind"],
+                function=probe["function"],
+                stages=tuple(probe["stages"]),
+                package=values["package"],
+                versions=probe.get("versions", ""),
+            )
+        )
+    return StageMap(
+        name=values["name"],
+        title=values["title"],
+        package=values["package"],
+        schemes=tuple(values.get("schemes", ())),
+        requires=tuple(values.get("requires", ())),
+        modules=tuple(values.get("modules", ())),
+        probes=tuple(probes),
+    )
+
+
+def for_scheme(scheme: str, extra: Iterable[StageMap] = ()) -> list[StageMap]:
+    """The maps used for a URL's scheme, with what they require, and those in ``extra``."""
+    maps = known()
+    chosen: dict[str, StageMap] = {}
+
+    def take(stage_map: StageMap) -> None:
+        if stage_map.name in chosen:
+            return
+        chosen[stage_map.name] = stage_map
+        for name in stage_map.requires:
+            if name not in maps:
+                raise UsageError(f"stage map {stage_map.name}: requires: no map named {name!r}")
+            take(maps[name])
+
+    for stage_map in [*maps.values(), *extra]:
+        if scheme in stage_map.schemes or stage_map not in maps.values():
+            take(stage_map)
+    return list(chosen.values())
+
+
+def resolve(maps: Sequence[StageMap]) -> tuple[list[Site], list[str]]:
+    """Where the probes of ``maps`` go, and a sentence for each that has no place to go to."""
+    sites, missing = [], []
+    for stage_map in maps:
+        for probe in stage_map.probes:
+            version = metadata.version(probe.package)
+            if probe.versions and not _holds(probe.versions, version):
+                continue
+            site = _find(probe)
+            if site:
+                sites.append(site)
+            else:
+                missing.append(
+                    f"{_listed(probe.stages)} not measured with {probe.package} {version}:"
+                    f" function {probe.function} is missing"
+                )
+    return sites, missing
+
+
+def _find(probe: Probe) -> Site | None:
+    module, _, qualified = probe.function.partition(":")
+    try:
+        owner: Any = importlib.import_module(module)
+    except ImportError:
+        return None
+    *path, name = qualified.split(".")
+    for part in path:
+        owner = getattr(owner, part, None)
+    return Site(probe, owner, name) if owner is not None and name in vars(owner) else None
+
+
+def _holds(specifier: str, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def _listed(stages: Sequence[str]) -> str:
+    noun = "stage" if len(stages) == 1 else "stages"
+    return f"{noun} {', '.join(stages)}"
+
+
+def _check_keys(
+    values: dict[str, Any], keys: Mapping[str, type], optional: set[str], where: str
+) -> None:
+    for key, value in values.items():
+        if key not in keys:
+            raise UsageError(f"{where}{key}: unknown key; known are {', '.join(keys)}")
+        if not isinstance(value, keys[key]):
+            raise UsageError(f"{where}{key}: {value!r} is not of type {keys[key].__name__}")
+    for key in keys:
+        if key not in values and key not in optional:
+            raise UsageError(f"{where}{key}: missing")
+
+
+def _check_probe(probe: dict[str, Any], where: str) -> None:
+    from omrig.stages import probes
+
+    if probe["kind"] not in probes.KINDS:
+        raise UsageError(
+            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(probes.KINDS))}"
+        )
+    if ":" not in probe["function"]:
+        raise UsageError(f"{where}function: {probe['function']!r} is not module:qualified.name")
+    for stage in probe["stages"]:
+        if stage not in BY_NAME:
+            raise UsageError(f"{where}stages: unknown stage {stage!r}")
+    if probe.get("versions"):
+        from packaging.specifiers import InvalidSpecifier
+
+        try:
+            _holds(probe["versions"], "1")
+        except InvalidSpecifier as error:
+            raise UsageError(f"{where}versions: {error}") from error

@@ -1,0 +1,702 @@
+"""The probes: thin wrappers that stamp the record of the message that passes.
+
+One function a kind of stamp, named as in the stage maps: it takes the :class:`State` and the
+original function and returns the wrapper. They cost what they measure, so each does the least:
+no lock, no log, no call to anything that eventlet patches (a patched ``os.write`` yields before it
+writes, and delays the message by a hub's turn).
+
+The record of the message being sent is in a ContextVar, which follows greenlets and threads alike;
+what was just received is in another, until the message has a record.
+"""
+
+import array
+import contextlib
+import posix
+import socket
+import struct
+import time
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from omrig.stages.records import (
+    CALL,
+    CONFIRM,
+    CONFIRM_STAMP,
+    CONNECT,
+    CONSUMER_COLUMNS,
+    DEPART,
+    END,
+    ENDPOINT,
+    ENDPOINT_END,
+    ID,
+    ID_DIGITS,
+    JSON_IN,
+    JSON_OUT,
+    OFFSET,
+    POOL_BEGIN,
+    POOL_END,
+    PRODUCER_COLUMNS,
+    PUT,
+    RECONNECT,
+    REPLY,
+    RETURN,
+    SAMPLE_DIGITS,
+    SEND,
+    SEQ,
+    SOCKET_WAIT,
+    STAMP,
+    START,
+    SUBMIT,
+    WAIT,
+    WOKE,
+)
+
+now = time.perf_counter_ns
+
+Record = list[Any]
+Function = Callable[..., Any]
+
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h: SO_TIMESTAMPNS_OLD, a struct timespec of two longs
+_ANCILLARY_BYTES = 64  # one control message with a struct timespec
+_TIMESPEC = struct.Struct("qq").unpack
+_IPPROTO_TCP = 6
+_TCP_INFO = 11
+_BYTES_RECEIVED = struct.Struct("Q").unpack_from  # at byte 128 of struct tcp_info
+_SIOCINQ = 0x541B
+
+_NO_WAIT = socket.MSG_DONTWAIT
+
+_FRAME_HEADER_BYTES = 7
+"""What py-amqp reads first of a frame: not worth a receive stamp, the rest of it is."""
+
+_NOT_OURS = -1
+"""Sequence number of what is not a message of the load."""
+
+
+class Link:
+    """What is known of one connection: its number, and what was last received on it."""
+
+    __slots__ = ("__weakref__", "number", "offset", "read", "stamp", "tls_socket")
+
+    def __init__(self, number: int, tls_socket: Any = None) -> None:
+        self.number = number
+        self.offset = 0
+        self.read = 0
+        self.stamp = 0
+        self.tls_socket = tls_socket
+
+    def end_offset(self) -> int:
+        """Bytes of the TCP stream that our process has taken.
+
+        With TLS the driver's bytes are not the stream's: the kernel is asked what it received and
+        what of that is still unread.
+        """
+        if self.tls_socket is None:
+            return self.offset
+        return _consumed(self.tls_socket)
+
+
+def _consumed(tls_socket: Any) -> int:
+    import array as arrays
+    import fcntl
+
+    unread = arrays.array("i", [0])
+    fcntl.ioctl(tls_socket.fileno(), _SIOCINQ, unread)
+    info = tls_socket.getsockopt(_IPPROTO_TCP, _TCP_INFO, 192)
+    return int(_BYTES_RECEIVED(info, 128)[0]) - unread[0]
+
+
+class State:
+    """What all probes of a process share. ``on`` only while the load is measured."""
+
+    def __init__(self, watcher: Any, sample: int) -> None:
+        self.on = False
+        self.watcher = watcher
+        self.sample = sample
+        self.sending: ContextVar[Record | None] = ContextVar("omrig_sending", default=None)
+        self.received: ContextVar[Record | None] = ContextVar("omrig_received", default=None)
+        self.in_flight: dict[str, Record] = {}
+        self.producer_rows: array.array[int] = array.array("Q")
+        self.consumer_rows: array.array[int] = array.array("Q")
+        self.links = 0
+        self.transports: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.blocked: list[tuple[int, str]] = []
+
+    def new_link(self, tls_socket: Any = None) -> Link:
+        """A link with the next number."""
+        self.links += 1
+        return Link(self.links, tls_socket)
+
+    def in_sample(self, message_id: str) -> bool:
+        """Whether a message's record is kept: both sides agree without talking."""
+        return int(message_id[:SAMPLE_DIGITS], 16) % self.sample == 0
+
+
+def _closed(record: Record) -> Record:
+    record[ID] = int(record[ID][:ID_DIGITS], 16)
+    return record
+
+
+# The producer's API and driver
+
+
+def call(state: State, original: Function) -> Function:
+    """``_BaseCallContext.call`` and ``cast``: a record begins and ends."""
+    sending, in_flight, rows = state.sending, state.in_flight, state.producer_rows
+    width = len(PRODUCER_COLUMNS)
+
+    def probe(self: Any, ctxt: Any, method: str, **arguments: Any) -> Any:
+        begin = now()
+        seq = arguments.get("seq", _NOT_OURS)
+        if seq < 0 or not state.on:
+            return original(self, ctxt, method, **arguments)
+        record: Record = [0] * width
+        record[SEQ] = seq
+        record[CALL] = begin
+        token = sending.set(record)
+        try:
+            return original(self, ctxt, method, **arguments)
+        finally:
+            record[RETURN] = now()
+            sending.reset(token)
+            message_id = record[ID]
+            # No id: the call failed before, or is not in the sample.
+            if message_id:
+                in_flight.pop(message_id, None)
+                rows.extend(_closed(record))
+
+    return probe
+
+
+def send(state: State, original: Function) -> Function:
+    """``AMQPDriverBase._send``."""
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is not None:
+            record[SEND] = now()
+        return original(self, *args, **kwargs)
+
+    return probe
+
+
+def serialize(state: State, original: Function) -> Function:
+    """``serialize_msg``: oslo's JSON pass, and where a request gets its id."""
+    sending, in_flight, in_sample = state.sending, state.in_flight, state.in_sample
+
+    def probe(message: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(message)
+        if not record[ID]:
+            message_id = message.get("_msg_id") or message["_unique_id"]
+            if state.sample > 1 and not in_sample(message_id):
+                sending.set(None)
+                return original(message)
+            record[ID] = message_id
+            in_flight[message_id] = record
+        begin = now()
+        result = original(message)
+        record[JSON_OUT] += now() - begin
+        return result
+
+    return probe
+
+
+def json_out(state: State, original: Function) -> Function:
+    """kombu's JSON pass over the envelope."""
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, *args, **kwargs)
+        begin = now()
+        result = original(self, *args, **kwargs)
+        record[JSON_OUT] += now() - begin
+        return result
+
+    return probe
+
+
+def pool_get(state: State, original: Function) -> Function:
+    """``Pool.get``."""
+    sending = state.sending
+
+    def probe(self: Any, retry: Any = None) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, retry)
+        record[POOL_BEGIN] = now()
+        result = original(self, retry)
+        record[POOL_END] = now()
+        return result
+
+    return probe
+
+
+def connect(state: State, original: Function) -> Function:
+    """``ConnectionPool.create``, inside ``Pool.get``."""
+    return _lasting(state, original, CONNECT)
+
+
+def reconnect(state: State, original: Function) -> Function:
+    """``kombu.Connection._ensure_connection``: a lost connection is made again."""
+    return _lasting(state, original, RECONNECT)
+
+
+def _lasting(state: State, original: Function, column: int) -> Function:
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, *args, **kwargs)
+        # What the pool makes is connected by the same function: counted once, outside.
+        token = sending.set(None)
+        begin = now()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            record[column] += now() - begin
+            sending.reset(token)
+
+    return probe
+
+
+def confirm(state: State, original: Function) -> Function:
+    """``Channel.basic_publish_confirm``: returns when the broker has confirmed."""
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, *args, **kwargs)
+        result = original(self, *args, **kwargs)
+        record[CONFIRM] = now()
+        link = getattr(self.connection.transport, "_omrig_link", None)
+        if link is not None:
+            record[CONFIRM_STAMP] = link.stamp
+        return result
+
+    return probe
+
+
+def reply_get(state: State, original: Function) -> Function:
+    """``ReplyWaiters.get``: the caller waits for its reply."""
+    sending = state.sending
+
+    def probe(self: Any, msg_id: str, timeout: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, msg_id, timeout)
+        # Call-monitor heartbeats wake the caller before the reply does: first wait, last wake-up.
+        if not record[WAIT]:
+            record[WAIT] = now()
+        result = original(self, msg_id, timeout)
+        record[WOKE] = now()
+        return result
+
+    return probe
+
+
+def reply_put(state: State, original: Function) -> Function:
+    """``ReplyWaiters.put``: a reply is handed to its caller."""
+    in_flight, received = state.in_flight, state.received
+
+    def probe(self: Any, msg_id: str, message_data: Any) -> Any:
+        record = in_flight.get(msg_id)
+        # Call-monitor heartbeats come with the same id.
+        if record is not None and message_data.get("ending"):
+            arrived = received.get()
+            if arrived is not None:
+                record[STAMP : OFFSET + 1] = arrived
+            record[PUT] = now()
+        return original(self, msg_id, message_data)
+
+    return probe
+
+
+# The socket
+
+
+def transport(state: State, original: Function) -> Function:
+    """``TCPTransport._setup_transport``: this connection's send and receive are stamped."""
+
+    def probe(self: Any) -> None:
+        original(self)
+        link = state.new_link()
+        self._omrig_link = link
+        green = getattr(self.sock, "fd", None)
+        real = self.sock if green is None or isinstance(green, int) else green
+        real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._quick_recv = (_native_receive if real is self.sock else _green_receive)(
+            self.sock, real, link
+        )
+        self._write = _stamped_write(state, self.sock, real)
+        state.transports.add(self)
+        state.watcher.add(link.number, real.fileno(), False)
+
+    return probe
+
+
+def tls_transport(state: State, original: Function) -> Function:
+    """``SSLTransport._setup_transport``: stamped above the encryption."""
+
+    def probe(self: Any) -> None:
+        original(self)
+        link = state.new_link(self.sock)
+        self._omrig_link = link
+        read = self.sock.read
+        write = self._write
+        sending = state.sending
+
+        def stamped_read(size: int) -> bytes:
+            data: bytes = read(size)
+            link.read = now()
+            return data
+
+        def stamped_write(data: Any) -> None:
+            record = sending.get()
+            if record is not None and not record[CONFIRM]:
+                record[DEPART] = now()
+            write(data)
+
+        self._quick_recv = stamped_read
+        self._write = stamped_write
+        state.transports.add(self)
+        state.watcher.add(link.number, self.sock.fileno(), False)
+
+    return probe
+
+
+def restore(transport: Any) -> None:
+    """Give a connection that is still open its own send and receive back."""
+    tls = transport._omrig_link.tls_socket is not None
+    del transport._omrig_link
+    if transport.sock is None:
+        return
+    if tls:
+        del transport._write
+        transport._quick_recv = transport.sock.read
+    else:
+        transport._write = transport.sock.sendall
+        transport._quick_recv = transport.sock.recv
+
+
+def _native_receive(_sock: Any, real: Any, link: Link) -> Function:
+    receive, receive_message = real.recv, real.recvmsg
+
+    def stamped(size: int) -> bytes:
+        if size <= _FRAME_HEADER_BYTES:
+            data: bytes = receive(size)
+        else:
+            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+            if ancillary:
+                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                link.stamp = seconds * 1_000_000_000 + nanoseconds
+        link.read = now()
+        link.offset += len(data)
+        return data
+
+    return stamped
+
+
+def _green_receive(sock: Any, real: Any, link: Link) -> Function:
+    """As ``GreenSocket.recv`` does it: try, and let the hub wait when there is nothing."""
+    receive, receive_message, wait = real.recv, real.recvmsg, sock._read_trampoline
+
+    def stamped(size: int) -> bytes:
+        while True:
+            try:
+                if size <= _FRAME_HEADER_BYTES:
+                    data: bytes = receive(size)
+                else:
+                    data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+                    if ancillary:
+                        seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                        link.stamp = seconds * 1_000_000_000 + nanoseconds
+                link.read = now()
+                link.offset += len(data)
+                return data
+            except BlockingIOError:
+                if sock.act_non_blocking:
+                    raise
+            except (ConnectionResetError, BrokenPipeError):
+                return b""
+            wait()
+
+    return stamped
+
+
+def _stamped_write(state: State, sock: Any, real: Any) -> Function:
+    """A ``sendall`` that stamps the last send of a message, and how long the buffer was full."""
+    sending, send_all, descriptor = state.sending, sock.sendall, real.fileno()
+
+    def send_now(data: Any) -> int:
+        try:
+            # A socket with a timeout waits before it sends; its descriptor does not.
+            if real.gettimeout() is None:
+                return int(real.send(data, _NO_WAIT))
+            return posix.write(descriptor, data)
+        except BlockingIOError:
+            return 0
+
+    def write(data: Any) -> None:
+        record = sending.get()
+        if record is None or record[CONFIRM]:
+            send_all(data)
+            return
+        entered = now()
+        sent = send_now(data)
+        if sent != len(data):
+            rest = memoryview(data)[sent:]
+            while rest:
+                # The original waits, with its own timeout, until the first byte fits.
+                begin = now()
+                send_all(rest[:1])
+                entered = now()
+                record[SOCKET_WAIT] += entered - begin
+                rest = rest[1:]
+                if rest:
+                    entered = now()
+                    rest = rest[send_now(rest) :]
+        record[DEPART] = entered
+
+    return write
+
+
+def transport_close(state: State, original: Function) -> Function:
+    """``_AbstractTransport.close``: the watcher lets go of the connection first."""
+
+    def probe(self: Any) -> Any:
+        link = getattr(self, "_omrig_link", None)
+        if link is not None:
+            state.watcher.drop(link.number)
+        return original(self)
+
+    return probe
+
+
+def consume(state: State, original: Function) -> Function:
+    """``Channel.basic_consume``: messages will arrive on this connection."""
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        link = getattr(self.connection.transport, "_omrig_link", None)
+        if link is not None:
+            state.watcher.watch(link.number)
+        return original(self, *args, **kwargs)
+
+    return probe
+
+
+# Receiving
+
+
+def delivery(state: State, original: Function) -> Function:
+    """``Consumer._callback``: the last byte of a message has just been read."""
+    received = state.received
+
+    def probe(self: Any, message: Any) -> Any:
+        if state.on:
+            begin = now()
+            amqp_transport = getattr(message.channel.connection, "transport", None)
+            link = getattr(amqp_transport, "_omrig_link", None)
+            if link is None:
+                # In memory: nothing was read, the message is simply there.
+                received.set([0, begin, 0, 0, 0])
+            else:
+                received.set([link.stamp, link.read, 0, link.number, link.end_offset()])
+        return original(self, message)
+
+    return probe
+
+
+def json_in(state: State, original: Function) -> Function:
+    """oslo's and kombu's JSON passes over what was received."""
+    received = state.received
+    summed = JSON_IN - STAMP
+
+    def probe(*args: Any, **kwargs: Any) -> Any:
+        arrived = received.get()
+        if arrived is None:
+            return original(*args, **kwargs)
+        begin = now()
+        result = original(*args, **kwargs)
+        arrived[summed] += now() - begin
+        return result
+
+    return probe
+
+
+def incoming(state: State, original: Function) -> Function:
+    """``AMQPIncomingMessage.__init__``: a request gets its record."""
+    received = state.received
+    width = len(CONSUMER_COLUMNS)
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if not state.on:
+            return
+        arrived = received.get()
+        message_id = self.orig_msg_id or self.unique_id
+        if arrived is None or (state.sample > 1 and not state.in_sample(message_id)):
+            return
+        record: Record = [0] * width
+        record[ID] = message_id
+        record[STAMP : OFFSET + 1] = arrived
+        self._omrig_record = record
+
+    return probe
+
+
+def submit(state: State, original: Function) -> Function:  # noqa: ARG001
+    """``MessageHandlingServer._on_incoming``: handed to the executor."""
+
+    def probe(self: Any, incoming: Any) -> Any:
+        record = getattr(incoming[0], "_omrig_record", None)
+        if record is not None:
+            record[SUBMIT] = now()
+        return original(self, incoming)
+
+    return probe
+
+
+def process(state: State, original: Function) -> Function:
+    """``RPCServer._process_incoming``: runs in the executor."""
+    sending, rows = state.sending, state.consumer_rows
+
+    def probe(self: Any, incoming: Any) -> Any:
+        record = getattr(incoming[0], "_omrig_record", None)
+        if record is None:
+            return original(self, incoming)
+        record[START] = now()
+        token = sending.set(record)
+        try:
+            return original(self, incoming)
+        finally:
+            record[END] = now()
+            sending.reset(token)
+            rows.extend(_closed(record))
+
+    return probe
+
+
+def endpoint(state: State, original: Function) -> Function:
+    """``RPCDispatcher._do_dispatch``: the endpoint method and oslo's serializer around it."""
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is None:
+            return original(self, *args, **kwargs)
+        # What the endpoint itself sends is not this message's reply.
+        token = sending.set(None)
+        record[ENDPOINT] = now()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            record[ENDPOINT_END] = now()
+            sending.reset(token)
+
+    return probe
+
+
+def reply(state: State, original: Function) -> Function:
+    """``AMQPIncomingMessage.reply``."""
+    sending = state.sending
+
+    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = sending.get()
+        if record is not None:
+            record[REPLY] = now()
+        return original(self, *args, **kwargs)
+
+    return probe
+
+
+# The broker's flow control
+
+
+def blocked(state: State, original: Function) -> Function:
+    """``Connection._on_connection_blocked``: the broker takes no more from this connection."""
+
+    def probe(reason: str) -> Any:
+        state.blocked.append((now(), reason))
+        return original(reason)
+
+    return probe
+
+
+def unblocked(state: State, original: Function) -> Function:
+    """``Connection._on_connection_unblocked``."""
+
+    def probe() -> Any:
+        state.blocked.append((now(), ""))
+        return original()
+
+    return probe
+
+
+KINDS: dict[str, Callable[[State, Function], Function]] = {
+    make.__name__: make
+    for make in (
+        call,
+        send,
+        serialize,
+        json_out,
+        pool_get,
+        connect,
+        reconnect,
+        confirm,
+        reply_get,
+        reply_put,
+        transport,
+        tls_transport,
+        transport_close,
+        consume,
+        delivery,
+        json_in,
+        incoming,
+        submit,
+        process,
+        endpoint,
+        reply,
+        blocked,
+        unblocked,
+    )
+}
+"""What wraps a function, by the name that stage maps use."""
+
+
+def realtime_offset_ns() -> int:
+    """CLOCK_REALTIME less CLOCK_MONOTONIC, to within the time of two clock readings."""
+    readings = []
+    for _ in range(50):
+        before = now()
+        real = time.time_ns()
+        after = now()
+        readings.append((after - before, real - (before + after) // 2))
+    return min(readings)[1]
+
+
+@contextlib.contextmanager
+def installed(state: State, sites: Any) -> Any:
+    """Wrap the functions at ``sites`` for the length of the block; nothing stays behind."""
+    originals = []
+    try:
+        for site in sites:
+            original = site.original
+            originals.append((site.owner, site.name, original))
+            static = isinstance(original, staticmethod)
+            wrapper = KINDS[site.probe.kind](state, original.__func__ if static else original)
+            setattr(site.owner, site.name, staticmethod(wrapper) if static else wrapper)
+        yield
+    finally:
+        for owner, name, original in reversed(originals):
+            setattr(owner, name, original)
+        for connection in list(state.transports):
+            restore(connection)

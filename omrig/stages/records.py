@@ -1,0 +1,67 @@
+"""What is written down of one message: a row of integers a side, in ns unless the name says else.
+
+A row is a list while the message lives, so that a stamp is one item assignment, and is appended to
+a typed array when it ends. The first columns are the same on both sides, because both send (the
+request, the reply) and both receive (the reply, the request) through the same functions.
+"""
+
+# Sending
+(
+    ID,  # message id, its first 60 bits
+    JSON_OUT,  # time in serialisation, summed
+    POOL_BEGIN,  # a connection is asked for
+    POOL_END,  # ... and held
+    CONNECT,  # time in making a connection inside the pool, part of the wait above
+    RECONNECT,  # time in making a lost connection again while publishing
+    SOCKET_WAIT,  # time with a full send buffer, summed
+    DEPART,  # the last send of the message is entered
+    CONFIRM_STAMP,  # the publisher confirm is in our kernel (CLOCK_REALTIME; 0: not seen)
+    CONFIRM,  # ... and read and handled
+    # Receiving
+    STAMP,  # the kernel's receive stamp (CLOCK_REALTIME; 0: none)
+    READ,  # the last byte is read by the process
+    JSON_IN,  # time in deserialisation, summed
+    CONNECTION,  # number of the connection in this process, from 1; 0: none
+    OFFSET,  # bytes of that connection's stream up to the message's end
+    # The side's own
+    FIRST_OWN,
+) = range(16)
+
+SEQ, CALL, SEND, WAIT, PUT, WOKE, RETURN = range(FIRST_OWN, FIRST_OWN + 7)
+"""The producer's: sequence number, call() entered, driver's send entered, wait for the reply
+entered, reply handed to the waiter, waiter runs, call() returns."""
+
+SUBMIT, START, ENDPOINT, ENDPOINT_END, REPLY, END = range(FIRST_OWN, FIRST_OWN + 6)
+"""The consumer's: submitted to the executor, started, endpoint entered and left, reply entered,
+all done."""
+
+_COMMON = (
+    "id",
+    "json_out",
+    "pool_begin",
+    "pool_end",
+    "connect",
+    "reconnect",
+    "socket_wait",
+    "depart",
+    "confirm_stamp",
+    "confirm",
+    "stamp",
+    "read",
+    "json_in",
+    "connection",
+    "offset",
+)
+
+PRODUCER_COLUMNS = (*_COMMON, "seq", "call", "send", "wait", "put", "woke", "return")
+"""The names of a producer's columns, in order."""
+
+CONSUMER_COLUMNS = (*_COMMON, "submit", "start", "endpoint", "endpoint_end", "reply", "end")
+"""The names of a consumer's columns, in order."""
+
+ID_DIGITS = 15
+"""Hexadecimal digits of a message id that are kept: 60 bits, so that they fit a signed integer.
+Among a million messages two share them with a probability of 4e-7."""
+
+SAMPLE_DIGITS = 8
+"""Hexadecimal digits of a message id that decide whether it is in the sample."""

@@ -1,0 +1,1 @@
+"""Stage maps: data, one file a driver or library. See :mod:`omrig.stages.maps`."""
