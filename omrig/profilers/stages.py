@@ -73,6 +73,7 @@ class StagesProfiler:
             "missing": self._missing,
             "blocked": self._state.blocked,
             "sample": self._state.sample,
+            "receive_buffer_bytes": self._state.receive_buffer_bytes,
             "watcher": {
                 "alive": self._watcher.alive,
                 "missed": self._watcher.missed,

@@ -61,6 +61,7 @@ Function = Callable[..., Any]
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h: SO_TIMESTAMPNS_OLD, a struct timespec of two longs
 _ANCILLARY_BYTES = 64  # one control message with a struct timespec
 _TIMESPEC = struct.Struct("qq").unpack
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _IPPROTO_TCP = 6
 _TCP_INFO = 11
 _BYTES_RECEIVED = struct.Struct("Q").unpack_from  # at byte 128 of struct tcp_info
@@ -70,6 +71,9 @@ _NO_WAIT = socket.MSG_DONTWAIT
 
 _FRAME_HEADER_BYTES = 7
 """What py-amqp reads first of a frame: not worth a receive stamp, the rest of it is."""
+
+RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
+"""Receive buffer of a connection that is consumed from: 400 messages of 10 KiB, with overhead."""
 
 _NOT_OURS = -1
 """Sequence number of what is not a message of the load."""
@@ -123,6 +127,7 @@ class State:
         self.links = 0
         self.transports: weakref.WeakSet[Any] = weakref.WeakSet()
         self.blocked: list[tuple[int, str]] = []
+        self.receive_buffer_bytes = 0
 
     def new_link(self, tls_socket: Any = None) -> Link:
         """A link with the next number."""
@@ -482,15 +487,31 @@ def transport_close(state: State, original: Function) -> Function:
 
 
 def consume(state: State, original: Function) -> Function:
-    """``Channel.basic_consume``: messages will arrive on this connection."""
+    """``Channel.basic_consume``: messages will arrive on this connection.
+
+    Its receive buffer is made large: with a full one the broker has to keep what our process does
+    not read, and our lag would look like AMQP's.
+    """
 
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
         link = getattr(self.connection.transport, "_omrig_link", None)
         if link is not None:
+            state.receive_buffer_bytes = _enlarge(self.connection.transport.sock)
             state.watcher.watch(link.number)
         return original(self, *args, **kwargs)
 
     return probe
+
+
+def _enlarge(sock: Any) -> int:
+    """Set a receive buffer that holds what is on the way, and return its size in bytes.
+
+    Only a privileged process may go beyond net.core.rmem_max; another one keeps the kernel's own
+    tuning.
+    """
+    with contextlib.suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
 
 
 # Receiving
