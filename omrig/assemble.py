@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 
 from omrig import books
-from omrig.analysis import verdict
+from omrig.analysis import distortion, verdict
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
 from omrig.results import latency, recordings
@@ -96,10 +96,7 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "latency": latency.summarise(latencies) if latencies is not None else None,
         **staged,
         "verdict": None,
-        "distortion": {
-            mode: {"throughput_ratio": None, "reason": "not measured in this run"}
-            for mode in run["plan"]["profile"]
-        },
+        "distortion": _distortion(run, sides),
         "resources": {name: side.about["usage"] for name, side in sides.items()},
         "artefacts": [],
     }
@@ -107,6 +104,22 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     if result["stages"]:
         result["verdict"] = verdict.decide(result, books.facts(sides, result))
     return result, timelines
+
+
+def _distortion(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
+    """What the run's profilers cost, all together, under the name of each."""
+    found, reason = None, "run with --twin to measure it"
+    producer = sides.get("producer")
+    if producer and run["plan"]["twin"]:
+        found = distortion.measure(
+            producer.about["slices"], producer.times["start_ns"], producer.times["end_ns"]
+        )
+        reason = "too little of the load was sent to compare slices"
+    modes = [mode for mode in run["plan"]["profile"] if mode != "none"]
+    return {
+        mode: found or {"throughput_ratio": None, "method": None, "pairs": 0, "reason": reason}
+        for mode in modes
+    }
 
 
 def _latencies(sides: Sides) -> Column | None:

@@ -24,6 +24,9 @@ KILOBYTE = 1024
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Largest message that RabbitMQ accepts by default (``max_message_size`` since 3.8)."""
 
+TWIN_MESSAGES_PER_WORKER = 40
+"""With ``--twin`` a worker sends at least so many: two in each of its 20 slices."""
+
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -53,6 +56,7 @@ class Plan:
     idle_s: float | None = None
     profile: tuple[str, ...] = ("stages",)
     sample: int = 1
+    twin: bool = False
     clock: str = "cpu"
     targets: tuple[str, ...] = ()
     topic: str = "omrig"
@@ -110,6 +114,11 @@ def _check_counts(plan: Plan) -> None:
     _at_least("--warmup", plan.warmup, 0)
     _at_least("--wait", plan.wait_s, 0)
     _at_least("--sample 1/", plan.sample, 1)
+    if plan.twin and (plan.messages or 0) < TWIN_MESSAGES_PER_WORKER * plan.workers:
+        raise UsageError(
+            f"--twin: {plan.messages} messages are too few to compare slices of the load of"
+            f" {plan.workers} workers; give -m {TWIN_MESSAGES_PER_WORKER * plan.workers} or more"
+        )
     if plan.executor_pool_size is not None:
         _at_least("--executor-pool-size", plan.executor_pool_size, 1)
     if plan.timeout_s is not None and plan.timeout_s <= 0:

@@ -220,8 +220,9 @@ def _objection(result: Mapping[str, Any], facts: Facts) -> str | None:
 
 
 def _open_books(closure: Mapping[str, Any], messages: int) -> str | None:
-    matched = closure.get("matched") or 0
-    if matched < MIN_MATCHED * messages:
+    matched = closure.get("matched")
+    # One side alone has nothing to match.
+    if matched is not None and matched < MIN_MATCHED * messages:
         return (
             f"the books do not close: only {matched:,} of {messages:,} messages have a whole"
             " timeline; look for lost messages or a side that was not recorded"
@@ -543,10 +544,12 @@ def _closure_lines(result: Mapping[str, Any]) -> list[str]:
     messages = closure.get("messages")
     if not messages:
         return []
-    line = (
-        f"closure: {closure.get('matched', 0):,} of {messages:,} messages have a whole timeline,"
-        f" {closure.get('within_tolerance', 0):,} add up"
-    )
+    matched, adding_up = closure.get("matched"), closure.get("within_tolerance")
+    line = f"closure: {messages:,} messages"
+    if matched is not None:
+        line = f"closure: {matched:,} of {messages:,} messages have a whole timeline"
+    if adding_up is not None:
+        line += f", {adding_up:,} add up"
     if closure.get("unexplained_share") is not None:
         line += f", {_percent(abs(closure['unexplained_share']))} unexplained"
     if closure.get("negative_stages"):

@@ -144,6 +144,11 @@ def _add_profiling(parser: Parser) -> None:
         help="keep the stages of one message in N (default: of all)",
     )
     profiling.add_argument(
+        "--twin",
+        action="store_true",
+        help="measure what the profilers cost: every other slice of the load goes without them",
+    )
+    profiling.add_argument(
         "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
     )
     profiling.add_argument(
@@ -214,6 +219,7 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
         idle_s=options.idle,
         profile=tuple(mode.strip() for mode in options.profile.split(",")),
         sample=options.sample,
+        twin=options.twin,
         clock=options.clock,
         targets=tuple(options.target),
         topic=options.topic,

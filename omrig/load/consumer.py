@@ -67,7 +67,12 @@ class Endpoint:
 
     def begin(self, ctxt: Any, producer: str) -> None:
         """A producer has warmed up: its load begins when this returns."""
-        self._consumer.begin_measurement()
+        self._consumer.ask(True)
+
+    def profile(self, ctxt: Any, producer: str, on: bool) -> float:
+        """A producer compares slices of load with and without profilers: CPU seconds so far."""
+        self._consumer.ask(on)
+        return time.process_time()
 
     def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
         """One message of the load, or of the warm-up when ``seq`` is negative."""
@@ -100,8 +105,8 @@ class Consumer:
         self._emit = emit
         self._stop = stop
         self._tally = Tally(plan.messages)
-        self._begin_asked = threading.Event()
-        self._begun = threading.Event()
+        self._asked: bool | None = None
+        self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
         self._ended = "stopped"
 
@@ -134,9 +139,11 @@ class Consumer:
         while not self._stop.requested:
             self._tally.wake.wait(POLL_S)
             self._tally.wake.clear()
-            if self._begin_asked.is_set():
+            if self._asked is not None:
                 measurement.start()
-                self._begun.set()
+                measurement.profile(self._asked)
+                self._asked = None
+                self._done.set()
             if self._tally.complete():
                 self._ended = "count"
                 break
@@ -154,11 +161,12 @@ class Consumer:
         self._server.stop()
         self._server.wait()
 
-    def begin_measurement(self) -> None:
-        """Called by the endpoint: have the main thread start the profilers, and wait for it."""
-        self._begin_asked.set()
+    def ask(self, profiling: bool) -> None:
+        """Called by the endpoint: have the main thread turn the profilers on or off, and wait."""
+        self._done.clear()
+        self._asked = profiling
         self._tally.wake.set()
-        self._begun.wait(BEGIN_TIMEOUT_S)
+        self._done.wait(BEGIN_TIMEOUT_S)
 
     def progress(self) -> dict[str, int]:
         """Messages of the load received so far, duplicates included."""

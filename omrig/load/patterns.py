@@ -20,14 +20,12 @@ def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any])
     not the reply of this message; for ``cast`` it returns when oslo.messaging does.
     """
     context: dict[str, Any] = {}
-    call, cast = client.call, client.cast
-
     def send_call(seq: int) -> None:
-        reply = call(context, METHOD, seq=seq, producer=producer_id, **payload)
+        reply = client.call(context, METHOD, seq=seq, producer=producer_id, **payload)
         if reply != seq:
             raise ReplyMismatch(f"message {seq} got the reply {reply!r}")
 
     def send_cast(seq: int) -> None:
-        cast(context, METHOD, seq=seq, producer=producer_id, **payload)
+        client.cast(context, METHOD, seq=seq, producer=producer_id, **payload)
 
     return {"call": send_call, "cast": send_cast}[pattern]

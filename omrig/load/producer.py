@@ -28,8 +28,27 @@ from omrig.plan import EXCHANGE, Plan
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
 
+TWIN_PAIRS = 10
+"""Pairs of slices that ``--twin`` compares."""
+
 STOP_GRACE_S = 1.5
 """How long calls under way may still get their reply after the request to stop."""
+
+
+def slices(total: int, twin: bool) -> list[tuple[int, int, bool]]:
+    """The load in slices of consecutive sequence numbers: (first, end, profiled).
+
+    One slice unless ``twin``: then :data:`TWIN_PAIRS` pairs of equal slices, one unprofiled and
+    one profiled, their order alternating (ABBA) so that a drift does not favour either.
+    """
+    if not twin:
+        return [(0, total, True)]
+    count = 2 * TWIN_PAIRS
+    borders = [total * number // count for number in range(count + 1)]
+    return [
+        (first, end, number % 4 in (1, 2))
+        for number, (first, end) in enumerate(itertools.pairwise(borders))
+    ]
 
 
 class Producer:
@@ -45,7 +64,8 @@ class Producer:
         self._id = uuid.uuid4().hex
         self._total = plan.messages or 0
         # Shared by the workers: taking the next number is atomic, so exactly these are sent.
-        self._sequence = iter(range(self._total))
+        self._sequence = iter(range(0))
+        self._slices: list[dict[str, Any]] = []
         # By sequence number; an end of 0 has not come. 16 bytes a message.
         self._started = array.array("Q", bytes(8 * self._total))
         self._ended = array.array("Q", bytes(8 * self._total))
@@ -85,7 +105,8 @@ class Producer:
         over = threading.Event()
         report_progress(self._executor, self._emit, self, over)
         measurement.start()
-        self._work(self._plan.workers, self._load)
+        for first, end, profiled in slices(self._total, self._plan.twin):
+            self._send_slice(measurement, first, end, profiled)
         measurement.stop()
         over.set()
         self._emit("progress", side=self.name, **self.progress())
@@ -95,8 +116,26 @@ class Producer:
         sent, errors = self._sent(), len(self._errors)
         return {"sent": sent, "done": max(0, sent - errors - self._busy), "errors": errors}
 
+    def _send_slice(self, measurement: Measurement, first: int, end: int, profiled: bool) -> None:
+        if self._stop.requested:
+            return
+        served = 0.0
+        if self._plan.twin:
+            measurement.profile(profiled)
+            served = self._control("profile", on=profiled)
+        about: dict[str, Any] = {"first": first, "end": end, "profiled": profiled}
+        self._slices.append(about)
+        used = time.process_time()
+        self._sequence = iter(range(first, end))
+        self._work(self._plan.workers, self._load)
+        about["producer_cpu_seconds"] = time.process_time() - used
+        # After the last slice a consumer that has what it wanted is gone.
+        if self._plan.twin and not self._stop.requested and end < self._total:
+            about["consumer_cpu_seconds"] = self._control("profile", on=profiled) - served
+
     def _sent(self) -> int:
-        return self._total - operator.length_hint(self._sequence)
+        begun = self._slices[-1]["end"] if self._slices else 0
+        return int(begun) - operator.length_hint(self._sequence)
 
     def declared(self) -> dict[str, list[str]]:
         """The queues and exchanges that this side declared on the broker."""
@@ -121,6 +160,7 @@ class Producer:
             "error_examples": self._errors.examples(),
             "usage": measurement.usage.summary(),
             "consumer": self._consumer,
+            "slices": self._slices if self._plan.twin else [],
             "stopped": self._stop.requested,
         }
         save_recording(folder, about, {"start_ns": self._started, "end_ns": self._ended})
@@ -146,10 +186,9 @@ class Producer:
                 )
             self._emit("waiting", side=self.name, left_s=round(left, 1))
 
-    def _control(self, method: str) -> None:
-        self._client.prepare(timeout=max(10.0, self._plan.wait_s)).call(
-            {}, method, producer=self._id
-        )
+    def _control(self, method: str, **arguments: Any) -> Any:
+        client = self._client.prepare(timeout=max(10.0, self._plan.wait_s))
+        return client.call({}, method, producer=self._id, **arguments)
 
     def _warm_up(self) -> None:
         if not self._plan.warmup:

@@ -95,21 +95,24 @@ class Usage:
 
 
 class Measurement:
-    """The profilers and the usage counters around the measured load: on once, off once."""
+    """The profilers and the usage counters around the measured load: on once, off once.
+
+    In between :meth:`profile` may take the profilers out and in.
+    """
 
     def __init__(self, profilers: Sequence[Profiler]) -> None:
         self.profilers = profilers
         self.usage = Usage()
         self._running = False
         self._over = False
+        self._profiling = False
 
     def start(self) -> None:
         """Begin, unless it has begun before."""
         if self._running or self._over:
             return
         self._running = True
-        for profiler in self.profilers:
-            profiler.start()
+        self.profile(True)
         self.usage.start()
 
     def stop(self) -> None:
@@ -119,8 +122,19 @@ class Measurement:
         self._running = False
         self._over = True
         self.usage.stop()
-        for profiler in reversed(self.profilers):
-            profiler.stop()
+        self.profile(False)
+
+    def profile(self, on: bool) -> None:
+        """Have the profilers on or off from now on."""
+        if on == self._profiling:
+            return
+        self._profiling = on
+        if on:
+            for profiler in self.profilers:
+                profiler.start()
+        else:
+            for profiler in reversed(self.profilers):
+                profiler.stop()
 
 
 def who_i_am() -> dict[str, Any]:

@@ -48,7 +48,11 @@ class Artefact:
 
 
 class Profiler(Protocol):
-    """What a mode implements. The methods are called once each, in the order given here."""
+    """What a mode implements. The methods are called in the order given here.
+
+    Each is called once, but for `start` and `stop`: `--twin` measures a mode's cost by calling them
+    in turn, with the same load in between.
+    """
 
     name: str
     coexists_with: frozenset[str]

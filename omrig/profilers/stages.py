@@ -29,29 +29,33 @@ class StagesProfiler:
         self._watcher = Watcher()
         self._state = probes.State(self._watcher, context.sample)
         self._installed = contextlib.ExitStack()
+        self._stamping = contextlib.ExitStack()
+        self._sites: list[maps.Site] = []
         self._missing: list[str] = []
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
 
     def install(self) -> None:
-        """Start the watcher and wrap the functions that the stage maps name."""
+        """Start the watcher and note every connection that is made."""
         extra = [maps.read(path) for path in self._run.targets if path.endswith(".toml")]
         sites, self._missing = maps.resolve(maps.for_scheme(self._run.scheme, extra))
+        bound, self._sites = probes.split(sites)
         self._watcher.start(self._run.folder)
-        self._installed.enter_context(probes.installed(self._state, sites))
+        self._installed.enter_context(probes.installed(self._state, bound))
 
     def start(self) -> None:
         """Begin to stamp."""
+        self._stamping.enter_context(probes.stamping(self._state, self._sites))
         self._note_offset()
         self._state.on = True
 
     def stop(self) -> None:
-        """Stop stamping; what is under way still ends its record."""
-        self._state.on = False
+        """Take the probes out; what is under way still ends its record."""
+        self._stamping.close()
         self._note_offset()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Take the probes out and write what they stamped."""
+        """Write what was stamped."""
         self._installed.close()
         self._scheduling = self._watcher.finish()
         if not self._offsets:

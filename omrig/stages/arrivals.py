@@ -196,7 +196,8 @@ def arrival_times(log: "Log", connections: "Integers", offsets: "Integers") -> "
 def read_tcp_info(folder: Path) -> list[dict[str, Any]]:
     """What the samples of each connection say: the network's part, and ours, in a delay.
 
-    Per connection: ``connection``, ``first_ns``, ``last_ns``; ``rtt_us`` ``_mean`` and ``_max``;
+    Per connection: ``connection``, ``first_ns``, ``last_ns``; ``rtt_us`` ``_mean`` and ``_max``,
+    ``min_rtt_us``;
     ``unread_bytes`` ``_mean`` and ``_max``; ``send_queue_bytes_max``; over the time sampled
     ``retransmits``, ``busy_us`` and the parts of it in which the peer's receive window
     (``rwnd_limited_us``) or our send buffer (``sndbuf_limited_us``) held us up; and ``series``,
@@ -223,6 +224,7 @@ def _summary(rows: "Integers") -> dict[str, Any]:
         "last_ns": int(column["t_ns"][-1]),
         "rtt_us_mean": float(column["rtt_us"].mean()),
         "rtt_us_max": int(column["rtt_us"].max()),
+        "min_rtt_us": int(column["min_rtt_us"].min()) if told("min_rtt_us") else None,
         "unread_bytes_mean": float(column["unread_bytes"].mean()),
         "unread_bytes_max": int(column["unread_bytes"].max()),
         "send_queue_bytes_max": int(column["send_queue_bytes"].max()),

@@ -16,9 +16,9 @@ import socket
 import struct
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omrig.stages.records import (
     CALL,
@@ -53,6 +53,9 @@ from omrig.stages.records import (
     WOKE,
 )
 
+if TYPE_CHECKING:
+    from omrig.stages.maps import Site
+
 now = time.perf_counter_ns
 
 Record = list[Any]
@@ -82,7 +85,7 @@ _NOT_OURS = -1
 class Link:
     """What is known of one connection: its number, and what was last received on it."""
 
-    __slots__ = ("__weakref__", "number", "offset", "read", "stamp", "tls_socket")
+    __slots__ = ("__weakref__", "consumes", "number", "offset", "read", "stamp", "tls_socket")
 
     def __init__(self, number: int, tls_socket: Any = None) -> None:
         self.number = number
@@ -90,6 +93,7 @@ class Link:
         self.read = 0
         self.stamp = 0
         self.tls_socket = tls_socket
+        self.consumes = False
 
     def end_offset(self) -> int:
         """Bytes of the TCP stream that our process has taken.
@@ -113,10 +117,14 @@ def _consumed(tls_socket: Any) -> int:
 
 
 class State:
-    """What all probes of a process share. ``on`` only while the load is measured."""
+    """What all probes of a process share.
+
+    ``on`` while messages get records; ``stamping`` while connections are stamped.
+    """
 
     def __init__(self, watcher: Any, sample: int) -> None:
         self.on = False
+        self.stamping = False
         self.watcher = watcher
         self.sample = sample
         self.sending: ContextVar[Record | None] = ContextVar("omrig_sending", default=None)
@@ -333,19 +341,25 @@ def transport(state: State, original: Function) -> Function:
 
     def probe(self: Any) -> None:
         original(self)
-        link = state.new_link()
-        self._omrig_link = link
-        green = getattr(self.sock, "fd", None)
-        real = self.sock if green is None or isinstance(green, int) else green
-        real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._quick_recv = (_native_receive if real is self.sock else _green_receive)(
-            self.sock, real, link
-        )
-        self._write = _stamped_write(state, self.sock, real)
+        self._omrig_link = state.new_link()
         state.transports.add(self)
-        state.watcher.add(link.number, real.fileno(), False)
+        if state.stamping:
+            _stamp_tcp(state, self)
 
     return probe
+
+
+def _stamp_tcp(state: State, transport: Any) -> None:
+    sock, link = transport.sock, transport._omrig_link
+    green = getattr(sock, "fd", None)
+    real = sock if green is None or isinstance(green, int) else green
+    real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    # 0 for a new connection; what was read while the probes were out counts as well.
+    link.offset = _consumed(real)
+    receive = _native_receive if real is sock else _green_receive
+    transport._quick_recv = receive(sock, real, link)
+    transport._write = _stamped_write(state, sock, real)
+    state.watcher.add(link.number, real.fileno(), link.consumes)
 
 
 def tls_transport(state: State, original: Function) -> Function:
@@ -353,38 +367,47 @@ def tls_transport(state: State, original: Function) -> Function:
 
     def probe(self: Any) -> None:
         original(self)
-        link = state.new_link(self.sock)
-        self._omrig_link = link
-        read = self.sock.read
-        write = self._write
-        sending = state.sending
-
-        def stamped_read(size: int) -> bytes:
-            data: bytes = read(size)
-            link.read = now()
-            return data
-
-        def stamped_write(data: Any) -> None:
-            record = sending.get()
-            if record is not None and not record[CONFIRM]:
-                record[DEPART] = now()
-            write(data)
-
-        self._quick_recv = stamped_read
-        self._write = stamped_write
+        self._omrig_link = state.new_link(self.sock)
         state.transports.add(self)
-        state.watcher.add(link.number, self.sock.fileno(), False)
+        if state.stamping:
+            _stamp_tls(state, self)
 
     return probe
 
 
-def restore(transport: Any) -> None:
+def _stamp_tls(state: State, transport: Any) -> None:
+    link, sending = transport._omrig_link, state.sending
+    read, write = transport.sock.read, transport._write
+
+    def stamped_read(size: int) -> bytes:
+        data: bytes = read(size)
+        link.read = now()
+        return data
+
+    def stamped_write(data: Any) -> None:
+        record = sending.get()
+        if record is not None and not record[CONFIRM]:
+            record[DEPART] = now()
+        write(data)
+
+    transport._quick_recv = stamped_read
+    transport._write = stamped_write
+    state.watcher.add(link.number, transport.sock.fileno(), link.consumes)
+
+
+def _stamp_again(state: State, transport: Any) -> None:
+    if transport.sock is not None:
+        stamp = _stamp_tcp if transport._omrig_link.tls_socket is None else _stamp_tls
+        stamp(state, transport)
+
+
+def _restore(state: State, transport: Any) -> None:
     """Give a connection that is still open its own send and receive back."""
-    tls = transport._omrig_link.tls_socket is not None
-    del transport._omrig_link
+    link = transport._omrig_link
     if transport.sock is None:
         return
-    if tls:
+    state.watcher.drop(link.number)
+    if link.tls_socket is not None:
         del transport._write
         transport._quick_recv = transport.sock.read
     else:
@@ -496,8 +519,10 @@ def consume(state: State, original: Function) -> Function:
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
         link = getattr(self.connection.transport, "_omrig_link", None)
         if link is not None:
+            link.consumes = True
             state.receive_buffer_bytes = _enlarge(self.connection.transport.sock)
-            state.watcher.watch(link.number)
+            if state.stamping:
+                state.watcher.watch(link.number)
         return original(self, *args, **kwargs)
 
     return probe
@@ -704,8 +729,20 @@ def realtime_offset_ns() -> int:
     return min(readings)[1]
 
 
+_BOUND_BY_CONNECTIONS = frozenset(
+    {"transport", "tls_transport", "transport_close", "consume", "confirm", "delivery", "submit"}
+)
+"""Kinds that have to be there when a connection or a server is made: it binds what it finds."""
+
+
+def split(sites: "Sequence[Site]") -> "tuple[list[Site], list[Site]]":
+    """The sites that connections bind, and those that messages pass."""
+    bound = [site for site in sites if site.probe.kind in _BOUND_BY_CONNECTIONS]
+    return bound, [site for site in sites if site not in bound]
+
+
 @contextlib.contextmanager
-def installed(state: State, sites: Any) -> Any:
+def installed(state: State, sites: "Iterable[Site]") -> Iterator[None]:
     """Wrap the functions at ``sites`` for the length of the block; nothing stays behind."""
     originals = []
     try:
@@ -719,5 +756,22 @@ def installed(state: State, sites: Any) -> Any:
     finally:
         for owner, name, original in reversed(originals):
             setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def stamping(state: State, sites: "Iterable[Site]") -> Iterator[None]:
+    """Stamp messages for the length of the block: at ``sites`` and on all connections.
+
+    Connections have to be known: made while the sites that they bind were installed.
+    """
+    with installed(state, sites):
+        state.stamping = True
         for connection in list(state.transports):
-            restore(connection)
+            _stamp_again(state, connection)
+        try:
+            yield
+        finally:
+            state.on = False
+            state.stamping = False
+            for connection in list(state.transports):
+                _restore(state, connection)

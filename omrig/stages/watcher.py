@@ -46,6 +46,7 @@ TCP_INFO_COLUMNS = (
     "bytes_acked",  # by the peer; the opening of the connection counts as one
     "bytes_received",
     "notsent_bytes",
+    "min_rtt_us",  # of the last minutes: the network without delayed acknowledgements
     "busy_us",
     "rwnd_limited_us",  # part of busy: the peer's receive window was full
     "sndbuf_limited_us",  # part of busy: our send buffer was too small
@@ -63,6 +64,7 @@ INFO_ENDS = {
     "bytes_acked": 128,
     "bytes_received": 136,
     "notsent_bytes": 148,
+    "min_rtt_us": 152,
     "busy_us": 176,
     "rwnd_limited_us": 184,
     "sndbuf_limited_us": 192,
@@ -84,7 +86,7 @@ SCHEDULING = ("fifo", "nice", "normal")
 _TCP = _socket.IPPROTO_TCP
 _INFO_OPTION = _socket.TCP_INFO
 _INFO_ROOM = 512
-_INFO = struct.Struct("=68xII24xI16xQQ8xI20xQQQ8xQ")  # struct tcp_info, linux/tcp.h
+_INFO = struct.Struct("=68xII24xI16xQQ8xII16xQQQ8xQ")  # struct tcp_info, linux/tcp.h
 _RECEIVED = struct.Struct("=128xQ")  # its tcpi_bytes_received alone
 _PASSED = struct.Struct("=i")
 _PASSED_SPACE = _socket.CMSG_SPACE(_PASSED.size)
