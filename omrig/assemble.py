@@ -110,7 +110,7 @@ def _distortion(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
     """What the run's profilers cost, all together, under the name of each."""
     found, reason = None, "run with --twin to measure it"
     producer = sides.get("producer")
-    if producer and run["plan"]["twin"]:
+    if producer and run["plan"].get("twin"):
         found = distortion.measure(
             producer.about["slices"], producer.times["start_ns"], producer.times["end_ns"]
         )

@@ -48,8 +48,11 @@ _KEYS = ("stages", "buckets", "closure", "waterfall", "clock", "not_measured", "
 
 def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | None]:
     """The keys of the result that come from stages; all None where no side recorded them."""
+    if any(each.run["transport"]["in_memory"] for each in sides.values()):
+        # Nothing was on a wire, and nothing of it would be a measurement.
+        return dict.fromkeys(_KEYS), None
     books = {side: book for side, each in sides.items() if (book := _open(each))}
-    if not books or any(each.run["transport"]["in_memory"] for each in sides.values()):
+    if not books:
         return dict.fromkeys(_KEYS), None
     pattern = next(iter(sides.values())).run["plan"]["pattern"]
     producer, consumer = books.get("producer"), books.get("consumer")
@@ -59,6 +62,10 @@ def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | Non
     clock = None
     if producer and consumer:
         here, there = accounting.match(producer.columns, consumer.columns)
+        if pattern == "call":
+            # A reply that was sent after the measurement's end has no departure.
+            replied = consumer.columns["depart"][there] > 0
+            here, there = here[replied], there[replied]
         producer, consumer = producer.take(here), consumer.take(there)
         clock = accounting.synchronise(
             producer.columns,

@@ -137,8 +137,11 @@ def differing_options(conf: Any) -> dict[str, Any]:
 
 def pool_sizes(conf: Any, plan: Plan) -> dict[str, int]:
     """How many connections and executor threads messages have to share."""
+    rabbit = conf.oslo_messaging_rabbit
+    # Of all drivers, in [DEFAULT], until oslo.messaging 14.
+    connections = rabbit if "rpc_conn_pool_size" in rabbit else conf
     return {
-        "rpc_conn_pool_size": conf.oslo_messaging_rabbit.rpc_conn_pool_size,
+        "rpc_conn_pool_size": connections.rpc_conn_pool_size,
         "executor_thread_pool_size": plan.executor_pool_size or conf.executor_thread_pool_size,
     }
 

@@ -228,6 +228,11 @@ def _open_books(closure: Mapping[str, Any], messages: int) -> str | None:
             " timeline; look for lost messages or a side that was not recorded"
         )
     unexplained = closure.get("unexplained_share")
+    if unexplained is None and matched is None:
+        return (
+            "a consumer alone has no end-to-end time; merge with the producer's run:"
+            " omrig report P C"
+        )
     if unexplained is None:
         return "the books do not close: nobody compared the stages with the end-to-end time"
     if abs(unexplained) > MAX_UNEXPLAINED:

@@ -13,6 +13,7 @@ from omrig.executors import Executor
 from omrig.load.events import Emit
 from omrig.load.side import (
     POLL_S,
+    SHUT_DOWN_S,
     Measurement,
     Stop,
     now_ns,
@@ -152,14 +153,20 @@ class Consumer:
             elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
                 self._ended = "idle"
                 break
+        # The last replies are still to be sent, and measured.
+        self.shut_down_within(SHUT_DOWN_S)
         measurement.stop()
         over.set()
         self._emit("progress", side=self.name, **self.progress())
 
-    def shut_down(self) -> None:
-        """Stop listening and let the messages under way be answered."""
-        self._server.stop()
-        self._server.wait()
+    def shut_down_within(self, seconds: float) -> None:
+        """Stop listening and let the messages under way be answered, for so long at most."""
+
+        def shut_down() -> None:
+            self._server.stop()
+            self._server.wait()
+
+        self._executor.spawn(shut_down, "main").join(seconds)
 
     def ask(self, profiling: bool) -> None:
         """Called by the endpoint: have the main thread turn the profilers on or off, and wait."""

@@ -20,6 +20,7 @@ def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any])
     not the reply of this message; for ``cast`` it returns when oslo.messaging does.
     """
     context: dict[str, Any] = {}
+
     def send_call(seq: int) -> None:
         reply = client.call(context, METHOD, seq=seq, producer=producer_id, **payload)
         if reply != seq:

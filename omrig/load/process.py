@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 from omrig import executors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from omrig.executors import Executor
     from omrig.load.consumer import Consumer
     from omrig.load.events import Emit
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from omrig.plan import Plan
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-SHUT_DOWN_S = 3.0
-"""How long a side may take to close its connections after its results are written."""
 
 
 def main() -> None:
@@ -103,7 +98,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     from omrig import profilers, settings
     from omrig.load.consumer import Consumer
     from omrig.load.producer import Producer
-    from omrig.load.side import Measurement
+    from omrig.load.side import SHUT_DOWN_S, Measurement
 
     conf = settings.load(plan)
     url = settings.transport_url(conf, plan) or conf.transport_url
@@ -128,7 +123,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     finally:
         emit("phase", side=plan.sides[0], phase="saving")
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
-        _bounded(executor, messaging.cleanup)
+        executor.spawn(messaging.cleanup, "main").join(SHUT_DOWN_S)
 
 
 def _load(
@@ -140,6 +135,8 @@ def _load(
     measurement: "Measurement",
     stop: "Stop",
 ) -> None:
+    from omrig.load.side import SHUT_DOWN_S
+
     serving = None
     if consumer:
         consumer.connect(transport)
@@ -153,14 +150,9 @@ def _load(
         finally:
             if consumer and serving:
                 stop.request()
-                serving.join(SHUT_DOWN_S)
-                _bounded(executor, consumer.shut_down)
+                serving.join(2 * SHUT_DOWN_S)
     elif consumer:
-        try:
-            consumer.run(measurement)
-        finally:
-            # Before anything is saved: calls under way wait for their replies.
-            _bounded(executor, consumer.shut_down)
+        consumer.run(measurement)
 
 
 def _save(
@@ -186,10 +178,6 @@ def _save(
     ]
     (folder / "artefacts.json").write_text(json.dumps(artefacts, indent=1) + "\n")
     emit("saved", sides=[side.name for side in sides])
-
-
-def _bounded(executor: "Executor", close: "Callable[[], None]") -> None:
-    executor.spawn(close, "main").join(SHUT_DOWN_S)
 
 
 if __name__ == "__main__":

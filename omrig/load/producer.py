@@ -78,7 +78,9 @@ class Producer:
         import oslo_messaging
 
         self._transport = transport
-        self._client = oslo_messaging.get_rpc_client(
+        # get_rpc_client came with oslo.messaging 14.1.
+        make = getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)
+        self._client = make(
             transport,
             oslo_messaging.Target(exchange=EXCHANGE, topic=self._plan.queue_topic),
             timeout=self._plan.timeout_s,

@@ -20,6 +20,9 @@ from omrig.profilers import Profiler
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
 
+SHUT_DOWN_S = 3.0
+"""How long a side may take to close what it opened: a dead broker must not hold it."""
+
 PROGRESS_S = 0.5
 """How often a side says how far it is."""
 

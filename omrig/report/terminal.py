@@ -1,10 +1,11 @@
-"""The report of a run on the terminal."""
+"""The report of a run on the terminal: the verdict first, then what it rests on."""
 
 import contextlib
 import io
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,45 +15,107 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from omrig.report import accounts, shares, waterfall
 from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
+_WITH_LATENCY_TABLE = 72
+"""Width in columns from which the latencies have room for a table."""
+
+_BAR_LABEL_WIDTH = 10
+_NARROWEST_BAR = 10
+
 
 def show(
-    folder: Path, run: dict[str, Any], result: dict[str, Any], file: TextIO | None = None
+    folders: Path | Sequence[Path],
+    run: dict[str, Any],
+    result: dict[str, Any],
+    file: TextIO | None = None,
+    width: int | None = None,
 ) -> None:
-    """Print the report of the run in ``folder`` on ``file`` (standard output)."""
+    """Print the report of the run in ``folders`` on ``file`` (standard output).
+
+    Several folders hold a side of the run each. ``width`` in columns is the terminal's.
+    """
+    folders = [folders] if isinstance(folders, Path) else list(folders)
     file = file or sys.stdout
+    # Without a terminal nobody wants the blanks that fill its lines.
+    paper = None if file.isatty() else io.StringIO()
     console = Console(
-        file=file,
-        width=None if file.isatty() else _WIDTH_WITHOUT_TERMINAL,
+        file=paper or file,
+        width=width or (_WIDTH_WITHOUT_TERMINAL if paper else None),
         highlight=False,
         soft_wrap=False,
     )
-    for part in _parts(run, result):
+    for part in _parts(run, result, console):
         console.print(part)
     # Commands are to be copied: whole lines, whatever the width.
-    console.print(_artefacts(folder, result), soft_wrap=True, markup=False)
+    console.print(_artefacts(folders, result), soft_wrap=True, markup=False)
+    if paper:
+        file.writelines(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())
 
 
-def text(folder: Path, run: dict[str, Any], result: dict[str, Any]) -> str:
+def text(
+    folders: Path | Sequence[Path],
+    run: dict[str, Any],
+    result: dict[str, Any],
+    width: int | None = None,
+) -> str:
     """The report as plain text."""
     file = io.StringIO()
-    show(folder, run, result, file)
+    show(folders, run, result, file, width)
     return file.getvalue()
 
 
-def _parts(run: dict[str, Any], result: dict[str, Any]) -> list[RenderableType]:
-    parts: list[RenderableType] = [_headline(run, result)]
-    parts += [Text(f"! {warning}", style="yellow") for warning in _warnings(run, result)]
+def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    if result["verdict"]:
+        parts.append(_verdict(result["verdict"]))
+    parts.append(_headline(run, result))
+    warnings = [*_warnings(run, result), *accounts.warnings(run, result)]
+    parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
     parts.append(_messages(result))
     if result["latency"]:
-        parts.append(_latency(run, result["latency"]))
+        parts.append(_latency(run, result["latency"], console.width))
     if result["resources"]:
         parts.append(_resources(result))
+    if result["stages"]:
+        parts += _stages(run, result, console)
+    else:
+        parts += [Text(f"cost of {line}", "dim") for line in accounts.costs(result)]
     return parts
+
+
+def _verdict(verdict: Mapping[str, Any]) -> RenderableType:
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    grid.add_row()
+    style = shares.style(verdict["owner"])
+    grid.add_row(Text(">", f"bold {style}"), Text(verdict["text"], f"bold {style}"))
+    for line in verdict["evidence"]:
+        # The books say the same below, and more.
+        if not line.startswith("closure:"):
+            grid.add_row(Text("-", "dim"), Text(line))
+    return grid
+
+
+def _stages(run: dict[str, Any], result: dict[str, Any], console: Console) -> list[RenderableType]:
+    width, ascii_only = console.width, console.options.ascii_only
+    parts: list[RenderableType] = [Text()]
+    if result["waterfall"]:
+        parts += waterfall.render(result["waterfall"], result["pattern"], width, ascii_only)
+    parts.append(accounts.stage_table(result, width, run["plan"].get("sample", 1) > 1))
+    grid = _grid()
+    bar_width = max(_NARROWEST_BAR, width - _BAR_LABEL_WIDTH)
+    grid.add_row("buckets", accounts.bucket_bar(result, bar_width, ascii_only))
+    for owner in accounts.bucket_lines(result, ascii_only):
+        grid.add_row("", owner)
+    for label, line in accounts.notes(run, result):
+        grid.add_row(label, escape(line))
+    return [*parts, grid]
 
 
 def _headline(run: dict[str, Any], result: dict[str, Any]) -> Text:
@@ -131,9 +194,8 @@ def _load(run: dict[str, Any]) -> str:
     plan = run["plan"]
     parts = [f"{' and '.join(run['sides'])}, pattern {plan['pattern']}, {plan['executor']}"]
     if "producer" in run["sides"]:
-        parts.append(
-            f"{plan['workers']} workers in a closed loop, {units.size(plan['size_bytes'])} payload"
-        )
+        workers = "1 worker" if plan["workers"] == 1 else f"{plan['workers']} workers"
+        parts.append(f"{workers} in a closed loop, {units.size(plan['size_bytes'])} payload")
     parts.append(f"profile {', '.join(plan['profile'])}")
     return ", ".join(parts)
 
@@ -159,15 +221,28 @@ def _messages(result: dict[str, Any]) -> RenderableType:
     return grid
 
 
-def _latency(run: dict[str, Any], latency: dict[str, int]) -> RenderableType:
+def _latency(run: dict[str, Any], latency: dict[str, int], width: int) -> RenderableType:
     ends = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
+    title = f"latency, {ends[run['plan']['pattern']]}"
+    names = {
+        "mean": "mean",
+        "p50": "p50",
+        "p90": "p90",
+        "p99": "p99",
+        "p999": "p99.9",
+        "max": "max",
+    }
+    if width < _WITH_LATENCY_TABLE:
+        grid = _grid()
+        values = [f"{shown} {units.duration(latency[name])}" for name, shown in names.items()]
+        grid.add_row("latency", ", ".join(values))
+        return grid
     table = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False)
-    columns = ("mean", "p50", "p90", "p99", "p999", "max")
-    table.add_column(f"latency, {ends[run['plan']['pattern']]}")
-    for name in columns:
-        table.add_column("p99.9" if name == "p999" else name, justify="right")
+    table.add_column(title)
+    for shown in names.values():
+        table.add_column(shown, justify="right", no_wrap=True)
     table.add_row(
-        f"{latency['count']:,} messages", *(units.duration(latency[name]) for name in columns)
+        f"{latency['count']:,} messages", *(units.duration(latency[name]) for name in names)
     )
     return table
 
@@ -185,14 +260,22 @@ def _resources(result: dict[str, Any]) -> RenderableType:
     return grid
 
 
-def _artefacts(folder: Path, result: dict[str, Any]) -> str:
-    lines = [f"results  {_nearest(folder) / 'result.json'}"]
+def _artefacts(folders: Sequence[Path], result: dict[str, Any]) -> str:
+    if len(folders) == 1:
+        lines = [f"results  {_nearest(folders[0]) / 'result.json'}"]
+    else:
+        lines = ["results  of both sides together are not kept; --json prints them"]
     lines += [
-        f"open     {open_command(folder, artefact)}"
+        f"open     {open_command(_folder_of(artefact, folders), artefact)}"
         for artefact in result["artefacts"]
         if "{path}" in artefact["open_with"]
     ]
     return "\n".join(["", *lines])
+
+
+def _folder_of(artefact: dict[str, str], folders: Sequence[Path]) -> Path:
+    holding = (folder for folder in folders if (folder / artefact["path"]).exists())
+    return next(holding, folders[0])
 
 
 def open_command(folder: Path, artefact: dict[str, str]) -> str:

@@ -583,12 +583,21 @@ def incoming(state: State, original: Function) -> Function:
     received = state.received
     width = len(CONSUMER_COLUMNS)
 
-    def probe(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
+    def probe(
+        self: Any,
+        listener: Any,
+        ctxt: Any,
+        message: Any,
+        unique_id: str,
+        msg_id: str | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        original(self, listener, ctxt, message, unique_id, msg_id, *args, **kwargs)
         if not state.on:
             return
         arrived = received.get()
-        message_id = self.orig_msg_id or self.unique_id
+        message_id = msg_id or unique_id
         if arrived is None or (state.sample > 1 and not state.in_sample(message_id)):
             return
         record: Record = [0] * width
