@@ -153,8 +153,8 @@ def _closure(
     for added, measured in checks:
         close &= accounting.within_tolerance(added, measured)
     closure["within_tolerance"] = int(close.sum())
-    added, measured = checks[0]
-    closure["unexplained_share"] = float(abs((measured - added).sum()) / max(1, measured.sum()))
+    unexplained = sum(abs(int((measured - added).sum())) for added, measured in checks)
+    closure["unexplained_share"] = unexplained / max(1, sum(int(m.sum()) for _, m in checks))
     return closure
 
 

@@ -1,9 +1,12 @@
-"""What the rig costs: throughput of `omrig run` against a bare loop, in interleaved pairs.
+"""What the rig and its stage instrument cost, in interleaved pairs of runs on one broker.
 
-    tools/overhead.py [--pairs 15] [-m 5000] [-w 100] [-s 10] [--executor eventlet]
+    tools/overhead.py bare     `omrig run --profile none` against a bare loop over oslo.messaging
+    tools/overhead.py stages   `omrig run --profile stages` against `--profile none`
+        [--pairs 15] [-m 5000] [-w 100] [-s 10] [--executor eventlet] [--pattern call] [--sample N]
 
-Prints a line a pair, then median, spread and the ratio that omrig keeps. Order within the pairs
-alternates (ABBA), one broker serves all of them.
+Prints a line a pair, then median, quartiles and range of the ratio of throughput and, for stages,
+of CPU a message of both sides (and with the watchers' CPU). Order within the pairs alternates
+(ABBA).
 """
 
 import argparse
@@ -13,15 +16,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from omrig.broker.embedded import embedded_broker
 
 BARE = str(Path(__file__).with_name("bare_loop.py"))
 
+Figures = dict[str, float]
+"""``rate`` in msg/s, ``cpu`` in CPU seconds a message, ``cpu_with_watchers`` likewise."""
 
-def bare(url: str, options: argparse.Namespace) -> float:
-    """Messages per second of the bare loop."""
+
+def bare(url: str, options: argparse.Namespace) -> Figures:
+    """The bare loop."""
     environment = {**os.environ, "BARE_URL": url}
     with subprocess.Popen(
         [sys.executable, BARE, "server", options.executor],
@@ -40,16 +47,17 @@ def bare(url: str, options: argparse.Namespace) -> float:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            return float(client.stdout)
+            return {"rate": float(client.stdout)}
         finally:
             server.kill()
 
 
-def rig(url: str, options: argparse.Namespace, profile: str) -> float:
-    """Messages per second of `omrig run`."""
+def rig(url: str, options: argparse.Namespace, profile: str) -> Figures:
+    """`omrig run` with a profiler mode."""
     with tempfile.TemporaryDirectory() as folder:
         load = ["-m", options.messages, "-w", options.workers, "-s", options.size_kb]
-        how = ["--executor", options.executor, "--profile", profile, "--output", f"{folder}/run"]
+        how = ["--executor", options.executor, "--pattern", options.pattern, "--profile", profile]
+        how += ["--sample", f"1/{options.sample}", "--output", f"{folder}/run"]
         done = subprocess.run(
             [sys.executable, "-m", "omrig", "run", "--transport-url", url, "--json", "--quiet"]
             + [str(argument) for argument in load + how],
@@ -57,39 +65,77 @@ def rig(url: str, options: argparse.Namespace, profile: str) -> float:
             stdout=subprocess.PIPE,
             text=True,
         )
-    return float(json.loads(done.stdout)["throughput"]["messages_per_second"])
+        watchers = sum(
+            json.loads(path.read_text())["watcher"]["cpu_ns"] / 1e9
+            for path in Path(folder).glob("run/*/stages.json")
+        )
+    result = json.loads(done.stdout)
+    cpu = sum(
+        usage["cpu_user_seconds"] + usage["cpu_system_seconds"]
+        for usage in result["resources"].values()
+    )
+    return {
+        "rate": float(result["throughput"]["messages_per_second"]),
+        "cpu": cpu / options.messages,
+        "cpu_with_watchers": (cpu + watchers) / options.messages,
+    }
+
+
+def summary(ratios: list[float]) -> str:
+    """Median, quartiles and range."""
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return (
+        f"{middle:.3f} (median of {len(ratios)} pairs; quartiles {low:.3f} to {high:.3f},"
+        f" range {min(ratios):.3f} to {max(ratios):.3f})"
+    )
+
+
+def compare(
+    options: argparse.Namespace, reference: Callable[[], Figures], measured: Callable[[], Figures]
+) -> None:
+    """Run the pairs and print them."""
+    ratios: dict[str, list[float]] = {}
+    for number in range(options.pairs):
+        if number % 2:
+            new, base = measured(), reference()
+        else:
+            base, new = reference(), measured()
+        shared = base.keys() & new.keys()
+        for name in shared:
+            ratios.setdefault(name, []).append(new[name] / base[name])
+        print(
+            f"pair {number + 1:2}: {base['rate']:7.1f} and {new['rate']:7.1f} msg/s,"
+            f" ratio {ratios['rate'][-1]:.3f}",
+            flush=True,
+        )
+    print(f"throughput: {summary(ratios['rate'])}")
+    for name in ("cpu", "cpu_with_watchers"):
+        if name in ratios:
+            print(f"{name.replace('_', ' ')} a message: {summary(ratios[name])}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("bare", "stages"))
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("-m", "--messages", type=int, default=5000)
     parser.add_argument("-w", "--workers", type=int, default=100)
     parser.add_argument("-s", "--size-kb", type=int, default=10)
     parser.add_argument("--executor", default="eventlet")
+    parser.add_argument("--pattern", default="call")
+    parser.add_argument("--sample", type=int, default=1)
     options = parser.parse_args()
-    ratios = []
     with embedded_broker() as broker:
-        for number in range(options.pairs):
-            if number % 2:
-                measured = rig(broker.url, options, "none")
-                reference = bare(broker.url, options)
-            else:
-                reference = bare(broker.url, options)
-                measured = rig(broker.url, options, "none")
-            ratios.append(measured / reference)
-            print(
-                f"pair {number + 1:2}: bare {reference:7.1f} msg/s, omrig {measured:7.1f} msg/s,"
-                f" ratio {ratios[-1]:.3f}",
-                flush=True,
+        url = broker.url
+        if options.what == "bare":
+            compare(options, lambda: bare(url, options), lambda: rig(url, options, "none"))
+        else:
+            compare(
+                options,
+                lambda: rig(url, options, "none"),
+                lambda: rig(url, options, "stages"),
             )
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    print(
-        f"omrig run --profile none keeps {middle:.3f} of the bare loop's throughput"
-        f" (median of {len(ratios)} pairs; quartiles {low:.3f} to {high:.3f},"
-        f" range {min(ratios):.3f} to {max(ratios):.3f})"
-    )
 
 
 if __name__ == "__main__":

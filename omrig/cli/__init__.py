@@ -35,6 +35,10 @@ def _dispatch(arguments: list[str]) -> int:
         from omrig.cli import report
 
         return report.main(arguments[1:])
+    if command == "targets":
+        from omrig.cli import targets
+
+        return targets.main(arguments[1:])
     from omrig.cli import run
 
     return run.main(arguments)

@@ -20,6 +20,8 @@ Load oslo.messaging and learn where the time of a message went.
   omrig -c 100000                a consumer (RPC server) that takes 100000 messages
   omrig -p -m 20000 -s 10 -w 100 a producer (RPC client) with 100 workers
   omrig report RUN               show a run again
+  omrig report PRODUCER CONSUMER show the two sides of one run together
+  omrig targets                  list the functions that delimit the stages
 """
 
 
@@ -37,7 +39,7 @@ def make_parser(both: bool) -> Parser:
     parser = Parser(
         prog="omrig run" if both else "omrig",
         description=_ABOUT,
-        usage="omrig [run | report] [options]" if not both else "omrig run [options]",
+        usage="omrig [run | report | targets] [options]" if not both else "omrig run [options]",
     )
     parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
     if not both:

@@ -199,7 +199,7 @@ def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     """What is not in the stages and why."""
     lines = list(result["not_measured"] or ())
     if not result["stages"]:
-        return [*lines, f"no stages: {_why_none(run)}"]
+        return [*lines, f"no stages: {_why_none(run, result)}"]
     remedy = "the other side is needed, omrig report P C"
     said = "omrig report P C" in (result["verdict"] or {}).get("text", "")
     if any(row["name"] == "remote" for row in result["stages"]):
@@ -209,10 +209,12 @@ def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _why_none(run: Mapping[str, Any]) -> str:
+def _why_none(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     if run["transport"]["in_memory"]:
         return "an in-memory transport has no broker and no network whose part could be told"
     if "stages" not in run["plan"]["profile"]:
         modes = ",".join(run["plan"]["profile"])
         return f"not asked for with --profile {modes}; add stages"
+    if not result["throughput"]:
+        return "nothing was measured"
     return "no message ended well with stamps on every side of the run"

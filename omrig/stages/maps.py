@@ -165,17 +165,14 @@ def resolve(maps: Sequence[StageMap]) -> tuple[list[Site], list[str]]:
     sites, missing = [], []
     for stage_map in maps:
         for probe in stage_map.probes:
-            version = metadata.version(probe.package)
-            if probe.versions and not _holds(probe.versions, version):
+            version = _version(probe.package)
+            if version and probe.versions and not _holds(probe.versions, version):
                 continue
-            site = _find(probe)
+            site = _find(probe) if version else None
             if site:
                 sites.append(site)
             else:
-                missing.append(
-                    f"{_listed(probe.stages)} not measured with {probe.package} {version}:"
-                    f" function {probe.function} is missing"
-                )
+                missing.append(_missing(probe, version))
     return sites, missing
 
 
@@ -197,9 +194,21 @@ def _holds(specifier: str, version: str) -> bool:
     return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
-def _listed(stages: Sequence[str]) -> str:
-    noun = "stage" if len(stages) == 1 else "stages"
-    return f"{noun} {', '.join(stages)}"
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _missing(probe: Probe, version: str | None) -> str:
+    noun = "stage" if len(probe.stages) == 1 else "stages"
+    what = f"{noun} {', '.join(probe.stages)}" if probe.stages else f"kind {probe.kind}"
+    if version is None:
+        return f"{what} not measured: package {probe.package} is not installed"
+    return (
+        f"{what} not measured with {probe.package} {version}: function {probe.function} is missing"
+    )
 
 
 def _check_keys(

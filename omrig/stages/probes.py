@@ -72,8 +72,13 @@ _SIOCINQ = 0x541B
 
 _NO_WAIT = socket.MSG_DONTWAIT
 
-_FRAME_HEADER_BYTES = 7
-"""What py-amqp reads first of a frame: not worth a receive stamp, the rest of it is."""
+_FRAME_END_BYTES = 1
+
+_CONFIRM_BYTES = 13
+"""The payload of a ``basic.ack``: class and method, delivery tag, a flag."""
+
+_SMALL_PAYLOAD_BYTES = 150
+"""Smaller frames hold no body: oslo's envelope and ids alone are more. Not worth a stamp."""
 
 RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
 """Receive buffer of a connection that is consumed from: 400 messages of 10 KiB, with overhead."""
@@ -172,13 +177,15 @@ def call(state: State, original: Function) -> Function:
         try:
             return original(self, ctxt, method, **arguments)
         finally:
-            record[RETURN] = now()
             sending.reset(token)
             message_id = record[ID]
             # No id: the call failed before, or is not in the sample.
             if message_id:
                 in_flight.pop(message_id, None)
-                rows.extend(_closed(record))
+                record = _closed(record)
+                # As late as can be: what comes after it is in nobody's stage.
+                record[RETURN] = now()
+                rows.extend(record)
 
     return probe
 
@@ -381,7 +388,8 @@ def _stamp_tls(state: State, transport: Any) -> None:
 
     def stamped_read(size: int) -> bytes:
         data: bytes = read(size)
-        link.read = now()
+        if size == _FRAME_END_BYTES:
+            link.read = now()
         return data
 
     def stamped_write(data: Any) -> None:
@@ -416,46 +424,47 @@ def _restore(state: State, transport: Any) -> None:
 
 
 def _native_receive(_sock: Any, real: Any, link: Link) -> Function:
-    receive, receive_message = real.recv, real.recvmsg
-
-    def stamped(size: int) -> bytes:
-        if size <= _FRAME_HEADER_BYTES:
-            data: bytes = receive(size)
-        else:
-            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
-            if ancillary:
-                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
-                link.stamp = seconds * 1_000_000_000 + nanoseconds
-        link.read = now()
-        link.offset += len(data)
-        return data
-
-    return stamped
+    return _stamped_receive(real, link)
 
 
 def _green_receive(sock: Any, real: Any, link: Link) -> Function:
     """As ``GreenSocket.recv`` does it: try, and let the hub wait when there is nothing."""
-    receive, receive_message, wait = real.recv, real.recvmsg, sock._read_trampoline
+    receive, wait = _stamped_receive(real, link), sock._read_trampoline
 
     def stamped(size: int) -> bytes:
         while True:
             try:
-                if size <= _FRAME_HEADER_BYTES:
-                    data: bytes = receive(size)
-                else:
-                    data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
-                    if ancillary:
-                        seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
-                        link.stamp = seconds * 1_000_000_000 + nanoseconds
-                link.read = now()
-                link.offset += len(data)
-                return data
+                return receive(size)
             except BlockingIOError:
                 if sock.act_non_blocking:
                     raise
             except (ConnectionResetError, BrokenPipeError):
                 return b""
             wait()
+
+    return stamped
+
+
+def _stamped_receive(real: Any, link: Link) -> Callable[[int], bytes]:
+    """A ``recv`` that notes how much was read, when a frame was complete, and the kernel's stamp.
+
+    py-amqp asks for exactly the bytes of a frame's header, payload and end, one after the other.
+    """
+    receive, receive_message = real.recv, real.recvmsg
+
+    def stamped(size: int) -> bytes:
+        if size == _FRAME_END_BYTES:
+            data: bytes = receive(size)
+            link.read = now()
+        elif size < _SMALL_PAYLOAD_BYTES and size != _CONFIRM_BYTES:
+            data = receive(size)
+        else:
+            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+            if ancillary:
+                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                link.stamp = seconds * 1_000_000_000 + nanoseconds
+        link.offset += len(data)
+        return data
 
     return stamped
 
@@ -740,6 +749,7 @@ def realtime_offset_ns() -> int:
 
 _BOUND_BY_CONNECTIONS = frozenset(
     {"transport", "tls_transport", "transport_close", "consume", "confirm", "delivery", "submit"}
+    | {"blocked", "unblocked"}
 )
 """Kinds that have to be there when a connection or a server is made: it binds what it finds."""
 

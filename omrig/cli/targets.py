@@ -1,0 +1,31 @@
+"""``omrig targets``: the stage maps, and which of their functions are there."""
+
+from omrig.cli.arguments import Parser
+
+_ABOUT = """\
+List the stage maps: which functions of the drivers and libraries that are installed delimit which
+stage of a message. doc/stages.rst says how to write one.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """List the maps as ``arguments`` ask for; the exit status."""
+    parser = Parser(prog="omrig targets", description=_ABOUT)
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="FILE.toml",
+        help="show this stage map of yours, too (repeatable)",
+    )
+    options = parser.parse_args(arguments)
+
+    from omrig import executors
+    from omrig.report import targets
+    from omrig.stages import maps
+
+    # Functions are looked at where they are: without this their modules load eventlet.
+    executors.load("threading").patch()
+    yours = [maps.read(path) for path in options.target]
+    targets.show([*maps.known().values(), *yours])
+    return 0
