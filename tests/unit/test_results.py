@@ -8,9 +8,10 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
+from omrig import assemble
 from omrig.errors import UsageError
 from omrig.load.side import save_recording
-from omrig.results import assemble, latency
+from omrig.results import latency
 from omrig.results import folder as run_folder
 
 SECOND = 1_000_000_000
@@ -29,8 +30,12 @@ def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
             "executor": "threading",
             "size_bytes": 1000,
             "profile": ["none"],
+            "workers": 1,
+            "sample": 1,
+            "twin": False,
         },
         "transport": {"in_memory": False},
+        "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
         "ended_because": ended_because,
     }
     run_folder.write_json(folder / "run.json", run)
@@ -38,31 +43,36 @@ def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
 
 
 def producer(folder, starts_ends, sent=None, errors=None):
-    rows = array.array("Q", [stamp for pair in starts_ends for stamp in pair])
+    started, ended = (array.array("Q", column) for column in zip(*starts_ends, strict=True))
     about = {
         "sent": len(starts_ends) if sent is None else sent,
         "done": len(starts_ends),
         "errors": errors or {},
         "usage": None,
+        "producer_id": "p1",
+        "boot_id": "b1",
+        "slices": [],
     }
-    save_recording(folder / "producer", about, rows, ("start_ns", "end_ns"))
+    save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
 
 
 def consumer(folder, stamps, duplicated=0):
     about = {
-        "received": len(stamps) - duplicated,
+        "received": len(stamps),
         "duplicated": duplicated,
         "out_of_range": 0,
         "usage": None,
+        "producers": {"p1": {}},
+        "boot_id": "b1",
     }
-    save_recording(folder / "consumer", about, array.array("Q", stamps), ("received_ns",))
+    save_recording(folder / "consumer", about, {"received_ns.p1": array.array("Q", stamps)})
 
 
 def test_both_sides_of_a_call(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"))
-    producer(folder, [(0, SECOND), (SECOND, 2 * SECOND), (SECOND, 4 * SECOND)])
+    producer(folder, [(1, SECOND + 1), (SECOND, 2 * SECOND + 1), (SECOND, 4 * SECOND + 1)])
     consumer(folder, [1, 2, 3])
-    result = assemble.assemble(folder)
+    result = assemble.finish(folder)
     assert result["complete"] and result["reason"] is None
     assert result["messages"] == {
         "requested": 3,
@@ -83,15 +93,15 @@ def test_both_sides_of_a_call(tmp_path):
         {"t_seconds": 3, "messages": 0},
         {"t_seconds": 4, "messages": 1},
     ]
-    assert result["latency"]["max"] == 3 * SECOND
+    assert result["latency"]["max"] == 3 * SECOND + 1
     assert json.loads((folder / "result.json").read_text()) == result
 
 
 def test_a_cast_ends_where_it_is_received(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), pattern="cast", messages=2)
-    producer(folder, [(0, 10), (10, 20)])
-    consumer(folder, [SECOND, 4 * SECOND])
-    result = assemble.assemble(folder)
+    producer(folder, [(1, 10), (10, 20)])
+    consumer(folder, [SECOND, 4 * SECOND + 1])
+    result = assemble.finish(folder)
     assert result["throughput"]["duration_seconds"] == 4
     assert result["throughput"]["messages_per_second"] == 0.5
     assert result["messages"]["replied"] is None
@@ -99,8 +109,8 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 
 def test_a_consumer_alone_does_not_count_the_message_that_starts_the_clock(tmp_path):
     folder = make_run(tmp_path, ("consumer",))
-    consumer(folder, [0, SECOND, 2 * SECOND])
-    result = assemble.assemble(folder)
+    consumer(folder, [1, SECOND + 1, 2 * SECOND + 1])
+    result = assemble.finish(folder)
     assert result["throughput"]["messages_per_second"] == 1
     assert result["latency"] is None
     assert result["messages"]["sent"] is None
@@ -116,9 +126,9 @@ def test_a_consumer_alone_does_not_count_the_message_that_starts_the_clock(tmp_p
 )
 def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
     folder = make_run(tmp_path, ("producer", "consumer"))
-    producer(folder, [(0, 1)] * 2, sent=sent, errors=errors)
-    consumer(folder, list(range(received)))
-    result = assemble.assemble(folder)
+    producer(folder, [(1, 2)] * 2, sent=sent, errors=errors)
+    consumer(folder, list(range(1, received + 1)))
+    result = assemble.finish(folder)
     assert not result["complete"]
     assert said in result["reason"]
     assert not json.loads((folder / "run.json").read_text())["complete"]
@@ -127,7 +137,7 @@ def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
 def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), ended_because="the broker died")
     consumer(folder, [1])
-    result = assemble.assemble(folder)
+    result = assemble.finish(folder)
     assert "the broker died" in result["reason"]
     assert "the producer left no results" in result["reason"]
     assert result["sides"] == ["consumer"]

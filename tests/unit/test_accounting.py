@@ -1,0 +1,458 @@
+"""The books: from hand-made stamps to the exact stages of a message, and back to their sum."""
+
+import numpy
+import pytest
+
+from omrig.analysis import accounting
+from omrig.analysis.accounting import Clock
+from omrig.analysis.stages import BY_NAME, STAGES
+from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+
+HERE = Clock(same_host=True)
+SEND_NAMES = ("api", "serialize", "pool_wait", "connect", "publish", "socket_wait")
+
+
+def _columns(names, **stamps):
+    """Columns of one side; what is not given is 0."""
+    given = {
+        name: numpy.atleast_1d(numpy.array(each, numpy.int64)) for name, each in stamps.items()
+    }
+    rows = max(len(column) for column in given.values())
+    empty = numpy.zeros(rows, numpy.int64)
+    return {name: empty for name in (*names, "arrival", "confirm_arrival")} | given
+
+
+def _producer(**stamps):
+    return _columns(PRODUCER_COLUMNS, **stamps)
+
+
+def _consumer(**stamps):
+    return _columns(CONSUMER_COLUMNS, **stamps)
+
+
+SENT = {
+    "call": 1000,
+    "send": 1010,
+    "json_out": 7,
+    "pool_begin": 1020,
+    "pool_end": 1060,
+    "connect": 25,
+    "reconnect": 3,
+    "socket_wait": 11,
+    "depart": 1100,
+}
+SENDING = {
+    "api": 10,
+    "serialize": 7,
+    "pool_wait": 15,
+    "connect": 28,
+    "publish": 90 - 7 - 40 - 3 - 11,
+    "socket_wait": 11,
+}
+SERVED = {
+    "arrival": 1130,
+    "read": 1150,
+    "json_in": 5,
+    "submit": 1170,
+    "start": 1200,
+    "endpoint": 1208,
+    "endpoint_end": 1258,
+    "reply": 1262,
+    "json_out": 6,
+    "pool_begin": 1270,
+    "pool_end": 1280,
+    "connect": 2,
+    "reconnect": 1,
+    "socket_wait": 4,
+    "depart": 1300,
+}
+SERVING = {
+    "receive_lag": 20,
+    "decode": 15,
+    "deserialize": 5,
+    "executor_queue": 30,
+    "dispatch": 8 + 4,
+    "endpoint": 50,
+}
+REPLYING = {
+    "reply_serialize": 6,
+    "reply_pool_wait": 8,
+    "reply_connect": 3,
+    "reply_publish": 38 - 6 - 10 - 1 - 4,
+    "reply_socket_wait": 4,
+}
+REPLIED = {"arrival": 1340, "read": 1355, "put": 1370, "woke": 1400, "return": 1410}
+"""And ``json_in``: 4."""
+
+
+def _call(confirm_arrival, confirm, wait):
+    producer = _producer(
+        **SENT, **REPLIED, json_in=4, confirm_arrival=confirm_arrival, confirm=confirm, wait=wait
+    )
+    stages = accounting.stages_of("call", producer, _consumer(**SERVED), HERE)
+    assert accounting.total(stages).tolist() == [1410 - 1000]
+    assert list(stages) == [stage.name for stage in STAGES if stage.name in stages]
+    return {name: int(values[0]) for name, values in stages.items()}
+
+
+CALL = {
+    **SENDING,
+    "amqp_request": 30,
+    **SERVING,
+    **REPLYING,
+    "amqp_reply": 40,
+    "reply_receive_lag": 15,
+    "reply_decode": 11,
+    "reply_deserialize": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("confirm_arrival", "confirm", "wait", "confirm_wait", "wakeup", "returned"),
+    [
+        # Confirmed before the reply, which the caller waits for: nothing of it counts.
+        (1150, 1160, 1165, 0, 30, 10),
+        # The confirm is in our kernel before the reply is handed over, and read after it.
+        (1360, 1380, 1382, 0, 10 + 18, 2 + 10),
+        # The confirm comes after the reply: until it is in the kernel AMQP is waited for.
+        (1375, 1380, 1382, 5, 5 + 18, 2 + 10),
+        # The caller looks for a reply that is there, and does not wait.
+        (1375, 1380, 1399, 5, 5 + 1, 19 + 10),
+    ],
+)
+def test_a_call_to_the_nanosecond(confirm_arrival, confirm, wait, confirm_wait, wakeup, returned):
+    assert _call(confirm_arrival, confirm, wait) == {
+        **CALL,
+        "confirm_wait": confirm_wait,
+        "wakeup": wakeup,
+        "return": returned,
+    }
+
+
+def _cast(**confirmed):
+    producer = _producer(**SENT, **confirmed, **{"return": 1190})
+    stages = accounting.stages_of("cast", producer, _consumer(**SERVED), HERE)
+    return {name: int(values[0]) for name, values in stages.items()}
+
+
+def test_a_cast_has_two_ends():
+    stages = _cast(confirm_arrival=1140, confirm=1165)
+    received = {**SERVING, "dispatch": 8}
+    assert stages == {
+        **SENDING,
+        "amqp_request": 30,
+        **received,
+        "confirm_wait": 40,
+        "wakeup": 25,
+        "return": 25,
+    }
+    sending = sum(stages[name] for name in SEND_NAMES)
+    assert sending + 40 + 25 + 25 == 1190 - 1000
+    assert sending + 30 + sum(received.values()) == 1258 - 1000
+
+
+def test_a_cast_without_a_confirm():
+    stages = _cast()
+    assert (stages["confirm_wait"], stages["wakeup"], stages["return"]) == (0, 0, 90)
+
+
+def test_a_producer_alone_has_the_rest_in_one_stage():
+    producer = _producer(
+        **SENT, **REPLIED, json_in=4, confirm_arrival=1150, confirm=1160, wait=1165
+    )
+    stages = accounting.stages_of("call", producer, None, None)
+    assert stages["remote"].tolist() == [240]
+    assert "amqp_request" not in stages
+    assert accounting.total(stages).tolist() == [410]
+
+
+def test_a_consumer_alone_has_its_own_stages():
+    stages = accounting.stages_of("call", None, _consumer(**SERVED), None)
+    assert {name: int(values[0]) for name, values in stages.items()} == {**SERVING, **REPLYING}
+    assert accounting.total(stages).tolist() == [1300 - 1130]
+
+
+def test_what_is_on_the_wire_is_left_out_where_clocks_cannot_be_compared():
+    stages = accounting.stages_of("cast", _producer(**SENT), _consumer(**SERVED), None)
+    assert "amqp_request" not in stages
+    assert "receive_lag" in stages
+
+
+RANDOM = numpy.random.default_rng(20)
+
+
+def _random_book(rows):
+    """Stamps as a run could have made them: each later than the one before it."""
+
+    def after(earlier, longest=1_000_000):
+        return earlier + RANDOM.integers(0, longest, rows)
+
+    def part(whole):
+        return (whole * RANDOM.random(rows)).astype(numpy.int64)
+
+    def sent(entered):
+        begin = after(entered)
+        end = after(begin)
+        rest = RANDOM.integers(1, 1_000_000, rows)
+        stamps = {"pool_begin": begin, "pool_end": end, "connect": part(end - begin)}
+        for name in ("json_out", "reconnect", "socket_wait"):
+            stamps[name] = part(rest // 3)
+        return stamps | {"depart": end + rest}
+
+    call = RANDOM.integers(10**15, 10**15 + 10**9, rows)
+    send = after(call)
+    producer = {"call": call, "send": send, **sent(send)}
+    arrival = after(producer["depart"])
+    read = after(arrival)
+    submit = after(read)
+    start = after(submit)
+    endpoint = after(start)
+    ended = after(endpoint)
+    reply = after(ended)
+    consumer = {
+        "arrival": arrival,
+        "read": read,
+        "submit": submit,
+        "json_in": part(submit - read),
+        "start": start,
+        "endpoint": endpoint,
+        "endpoint_end": ended,
+        "reply": reply,
+        **sent(reply),
+    }
+    arrival = after(consumer["depart"])
+    read = after(arrival)
+    put = after(read)
+    # Anywhere between the send and long after the reply.
+    confirm_arrival = after(producer["depart"], 20_000_000)
+    confirm = after(confirm_arrival)
+    wait = after(confirm)
+    woke = after(numpy.maximum(put, wait))
+    producer |= {
+        "arrival": arrival,
+        "read": read,
+        "put": put,
+        "json_in": part(put - read),
+        "confirm_arrival": confirm_arrival,
+        "confirm": confirm,
+        "wait": wait,
+        "woke": woke,
+        "return": after(woke),
+    }
+    return _producer(**producer), _consumer(**consumer)
+
+
+def test_the_stages_of_any_call_add_up_to_the_nanosecond():
+    producer, consumer = _random_book(20_000)
+    stages = accounting.stages_of("call", producer, consumer, HERE)
+    assert (accounting.total(stages) == producer["return"] - producer["call"]).all()
+    assert not accounting.negative(stages).any()
+    # Both before and after the reply.
+    late = producer["confirm_arrival"] > producer["put"]
+    assert 0 < late.mean() < 1
+    assert ((stages["confirm_wait"] > 0) == late).all()
+
+
+def test_an_offset_between_the_clocks_changes_no_sum():
+    producer, consumer = _random_book(1000)
+    stages = accounting.stages_of("call", producer, consumer, Clock(False, 12_345_678, 1000))
+    assert (accounting.total(stages) == producer["return"] - producer["call"]).all()
+
+
+def test_the_two_ends_of_any_cast_add_up():
+    producer, consumer = _random_book(5000)
+    producer["return"] = producer["confirm"] + 5
+    stages = accounting.stages_of("cast", producer, consumer, HERE)
+    sending = accounting.total({name: stages[name] for name in SEND_NAMES})
+    back = accounting.total({name: stages[name] for name in ("confirm_wait", "wakeup", "return")})
+    assert (sending + back == producer["return"] - producer["call"]).all()
+    whole = accounting.total(stages) - back
+    assert (whole == consumer["endpoint_end"] - producer["call"]).all()
+
+
+# Matching
+
+
+@pytest.mark.parametrize(
+    ("producer", "consumer", "here", "there"),
+    [
+        ([1, 2, 3], [1, 2, 3], [0, 1, 2], [0, 1, 2]),
+        ([3, 1, 2], [2, 3, 1], [0, 1, 2], [1, 2, 0]),
+        ([1, 2, 3, 4], [4, 2], [1, 3], [1, 0]),
+        ([2], [9, 2, 1, 5], [0], [1]),
+        # Delivered twice: the first that was served counts.
+        ([7], [5, 7, 7], [0], [1]),
+        ([1, 2], [3, 4], [], []),
+        ([1, 2], [], [], []),
+        ([], [1, 2], [], []),
+    ],
+)
+def test_matching(producer, consumer, here, there):
+    columns = [{"id": numpy.array(each, numpy.int64)} for each in (producer, consumer)]
+    found = accounting.match(*columns)
+    assert [each.tolist() for each in found] == [here, there]
+
+
+# Clocks
+
+
+def _exchange(offset, trips):
+    """Both sides' stamps of messages whose ways took ``trips`` (there, back), in ns."""
+    there, back = numpy.array(trips).T
+    depart = 10**15 + numpy.arange(len(trips)) * 1_000_000
+    arrival = depart + there
+    replied = arrival + 50_000
+    producer = _producer(depart=depart, arrival=replied + back, put=replied + back + 1)
+    consumer = _consumer(arrival=arrival + offset, depart=replied + offset)
+    return producer, consumer
+
+
+@pytest.mark.parametrize("offset", [0, 1, -1_000_000_000, 86_400_000_000_000])
+def test_the_offset_of_two_hosts_is_found_within_its_error(offset):
+    trips = RANDOM.integers(80_000, 5_000_000, (500, 2))
+    clock = accounting.synchronise(*_exchange(offset, trips), same_host=False)
+    assert not clock.same_host
+    assert abs(clock.offset_ns - offset) <= clock.error_ns
+    # Half of the fastest ways there and back.
+    assert clock.error_ns == pytest.approx(trips.min(axis=0).sum() / 2, abs=1)
+
+
+def test_one_way_that_is_slower_is_within_the_error():
+    clock = accounting.synchronise(*_exchange(7_000, [(400_000, 20_000)]), same_host=False)
+    assert abs(clock.offset_ns - 7_000) <= clock.error_ns + 1
+    assert clock.error_ns == 210_000
+
+
+def test_on_one_host_there_is_nothing_to_find():
+    clock = accounting.synchronise(*_exchange(5000, [(10, 10)]), same_host=True)
+    assert clock == Clock(same_host=True, offset_ns=0, error_ns=0)
+
+
+def test_without_a_reply_clocks_cannot_be_compared():
+    producer, consumer = _exchange(0, [(10, 10)])
+    producer["put"] = numpy.zeros(1, numpy.int64)
+    assert accounting.synchronise(producer, consumer, same_host=False) is None
+
+
+# Arrivals
+
+REALTIME = 1_700_000_000_000_000_000
+STEADY = [(0, REALTIME), (10_000_000_000, REALTIME + 50_000)]
+
+
+def _arrival(read, watched=0, stamp=0, offsets=STEADY, watching=True, connection=1):
+    columns = _producer(read=read, stamp=stamp, connection=connection)
+    arrival, flagged = accounting.arrivals(columns, numpy.array([watched]), offsets, watching)
+    return int(arrival[0]), bool(flagged[0])
+
+
+@pytest.mark.parametrize(
+    ("read", "watched", "stamp", "arrival"),
+    [
+        (1000, 0, 0, 1000),
+        (1000, 900, 0, 900),
+        (1000, 0, REALTIME + 950, 950),
+        (1000, 900, REALTIME + 950, 900),
+        (1000, 960, REALTIME + 950, 950),
+        # The watcher woke up late, the kernel kept the stamp of a later segment.
+        (1000, 1100, REALTIME + 1050, 1000),
+    ],
+)
+def test_the_smallest_of_the_bounds_is_the_arrival(read, watched, stamp, arrival):
+    assert _arrival(read, watched, stamp) == (arrival, False)
+
+
+def test_the_kernel_s_clock_is_followed_while_it_is_slewed():
+    middle = 5_000_000_000
+    arrival, _ = _arrival(middle, stamp=REALTIME + 25_000 + middle - 300)
+    assert arrival == middle - 300
+
+
+def test_kernel_stamps_are_not_used_when_the_clock_was_set():
+    stepped = [(0, REALTIME), (10_000_000_000, REALTIME + 10_000_000)]
+    assert _arrival(1000, 0, REALTIME + 500, stepped) == (1000, False)
+    assert _arrival(1000, 900, REALTIME + 500, stepped) == (900, False)
+
+
+@pytest.mark.parametrize(
+    ("known", "flagged"),
+    [
+        ({}, True),
+        ({"watched": 900}, False),
+        ({"stamp": REALTIME + 950}, False),
+        ({"connection": 0}, False),
+        ({"watching": True}, False),
+    ],
+)
+def test_a_message_is_flagged_when_nobody_saw_it_arrive(known, flagged):
+    assert _arrival(1000, **{"watching": False, **known})[1] is flagged
+
+
+@pytest.mark.parametrize(
+    ("stamp", "offsets", "arrival"),
+    [
+        (REALTIME + 1200, STEADY, 1200),
+        (0, STEADY, 1300),
+        # Not before the message was sent, nor after the confirm was read.
+        (REALTIME + 1000, STEADY, 1100),
+        (REALTIME + 2000, STEADY, 1300),
+        (REALTIME + 1200, [(0, REALTIME), (10, REALTIME + 10**9)], 1300),
+    ],
+)
+def test_the_confirm_s_arrival(stamp, offsets, arrival):
+    columns = _producer(depart=1100, confirm=1300, confirm_stamp=stamp)
+    assert accounting.confirm_arrival(columns, offsets).tolist() == [arrival]
+
+
+# Statistics
+
+
+def test_shares_add_up_to_one():
+    stages = accounting.stages_of("call", *_random_book(999), HERE)
+    rows = accounting.statistics(stages)
+    assert sum(row["share"] for row in rows) == pytest.approx(1, abs=1e-12)
+    assert sum(accounting.buckets(rows).values()) == pytest.approx(1, abs=1e-12)
+    assert sum(row["total_ns"] for row in rows) == accounting.total(stages).sum()
+    for row in rows:
+        assert row["count"] == 999
+        assert row["bucket"] == BY_NAME[row["name"]].bucket
+        assert row["p50_ns"] <= row["p90_ns"] <= row["p99_ns"] <= row["max_ns"]
+        assert row["p50_ns"] in stages[row["name"]]
+
+
+def test_the_error_of_a_share_is_that_of_samples():
+    everything = accounting.stages_of("call", *_random_book(40_000), HERE)
+    shares = []
+    for part in numpy.split(numpy.arange(40_000), 100):
+        rows = accounting.statistics({name: each[part] for name, each in everything.items()})
+        shares.append({row["name"]: (row["share"], row["share_error"]) for row in rows})
+    for name in ("amqp_request", "endpoint", "wakeup"):
+        spread = numpy.std([each[name][0] for each in shares])
+        assert numpy.mean([each[name][1] for each in shares]) == pytest.approx(spread, rel=0.25)
+
+
+def test_a_negative_stage_is_found():
+    stages = {"api": numpy.array([1, 0, 5]), "publish": numpy.array([1, 2, -1])}
+    assert accounting.negative(stages).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("stages", "measured", "close"),
+    [
+        (100_000, 150_000, True),
+        (100_000, 150_001, False),
+        (10_100_000, 10_000_000, True),
+        (10_100_001, 10_000_000, False),
+        (0, 0, True),
+    ],
+)
+def test_the_tolerance(stages, measured, close):
+    found = accounting.within_tolerance(numpy.array([stages]), numpy.array([measured]))
+    assert found.tolist() == [close]
+
+
+def test_the_waterfall_is_of_the_mean_and_of_the_messages_around_p99():
+    api = numpy.arange(1, 1001)
+    waterfall = accounting.waterfall({"api": api, "publish": 2 * api}, 3 * api)
+    assert waterfall["mean"] == {"api": 500, "publish": 1001}
+    assert waterfall["p99"] == {"api": 990, "publish": 1980}

@@ -1,0 +1,203 @@
+"""Stage maps: against the packages that are installed, and against users' mistakes."""
+
+import io
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from omrig.analysis.stages import BY_NAME
+from omrig.errors import UsageError
+from omrig.report import targets
+from omrig.stages import maps, probes
+
+MAP = """
+schema = 1
+name = "mine"
+title = "my own"
+package = "kombu"
+"""
+
+PROBE = """
+[[probe]]
+kind = "send"
+function = "kombu.messaging:Producer.publish"
+stages = ["api"]
+"""
+
+
+def _resolve(text):
+    return maps.resolve([maps.parse(text, "mine.toml")])
+
+
+@pytest.mark.parametrize("name", maps.known())
+def test_every_function_of_every_map_is_installed(name):
+    stage_map = maps.known()[name]
+    sites, missing = maps.resolve([stage_map])
+    assert missing == []
+    assert len(sites) == len(stage_map.probes) > 0
+    assert all(callable(getattr(site.owner, site.name)) for site in sites)
+
+
+@pytest.mark.parametrize("name", maps.known())
+def test_every_module_of_every_map_is_installed(name):
+    import importlib
+
+    for module in maps.known()[name].modules:
+        importlib.import_module(module)
+
+
+def test_rabbit_s_maps_use_every_kind_and_tell_every_stage():
+    used = [probe for stage_map in maps.for_scheme("rabbit") for probe in stage_map.probes]
+    assert {probe.kind for probe in used} == set(probes.KINDS)
+    told = {stage for probe in used for stage in probe.stages}
+    whole = {stage.name for stage in BY_NAME.values() if not stage.mixed}
+    # What is left when the neighbours are known needs no function of its own.
+    assert whole - told <= {"reply_socket_wait"}
+
+
+def test_maps_are_chosen_by_scheme_with_what_they_require():
+    names = [each.name for each in maps.for_scheme("rabbit")]
+    assert sorted(names) == ["amqp", "amqpdriver", "executor", "impl_rabbit", "kombu"]
+    assert maps.for_scheme("nothing") == []
+
+
+def test_a_user_s_map_is_used_whatever_the_scheme():
+    mine = maps.parse(MAP + 'requires = ["executor"]', "mine.toml")
+    assert [each.name for each in maps.for_scheme("nothing", [mine])] == ["mine", "executor"]
+
+
+def test_an_unknown_requirement_names_the_map():
+    mine = maps.parse(MAP + 'requires = ["nowhere"]', "mine.toml")
+    with pytest.raises(UsageError, match="stage map mine: requires: no map named 'nowhere'"):
+        maps.for_scheme("rabbit", [mine])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schema = ", "mine.toml: "),
+        (MAP.replace("schema = 1", "schema = 2"), "mine.toml: schema: 2 is not 1"),
+        (MAP.replace("schema = 1", 'schema = "1"'), "mine.toml: schema: '1' is not of type int"),
+        (MAP.replace('title = "my own"', ""), "mine.toml: title: missing"),
+        (MAP + "modul = []", "mine.toml: modul: unknown key; known are schema, name"),
+        (MAP + 'schemes = "rabbit"', "mine.toml: schemes: 'rabbit' is not of type list"),
+        (
+            MAP + PROBE.replace('kind = "send"', 'kind = "sent"'),
+            "mine.toml: probe 1: kind: unknown 'sent'; known are blocked, call",
+        ),
+        (
+            MAP + PROBE.replace('kind = "send"\n', ""),
+            "mine.toml: probe 1: kind: missing",
+        ),
+        (
+            MAP + PROBE + PROBE.replace("messaging:", "messaging."),
+            "mine.toml: probe 2: function: 'kombu.messaging.Producer.publish' is not module:",
+        ),
+        (
+            MAP + PROBE.replace('"api"', '"apy"'),
+            "mine.toml: probe 1: stages: unknown stage 'apy'",
+        ),
+        (MAP + PROBE + 'versions = "new"', "mine.toml: probe 1: versions: "),
+        (MAP + PROBE + "version = 1", "mine.toml: probe 1: version: unknown key"),
+    ],
+)
+def test_errors_name_the_file_and_the_key(text, said):
+    with pytest.raises(UsageError) as caught:
+        maps.parse(text, "mine.toml")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("stage map ")
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(UsageError, match=r"--target: .*nowhere.toml cannot be read"):
+        maps.read(str(tmp_path / "nowhere.toml"))
+
+
+def test_a_user_s_file_is_read(tmp_path):
+    (tmp_path / "mine.toml").write_text(MAP + PROBE)
+    (probe,) = maps.read(str(tmp_path / "mine.toml")).probes
+    assert (probe.kind, probe.package, probe.stages) == ("send", "kombu", ("api",))
+
+
+@pytest.mark.parametrize(
+    "function", ["kombu.messaging:Producer.gone", "kombu.messaging:Gone.publish", "kombu.gone:f"]
+)
+def test_a_missing_function_is_reported_with_its_stages(function):
+    probe = PROBE.replace("kombu.messaging:Producer.publish", function)
+    sites, missing = _resolve(MAP + probe.replace('["api"]', '["api", "publish"]'))
+    version = metadata.version("kombu")
+    assert sites == []
+    assert missing == [
+        f"stages api, publish not measured with kombu {version}: function {function} is missing"
+    ]
+
+
+def test_an_inherited_function_is_not_taken_for_the_class_s_own():
+    # Wrapped where it is found, it would be wrapped for the other classes, too.
+    probe = PROBE.replace("kombu.messaging:Producer.publish", "amqp.transport:TCPTransport.close")
+    sites, missing = _resolve(MAP.replace("kombu", "amqp") + probe)
+    assert sites == []
+    assert len(missing) == 1
+
+
+def test_a_package_that_is_not_installed_is_reported():
+    sites, missing = _resolve(MAP.replace('"kombu"', '"nowhere"') + PROBE)
+    assert sites == []
+    assert missing == ["stage api not measured: package nowhere is not installed"]
+
+
+def test_a_probe_is_for_the_versions_that_it_names():
+    gone = PROBE.replace("publish", "gone")
+    assert _resolve(MAP + gone + 'versions = "<0.1"') == ([], [])
+    sites, missing = _resolve(MAP + PROBE + 'versions = ">=1"')
+    assert (len(sites), missing) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("probe", "state"),
+    [
+        (PROBE, targets.INSTALLED),
+        (PROBE.replace("publish", "gone"), targets.MISSING),
+        (PROBE + 'versions = "<0.1"', targets.OTHER_VERSION),
+    ],
+)
+def test_targets_says_what_is_there(probe, state):
+    stage_map = maps.parse(MAP + probe, "mine.toml")
+    assert targets.state_of(stage_map, stage_map.probes[0]) == state
+    file = io.StringIO()
+    targets.show([stage_map], file)
+    assert f"mine  my own; kombu {metadata.version('kombu')}" in file.getvalue()
+    assert state in file.getvalue()
+
+
+def test_targets_lists_functions_and_stages():
+    file = io.StringIO()
+    targets.show(list(maps.known().values()), file)
+    text = file.getvalue()
+    for stage_map in maps.known().values():
+        for probe in stage_map.probes:
+            assert probe.function.partition(":")[2] in text
+    assert "missing" not in text
+
+
+def _targets(*arguments):
+    command = [sys.executable, "-m", "omrig", "targets", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_command_shows_a_user_s_file(tmp_path):
+    (tmp_path / "mine.toml").write_text(MAP + PROBE)
+    done = _targets("--target", tmp_path / "mine.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "impl_rabbit" in done.stdout
+    assert "Producer.publish" in done.stdout
+
+
+def test_the_command_names_what_is_wrong_in_a_user_s_file(tmp_path):
+    (tmp_path / "mine.toml").write_text(MAP + PROBE.replace("api", "apy"))
+    done = _targets("--target", tmp_path / "mine.toml")
+    assert done.returncode == 2
+    assert f"{tmp_path}/mine.toml: probe 1: stages: unknown stage 'apy'" in done.stderr
+    assert done.stdout == ""

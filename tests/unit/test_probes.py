@@ -1,0 +1,385 @@
+"""The probes: what they stamp, and that nothing of them stays behind."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import types
+
+import pytest
+
+from omrig.stages import maps, probes
+from omrig.stages.records import (
+    CONFIRM,
+    CONNECT,
+    CONSUMER_COLUMNS,
+    DEPART,
+    ENDPOINT,
+    ENDPOINT_END,
+    ID,
+    ID_DIGITS,
+    JSON_IN,
+    JSON_OUT,
+    OFFSET,
+    PRODUCER_COLUMNS,
+    PUT,
+    READ,
+    RECONNECT,
+    RETURN,
+    SEQ,
+    SOCKET_WAIT,
+    STAMP,
+)
+
+MESSAGE_ID = "0123456789abcdef0123456789abcdef"
+
+
+class NoWatcher:
+    """Takes the commands that a watcher would."""
+
+    def add(self, *_):
+        pass
+
+    watch = drop = add
+
+
+def _state(sample=1):
+    state = probes.State(NoWatcher(), sample)
+    state.on = True
+    return state
+
+
+def _sites():
+    sites, missing = maps.resolve(maps.for_scheme("rabbit"))
+    assert missing == []
+    return sites
+
+
+def _record(state):
+    """A message on its way, as the probes of its thread see it."""
+    record = [0] * len(PRODUCER_COLUMNS)
+    state.sending.set(record)
+    return record
+
+
+# Put in and taken out
+
+
+@pytest.mark.parametrize("context", [probes.installed, probes.stamping])
+def test_afterwards_every_attribute_is_the_original_again(context):
+    sites = _sites()
+    originals = [site.original for site in sites]
+    assert any(isinstance(original, staticmethod) for original in originals)
+    with context(_state(), sites):
+        for site, original in zip(sites, originals, strict=True):
+            assert site.original is not original
+            assert isinstance(site.original, staticmethod) == isinstance(original, staticmethod)
+    assert all(site.original is original for site, original in zip(sites, originals, strict=True))
+
+
+def test_an_error_in_the_block_leaves_nothing_behind():
+    sites = _sites()
+    originals = [site.original for site in sites]
+    with pytest.raises(ZeroDivisionError), probes.stamping(_state(), sites):
+        raise ZeroDivisionError
+    assert all(site.original is original for site, original in zip(sites, originals, strict=True))
+
+
+def test_sites_are_split_without_rest():
+    sites = _sites()
+    bound, passed = probes.split(sites)
+    assert len(bound) + len(passed) == len(sites)
+    assert {site.probe.kind for site in bound} >= {"transport", "transport_close"}
+    assert {site.probe.kind for site in passed} >= {"call", "serialize", "endpoint"}
+
+
+def test_a_connection_that_is_still_open_gets_its_own_send_and_receive_back():
+    from amqp.transport import TCPTransport
+
+    state = _state()
+    sites = _sites()
+    bound, passed = probes.split(sites)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with probes.installed(state, bound):
+            transport = TCPTransport(f"127.0.0.1:{server.getsockname()[1]}")
+            transport.connect()
+            peer, _ = server.accept()
+            assert transport._write == transport.sock.sendall
+            with probes.stamping(state, passed):
+                assert transport._write != transport.sock.sendall
+                transport.write(b"stamped")
+                peer.sendall(b"answer")
+                assert transport._quick_recv(6) == b"answer"
+            assert transport._write == transport.sock.sendall
+            assert transport._quick_recv == transport.sock.recv
+            transport.close()
+        assert peer.recv(100).endswith(b"stamped")
+        peer.close()
+
+
+# The record of a message
+
+
+def test_a_call_inside_a_call_gives_the_outer_record_back():
+    state = _state()
+    seen = []
+
+    def original(self, ctxt, method, **arguments):
+        seen.append(state.sending.get())
+        if method == "outer":
+            probe(self, ctxt, "inner", seq=2)
+            seen.append(state.sending.get())
+
+    probe = probes.call(state, original)
+    probe(None, {}, "outer", seq=1)
+    outer, inner, outer_again = seen
+    assert outer is outer_again
+    assert (outer[SEQ], inner[SEQ]) == (1, 2)
+    assert state.sending.get() is None
+
+
+@pytest.mark.parametrize(("on", "seq"), [(False, 1), (True, -1), (True, None)])
+def test_what_is_not_of_the_load_has_no_record(on, seq):
+    state = _state()
+    state.on = on
+    seen = []
+    probe = probes.call(state, lambda *_, **arguments: seen.append(arguments))
+    given = {} if seq is None else {"seq": seq}
+    state.sending.set(None)
+    probe(None, {}, "message", **given)
+    assert seen == [given]
+    assert len(state.producer_rows) == 0
+
+
+def _sent_then(state, end):
+    """Send a message through the probes of call() and serialize_msg; ``end`` is what follows."""
+
+    def original(self, ctxt, method, **arguments):
+        serialize({"_msg_id": MESSAGE_ID})
+        assert MESSAGE_ID in state.in_flight
+        return end()
+
+    serialize = probes.serialize(state, lambda message: message)
+    return probes.call(state, original)(None, {}, "message", seq=7)
+
+
+def _fail():
+    raise TimeoutError
+
+
+def test_a_message_leaves_a_row_and_nothing_in_flight():
+    state = _state()
+    assert _sent_then(state, lambda: "reply") == "reply"
+    assert state.in_flight == {}
+    row = list(state.producer_rows)
+    assert len(row) == len(PRODUCER_COLUMNS)
+    assert row[ID] == int(MESSAGE_ID[:ID_DIGITS], 16)
+    assert row[SEQ] == 7
+    assert 0 < row[JSON_OUT] < row[RETURN]
+
+
+def test_a_message_that_fails_leaves_nothing_in_flight():
+    state = _state()
+    with pytest.raises(TimeoutError):
+        _sent_then(state, _fail)
+    assert state.in_flight == {}
+    assert state.sending.get() is None
+    # Not woken: the accounting leaves it out.
+    assert list(state.producer_rows)[PUT] == 0
+
+
+def test_a_call_that_fails_before_it_has_an_id_leaves_no_row():
+    state = _state()
+    probe = probes.call(state, lambda *_, **__: _fail())
+    with pytest.raises(TimeoutError):
+        probe(None, {}, "message", seq=1)
+    assert len(state.producer_rows) == 0
+
+
+def test_both_sides_sample_the_same_ids():
+    ids = [os.urandom(16).hex() for _ in range(4000)]
+    here, there = _state(4), _state(4)
+    chosen = [each for each in ids if here.in_sample(each)]
+    assert chosen == [each for each in ids if there.in_sample(each)]
+    assert 800 < len(chosen) < 1200
+    assert all(_state().in_sample(each) for each in ids)
+
+
+def test_a_message_outside_the_sample_is_left_alone():
+    inside = "00000004" + MESSAGE_ID[8:]
+    outside = "00000005" + MESSAGE_ID[8:]
+    for message_id, rows in ((inside, 1), (outside, 0)):
+        state = _state(4)
+        serialize = probes.serialize(state, lambda message: message)
+
+        def original(*_, _serialize=serialize, _id=message_id, **__):
+            _serialize({"_msg_id": _id})
+
+        probes.call(state, original)(None, {}, "message", seq=1)
+        assert len(state.producer_rows) == rows * len(PRODUCER_COLUMNS)
+        assert state.in_flight == {}
+
+
+def test_only_the_reply_that_ends_a_call_counts():
+    state = _state()
+    record = _record(state)
+    state.in_flight[MESSAGE_ID] = record
+    put = probes.reply_put(state, lambda *_: None)
+    state.received.set([1, 2, 3, 4, 5])
+    put(None, MESSAGE_ID, {"ending": False})
+    put(None, "another", {"ending": True})
+    assert record[PUT] == 0
+    put(None, MESSAGE_ID, {"ending": True})
+    assert record[PUT] > 0
+    assert record[STAMP : OFFSET + 1] == [1, 2, 3, 4, 5]
+    assert (record[READ], record[JSON_IN]) == (2, 3)
+
+
+def test_a_connection_made_in_the_pool_is_counted_once():
+    state = _state()
+    record = _record(state)
+    reconnect = probes.reconnect(state, lambda *_: time.sleep(0.01))
+    probes.connect(state, reconnect)(None)
+    assert record[CONNECT] >= 10_000_000
+    assert record[RECONNECT] == 0
+    reconnect(None)
+    assert record[RECONNECT] >= 10_000_000
+    assert state.sending.get() is record
+
+
+def test_what_an_endpoint_sends_is_not_its_reply():
+    state = _state()
+    record = [0] * len(CONSUMER_COLUMNS)
+    record[ID] = MESSAGE_ID
+    seen = []
+    endpoint = probes.endpoint(state, lambda *_: seen.append(state.sending.get()))
+
+    def original(self, incoming):
+        endpoint(None)
+        seen.append(state.sending.get())
+
+    process = probes.process(state, original)
+    process(None, [types.SimpleNamespace(_omrig_record=record)])
+    assert seen == [None, record]
+    assert 0 < record[ENDPOINT] <= record[ENDPOINT_END]
+    assert len(state.consumer_rows) == len(CONSUMER_COLUMNS)
+
+
+# The socket
+
+
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_a_full_send_buffer_delivers_everything_and_is_summed(timeout):
+    state = _state()
+    record = _record(state)
+    sender, receiver = socket.socketpair()
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    sender.settimeout(timeout)
+    data = os.urandom(300_000)
+    received = bytearray()
+
+    def read():
+        # The sender finds its buffer full for this long at least.
+        time.sleep(0.1)
+        while len(received) < len(data):
+            received.extend(receiver.recv(10_000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    begin = probes.now()
+    probes._stamped_write(state, sender, sender)(data)
+    end = probes.now()
+    reader.join()
+    sender.close()
+    receiver.close()
+    assert bytes(received) == data
+    assert 80_000_000 < record[SOCKET_WAIT] <= end - begin
+    assert begin + record[SOCKET_WAIT] <= record[DEPART] <= end
+
+
+def test_a_full_send_buffer_under_eventlet():
+    script = """
+    import eventlet
+    eventlet.monkey_patch()
+    import os, socket
+    from omrig.stages import probes
+    from omrig.stages.records import DEPART, PRODUCER_COLUMNS, SOCKET_WAIT
+    state = probes.State(None, 1)
+    record = [0] * len(PRODUCER_COLUMNS)
+    state.sending.set(record)
+    sender, receiver = socket.socketpair()
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    data, received = os.urandom(300_000), bytearray()
+    def read():
+        eventlet.sleep(0.1)
+        while len(received) < len(data):
+            received.extend(receiver.recv(10_000))
+    reader = eventlet.spawn(read)
+    probes._stamped_write(state, sender, sender.fd)(data)
+    end = probes.now()
+    reader.wait()
+    assert bytes(received) == data
+    assert 80_000_000 < record[SOCKET_WAIT] < record[DEPART] <= end
+    """
+    command = [sys.executable, "-Wignore", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+class ShortSocket:
+    """Takes at most ``room`` bytes a send, and notes when each send was entered."""
+
+    def __init__(self, room):
+        self.room = room
+        self.sends = []
+        self.data = b""
+
+    def gettimeout(self):
+        return None
+
+    def fileno(self):
+        return -1
+
+    def send(self, data, _flags):
+        self.sends.append(probes.now())
+        time.sleep(0.002)
+        self.data += bytes(data[: self.room])
+        return min(self.room, len(data))
+
+    def sendall(self, data):
+        self.sends.append(probes.now())
+        time.sleep(0.002)
+        self.data += bytes(data)
+
+
+@pytest.mark.parametrize("room", [1000, 400, 999])
+def test_departure_is_the_clock_before_the_last_send(room):
+    state = _state()
+    record = _record(state)
+    sock = ShortSocket(room)
+    data = os.urandom(1000)
+    probes._stamped_write(state, sock, sock)(data)
+    assert sock.data == data
+    if room == 999:
+        # The last byte was taken by the wait itself: it left when the wait ended.
+        assert record[DEPART] > sock.sends[-1]
+    else:
+        assert record[DEPART] <= sock.sends[-1]
+    assert all(record[DEPART] > send for send in sock.sends[:-1])
+    assert (record[SOCKET_WAIT] > 0) == (room < 1000)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_without_a_message_on_its_way_the_socket_sends_as_ever(confirmed):
+    state = _state()
+    record = _record(state)
+    record[CONFIRM] = int(confirmed)
+    if not confirmed:
+        state.sending.set(None)
+    sock = ShortSocket(10)
+    probes._stamped_write(state, sock, sock)(b"heartbeat, or the frames of another message")
+    assert len(sock.sends) == 1
+    assert record[DEPART] == 0

@@ -1,0 +1,393 @@
+"""The terminal report: what it says of a result, at any width, with any part missing."""
+
+import io
+import re
+
+import numpy
+import pytest
+
+from omrig.analysis import accounting
+from omrig.analysis.stages import STAGES
+from omrig.report import shares, terminal, waterfall
+
+MS = 1_000_000
+
+CALL = {stage.name: 0.01 for stage in STAGES if not stage.mixed} | {
+    "receive_lag": 20,
+    "wakeup": 50,
+    "amqp_reply": 8,
+    "executor_queue": 21,
+}
+"""A call's stages in ms."""
+
+CAST = {
+    "api": 1,
+    "amqp_request": 2,
+    "receive_lag": 3,
+    "endpoint": 4,
+    "confirm_wait": 2,
+    "wakeup": 1,
+    "return": 1,
+}
+
+TEXT = "70 % of a call is our own processes, above all wakeup (50 %): a reply waits 50.0 ms"
+
+
+def _run(**changes):
+    plan = {
+        "pattern": "call",
+        "executor": "threading",
+        "workers": 100,
+        "size_bytes": 10240,
+        "profile": ["stages"],
+        "sample": 1,
+    }
+    return {
+        "plan": plan | changes.pop("plan", {}),
+        "sides": ["producer", "consumer"],
+        "environment": {
+            "broker": "RabbitMQ",
+            "broker_version": "3.10.8",
+            "oslo.messaging": "18.3.1",
+            "kombu": "5.7.0",
+            "amqp": "5.4.2",
+            "eventlet": "0.41.3",
+            "python": "3.11.2",
+            "host": "vm",
+            "cpu_count": 2,
+            "kernel": "6.1",
+        },
+        "transport": {
+            "url": "rabbit://u:***@h:1/",
+            "driver": "rabbit",
+            "source": "x",
+            "in_memory": False,
+        },
+        "options": {},
+        **changes,
+    }
+
+
+def _result(durations=CALL, pattern="call", **changes):
+    # Ten messages as long as asked on average: from half of it to one and a half.
+    spread = numpy.linspace(0.5, 1.5, 10)
+    stages = {
+        stage.name: (durations[stage.name] * MS * spread).astype(numpy.int64)
+        for stage in STAGES
+        if stage.name in durations
+    }
+    rows = accounting.statistics(stages)
+    return {
+        "complete": True,
+        "reason": None,
+        "pattern": pattern,
+        "executor": "threading",
+        "sides": ["producer", "consumer"],
+        "is_measurement": True,
+        "messages": {
+            "requested": 4000,
+            "sent": 4000,
+            "received": 4000,
+            "replied": 4000,
+            "lost": 0,
+            "duplicated": 0,
+            "errors": {},
+        },
+        "throughput": {
+            "messages_per_second": 1000.0,
+            "bytes_per_second": 1024e4,
+            "duration_seconds": 4.0,
+        },
+        "latency": dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), 100 * MS)
+        | {"count": 4000},
+        "stages": rows,
+        "buckets": accounting.buckets(rows),
+        "closure": {
+            "messages": 4000,
+            "matched": 4000,
+            "within_tolerance": 3998,
+            "negative_stages": 0,
+            "flagged_arrivals": 3,
+            "tolerance": accounting.TOLERANCE,
+            "unexplained_share": 0.000123,
+        },
+        "waterfall": accounting.waterfall(stages, accounting.total(stages)),
+        "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0},
+        "not_measured": [],
+        "verdict": {
+            "owner": "process",
+            "bucket": "scheduler",
+            "stage": "wakeup",
+            "share": 0.7,
+            "text": TEXT,
+            "evidence": ["AMQP 8 %, own process 91 %", "closure: 4,000 messages", "CPU 0.99"],
+        },
+        "little": {"expected_mean_ns": 100 * MS, "measured_mean_ns": 98 * MS, "ratio": 0.98},
+        "distortion": {
+            "stages": {
+                "throughput_ratio": 0.951,
+                "throughput_quartiles": [0.93, 0.97],
+                "cpu_ratio": 1.04,
+                "cpu_quartiles": None,
+                "method": "in pairs",
+                "pairs": 10,
+            }
+        },
+        "resources": {
+            "producer": {"cpu_user_seconds": 1, "cpu_system_seconds": 1, "peak_rss_bytes": 1}
+        },
+        "artefacts": [],
+        **changes,
+    }
+
+
+def _shown(tmp_path, run=None, result=None, width=100):
+    return terminal.text(tmp_path, run or _run(), result or _result(), width)
+
+
+def _joined(text):
+    """The report without its line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_key_lines_are_there(tmp_path, width):
+    text = _shown(tmp_path, width=width)
+    joined = _joined(text)
+    for words in (
+        TEXT,
+        "AMQP 8 %, own process 91 %",
+        "call over rabbit: 1,000 msg/s, p50 100 ms, p99 100 ms",
+        "4,000 requested, 4,000 sent",
+        "buckets █",
+        "own process 91.8 %: █ scheduler 70.8 %, ▓ executor 21.0 %",
+        "books 4,000 of 4,000 messages matched, 3,998 add up within max(50 us, 1 %), unexplained"
+        " 0.01 %, 0 negative, 3 without arrival",
+        "100 workers at 1,000 msg/s make 100 ms a message, 98.0 ms were measured: ratio 0.98",
+        "stages: 0.95 of the throughput without it (quartiles 0.93 to 0.97), 1.04 times the CPU,"
+        " 10 pairs: in pairs",
+    ):
+        assert words in joined
+    assert max(map(len, text.splitlines())) <= width
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_the_verdict_comes_first_and_its_books_once(tmp_path):
+    text = _shown(tmp_path)
+    assert text.splitlines()[1].startswith("> 70 % of a call is our own")
+    assert "closure:" not in text
+
+
+def test_every_stage_is_in_the_table_in_order(tmp_path):
+    table = _shown(tmp_path).partition(" stage  ")[2]
+    rows = [line.split() for line in table.splitlines()]
+    names = [row[0] for row in rows if len(row) > 2 and row[1] in ("producer", "consumer", "wire")]
+    assert names == list(CALL)
+    (wakeup,) = [row for row in rows if row[:1] == ["wakeup"]]
+    assert wakeup[1:6] == ["producer", "scheduler", "50.4", "%", "50.0"]
+    assert ["all", "100.0", "%", "99.2", "ms"] in rows
+
+
+@pytest.mark.parametrize("width", [30, 44, 57, 60, 71, 75, 89])
+def test_a_narrow_terminal_has_all_names_and_shares(tmp_path, width):
+    text = _shown(tmp_path, width=width)
+    assert "wakeup" in text
+    assert "50.4 %" in text
+    assert max(map(len, text.splitlines())) <= max(width, 44)
+
+
+def test_no_colours_without_a_terminal(tmp_path):
+    assert "\x1b" not in _shown(tmp_path)
+
+
+def test_owners_are_coloured_on_a_terminal(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    file = Terminal()
+    terminal.show(tmp_path, _run(), _result(), file, 100)
+    assert re.search("\x1b\\[35m *wakeup", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stages": None, "waterfall": None, "closure": None, "verdict": None, "buckets": None},
+        {"verdict": None},
+        {"latency": None, "little": None},
+        {"throughput": None, "latency": None, "little": None},
+        {"closure": None},
+        {"clock": None, "not_measured": None, "distortion": None, "resources": {}},
+        {"waterfall": None},
+        {"complete": False, "reason": "the broker died"},
+    ],
+)
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_whatever_is_missing_the_rest_is_shown(tmp_path, changes, width):
+    assert "call over rabbit" in _shown(tmp_path, result=_result(**changes), width=width)
+
+
+NO_STAGES = {
+    "stages": None,
+    "waterfall": None,
+    "closure": None,
+    "clock": None,
+    "verdict": None,
+    "not_measured": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "changes", "why"),
+    [
+        ({"plan": {"profile": ["none"]}}, {}, "no stages: not asked for with --profile none"),
+        ({"plan": {"profile": ["yappi"]}}, {}, "not asked for with --profile yappi; add stages"),
+        ({}, {}, "no stages: no message ended well with stamps"),
+        ({}, {"throughput": None, "latency": None}, "no stages: nothing was measured"),
+    ],
+)
+def test_it_says_why_there_are_no_stages(tmp_path, run, changes, why):
+    text = _shown(tmp_path, _run(**run), _result(**NO_STAGES, **changes, little=None))
+    assert why in _joined(text)
+
+
+def test_an_in_memory_transport_has_no_stages(tmp_path):
+    run = _run()
+    run["transport"]["in_memory"] = True
+    text = _shown(tmp_path, run, _result(**NO_STAGES, is_measurement=False))
+    assert "no stages: an in-memory transport" in _joined(text)
+
+
+def test_remote_asks_for_the_other_side(tmp_path):
+    result = _result(
+        {"api": 1, "remote": 5, "wakeup": 2}, sides=["producer"], clock=None, verdict=None
+    )
+    text = _joined(_shown(tmp_path, result=result))
+    assert "! remote is broker, network and the whole consumer: the other side is needed" in text
+    assert "remote 62.5 %: █ remote 62.5 %" in text
+    assert "amqp" not in text.partition("buckets")[2]
+
+
+def test_what_the_verdict_has_said_is_not_said_again(tmp_path):
+    verdict = {"owner": "unknown", "stage": "remote", "text": "merge: omrig report P C"}
+    result = _result(
+        {"api": 1, "remote": 5}, sides=["producer"], verdict={**verdict, "evidence": []}
+    )
+    assert _shown(tmp_path, result=result).count("omrig report P C") == 1
+
+
+def test_the_clocks_of_two_hosts_are_shown_with_their_error(tmp_path):
+    clock = {"same_host": False, "offset_ns": -3 * MS, "error_ns": 40_000}
+    text = _joined(_shown(tmp_path, result=_result(clock=clock)))
+    assert "clock the consumer's is 3.00 ms behind the producer's, ± 40.0 µs" in text
+    text = _joined(_shown(tmp_path, result=_result(clock=None)))
+    assert "the two hosts' clocks cannot be compared" in text
+    assert "clock" not in _joined(_shown(tmp_path))
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    line = "stage api not measured with kombu 5.7.0: function f is missing"
+    assert f"! {line}" in _joined(_shown(tmp_path, result=_result(not_measured=[line])))
+
+
+def test_a_sample_shows_the_error_of_each_share(tmp_path):
+    text = _joined(_shown(tmp_path, _run(plan={"sample": 4})))
+    assert re.search(r"wakeup producer scheduler 50\.4 ± \d\.\d %", text)
+    assert "stages of 1 message in 4" in text
+    assert "±" not in _shown(tmp_path)
+
+
+def test_a_profiler_that_was_not_compared_says_why(tmp_path):
+    distortion = {"stages": {"throughput_ratio": None, "reason": "run with --twin to measure it"}}
+    text = _joined(_shown(tmp_path, result=_result(distortion=distortion)))
+    assert "cost stages: not measured: run with --twin to measure it" in text
+
+
+# The waterfall
+
+
+def test_a_call_s_stages_follow_each_other():
+    placed = waterfall.spans({"api": 5, "amqp_request": 7, "wakeup": 3, "return": 1}, "call")
+    assert [(span.begin_ns, span.end_ns) for span in placed.values()] == [
+        (0, 5),
+        (5, 12),
+        (12, 15),
+        (15, 16),
+    ]
+    assert waterfall.length(placed) == 16
+
+
+def test_a_cast_s_two_ends_go_on_at_the_same_time(tmp_path):
+    placed = waterfall.spans(CAST, "cast")
+    assert placed["amqp_request"].begin_ns == placed["confirm_wait"].begin_ns == 1
+    assert placed["return"].end_ns == 5
+    assert waterfall.length(placed) == placed["endpoint"].end_ns == 10
+    text = _shown(tmp_path, _run(plan={"pattern": "cast"}), _result(CAST, "cast"))
+    assert "a mean message, 10.0 ms" in text
+    assert "confirm_wait, wakeup, return go on while the message is under way" in text
+
+
+@pytest.mark.parametrize(
+    ("begin", "length", "expected"),
+    [
+        (0, 100, "██████████"),
+        (0, 10, "█         "),
+        (50, 25, "     ██▌  "),
+        (45, 10, "    ▐▌    "),
+        (95, 5, "         ▐"),
+        # What lasts at all is seen, to the very end; what does not is not.
+        (0, 1, "▌         "),
+        (100, 1, "         ▐"),
+        (50, 0, "          "),
+    ],
+)
+def test_bars_are_to_scale(begin, length, expected):
+    assert waterfall.bar(waterfall.Span(begin, length), 100, 10) == expected
+
+
+def test_bars_without_block_characters():
+    assert waterfall.bar(waterfall.Span(45, 10), 100, 10, ascii_only=True) == "    ##    "
+
+
+def test_each_bar_begins_where_the_last_ended(tmp_path):
+    lines = _shown(tmp_path).partition("a mean message")[2].splitlines()[1:5]
+    begins, ends = zip(*(re.search(r"[▌▐█]+", line[:60]).span() for line in lines), strict=True)
+    assert [line.split()[:2] for line in lines] == [
+        ["process", "receive_lag"],
+        ["process", "executor_queue"],
+        ["amqp", "amqp_reply"],
+        ["process", "wakeup"],
+    ]
+    # Two bars may share a character.
+    assert all(0 <= end - begin <= 1 for end, begin in zip(ends, begins[1:], strict=False))
+
+
+def test_small_stages_are_left_out_with_their_sum(tmp_path):
+    text = _joined(_shown(tmp_path))
+    hidden = len(CALL) - 4
+    assert f"{hidden} more stages below 0.5 % add up to 210 µs (0.2 %) of a mean message" in text
+
+
+# Shares
+
+
+def test_percentages_of_a_whole_add_up():
+    generator = numpy.random.default_rng(3)
+    for count in (1, 3, 7, 25):
+        parts = generator.random(count)
+        shown = shares.percentages(list(parts / parts.sum()))
+        assert sum(shown) == pytest.approx(100)
+        assert numpy.abs(numpy.array(shown) - 100 * parts / parts.sum()).max() < 0.1
+
+
+def test_percentages_of_a_part_are_rounded_one_by_one():
+    assert shares.percentages([0.25, 0.1234]) == [25.0, 12.3]
+    assert shares.percentages([]) == []
+
+
+def test_an_unknown_bucket_is_its_own_owner():
+    rows = [{"name": "new", "bucket": "news", "share": 1.0}]
+    assert shares.of_buckets(rows) == {"news": {"news": 100.0}}
