@@ -43,7 +43,16 @@ class Timelines:
     durations: accounting.Stages
 
 
-_KEYS = ("stages", "buckets", "closure", "waterfall", "clock", "not_measured", "combs")
+_KEYS = (
+    "stages",
+    "buckets",
+    "closure",
+    "waterfall",
+    "clock",
+    "not_measured",
+    "combs",
+    "instrument",
+)
 
 
 def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | None]:
@@ -93,6 +102,7 @@ def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | Non
         "clock": dataclasses.asdict(clock) if clock else None,
         "not_measured": sorted({text for book in books.values() for text in _missing(book)}),
         "combs": _combs(rows, durations, producer),
+        "instrument": {side: _instrument(book) for side, book in books.items()},
     }
     return result, Timelines(present, durations)
 
@@ -115,6 +125,18 @@ def _open(recording: Recording) -> Book | None:
 
 def _missing(book: Book) -> list[str]:
     return list(book.recording.meta["missing"]) if book.recording.meta else []
+
+
+def _instrument(book: Book) -> dict[str, Any]:
+    """How the arrival clock of a side was run, and what it cost beside the measured process."""
+    meta = book.recording.meta or {}
+    return {
+        "watcher_alive": meta["watcher"]["alive"],
+        "watcher_scheduling": meta["watcher"]["scheduling"],
+        "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / _SECOND_NS,
+        "watcher_events": meta["watcher"]["events"],
+        "receive_buffer_bytes": meta["receive_buffer_bytes"],
+    }
 
 
 def _ended_well(producer: Book, pattern: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import numpy
 import pytest
@@ -141,8 +142,8 @@ def _result(durations=CALL, pattern="call", **changes):
     }
 
 
-def _shown(tmp_path, run=None, result=None, width=100):
-    return terminal.text(tmp_path, run or _run(), result or _result(), width)
+def _shown(run=None, result=None, width=100):
+    return terminal.text(Path("run"), run or _run(), result or _result(), width)
 
 
 def _joined(text):
@@ -151,8 +152,8 @@ def _joined(text):
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
-def test_the_key_lines_are_there(tmp_path, width):
-    text = _shown(tmp_path, width=width)
+def test_the_key_lines_are_there(width):
+    text = _shown(width=width)
     joined = _joined(text)
     for words in (
         TEXT,
@@ -160,7 +161,7 @@ def test_the_key_lines_are_there(tmp_path, width):
         "call over rabbit: 1,000 msg/s, p50 100 ms, p99 100 ms",
         "4,000 requested, 4,000 sent",
         "buckets █",
-        "own process 91.8 %: █ scheduler 70.8 %, ▓ executor 21.0 %",
+        "own process 91.8 %: █ scheduler 70.6 %, ▓ executor 21.2 %",
         "books 4,000 of 4,000 messages matched, 3,998 add up within max(50 us, 1 %), unexplained"
         " 0.01 %, 0 negative, 3 without arrival",
         "100 workers at 1,000 msg/s make 100 ms a message, 98.0 ms were measured: ratio 0.98",
@@ -172,14 +173,14 @@ def test_the_key_lines_are_there(tmp_path, width):
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
-def test_the_verdict_comes_first_and_its_books_once(tmp_path):
-    text = _shown(tmp_path)
+def test_the_verdict_comes_first_and_its_books_once():
+    text = _shown()
     assert text.splitlines()[1].startswith("> 70 % of a call is our own")
     assert "closure:" not in text
 
 
-def test_every_stage_is_in_the_table_in_order(tmp_path):
-    table = _shown(tmp_path).partition(" stage  ")[2]
+def test_every_stage_is_in_the_table_in_order():
+    table = _shown().partition(" stage  ")[2]
     rows = [line.split() for line in table.splitlines()]
     names = [row[0] for row in rows if len(row) > 2 and row[1] in ("producer", "consumer", "wire")]
     assert names == list(CALL)
@@ -188,19 +189,19 @@ def test_every_stage_is_in_the_table_in_order(tmp_path):
     assert ["all", "100.0", "%", "99.2", "ms"] in rows
 
 
-@pytest.mark.parametrize("width", [30, 44, 57, 60, 71, 75, 89])
-def test_a_narrow_terminal_has_all_names_and_shares(tmp_path, width):
-    text = _shown(tmp_path, width=width)
+@pytest.mark.parametrize("width", [44, 57, 60, 71, 75, 89])
+def test_a_narrow_terminal_has_all_names_and_shares(width):
+    text = _shown(width=width)
     assert "wakeup" in text
     assert "50.4 %" in text
-    assert max(map(len, text.splitlines())) <= max(width, 44)
+    assert max(map(len, text.splitlines())) <= width
 
 
-def test_no_colours_without_a_terminal(tmp_path):
-    assert "\x1b" not in _shown(tmp_path)
+def test_no_colours_without_a_terminal():
+    assert "\x1b" not in _shown()
 
 
-def test_owners_are_coloured_on_a_terminal(tmp_path, monkeypatch):
+def test_owners_are_coloured_on_a_terminal(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -208,7 +209,7 @@ def test_owners_are_coloured_on_a_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     file = Terminal()
-    terminal.show(tmp_path, _run(), _result(), file, 100)
+    terminal.show(Path("run"), _run(), _result(), file, 100)
     assert re.search("\x1b\\[35m *wakeup", file.getvalue())
 
 
@@ -226,8 +227,8 @@ def test_owners_are_coloured_on_a_terminal(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("width", [40, 80, 100])
-def test_whatever_is_missing_the_rest_is_shown(tmp_path, changes, width):
-    assert "call over rabbit" in _shown(tmp_path, result=_result(**changes), width=width)
+def test_whatever_is_missing_the_rest_is_shown(changes, width):
+    assert "call over rabbit" in _shown(result=_result(**changes), width=width)
 
 
 NO_STAGES = {
@@ -249,60 +250,60 @@ NO_STAGES = {
         ({}, {"throughput": None, "latency": None}, "no stages: nothing was measured"),
     ],
 )
-def test_it_says_why_there_are_no_stages(tmp_path, run, changes, why):
-    text = _shown(tmp_path, _run(**run), _result(**NO_STAGES, **changes, little=None))
+def test_it_says_why_there_are_no_stages(run, changes, why):
+    text = _shown(_run(**run), _result(**NO_STAGES, **changes, little=None))
     assert why in _joined(text)
 
 
-def test_an_in_memory_transport_has_no_stages(tmp_path):
+def test_an_in_memory_transport_has_no_stages():
     run = _run()
     run["transport"]["in_memory"] = True
-    text = _shown(tmp_path, run, _result(**NO_STAGES, is_measurement=False))
+    text = _shown(run, _result(**NO_STAGES, is_measurement=False))
     assert "no stages: an in-memory transport" in _joined(text)
 
 
-def test_remote_asks_for_the_other_side(tmp_path):
+def test_remote_asks_for_the_other_side():
     result = _result(
         {"api": 1, "remote": 5, "wakeup": 2}, sides=["producer"], clock=None, verdict=None
     )
-    text = _joined(_shown(tmp_path, result=result))
+    text = _joined(_shown(result=result))
     assert "! remote is broker, network and the whole consumer: the other side is needed" in text
     assert "remote 62.5 %: █ remote 62.5 %" in text
     assert "amqp" not in text.partition("buckets")[2]
 
 
-def test_what_the_verdict_has_said_is_not_said_again(tmp_path):
+def test_what_the_verdict_has_said_is_not_said_again():
     verdict = {"owner": "unknown", "stage": "remote", "text": "merge: omrig report P C"}
     result = _result(
         {"api": 1, "remote": 5}, sides=["producer"], verdict={**verdict, "evidence": []}
     )
-    assert _shown(tmp_path, result=result).count("omrig report P C") == 1
+    assert _shown(result=result).count("omrig report P C") == 1
 
 
-def test_the_clocks_of_two_hosts_are_shown_with_their_error(tmp_path):
+def test_the_clocks_of_two_hosts_are_shown_with_their_error():
     clock = {"same_host": False, "offset_ns": -3 * MS, "error_ns": 40_000}
-    text = _joined(_shown(tmp_path, result=_result(clock=clock)))
+    text = _joined(_shown(result=_result(clock=clock)))
     assert "clock the consumer's is 3.00 ms behind the producer's, ± 40.0 µs" in text
-    text = _joined(_shown(tmp_path, result=_result(clock=None)))
+    text = _joined(_shown(result=_result(clock=None)))
     assert "the two hosts' clocks cannot be compared" in text
-    assert "clock" not in _joined(_shown(tmp_path))
+    assert "clock" not in _joined(_shown())
 
 
-def test_what_was_not_measured_is_said(tmp_path):
+def test_what_was_not_measured_is_said():
     line = "stage api not measured with kombu 5.7.0: function f is missing"
-    assert f"! {line}" in _joined(_shown(tmp_path, result=_result(not_measured=[line])))
+    assert f"! {line}" in _joined(_shown(result=_result(not_measured=[line])))
 
 
-def test_a_sample_shows_the_error_of_each_share(tmp_path):
-    text = _joined(_shown(tmp_path, _run(plan={"sample": 4})))
+def test_a_sample_shows_the_error_of_each_share():
+    text = _joined(_shown(_run(plan={"sample": 4})))
     assert re.search(r"wakeup producer scheduler 50\.4 ± \d\.\d %", text)
     assert "stages of 1 message in 4" in text
-    assert "±" not in _shown(tmp_path)
+    assert "±" not in _shown()
 
 
-def test_a_profiler_that_was_not_compared_says_why(tmp_path):
+def test_a_profiler_that_was_not_compared_says_why():
     distortion = {"stages": {"throughput_ratio": None, "reason": "run with --twin to measure it"}}
-    text = _joined(_shown(tmp_path, result=_result(distortion=distortion)))
+    text = _joined(_shown(result=_result(distortion=distortion)))
     assert "cost stages: not measured: run with --twin to measure it" in text
 
 
@@ -320,13 +321,13 @@ def test_a_call_s_stages_follow_each_other():
     assert waterfall.length(placed) == 16
 
 
-def test_a_cast_s_two_ends_go_on_at_the_same_time(tmp_path):
+def test_a_cast_s_two_ends_go_on_at_the_same_time():
     placed = waterfall.spans(CAST, "cast")
     assert placed["amqp_request"].begin_ns == placed["confirm_wait"].begin_ns == 1
     assert placed["return"].end_ns == 5
     assert waterfall.length(placed) == placed["endpoint"].end_ns == 10
-    text = _shown(tmp_path, _run(plan={"pattern": "cast"}), _result(CAST, "cast"))
-    assert "a mean message, 10.0 ms" in text
+    text = _shown(_run(plan={"pattern": "cast"}), _result(CAST, "cast"))
+    assert re.search(r"a mean message, 10\.0+ ms", text)
     assert "confirm_wait, wakeup, return go on while the message is under way" in text
 
 
@@ -352,8 +353,8 @@ def test_bars_without_block_characters():
     assert waterfall.bar(waterfall.Span(45, 10), 100, 10, ascii_only=True) == "    ##    "
 
 
-def test_each_bar_begins_where_the_last_ended(tmp_path):
-    lines = _shown(tmp_path).partition("a mean message")[2].splitlines()[1:5]
+def test_each_bar_begins_where_the_last_ended():
+    lines = _shown().partition("a mean message")[2].splitlines()[1:5]
     begins, ends = zip(*(re.search(r"[▌▐█]+", line[:60]).span() for line in lines), strict=True)
     assert [line.split()[:2] for line in lines] == [
         ["process", "receive_lag"],
@@ -365,8 +366,8 @@ def test_each_bar_begins_where_the_last_ended(tmp_path):
     assert all(0 <= end - begin <= 1 for end, begin in zip(ends, begins[1:], strict=False))
 
 
-def test_small_stages_are_left_out_with_their_sum(tmp_path):
-    text = _joined(_shown(tmp_path))
+def test_small_stages_are_left_out_with_their_sum():
+    text = _joined(_shown())
     hidden = len(CALL) - 4
     assert f"{hidden} more stages below 0.5 % add up to 210 µs (0.2 %) of a mean message" in text
 
