@@ -62,6 +62,8 @@ def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
             f"RUN: the consumer in {consumer.folder.parent} did not serve the producer in"
             f" {producer.folder.parent}: they are not sides of one run"
         )
+    # In whatever order they were given, the plan of the load is the producer's.
+    sides = {"producer": producer, "consumer": consumer}
     because = [side.run["ended_because"] for side in sides.values() if side.run["ended_because"]]
     run = {
         **producer.run,

@@ -81,6 +81,9 @@ def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | Non
             consumer.columns,
             producer.recording.about["boot_id"] == consumer.recording.about["boot_id"],
         )
+        if clock and clock.same_host:
+            _correct(consumer, producer)
+            _correct(producer, consumer)
     elif consumer and pattern == "call":
         consumer = consumer.take(consumer.columns["depart"] > 0)
     durations = accounting.stages_of(
@@ -117,7 +120,16 @@ def _open(recording: Recording) -> Book | None:
     log = arrivals.read_arrivals(recording.folder)
     watched = arrivals.arrival_times(log, columns["connection"], columns["offset"])
     columns["arrival"], columns["flagged"] = accounting.arrivals(
-        columns, watched, offsets, recording.meta["watcher"]["alive"]
+        columns,
+        watched,
+        offsets,
+        watching=recording.meta["watcher"]["alive"],
+        slack_ns=accounting.WATCHER_SLACK_NS
+        if recording.meta["watcher"]["scheduling"] == "fifo"
+        else accounting.ORDINARY_WATCHER_SLACK_NS,
+    )
+    columns["latest"] = numpy.where(
+        watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
     )
     columns["confirm_arrival"] = accounting.confirm_arrival(columns, offsets)
     return Book(recording, columns)
@@ -125,6 +137,14 @@ def _open(recording: Recording) -> Book | None:
 
 def _missing(book: Book) -> list[str]:
     return list(book.recording.meta["missing"]) if book.recording.meta else []
+
+
+def _correct(receiver: Book, sender: Book) -> None:
+    """Nothing arrives before it is sent: such an arrival is the kernel's stamp gone wrong."""
+    columns = receiver.columns
+    columns["arrival"] = accounting.not_before(
+        columns["arrival"], columns["latest"], sender.columns["depart"]
+    )
 
 
 def _instrument(book: Book) -> dict[str, Any]:
@@ -241,10 +261,11 @@ def save(timelines: Timelines) -> None:
 def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
     """What the verdict is told beside the stages."""
     some = next(iter(sides.values()))
+    serving = sides.get("consumer", some)
     return verdict.Facts(
         workers=some.run["plan"]["workers"],
         pool_size=some.run["pools"]["rpc_conn_pool_size"],
-        executor_pool_size=some.run["pools"]["executor_thread_pool_size"],
+        executor_pool_size=serving.run["pools"]["executor_thread_pool_size"],
         combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
         network={side: found for side, each in sides.items() if (found := _network(each.folder))},

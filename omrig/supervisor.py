@@ -38,7 +38,7 @@ STALLED_S = 5.0
 BROKER_GONE_S = 10.0
 """A broker that refuses connections for so long, while nothing moves, is gone."""
 
-DRAIN_S = 5.0
+DRAIN_S = 15.0
 """A consumer that receives nothing for so long after the producer's end has all it will get."""
 
 STOP_S = 4.5
@@ -333,7 +333,6 @@ class _Run:
         quiet_since = max(self._changed_at, self._producer_ended_at or 0.0)
         if now - quiet_since > DRAIN_S:
             self._stopping_since = now
-            stop_all(list(self._children.values()), STOP_S)
 
     def _enforce_stop(self, now: float) -> None:
         since = now - (self._stopping_since or now)

@@ -115,6 +115,7 @@ def notes(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[tuple[str, 
         ("books", _books(result["closure"])),
         ("little", _little(run, result)),
         ("clock", _clock(result)),
+        ("watcher", _watcher(result.get("instrument") or {})),
         *(("cost", line) for line in costs(result)),
         ("sample", _sample(run)),
     ]
@@ -169,6 +170,19 @@ def _clock(result: Mapping[str, Any]) -> str:
     )
 
 
+def _watcher(instrument: Mapping[str, Mapping[str, Any]]) -> str:
+    return "; ".join(f"{side}: {_watched(found)}" for side, found in instrument.items())
+
+
+def _watched(found: Mapping[str, Any]) -> str:
+    parts = [
+        found["watcher_scheduling"] or "none",
+        f"{found['watcher_cpu_seconds']:.2f} s CPU",
+        f"receive buffer {units.size(found['receive_buffer_bytes'])}",
+    ]
+    return ", ".join(parts)
+
+
 def costs(result: Mapping[str, Any]) -> list[str]:
     """What each profiler mode cost, or why that is not known."""
     return [f"{mode}: {_cost(found or {})}" for mode, found in (result["distortion"] or {}).items()]
@@ -198,6 +212,11 @@ def _sample(run: Mapping[str, Any]) -> str:
 def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     """What is not in the stages and why."""
     lines = list(result["not_measured"] or ())
+    lines += [
+        f"the {side}'s arrival watcher died: time in its socket may count as AMQP's"
+        for side, found in (result.get("instrument") or {}).items()
+        if not found["watcher_alive"]
+    ]
     if not result["stages"]:
         return [*lines, f"no stages: {_why_none(run, result)}"]
     remedy = "the other side is needed, omrig report P C"
