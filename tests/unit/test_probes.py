@@ -383,3 +383,24 @@ def test_without_a_message_on_its_way_the_socket_sends_as_ever(confirmed):
     probes._stamped_write(state, sock, sock)(b"heartbeat, or the frames of another message")
     assert len(sock.sends) == 1
     assert record[DEPART] == 0
+
+
+def test_a_frame_is_read_with_its_last_byte_and_stamped_with_its_body():
+    link = probes.Link(1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    with sender, receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, probes._SO_TIMESTAMPNS, 1)
+        receive = probes._native_receive(receiver, receiver, link)
+        before = time.time_ns()
+        sender.sendall(bytes(7 + 1000 + 1))
+        time.sleep(0.05)
+        assert receive(7) == bytes(7)
+        assert (link.stamp, link.read, link.offset) == (0, 0, 7)
+        assert len(receive(1000)) == 1000
+        assert before <= link.stamp < time.time_ns() - 40_000_000
+        assert (link.read, link.offset) == (0, 1007)
+        assert receive(1) == b"\0"
+        assert 0 < link.read <= probes.now()
+        assert link.end_offset() == link.offset == 1008

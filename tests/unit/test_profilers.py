@@ -107,7 +107,7 @@ def test_another_package_adds_a_mode(with_third_party):
         print([found.__name__ for found in profilers.load(["yappi", "beads"])])
     """)
     assert out.splitlines() == [
-        "['abacus', 'beads', 'broken', 'none', 'yappi'] False",
+        "['abacus', 'beads', 'broken', 'none', 'stages', 'yappi'] False",
         "['Beads']",
         "['YappiProfiler', 'Beads']",
     ]

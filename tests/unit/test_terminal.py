@@ -307,6 +307,24 @@ def test_a_profiler_that_was_not_compared_says_why():
     assert "cost stages: not measured: run with --twin to measure it" in text
 
 
+def _instrument(alive):
+    return {
+        "watcher_alive": alive,
+        "watcher_scheduling": "fifo",
+        "watcher_cpu_seconds": 0.041,
+        "watcher_events": 7,
+        "receive_buffer_bytes": 16 << 20,
+    }
+
+
+def test_how_the_arrival_clock_was_run():
+    instrument = {"producer": _instrument(True), "consumer": _instrument(False)}
+    text = _joined(_shown(result=_result(instrument=instrument)))
+    assert "watcher producer: fifo, 0.04 s CPU, receive buffer 16.0 MiB; consumer: fifo" in text
+    assert "! the consumer's arrival watcher died" in text
+    assert "the producer's arrival watcher died" not in text
+
+
 # The waterfall
 
 
