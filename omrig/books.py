@@ -92,8 +92,11 @@ def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | Non
         consumer.columns if consumer else None,
         clock,
     )
+    # Where a stamp is missing the stages at it are not guessed, and the books show the gap.
+    lost = {name for each in sides.values() for name in (each.meta or {}).get("lost_stages", [])}
+    durations = {name: values for name, values in durations.items() if name not in lost}
     present = producer or consumer
-    if present is None or not present.rows:
+    if present is None or not present.rows or not durations:
         return dict.fromkeys(_KEYS), None
     rows = accounting.statistics(durations)
     whole = accounting.total(durations)
@@ -215,7 +218,7 @@ def _producer_check(
     if pattern == "call" and not ("amqp_request" in durations or "remote" in durations):
         # Two hosts whose clocks cannot be compared: the wire is not in the table.
         return measured, measured
-    return accounting.total({name: durations[name] for name in names}), measured
+    return accounting.total({n: durations[n] for n in names if n in durations}), measured
 
 
 def _endpoint_check(
@@ -225,7 +228,8 @@ def _endpoint_check(
     name = f"received_ns.{producer.recording.about['producer_id']}"
     seq = producer.columns["seq"]
     measured = consumer.recording.times[name][seq] - producer.recording.times["start_ns"][seq]
-    until = accounting.total({n: durations[n] for n in (*_SENDING, *_BEFORE_ENDPOINT)})
+    before = (*_SENDING, *_BEFORE_ENDPOINT)
+    until = accounting.total({n: durations[n] for n in before if n in durations})
     return until + (consumer.columns["endpoint"] - consumer.columns["start"]), measured
 
 

@@ -360,9 +360,12 @@ def _busy(case: _Case) -> str:
     remedy = "fewer workers or more processes"
     cpu = f" (CPU {case.cpu:.2f})" if case.cpu is not None else ""
     if case.cpu is not None and case.cpu <= IDLE_CPU:
+        shared = "or other processes take its core"
         if case.is_eventlet:
-            return f"the core is idle{cpu}: a blocking call, one that does not yield, holds the hub"
-        return f"the core is idle{cpu}: a lock, or a blocking call that keeps the GIL, holds it"
+            return (
+                f"the process hardly runs{cpu}: a call that does not yield holds the hub, {shared}"
+            )
+        return f"the process hardly runs{cpu}: a lock or a blocking call holds it, {shared}"
     full = f", its core is full{cpu}" if case.is_saturated else cpu
     if case.is_eventlet:
         return f"the hub is busy with other greenlets{full}: {remedy}"
@@ -375,11 +378,18 @@ def _wakeup(case: _Case) -> str:
 
 
 def _executor_queue(case: _Case) -> str:
-    size = case.facts.executor_pool_size
+    size, workers = case.facts.executor_pool_size, case.facts.workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
-    if case.facts.workers:
-        pool += f" for {case.facts.workers} workers"
-    return f"messages wait {case.mean} for the executor: {pool} is busy: {_executor_cause(case)}"
+    wait = f"messages wait {case.mean} for the executor"
+    # In a closed loop of calls no more messages are under way than there are workers.
+    is_call = case.result["pattern"] == "call"
+    if is_call and size and 0 < workers <= size:
+        return (
+            f"{wait}: {pool} has room for {workers} workers, its threads do not run; {_busy(case)}"
+        )
+    if is_call and workers:
+        pool += f" for {workers} workers"
+    return f"{wait}: {pool} is busy: {_executor_cause(case)}"
 
 
 def _executor_cause(case: _Case) -> str:

@@ -32,13 +32,16 @@ class StagesProfiler:
         self._stamping = contextlib.ExitStack()
         self._sites: list[maps.Site] = []
         self._missing: list[str] = []
+        self._lost: set[str] = set()
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
 
     def install(self) -> None:
         """Start the watcher and note every connection that is made."""
         extra = [maps.read(path) for path in self._run.targets if path.endswith(".toml")]
-        sites, self._missing = maps.resolve(maps.for_scheme(self._run.scheme, extra))
+        chosen = maps.for_scheme(self._run.scheme, extra)
+        sites, self._missing = maps.resolve(chosen)
+        self._lost = maps.lost_stages(chosen)
         bound, self._sites = probes.split(sites)
         self._watcher.start(self._run.folder)
         self._installed.enter_context(probes.installed(self._state, bound))
@@ -75,6 +78,7 @@ class StagesProfiler:
         return {
             "realtime_offsets": self._offsets,
             "missing": self._missing,
+            "lost_stages": sorted(self._lost),
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "receive_buffer_bytes": self._state.receive_buffer_bytes,

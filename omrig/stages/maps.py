@@ -20,7 +20,7 @@ A map is a TOML file::
 import dataclasses
 import importlib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -163,17 +163,27 @@ def for_scheme(scheme: str, extra: Iterable[StageMap] = ()) -> list[StageMap]:
 def resolve(maps: Sequence[StageMap]) -> tuple[list[Site], list[str]]:
     """Where the probes of ``maps`` go, and a sentence for each that has no place to go to."""
     sites, missing = [], []
+    for probe, version, site in _looked_up(maps):
+        if site:
+            sites.append(site)
+        else:
+            missing.append(_missing(probe, version))
+    return sites, missing
+
+
+def lost_stages(maps: Sequence[StageMap]) -> set[str]:
+    """The stages that cannot be told because a function that they need is missing."""
+    return {stage for probe, _, site in _looked_up(maps) if not site for stage in probe.stages}
+
+
+def _looked_up(maps: Sequence[StageMap]) -> Iterator[tuple[Probe, str | None, Site | None]]:
+    """Each probe that the installed version should have, that version, and where it goes."""
     for stage_map in maps:
         for probe in stage_map.probes:
             version = _version(probe.package)
             if version and probe.versions and not _holds(probe.versions, version):
                 continue
-            site = _find(probe) if version else None
-            if site:
-                sites.append(site)
-            else:
-                missing.append(_missing(probe, version))
-    return sites, missing
+            yield probe, version, _find(probe) if version else None
 
 
 def _find(probe: Probe) -> Site | None:

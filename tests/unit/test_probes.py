@@ -393,6 +393,12 @@ def test_a_frame_is_read_with_its_last_byte_and_stamped_with_its_body():
     with sender, receiver:
         receiver.setsockopt(socket.SOL_SOCKET, probes._SO_TIMESTAMPNS, 1)
         receive = probes._native_receive(receiver, receiver, link)
+        # The kernel turns stamps on a moment after the first socket asks for them.
+        deadline = time.monotonic() + 5
+        while not link.stamp and time.monotonic() < deadline:
+            sender.sendall(bytes(1000))
+            receive(1000)
+        link.stamp = link.offset = 0
         before = time.time_ns()
         sender.sendall(bytes(7 + 1000 + 1))
         time.sleep(0.05)

@@ -129,8 +129,8 @@ REASONS = [
         {"cpu_share": SATURATED},
         ["before the hub reads them", "its core is full (CPU 0.99)", "more processes"],
     ),
-    ("receive_lag", "eventlet", {"cpu_share": IDLE}, ["core is idle", "does not yield"]),
-    ("receive_lag", "threading", {"cpu_share": IDLE}, ["core is idle", "keeps the GIL"]),
+    ("receive_lag", "eventlet", {"cpu_share": IDLE}, ["hardly runs", "does not yield"]),
+    ("receive_lag", "threading", {"cpu_share": IDLE}, ["hardly runs", "keeps the GIL"]),
     ("decode", "eventlet", {}, ["message read -> handed to the listener)", "--profile lines"]),
     ("deserialize", "eventlet", {}, ["JSON decoding"]),
     (
