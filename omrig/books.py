@@ -14,6 +14,8 @@ from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 
 _SECOND_NS = 1_000_000_000
 
+_COMPUTING = ("driver", "serialization", "endpoint")
+
 _COMB_SHARE = 0.1
 """Only stages that matter are looked at for steps."""
 
@@ -240,7 +242,8 @@ def _combs(
     come in steps: the poll began when the message was sent."""
     combs = {}
     for row in rows:
-        if row["share"] < _COMB_SHARE:
+        # Who computes for a whole number of milliseconds does not sleep.
+        if row["share"] < _COMB_SHARE or row["bucket"] in _COMPUTING:
             continue
         values = durations[row["name"]]
         found = comb.find_comb(values)
@@ -273,7 +276,7 @@ def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
         combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
         network={side: found for side, each in sides.items() if (found := _network(each.folder))},
-        cpu_share=_cpu_share(sides, result),
+        cpu_share=_cpu_share(sides),
         is_measurement=not some.run["transport"]["in_memory"],
         sample=some.run["plan"]["sample"],
     )
@@ -320,13 +323,9 @@ def _network(folder: Path) -> verdict.Network | None:
     )
 
 
-def _cpu_share(sides: dict[str, Recording], result: dict[str, Any]) -> dict[str, float]:
-    throughput = result["throughput"]
-    if not throughput:
-        return {}
+def _cpu_share(sides: dict[str, Recording]) -> dict[str, float]:
     return {
-        side: (usage["cpu_user_seconds"] + usage["cpu_system_seconds"])
-        / throughput["duration_seconds"]
+        side: (usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) / usage["wall_seconds"]
         for side, each in sides.items()
         if (usage := each.about["usage"])
     }

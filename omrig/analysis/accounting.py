@@ -29,8 +29,9 @@ TOLERANCE_SHARE = 0.01
 TOLERANCE = "max(50 us, 1 %)"
 """How far the stages of a message may be from its end-to-end time measured independently."""
 
-WATCHER_SLACK_NS = 1_000_000
-"""How late a watcher with real-time priority is at most, by measurement (p99 0.2 ms)."""
+WATCHER_SLACK_NS = 2_000_000
+"""How late a watcher with real-time priority is at most: a pause of 1 ms under load, and its
+wake-up."""
 
 ORDINARY_WATCHER_SLACK_NS = 20_000_000
 """How late a watcher may be that has to wait for a processor like everybody."""

@@ -23,6 +23,9 @@ MAX_UNEXPLAINED = 0.05
 MIN_MATCHED = 0.9
 """Share of the messages that must have a whole timeline before it speaks for all of them."""
 
+MAX_NEGATIVE = 0.01
+"""Share of the messages that may have a stage below zero before no stage is believed."""
+
 DOMINANT = 0.5
 """An owner with more than this share of the time is named alone."""
 
@@ -226,6 +229,12 @@ def _open_books(closure: Mapping[str, Any], messages: int) -> str | None:
         return (
             f"the books do not close: only {matched:,} of {messages:,} messages have a whole"
             " timeline; look for lost messages or a side that was not recorded"
+        )
+    negative = closure.get("negative_stages") or 0
+    if negative > MAX_NEGATIVE * messages:
+        return (
+            f"the books do not close: {negative:,} of {messages:,} messages have a stage below"
+            " zero; a stamp is wrong, please report it with the run folder"
         )
     unexplained = closure.get("unexplained_share")
     if unexplained is None and matched is None:
@@ -438,7 +447,7 @@ def _json(case: _Case) -> str:
     rate = throughput.get("messages_per_second")
     payload = (
         f" of {units.size(throughput['bytes_per_second'] / rate)} payload"
-        if rate and throughput.get("bytes_per_second")
+        if rate and throughput.get("bytes_per_second") and not case.is_reply
         else ""
     )
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
@@ -494,7 +503,7 @@ def _wire_cause(case: _Case, sender: Network, receiver: Network) -> str:
         remedy = "" if case.is_reply else ", set rabbit_qos_prefetch_count"
         unread = units.size(receiver.unread_bytes_max)
         return f"{known}, and up to {unread} lay unread in our socket: we read too slowly{remedy}"
-    rest = ", the rest is the broker" if trip_ns else ""
+    rest = ", the rest is the broker or what stands before it" if trip_ns else ""
     return f"{known}{rest}: a backlog in the queue, or a busy broker"
 
 

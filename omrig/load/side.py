@@ -72,23 +72,27 @@ class Usage:
     """CPU time and context switches of this process between :meth:`start` and :meth:`stop`."""
 
     def __init__(self) -> None:
+        self._began_ns = self._ended_ns = 0
         self._before: resource.struct_rusage | None = None
         self._after: resource.struct_rusage | None = None
 
     def start(self) -> None:
         """Take the first reading."""
+        self._began_ns = now_ns()
         self._before = resource.getrusage(resource.RUSAGE_SELF)
 
     def stop(self) -> None:
         """Take the last reading."""
+        self._ended_ns = now_ns()
         self._after = resource.getrusage(resource.RUSAGE_SELF)
 
     def summary(self) -> dict[str, Any] | None:
-        """CPU seconds, context switches, and the peak resident memory of the process' life."""
+        """Wall and CPU seconds, context switches, and the process' peak resident memory so far."""
         if self._before is None or self._after is None:
             return None
         before, after = self._before, self._after
         return {
+            "wall_seconds": (self._ended_ns - self._began_ns) / 1e9,
             "cpu_user_seconds": round(after.ru_utime - before.ru_utime, 6),
             "cpu_system_seconds": round(after.ru_stime - before.ru_stime, 6),
             "peak_rss_bytes": after.ru_maxrss * 1024,

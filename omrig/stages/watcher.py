@@ -99,6 +99,12 @@ _BLOCK_WORDS = (1 << 20) // 8
 _TICK_NS = 1_000_000_000
 _PATIENCE_S = 0.25
 
+_BUSY_NS = 1_200_000
+_PAUSE_S = 0.001
+"""Under a load of more than 800 messages a second it looks once in a millisecond: waking for each
+took 4 % of the throughput of what it watches, and there a millisecond is little beside the lag.
+Messages that come more slowly are seen as they come."""
+
 
 class _Log:
     """Rows that are kept in memory until they are a block or a second old."""
@@ -169,7 +175,9 @@ class _Watcher:
         poll, watched, now = self._epoll.poll, self._watched, time.monotonic_ns
         append, extract, size = self._arrivals.words.append, _RECEIVED.unpack, _RECEIVED.size
         words, tcp, info, readable = self._arrivals.words, _TCP, _INFO_OPTION, select.EPOLLIN
+        pause = time.sleep
         until = now() + _TICK_NS
+        awake = 0
         while len(words) < _BLOCK_WORDS:
             at = 0
             commanded = False
@@ -192,6 +200,11 @@ class _Watcher:
             # the next connection may get its number.
             if commanded:
                 self._obey()
+            if at and at - awake < _BUSY_NS:
+                pause(_PAUSE_S)
+                awake = now()
+            elif at:
+                awake = at
             if self._ended or (at or now()) >= until:
                 return
 

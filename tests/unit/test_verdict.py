@@ -130,7 +130,7 @@ REASONS = [
         ["before the hub reads them", "its core is full (CPU 0.99)", "more processes"],
     ),
     ("receive_lag", "eventlet", {"cpu_share": IDLE}, ["hardly runs", "does not yield"]),
-    ("receive_lag", "threading", {"cpu_share": IDLE}, ["hardly runs", "keeps the GIL"]),
+    ("receive_lag", "threading", {"cpu_share": IDLE}, ["hardly runs", "holds it"]),
     ("decode", "eventlet", {}, ["message read -> handed to the listener)", "--profile lines"]),
     ("deserialize", "eventlet", {}, ["JSON decoding"]),
     (
