@@ -123,15 +123,13 @@ def _open(recording: Recording) -> Book | None:
     columns = {name: table[:, number] for number, name in enumerate(names)}
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
     log = arrivals.read_arrivals(recording.folder)
-    watched = arrivals.arrival_times(log, columns["connection"], columns["offset"])
+    absent, watched = arrivals.arrival_brackets(log, columns["connection"], columns["offset"])
     columns["arrival"], columns["flagged"] = accounting.arrivals(
         columns,
         watched,
         offsets,
         watching=recording.meta["watcher"]["alive"],
-        slack_ns=accounting.WATCHER_SLACK_NS
-        if recording.meta["watcher"]["scheduling"] == "fifo"
-        else accounting.ORDINARY_WATCHER_SLACK_NS,
+        absent=absent,
     )
     columns["latest"] = numpy.where(
         watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]

@@ -29,12 +29,8 @@ TOLERANCE_SHARE = 0.01
 TOLERANCE = "max(50 us, 1 %)"
 """How far the stages of a message may be from its end-to-end time measured independently."""
 
-WATCHER_SLACK_NS = 2_000_000
-"""How late a watcher with real-time priority is at most: a pause of 1 ms under load, and its
-wake-up."""
-
-ORDINARY_WATCHER_SLACK_NS = 20_000_000
-"""How late a watcher may be that has to wait for a processor like everybody."""
+CLOCKS_AGREE_NS = 10_000
+"""How far CLOCK_REALTIME and CLOCK_MONOTONIC may be from what their readings at both ends say."""
 
 TAIL_BAND = (98.5, 99.5)
 """The percentiles of latency between which a message counts as a p99 message."""
@@ -59,17 +55,17 @@ def arrivals(
     watched: Integers,
     offsets: list[tuple[int, int]],
     watching: bool,
-    slack_ns: int = WATCHER_SLACK_NS,
+    absent: Integers | int = 0,
 ) -> tuple[Integers, Flags]:
     """When the last byte of each message was in the kernel, and which of these are not to trust.
 
     ``watched`` are the watcher's times (0: it saw none before the process had read the message),
-    ``offsets`` pairs of (monotonic time, CLOCK_REALTIME less CLOCK_MONOTONIC). The watcher's event
-    and the read are upper bounds: the smaller is taken. The kernel's stamp is exact while little
-    is unread, but under a backlog the kernel merges segments and the stamp becomes that of a later
-    or an earlier one, by up to a second: it is taken only where it is no more than ``slack_ns``
-    before the watcher's event, which is as late as a watcher may be. A message is flagged when
-    only the read is left and nobody was watching.
+    ``absent`` those at which it saw that the message had not arrived, ``offsets`` pairs of
+    (monotonic time, CLOCK_REALTIME less CLOCK_MONOTONIC). The watcher's event and the read are
+    upper bounds: the smaller is taken. The kernel's stamp is exact while little is unread, but
+    under a backlog the kernel merges segments and the stamp becomes that of a later or an earlier
+    one, by up to a second: it is taken only where it lies between the watcher's two times. A
+    message is flagged when only the read is left and nobody was watching.
     """
     read = columns["read"]
     stamp = columns["stamp"]
@@ -77,7 +73,7 @@ def arrivals(
     stamped = (stamp > 0) & _steady(offsets)
     kernel = stamp - _realtime_offset(read, offsets)
     arrival = numpy.where(watched > 0, numpy.minimum(arrival, watched), arrival)
-    credible = stamped & ((watched == 0) | (kernel >= arrival - slack_ns))
+    credible = stamped & (kernel >= absent - CLOCKS_AGREE_NS)
     arrival = numpy.where(credible, numpy.minimum(arrival, kernel), arrival)
     flagged = (columns["connection"] > 0) & ~stamped & (watched == 0) & (not watching)
     return arrival, flagged

@@ -180,8 +180,20 @@ def arrival_times(log: "Log", connections: "Integers", offsets: "Integers") -> "
     A message is its connection and its end offset: the number of bytes of that connection's
     stream, from the very first, up to and including its last.
     """
+    return arrival_brackets(log, connections, offsets)[1]
+
+
+def arrival_brackets(
+    log: "Log", connections: "Integers", offsets: "Integers"
+) -> "tuple[Integers, Integers]":
+    """When each message had not arrived yet, and when it had; 0 where the log does not say.
+
+    Messages as in :func:`arrival_times`: it arrived after the first of the two times, of the last
+    event with fewer bytes, and by the second, of the first event with so many.
+    """
     import numpy
 
+    absent = numpy.zeros(len(offsets), dtype=numpy.int64)
     found = numpy.zeros(len(offsets), dtype=numpy.int64)
     for connection in numpy.unique(connections):
         if int(connection) not in log:
@@ -190,7 +202,8 @@ def arrival_times(log: "Log", connections: "Integers", offsets: "Integers") -> "
         chosen = connections == connection
         event = numpy.searchsorted(received, offsets[chosen], side="left")
         found[chosen] = numpy.append(times, 0)[event]
-    return found
+        absent[chosen] = numpy.insert(times, 0, 0)[event]
+    return absent, found
 
 
 def read_tcp_info(folder: Path) -> list[dict[str, Any]]:

@@ -4,20 +4,23 @@ import numpy
 import pytest
 
 from omrig.analysis import accounting
+from omrig.stages import arrivals
 
 REALTIME = 1_700_000_000_000_000_000
 OFFSETS = [(0, REALTIME), (10**10, REALTIME)]
 MS = 1_000_000
 
 
-def arrival(read, watched, kernel, **options):
+def arrival(read, watched, kernel, absent=90 * MS):
     columns = {
         "read": numpy.array([read]),
         "stamp": numpy.array([kernel + REALTIME if kernel else 0]),
         "connection": numpy.array([1]),
     }
     watched = numpy.array([watched])
-    found, flagged = accounting.arrivals(columns, watched, OFFSETS, watching=True, **options)
+    found, flagged = accounting.arrivals(
+        columns, watched, OFFSETS, watching=True, absent=numpy.array([absent])
+    )
     assert not flagged[0]
     return int(found[0])
 
@@ -37,10 +40,14 @@ def test_the_earliest_credible_clock_counts(read, watched, kernel, expected):
     assert arrival(read, watched, kernel) == expected
 
 
-def test_a_watcher_without_priority_may_be_later():
-    slack = accounting.ORDINARY_WATCHER_SLACK_NS
-    assert arrival(900 * MS, 100 * MS, 90 * MS) == 100 * MS
-    assert arrival(900 * MS, 100 * MS, 90 * MS, slack_ns=slack) == 90 * MS
+def test_the_log_says_when_a_message_had_not_arrived_yet():
+    log = {1: (numpy.array([10, 20, 30]), numpy.array([100, 100, 300]))}
+    offsets = numpy.array([50, 100, 200, 301])
+    absent, found = arrivals.arrival_brackets(log, numpy.ones(4, numpy.int64), offsets)
+    assert found.tolist() == [10, 10, 30, 0]
+    assert absent.tolist() == [0, 0, 20, 30]
+    unknown = arrivals.arrival_brackets(log, numpy.array([2]), numpy.array([5]))
+    assert [column.tolist() for column in unknown] == [[0], [0]]
 
 
 def test_nothing_arrives_before_it_is_sent():

@@ -11,8 +11,8 @@ from hdrh.log import HistogramLogReader
 from omrig import assemble
 from omrig.errors import UsageError
 from omrig.load.side import save_recording
-from omrig.results import latency
 from omrig.results import folder as run_folder
+from omrig.results import latency
 
 SECOND = 1_000_000_000
 
