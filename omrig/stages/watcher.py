@@ -99,9 +99,9 @@ _BLOCK_WORDS = (1 << 20) // 8
 _TICK_NS = 1_000_000_000
 _PATIENCE_S = 0.25
 
-_BUSY_NS = 1_200_000
+_BUSY_NS = 2_500_000
 _PAUSE_S = 0.004
-"""Under a load of more than 800 messages a second it looks once in 4 ms: waking for each took 7 %
+"""Under a load of more than 400 messages a second it looks once in 4 ms: waking for each took 7 %
 of the throughput of what it watches, and there 4 ms are little beside the lag. Messages that come
 more slowly are seen as they come."""
 
