@@ -45,11 +45,6 @@ class Child:
         os.close(write)
         self._events = os.fdopen(read, encoding="utf-8")
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
     def listen(self, events: "queue.Queue[Event]") -> None:
         """Put whatever the child says into ``events`` and its output into its log."""
         threading.Thread(target=self._pump_events, args=(events,), daemon=True).start()

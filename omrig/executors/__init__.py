@@ -27,9 +27,6 @@ class Executor(Protocol):
     def spawn(self, target: Callable[[], None], role: str) -> Worker:
         """Run ``target`` in a thread of this model; ``role`` names it in profiles."""
 
-    def sleep(self, seconds: float) -> None:
-        """Let the other threads of this model run for so long."""
-
     def start_native_thread(self, target: Callable[[], None], name: str) -> None:
         """Run ``target`` in a daemonic thread of the operating system, whatever the model.
 

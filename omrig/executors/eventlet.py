@@ -49,10 +49,6 @@ class EventletExecutor:
         """See :class:`omrig.executors.Executor`."""
         return _GreenThread(target, role)
 
-    def sleep(self, seconds: float) -> None:
-        """See :class:`omrig.executors.Executor`."""
-        self._eventlet.sleep(seconds)
-
     def start_native_thread(self, target: Callable[[], None], name: str) -> None:
         """See :class:`omrig.executors.Executor`."""
         self._threading.Thread(target=target, name=name, daemon=True).start()

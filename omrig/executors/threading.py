@@ -48,10 +48,6 @@ class ThreadingExecutor:
         """See :class:`omrig.executors.Executor`."""
         return _NativeThread(target, role)
 
-    def sleep(self, seconds: float) -> None:
-        """See :class:`omrig.executors.Executor`."""
-        time.sleep(seconds)
-
     def start_native_thread(self, target: Callable[[], None], name: str) -> None:
         """See :class:`omrig.executors.Executor`."""
         threading.Thread(target=target, name=name, daemon=True).start()

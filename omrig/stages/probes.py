@@ -192,12 +192,16 @@ def call(state: State, original: Function) -> Function:
 
 def send(state: State, original: Function) -> Function:
     """``AMQPDriverBase._send``."""
+    return _entered(state, original, SEND)
+
+
+def _entered(state: State, original: Function, column: int) -> Function:
     sending = state.sending
 
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = sending.get()
         if record is not None:
-            record[SEND] = now()
+            record[column] = now()
         return original(self, *args, **kwargs)
 
     return probe
@@ -671,15 +675,7 @@ def endpoint(state: State, original: Function) -> Function:
 
 def reply(state: State, original: Function) -> Function:
     """``AMQPIncomingMessage.reply``."""
-    sending = state.sending
-
-    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
-        record = sending.get()
-        if record is not None:
-            record[REPLY] = now()
-        return original(self, *args, **kwargs)
-
-    return probe
+    return _entered(state, original, REPLY)
 
 
 # The broker's flow control
