@@ -100,12 +100,22 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "verdict": None,
         "distortion": _distortion(run, sides),
         "resources": {name: side.about["usage"] for name, side in sides.items()},
+        "profiles": {name: _profiles(side) for name, side in sides.items()},
         "artefacts": [],
     }
     result["little"] = books.little(run, result)
     if result["stages"]:
         result["verdict"] = verdict.decide(result, books.facts(sides, result))
     return result, timelines
+
+
+def _profiles(side: Recording) -> dict[str, Any]:
+    """What the profilers of a side summarised of themselves, by mode."""
+    found = {
+        mode: run_folder.read_json(side.folder / f"profile.{mode}.json")
+        for mode in side.run["plan"]["profile"]
+    }
+    return {mode: summary for mode, summary in found.items() if summary is not None}
 
 
 def _distortion(run: dict[str, Any], sides: Sides) -> dict[str, Any]:

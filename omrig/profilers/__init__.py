@@ -70,7 +70,10 @@ class Profiler(Protocol):
         """End measuring."""
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write what was measured into an existing folder; nothing if `start` was never called."""
+        """Write what was measured into an existing folder; nothing if `start` was never called.
+
+        What is written as `profile.<mode>.json` comes into `result.json` as a summary of the mode.
+        """
 
 
 def known_modes() -> list[str]:

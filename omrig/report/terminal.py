@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import accounts, shares, waterfall
+from omrig.report import accounts, profiles, shares, waterfall
 from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -85,6 +85,7 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
         parts += _stages(run, result, console)
     else:
         parts += [Text(f"cost of {line}", "dim") for line in accounts.costs(result)]
+    parts += profiles.render(result, console.width)
     return parts
 
 

@@ -1,0 +1,20 @@
+"""What the profilers found, for the terminal: one renderer a mode, each in a file of its own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import RenderableType
+
+Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
+"""From a mode's summary, the side it is of and the width in columns to what is printed."""
+
+RENDERERS: dict[str, Renderer] = {}
+"""By mode; a mode without one is told by its artefacts alone."""
+
+
+def render(result: dict[str, Any], width: int) -> Iterator[RenderableType]:
+    """Everything that the profilers of a run summarised, side by side and mode by mode."""
+    for side, modes in (result.get("profiles") or {}).items():
+        for mode, summary in modes.items():
+            if mode in RENDERERS:
+                yield from RENDERERS[mode](summary, side, width)
