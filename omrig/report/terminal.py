@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import accounts, profiles, shares, waterfall
+from omrig.report import accounts, profiles, shares, waterfall, words
 from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -73,7 +73,7 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
     if result["verdict"]:
         parts.append(_verdict(result["verdict"]))
     parts.append(_headline(run, result))
-    warnings = [*_warnings(run, result), *accounts.warnings(run, result)]
+    warnings = [*words.caveats(run, result), *accounts.warnings(run, result)]
     parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
     parts.append(_messages(result))
@@ -134,28 +134,6 @@ def _headline(run: dict[str, Any], result: dict[str, Any]) -> Text:
     )
 
 
-def _warnings(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    warnings = []
-    if not result["complete"]:
-        warnings.append(f"incomplete: {result['reason']}")
-    if not result["is_measurement"]:
-        warnings.append(
-            f"not a measurement: {run['transport']['url']} stays inside one process;"
-            " this run shows that things work, not how fast"
-        )
-    if result["executor"] == "eventlet":
-        warnings.append(
-            "OpenStack has deprecated the eventlet executor; --executor threading succeeds it"
-        )
-    slowed = [mode for mode in run["plan"]["profile"] if mode not in ("none", "stages")]
-    if slowed:
-        warnings.append(
-            f"profiled with {', '.join(slowed)}: throughput and latency are those of the profiled"
-            " run, not of an unprofiled one"
-        )
-    return warnings
-
-
 def _grid() -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -184,21 +162,11 @@ def _what_ran(run: dict[str, Any]) -> RenderableType:
             f"{environment['host']}, {environment['cpu_count']} CPUs, Linux {environment['kernel']}"
         ),
     )
-    grid.add_row("load", _load(run))
+    grid.add_row("load", words.load(run))
     if run["options"]:
         options = ", ".join(f"{name}={value}" for name, value in sorted(run["options"].items()))
         grid.add_row("options", escape(f"not oslo.messaging's defaults: {options}"))
     return grid
-
-
-def _load(run: dict[str, Any]) -> str:
-    plan = run["plan"]
-    parts = [f"{' and '.join(run['sides'])}, pattern {plan['pattern']}, {plan['executor']}"]
-    if "producer" in run["sides"]:
-        workers = "1 worker" if plan["workers"] == 1 else f"{plan['workers']} workers"
-        parts.append(f"{workers} in a closed loop, {units.size(plan['size_bytes'])} payload")
-    parts.append(f"profile {', '.join(plan['profile'])}")
-    return ", ".join(parts)
 
 
 def _messages(result: dict[str, Any]) -> RenderableType:
@@ -223,8 +191,7 @@ def _messages(result: dict[str, Any]) -> RenderableType:
 
 
 def _latency(run: dict[str, Any], latency: dict[str, int], width: int) -> RenderableType:
-    ends = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
-    title = f"latency, {ends[run['plan']['pattern']]}"
+    title = f"latency, {words.latency(run)}"
     names = {
         "mean": "mean",
         "p50": "p50",
