@@ -1,6 +1,7 @@
 """The stage part of a result: recordings of one or two sides, accounted."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from omrig.analysis import accounting, comb, verdict
 from omrig.results.recordings import Recording
 from omrig.stages import arrivals
-from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 
 _SECOND_NS = 1_000_000_000
 
@@ -57,12 +57,19 @@ _KEYS = (
 )
 
 
-def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | None]:
-    """The keys of the result that come from stages; all None where no side recorded them."""
+def stages(
+    sides: dict[str, Recording], keep: Callable[[Book], NDArray[Any]] | None = None
+) -> tuple[dict[str, Any], Timelines | None]:
+    """The keys of the result that come from stages; all None where no side recorded them.
+
+    ``keep`` says which rows of a side's book count; without it all do.
+    """
     if any(each.run["transport"]["in_memory"] for each in sides.values()):
         # Nothing was on a wire, and nothing of it would be a measurement.
         return dict.fromkeys(_KEYS), None
     books = {side: book for side, each in sides.items() if (book := _open(each))}
+    if keep:
+        books = {side: book.take(keep(book)) for side, book in books.items()}
     if not books:
         return dict.fromkeys(_KEYS), None
     pattern = next(iter(sides.values())).run["plan"]["pattern"]
@@ -118,24 +125,39 @@ def stages(sides: dict[str, Recording]) -> tuple[dict[str, Any], Timelines | Non
 def _open(recording: Recording) -> Book | None:
     if recording.stamps is None or recording.meta is None:
         return None
-    names = PRODUCER_COLUMNS if recording.side == "producer" else CONSUMER_COLUMNS
+    names = recording.meta["columns"][recording.side]
     table = recording.stamps.reshape(-1, len(names))
     columns = {name: table[:, number] for number, name in enumerate(names)}
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
     log = arrivals.read_arrivals(recording.folder)
     absent, watched = arrivals.arrival_brackets(log, columns["connection"], columns["offset"])
+    watcher = recording.meta["watcher"]
+    if watcher.get("capturing"):
+        # Every segment was noted as it came: the socket's own stamp could only be worse.
+        columns["stamp"] = numpy.zeros_like(columns["stamp"])
     columns["arrival"], columns["flagged"] = accounting.arrivals(
         columns,
         watched,
         offsets,
-        watching=recording.meta["watcher"]["alive"],
+        watching=watcher["alive"] and not watcher.get("capturing"),
         absent=absent,
     )
     columns["latest"] = numpy.where(
         watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
     )
     columns["confirm_arrival"] = accounting.confirm_arrival(columns, offsets)
+    if columns["cpu_begin"].any():
+        times, used = arrivals.read_cpu(recording.folder)
+        for name in _EDGES[recording.side]:
+            columns[f"busy_{name}"] = accounting.interpolated(columns[name], times, used)
     return Book(recording, columns)
+
+
+_EDGES = {
+    "producer": ("call", "depart", "read", "put"),
+    "consumer": ("read", "submit", "start", "endpoint", "endpoint_end", "depart"),
+}
+"""Where stages begin and end in which a native thread may have to wait for others."""
 
 
 def _missing(book: Book) -> list[str]:
@@ -158,6 +180,8 @@ def _instrument(book: Book) -> dict[str, Any]:
         "watcher_scheduling": meta["watcher"]["scheduling"],
         "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / _SECOND_NS,
         "watcher_events": meta["watcher"]["events"],
+        "arrival_clock": "capture" if meta["watcher"].get("capturing") else "watcher",
+        "segments_dropped": meta["watcher"].get("dropped", 0),
         "receive_buffer_bytes": meta["receive_buffer_bytes"],
     }
 
@@ -204,8 +228,23 @@ def _closure(
 
 
 _CAST_RETURNS = ("confirm_wait", "wakeup", "return")
-_BEFORE_ENDPOINT = ("amqp_request", "receive_lag", "decode", "deserialize", "executor_queue")
-_SENDING = ("api", "serialize", "pool_wait", "connect", "publish", "socket_wait")
+_BEFORE_ENDPOINT = (
+    "amqp_request",
+    "receive_lag",
+    "decode",
+    "decode_stall",
+    "deserialize",
+    "executor_queue",
+)
+_SENDING = (
+    "api",
+    "serialize",
+    "pool_wait",
+    "connect",
+    "publish",
+    "publish_stall",
+    "socket_wait",
+)
 
 
 def _producer_check(

@@ -101,6 +101,20 @@ def _realtime_offset(when: Integers, offsets: list[tuple[int, int]]) -> Integers
     return first + (when - began) * (last - first) // (ended - began)
 
 
+def interpolated(when: Integers, times: Integers, values: Integers) -> Integers:
+    """``values`` known at ``times``, at each time in between; as at the ends beyond them."""
+    if not len(times):
+        return numpy.zeros(len(when), numpy.int64)
+    # Differences are small: a float of a large one would not be exact.
+    found = numpy.interp(
+        (when - times[0]).astype(numpy.float64),
+        (times - times[0]).astype(numpy.float64),
+        (values - values[0]).astype(numpy.float64),
+    )
+    between: Integers = values[0] + numpy.rint(found).astype(numpy.int64)
+    return between
+
+
 def confirm_arrival(columns: Columns, offsets: list[tuple[int, int]]) -> Integers:
     """When the publisher confirm was in the kernel; where that is unknown, when it was read.
 
@@ -147,20 +161,48 @@ def sending_stages(columns: Columns) -> Stages:
     """From call() entered to the last send of the message, on the producer."""
     pool = columns["pool_end"] - columns["pool_begin"]
     connect = columns["connect"] + columns["reconnect"]
-    waits = columns["json_out"] + pool + columns["reconnect"] + columns["socket_wait"]
-    return {
+    waits = pool + columns["reconnect"] + columns["socket_wait"]
+    publish = columns["depart"] - columns["send"] - columns["json_out"] - waits
+    stages = {
         "api": columns["send"] - columns["call"],
         "serialize": columns["json_out"],
         "pool_wait": pool - columns["connect"],
         "connect": connect,
-        "publish": columns["depart"] - columns["send"] - waits,
+        "publish": publish,
         "socket_wait": columns["socket_wait"],
     }
+    return _with_stall(stages, "publish", columns, "call", "begin", "depart", "depart", waits)
+
+
+def _with_stall(
+    stages: Stages,
+    name: str,
+    columns: Columns,
+    begin: str,
+    cpu_begin: str,
+    end: str,
+    cpu_end: str,
+    waits: Integers | int = 0,
+) -> Stages:
+    """Take out of a stage what its thread spent neither computing nor in a wait named elsewhere.
+
+    As far as other threads of the process computed meanwhile: then it waited for the interpreter's
+    lock; otherwise it slept or was blocked, and that stays the stage's own. Only native threads
+    have a CPU clock; without one the stages are as they were.
+    """
+    if f"busy_{end}" not in columns:
+        return stages
+    used = columns[f"cpu_{cpu_end}"] - columns[f"cpu_{cpu_begin}"]
+    others = columns[f"busy_{end}"] - columns[f"busy_{begin}"] - used
+    idle = columns[end] - columns[begin] - waits - used
+    room = numpy.maximum(0, stages[name])
+    stall = numpy.clip(numpy.minimum(idle, others), 0, room)
+    return stages | {name: stages[name] - stall, f"{name}_stall": stall}
 
 
 def receiving_stages(columns: Columns) -> Stages:
     """From the arrival of the request to the endpoint's return, on the consumer."""
-    return {
+    stages = {
         "receive_lag": columns["read"] - columns["arrival"],
         "decode": columns["submit"] - columns["read"] - columns["json_in"],
         "deserialize": columns["json_in"],
@@ -168,20 +210,25 @@ def receiving_stages(columns: Columns) -> Stages:
         "dispatch": columns["endpoint"] - columns["start"],
         "endpoint": columns["endpoint_end"] - columns["endpoint"],
     }
+    stages = _with_stall(stages, "decode", columns, "read", "read", "submit", "handed")
+    return _with_stall(stages, "dispatch", columns, "start", "begin", "endpoint", "endpoint")
 
 
 def replying_stages(columns: Columns) -> Stages:
     """From the endpoint's return to the last send of the reply, on the consumer."""
     pool = columns["pool_end"] - columns["pool_begin"]
-    waits = columns["json_out"] + pool + columns["reconnect"] + columns["socket_wait"]
-    return {
+    waits = pool + columns["reconnect"] + columns["socket_wait"]
+    stages = {
         "dispatch": columns["reply"] - columns["endpoint_end"],
         "reply_serialize": columns["json_out"],
         "reply_pool_wait": pool - columns["connect"],
         "reply_connect": columns["connect"] + columns["reconnect"],
-        "reply_publish": columns["depart"] - columns["reply"] - waits,
+        "reply_publish": columns["depart"] - columns["reply"] - columns["json_out"] - waits,
         "reply_socket_wait": columns["socket_wait"],
     }
+    return _with_stall(
+        stages, "reply_publish", columns, "endpoint_end", "endpoint_end", "depart", "depart", waits
+    )
 
 
 def returning_stages(columns: Columns) -> Stages:
@@ -196,7 +243,7 @@ def returning_stages(columns: Columns) -> Stages:
     confirmed = numpy.maximum(put, columns["confirm_arrival"])
     read = numpy.maximum(confirmed, confirm)
     waiting = numpy.maximum(read, columns["wait"])
-    return {
+    stages = {
         "reply_receive_lag": columns["read"] - columns["arrival"],
         "reply_decode": put - columns["read"] - columns["json_in"],
         "reply_deserialize": columns["json_in"],
@@ -204,6 +251,7 @@ def returning_stages(columns: Columns) -> Stages:
         "wakeup": (read - confirmed) + (columns["woke"] - waiting),
         "return": (waiting - read) + (columns["return"] - columns["woke"]),
     }
+    return _with_stall(stages, "reply_decode", columns, "read", "read", "put", "handed")
 
 
 def confirming_stages(columns: Columns) -> Stages:

@@ -37,6 +37,12 @@ STAGES = (
         "driver",
         "connection held -> last send of the message entered, less the waits named elsewhere",
     ),
+    Stage(
+        "publish_stall",
+        "producer",
+        "scheduler",
+        "interpreter lost in publish -> had again, summed (native threads only)",
+    ),
     Stage("socket_wait", "producer", "backpressure", "send buffer full -> writable again, summed"),
     Stage(
         "remote",
@@ -58,9 +64,21 @@ STAGES = (
         "driver",
         "message read -> handed to the listener, less its deserialization",
     ),
+    Stage(
+        "decode_stall",
+        "consumer",
+        "scheduler",
+        "interpreter lost in decode -> had again, summed (native threads only)",
+    ),
     Stage("deserialize", "consumer", "serialization", "both JSON passes: bytes -> the message"),
     Stage("executor_queue", "consumer", "executor", "submitted to the executor -> started"),
     Stage("dispatch", "consumer", "driver", "started -> endpoint, and endpoint -> reply"),
+    Stage(
+        "dispatch_stall",
+        "consumer",
+        "scheduler",
+        "interpreter lost in dispatch -> had again, summed (native threads only)",
+    ),
     Stage("endpoint", "consumer", "endpoint", "endpoint method entered -> returned"),
     Stage(
         "reply_serialize",
@@ -78,6 +96,12 @@ STAGES = (
         "driver",
         "connection held -> last send of the reply entered, less the waits named elsewhere",
     ),
+    Stage(
+        "reply_publish_stall",
+        "consumer",
+        "scheduler",
+        "interpreter lost in reply_publish -> had again, summed (native threads only)",
+    ),
     Stage("reply_socket_wait", "consumer", "backpressure", "send buffer full -> writable, summed"),
     Stage(
         "amqp_reply",
@@ -91,6 +115,12 @@ STAGES = (
         "producer",
         "driver",
         "reply read -> handed to the waiting caller, less its deserialization",
+    ),
+    Stage(
+        "reply_decode_stall",
+        "producer",
+        "scheduler",
+        "interpreter lost in reply_decode -> had again, summed (native threads only)",
     ),
     Stage("reply_deserialize", "producer", "serialization", "both JSON passes: bytes -> the reply"),
     Stage(

@@ -386,6 +386,11 @@ def _wakeup(case: _Case) -> str:
     return f"a reply waits {case.mean} until the caller's {waiter} runs; {_busy(case)}"
 
 
+def _stall(case: _Case) -> str:
+    where = case.name.removesuffix("_stall")
+    return f"{where} waits {case.mean} for the interpreter's lock; {_busy(case)}"
+
+
 def _executor_queue(case: _Case) -> str:
     size, workers = case.facts.executor_pool_size, case.facts.workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
@@ -535,6 +540,11 @@ _REASONS: Mapping[str, Callable[[_Case], str]] = MappingProxyType(
         "reply_deserialize": _json,
         "confirm_wait": _confirm_wait,
         "wakeup": _wakeup,
+        "publish_stall": _stall,
+        "decode_stall": _stall,
+        "dispatch_stall": _stall,
+        "reply_publish_stall": _stall,
+        "reply_decode_stall": _stall,
     }
 )
 

@@ -6,6 +6,7 @@ The probes are put in before the transport exists and stamp nothing until the lo
 import array
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ class StagesProfiler:
     def __init__(self, context: ProfilerContext) -> None:
         self._run = context
         self._watcher = Watcher()
-        self._state = probes.State(self._watcher, context.sample)
+        self._state = probes.State(
+            self._watcher, context.sample, native=context.executor == "threading"
+        )
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
         self._sites: list[maps.Site] = []
@@ -35,6 +38,14 @@ class StagesProfiler:
         self._lost: set[str] = set()
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
+
+    @staticmethod
+    def check_targets(targets: Sequence[str]) -> set[str]:
+        """See :func:`omrig.profilers.check_targets`."""
+        files = {target for target in targets if target.endswith(".toml")}
+        for file in files:
+            maps.read(file)
+        return files
 
     def install(self) -> None:
         """Start the watcher and note every connection that is made."""
@@ -82,6 +93,7 @@ class StagesProfiler:
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
+            "columns": {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS},
             "watcher": {
                 "alive": self._watcher.alive,
                 "missed": self._watcher.missed,
@@ -89,6 +101,8 @@ class StagesProfiler:
                 "events": self._watcher.events,
                 "cpu_ns": self._watcher.cpu_ns,
                 "pid": self._watcher.pid,
+                "capturing": self._watcher.capturing,
+                "dropped": self._watcher.dropped,
             },
         }
 

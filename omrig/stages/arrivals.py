@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig.stages import watcher
+from omrig.stages import capture, watcher
 
 if TYPE_CHECKING:
     import numpy
@@ -52,10 +52,16 @@ class Watcher:
         """Arrivals logged, known after :meth:`finish`."""
         self.cpu_ns = 0
         """CPU time of the watcher process, known after :meth:`finish`."""
+        self.capturing = False
+        """Whether the kernel notes every segment, so that receive stamps are not needed."""
+        self.dropped = 0
+        """Segments that the kernel had no room to note, known after :meth:`finish`."""
         self._control: _socket.socket | None = None
 
-    def start(self, folder: Path) -> None:
+    def start(self, folder: Path, capture: bool = True) -> None:
         """Start the process, which logs into ``folder``, and wait until it is ready (2 s).
+
+        Without ``capture`` it wakes up for every message even where the kernel would note them.
 
         From the main thread: the process ends with the thread that started it. The descriptors
         given to :meth:`add` are those of this process, not of a fork of it. Without a watcher in
@@ -64,7 +70,7 @@ class Watcher:
         folder.stat()
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            self.pid = _spawn(theirs.fileno(), folder)
+            self.pid = _spawn(theirs.fileno(), folder, capture)
         except OSError:
             ours.close()
             raise
@@ -138,14 +144,23 @@ class Watcher:
         if not packet:
             self.alive = False
             return
-        number, self.info_bytes, self.events, self.cpu_ns = watcher.REPORT.unpack(packet)
+        number, self.info_bytes, self.events, self.cpu_ns, capturing, self.dropped = (
+            watcher.REPORT.unpack(packet)
+        )
+        self.capturing = bool(capturing)
         self.scheduling = watcher.SCHEDULING[number]
 
 
-def _spawn(control: int, folder: Path) -> int:
+def _spawn(control: int, folder: Path, captures: bool) -> int:
     # Not subprocess, of which eventlet patches the half; what else would be inherited the watcher
     # closes itself.
-    arguments = ["-I", "-S", watcher.__file__, str(_CONTROL), str(folder)]
+    # Isolated: nothing of what the measured process would import, but our own package.
+    root = Path(watcher.__file__).parents[2]
+    program = (
+        f"import sys; sys.path.append({str(root)!r}); from omrig.stages import watcher;"
+        f" watcher.main({captures})"
+    )
+    arguments = ["-I", "-S", "-c", program, str(_CONTROL), str(folder)]
     return posix.posix_spawn(
         sys.executable,
         [sys.executable, *arguments],
@@ -166,6 +181,10 @@ def read_arrivals(folder: Path) -> "Log":
     """
     import numpy
 
+    if (folder / capture.SEGMENTS).exists():
+        from omrig.stages import segments
+
+        return segments.read(folder)
     rows = _read_rows(folder / watcher.ARRIVALS, len(watcher.ARRIVAL_COLUMNS))
     rows = rows[numpy.lexsort((rows[:, 1], rows[:, 0]))]
     return {
@@ -204,6 +223,15 @@ def arrival_brackets(
         found[chosen] = numpy.append(times, 0)[event]
         absent[chosen] = numpy.insert(times, 0, 0)[event]
     return absent, found
+
+
+def read_cpu(folder: Path) -> "tuple[Integers, Integers]":
+    """The CPU time of the measured process: times (CLOCK_MONOTONIC, ns), and ns used by each.
+
+    Raises OSError without a log.
+    """
+    rows = _read_rows(folder / watcher.CPU, len(watcher.CPU_COLUMNS))
+    return rows[:, 0], rows[:, 1]
 
 
 def read_tcp_info(folder: Path) -> list[dict[str, Any]]:

@@ -26,6 +26,12 @@ from omrig.stages.records import (
     CONFIRM_STAMP,
     CONNECT,
     CONSUMER_COLUMNS,
+    CPU_BEGIN,
+    CPU_DEPART,
+    CPU_ENDPOINT,
+    CPU_ENDPOINT_END,
+    CPU_HANDED,
+    CPU_READ,
     DEPART,
     END,
     ENDPOINT,
@@ -34,7 +40,6 @@ from omrig.stages.records import (
     ID_DIGITS,
     JSON_IN,
     JSON_OUT,
-    OFFSET,
     POOL_BEGIN,
     POOL_END,
     PRODUCER_COLUMNS,
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
     from omrig.stages.maps import Site
 
 now = time.perf_counter_ns
+cpu_now = time.thread_time_ns
 
 Record = list[Any]
 Function = Callable[..., Any]
@@ -124,10 +130,12 @@ def _consumed(tls_socket: Any) -> int:
 class State:
     """What all probes of a process share.
 
-    ``on`` while messages get records; ``stamping`` while connections are stamped.
+    ``on`` while messages get records; ``stamping`` while connections are stamped. With ``native``
+    threads the CPU time of the threads is stamped as well: a system call, and of use only there.
     """
 
-    def __init__(self, watcher: Any, sample: int) -> None:
+    def __init__(self, watcher: Any, sample: int, native: bool = False) -> None:
+        self.native = native
         self.on = False
         self.stamping = False
         self.watcher = watcher
@@ -163,6 +171,7 @@ def _closed(record: Record) -> Record:
 def call(state: State, original: Function) -> Function:
     """``_BaseCallContext.call`` and ``cast``: a record begins and ends."""
     sending, in_flight, rows = state.sending, state.in_flight, state.producer_rows
+    native = state.native
     width = len(PRODUCER_COLUMNS)
 
     def probe(self: Any, ctxt: Any, method: str, **arguments: Any) -> Any:
@@ -173,6 +182,8 @@ def call(state: State, original: Function) -> Function:
         record: Record = [0] * width
         record[SEQ] = seq
         record[CALL] = begin
+        if native:
+            record[CPU_BEGIN] = cpu_now()
         token = sending.set(record)
         try:
             return original(self, ctxt, method, **arguments)
@@ -272,18 +283,33 @@ def reconnect(state: State, original: Function) -> Function:
     return _lasting(state, original, RECONNECT)
 
 
+def reconnect_delay(state: State, original: Function) -> Function:
+    """``kombu.Connection.autoretry``: what the driver does on a lost connection before another try.
+
+    It sleeps there, ``kombu_reconnect_delay`` seconds.
+    """
+
+    def probe(self: Any, fun: Any, channel: Any = None, **options: Any) -> Any:
+        errback = options.get("errback")
+        if errback is not None and state.sending.get() is not None:
+            options["errback"] = _lasting(state, errback, RECONNECT)
+        return original(self, fun, channel, **options)
+
+    return probe
+
+
 def _lasting(state: State, original: Function, column: int) -> Function:
     sending = state.sending
 
-    def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def probe(*args: Any, **kwargs: Any) -> Any:
         record = sending.get()
         if record is None:
-            return original(self, *args, **kwargs)
+            return original(*args, **kwargs)
         # What the pool makes is connected by the same function: counted once, outside.
         token = sending.set(None)
         begin = now()
         try:
-            return original(self, *args, **kwargs)
+            return original(*args, **kwargs)
         finally:
             record[column] += now() - begin
             sending.reset(token)
@@ -329,7 +355,7 @@ def reply_get(state: State, original: Function) -> Function:
 
 def reply_put(state: State, original: Function) -> Function:
     """``ReplyWaiters.put``: a reply is handed to its caller."""
-    in_flight, received = state.in_flight, state.received
+    in_flight, received, native = state.in_flight, state.received, state.native
 
     def probe(self: Any, msg_id: str, message_data: Any) -> Any:
         record = in_flight.get(msg_id)
@@ -337,7 +363,9 @@ def reply_put(state: State, original: Function) -> Function:
         if record is not None and message_data.get("ending"):
             arrived = received.get()
             if arrived is not None:
-                record[STAMP : OFFSET + 1] = arrived
+                record[STAMP : CPU_READ + 1] = arrived
+            if native:
+                record[CPU_HANDED] = cpu_now()
             record[PUT] = now()
         return original(self, msg_id, message_data)
 
@@ -367,8 +395,9 @@ def _stamp_tcp(state: State, transport: Any) -> None:
     real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     # 0 for a new connection; what was read while the probes were out counts as well.
     link.offset = _consumed(real)
-    receive = _native_receive if real is sock else _green_receive
-    transport._quick_recv = receive(sock, real, link)
+    stamped = _counted_receive if state.watcher.capturing else _stamped_receive
+    receive = stamped(real, link)
+    transport._quick_recv = receive if real is sock else _green_receive(sock, receive)
     transport._write = _stamped_write(state, sock, real)
     state.watcher.add(link.number, real.fileno(), link.consumes)
 
@@ -387,7 +416,7 @@ def tls_transport(state: State, original: Function) -> Function:
 
 
 def _stamp_tls(state: State, transport: Any) -> None:
-    link, sending = transport._omrig_link, state.sending
+    link, sending, native = transport._omrig_link, state.sending, state.native
     read, write = transport.sock.read, transport._write
 
     def stamped_read(size: int) -> bytes:
@@ -399,6 +428,8 @@ def _stamp_tls(state: State, transport: Any) -> None:
     def stamped_write(data: Any) -> None:
         record = sending.get()
         if record is not None and not record[CONFIRM]:
+            if native:
+                record[CPU_DEPART] = cpu_now()
             record[DEPART] = now()
         write(data)
 
@@ -427,13 +458,9 @@ def _restore(state: State, transport: Any) -> None:
         transport._quick_recv = transport.sock.recv
 
 
-def _native_receive(_sock: Any, real: Any, link: Link) -> Function:
-    return _stamped_receive(real, link)
-
-
-def _green_receive(sock: Any, real: Any, link: Link) -> Function:
+def _green_receive(sock: Any, receive: Callable[[int], bytes]) -> Function:
     """As ``GreenSocket.recv`` does it: try, and let the hub wait when there is nothing."""
-    receive, wait = _stamped_receive(real, link), sock._read_trampoline
+    wait = sock._read_trampoline
 
     def stamped(size: int) -> bytes:
         while True:
@@ -447,6 +474,30 @@ def _green_receive(sock: Any, real: Any, link: Link) -> Function:
             wait()
 
     return stamped
+
+
+def _counted_receive(real: Any, link: Link) -> Callable[[int], bytes]:
+    """A ``recv`` that notes how much was read, when a frame was complete, and a confirm's stamp.
+
+    For what a watcher's capture sees the arrival of; nobody looks for confirms there.
+    """
+    receive, receive_message = real.recv, real.recvmsg
+
+    def counted(size: int) -> bytes:
+        if size == _CONFIRM_BYTES:
+            data: bytes
+            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+            if ancillary:
+                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                link.stamp = seconds * 1_000_000_000 + nanoseconds
+        else:
+            data = receive(size)
+            if size == _FRAME_END_BYTES:
+                link.read = now()
+        link.offset += len(data)
+        return data
+
+    return counted
 
 
 def _stamped_receive(real: Any, link: Link) -> Callable[[int], bytes]:
@@ -476,6 +527,7 @@ def _stamped_receive(real: Any, link: Link) -> Callable[[int], bytes]:
 def _stamped_write(state: State, sock: Any, real: Any) -> Function:
     """A ``sendall`` that stamps the last send of a message, and how long the buffer was full."""
     sending, send_all, descriptor = state.sending, sock.sendall, real.fileno()
+    native = state.native
 
     def send_now(data: Any) -> int:
         try:
@@ -491,6 +543,8 @@ def _stamped_write(state: State, sock: Any, real: Any) -> Function:
         if record is None or record[CONFIRM]:
             send_all(data)
             return
+        if native:
+            record[CPU_DEPART] = cpu_now()
         entered = now()
         sent = send_now(data)
         if sent != len(data):
@@ -557,18 +611,19 @@ def _enlarge(sock: Any) -> int:
 
 def delivery(state: State, original: Function) -> Function:
     """``Consumer._callback``: the last byte of a message has just been read."""
-    received = state.received
+    received, native = state.received, state.native
 
     def probe(self: Any, message: Any) -> Any:
         if state.on:
             begin = now()
+            cpu = cpu_now() if native else 0
             amqp_transport = getattr(message.channel.connection, "transport", None)
             link = getattr(amqp_transport, "_omrig_link", None)
             if link is None:
                 # In memory: nothing was read, the message is simply there.
-                received.set([0, begin, 0, 0, 0])
+                received.set([0, begin, 0, 0, 0, 0])
             else:
-                received.set([link.stamp, link.read, 0, link.number, link.end_offset()])
+                received.set([link.stamp, link.read, 0, link.number, link.end_offset(), cpu])
         return original(self, message)
 
     return probe
@@ -615,18 +670,21 @@ def incoming(state: State, original: Function) -> Function:
             return
         record: Record = [0] * width
         record[ID] = message_id
-        record[STAMP : OFFSET + 1] = arrived
+        record[STAMP : CPU_READ + 1] = arrived
         self._omrig_record = record
 
     return probe
 
 
-def submit(state: State, original: Function) -> Function:  # noqa: ARG001
+def submit(state: State, original: Function) -> Function:
     """``MessageHandlingServer._on_incoming``: handed to the executor."""
+    native = state.native
 
     def probe(self: Any, incoming: Any) -> Any:
         record = getattr(incoming[0], "_omrig_record", None)
         if record is not None:
+            if native:
+                record[CPU_HANDED] = cpu_now()
             record[SUBMIT] = now()
         return original(self, incoming)
 
@@ -635,13 +693,15 @@ def submit(state: State, original: Function) -> Function:  # noqa: ARG001
 
 def process(state: State, original: Function) -> Function:
     """``RPCServer._process_incoming``: runs in the executor."""
-    sending, rows = state.sending, state.consumer_rows
+    sending, rows, native = state.sending, state.consumer_rows, state.native
 
     def probe(self: Any, incoming: Any) -> Any:
         record = getattr(incoming[0], "_omrig_record", None)
         if record is None:
             return original(self, incoming)
         record[START] = now()
+        if native:
+            record[CPU_BEGIN] = cpu_now()
         token = sending.set(record)
         try:
             return original(self, incoming)
@@ -655,7 +715,7 @@ def process(state: State, original: Function) -> Function:
 
 def endpoint(state: State, original: Function) -> Function:
     """``RPCDispatcher._do_dispatch``: the endpoint method and oslo's serializer around it."""
-    sending = state.sending
+    sending, native = state.sending, state.native
 
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = sending.get()
@@ -663,11 +723,15 @@ def endpoint(state: State, original: Function) -> Function:
             return original(self, *args, **kwargs)
         # What the endpoint itself sends is not this message's reply.
         token = sending.set(None)
+        if native:
+            record[CPU_ENDPOINT] = cpu_now()
         record[ENDPOINT] = now()
         try:
             return original(self, *args, **kwargs)
         finally:
             record[ENDPOINT_END] = now()
+            if native:
+                record[CPU_ENDPOINT_END] = cpu_now()
             sending.reset(token)
 
     return probe
@@ -711,6 +775,7 @@ KINDS: dict[str, Callable[[State, Function], Function]] = {
         pool_get,
         connect,
         reconnect,
+        reconnect_delay,
         confirm,
         reply_get,
         reply_put,

@@ -23,17 +23,23 @@ request, the reply) and both receive (the reply, the request) through the same f
     JSON_IN,  # time in deserialisation, summed
     CONNECTION,  # number of the connection in this process, from 1; 0: none
     OFFSET,  # bytes of that connection's stream up to the message's end
+    CPU_READ,  # CPU time of the thread that reads, soon after the last byte; 0 with green threads
+    CPU_HANDED,  # of the same, when the message is handed on: to the executor, to the waiter
+    CPU_BEGIN,  # of the thread that sends, when it begins: call() entered, executor started
+    CPU_DEPART,  # ... when the last send of the message is entered
     # The side's own
     FIRST_OWN,
-) = range(16)
+) = range(20)
 
 SEQ, CALL, SEND, WAIT, PUT, WOKE, RETURN = range(FIRST_OWN, FIRST_OWN + 7)
 """The producer's: sequence number, call() entered, driver's send entered, wait for the reply
 entered, reply handed to the waiter, waiter runs, call() returns."""
 
-SUBMIT, START, ENDPOINT, ENDPOINT_END, REPLY, END = range(FIRST_OWN, FIRST_OWN + 6)
+SUBMIT, START, ENDPOINT, ENDPOINT_END, REPLY, END, CPU_ENDPOINT, CPU_ENDPOINT_END = range(
+    FIRST_OWN, FIRST_OWN + 8
+)
 """The consumer's: submitted to the executor, started, endpoint entered and left, reply entered,
-all done."""
+all done; CPU time of the thread when the endpoint is entered and left, 0 with green threads."""
 
 _COMMON = (
     "id",
@@ -51,12 +57,26 @@ _COMMON = (
     "json_in",
     "connection",
     "offset",
+    "cpu_read",
+    "cpu_handed",
+    "cpu_begin",
+    "cpu_depart",
 )
 
 PRODUCER_COLUMNS = (*_COMMON, "seq", "call", "send", "wait", "put", "woke", "return")
 """The names of a producer's columns, in order."""
 
-CONSUMER_COLUMNS = (*_COMMON, "submit", "start", "endpoint", "endpoint_end", "reply", "end")
+CONSUMER_COLUMNS = (
+    *_COMMON,
+    "submit",
+    "start",
+    "endpoint",
+    "endpoint_end",
+    "reply",
+    "end",
+    "cpu_endpoint",
+    "cpu_endpoint_end",
+)
 """The names of a consumer's columns, in order."""
 
 ID_DIGITS = 15

@@ -1,20 +1,21 @@
 """The arrival watcher: a process that notes when bytes reach our kernel, read or not.
 
 The measured process cannot say when a message arrived that it has not got round to reading, and
-the kernel's own receive stamp is that of the last of the unread segments. So a second process,
-with an interpreter lock and a priority of its own, holds copies of the sockets and logs how many
-bytes each has received, at every edge. A message's end offset in the byte stream then gives its
-arrival afterwards (:mod:`omrig.stages.arrivals`).
+the kernel's own receive stamp is that of the last of the unread segments. So a second process
+keeps what the kernel notes of each segment (:mod:`omrig.stages.capture`). Where that is not
+permitted it holds copies of the sockets and logs how many bytes each has received, at every edge,
+with a priority of its own. A message's end offset in the byte stream then gives its arrival
+afterwards (:mod:`omrig.stages.arrivals`).
 
-Started by :class:`omrig.stages.arrivals.Watcher` as a file, ``python -I -S watcher.py DESCRIPTOR
-LOG_FOLDER``, to be up within milliseconds: it imports nothing but light standard modules.
-DESCRIPTOR is an ``AF_UNIX`` ``SOCK_SEQPACKET`` socket on which it receives ``COMMAND`` packets
-until the other end stops sending, and sends a ``REPORT`` when it is ready and another when it has
-finished.
+Started by :class:`omrig.stages.arrivals.Watcher` with ``DESCRIPTOR LOG_FOLDER`` as its arguments,
+to be up within milliseconds: it imports nothing but light standard modules. DESCRIPTOR is an
+``AF_UNIX`` ``SOCK_SEQPACKET`` socket on which it receives ``COMMAND`` packets until the other end
+stops sending, and sends a ``REPORT`` when it is ready and another when it has finished.
 
 Its logs are appended as rows of little-endian unsigned 64-bit numbers: ``ARRIVALS`` with the
-columns ``ARRIVAL_COLUMNS`` and ``TCP_INFO`` with the columns ``TCP_INFO_COLUMNS``. They are
-complete at the end of the commands, on SIGTERM and when the measured process has died.
+columns ``ARRIVAL_COLUMNS`` (without a capture) and ``TCP_INFO`` with the columns
+``TCP_INFO_COLUMNS``. They are complete at the end of the commands, on SIGTERM and when the measured
+process has died.
 """
 
 import _socket
@@ -27,6 +28,8 @@ import struct
 import sys
 import time
 from array import array
+
+from omrig.stages.capture import Capture
 
 ARRIVALS = "arrivals.u64"
 """The log of arrivals: by ``t_ns`` the connection had received ``bytes`` bytes."""
@@ -72,13 +75,20 @@ INFO_ENDS = {
 }
 """A column is available if ``info_bytes`` is at least this."""
 
+CPU = "cpu.u64"
+"""The log of the measured process' CPU time, every 20 ms."""
+
+CPU_COLUMNS = ("t_ns", "cpu_ns")
+"""Columns of ``CPU``: CLOCK_MONOTONIC, and what all its threads have used until then."""
+
 COMMAND = struct.Struct("<BBiQ")
 """What, watch flag (ADD), the owner's descriptor number (ADD), connection."""
 
 ADD, WATCH, DROP = range(3)
 
-REPORT = struct.Struct("<4Q")
-"""Index into ``SCHEDULING``, ``info_bytes``, arrivals logged, CPU time used in ns."""
+REPORT = struct.Struct("<6Q")
+"""Index into ``SCHEDULING``, ``info_bytes``, arrivals logged, CPU time used in ns, whether the
+kernel notes the segments, and how many of these it had no room for."""
 
 SCHEDULING = ("fifo", "nice", "normal")
 """How it is scheduled: real-time, nice -10, or like everybody."""
@@ -98,6 +108,11 @@ _BATCH = 64
 _BLOCK_WORDS = (1 << 20) // 8
 _TICK_NS = 1_000_000_000
 _PATIENCE_S = 0.25
+
+_CPU_S = 0.02
+
+_DRAIN_S = 0.2
+"""How often the ring of a capture is emptied: 16384 segments fit."""
 
 _BUSY_NS = 2_500_000
 _PAUSE_S = 0.004
@@ -139,12 +154,17 @@ class _Connection:
 
 
 class _Watcher:
-    def __init__(self, control: _socket.socket, folder: str) -> None:
+    def __init__(self, control: _socket.socket, folder: str, capture: Capture | None) -> None:
         self._control = control
+        self._capture = capture
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
         self._arrivals = _Log(f"{folder}/{ARRIVALS}")
         self._samples = _Log(f"{folder}/{TCP_INFO}")
+        self._cpu = _Log(f"{folder}/{CPU}")
+        # The clock of another process: MAKE_PROCESS_CPUCLOCK of linux/posix-timers.h.
+        self._cpu_clock = (~posix.getppid() << 3) | 2
+        self._cpu_noted_at = self._drained_at = 0.0
         self._connections: dict[int, _Connection] = {}
         self._watched: dict[int, _Connection] = {}
         self._owner = f"/proc/{posix.getppid()}/fd"
@@ -154,20 +174,51 @@ class _Watcher:
 
     def run(self) -> None:
         """Until the commands end."""
-        self._watch_for_a_second()
+        watch = self._watch_for_a_second if self._capture is None else self._drain_for_a_second
+        watch()
         while not self._ended:
             self._tick()
-            self._watch_for_a_second()
+            watch()
 
     def close(self) -> None:
         """Complete the logs."""
         for connection in list(self._connections.values()):
             self._drop(connection)
         self._flush()
+        if self._capture is not None:
+            self._capture.drain()
 
     def events(self) -> int:
         """Arrivals logged so far."""
+        if self._capture is not None:
+            return self._capture.segments
         return (self._flushed + len(self._arrivals.words)) // len(ARRIVAL_COLUMNS)
+
+    def _drain_for_a_second(self) -> None:
+        until = time.monotonic() + _TICK_NS / 1e9
+        while not self._ended and (left := until - time.monotonic()) > 0:
+            for descriptor, _ in self._epoll.poll(min(left, _CPU_S), 1):
+                connection = self._watched.get(descriptor)
+                if connection is None:
+                    self._obey()
+                else:
+                    self._drop(connection)
+            self._note_cpu()
+            if self._capture is not None and time.monotonic() - self._drained_at > _DRAIN_S:
+                self._capture.drain()
+                self._drained_at = time.monotonic()
+
+    def _note_cpu(self) -> None:
+        began = time.monotonic()
+        if began - self._cpu_noted_at < _CPU_S / 2:
+            return
+        self._cpu_noted_at = began
+        try:
+            used = time.clock_gettime_ns(self._cpu_clock)
+        except OSError:
+            # It has died: so do we, presently.
+            return
+        self._cpu.words.extend((time.monotonic_ns(), used))
 
     # Every microsecond here is taken from what is measured: names are bound, and what can be done
     # once a batch is not done once an event.
@@ -200,6 +251,7 @@ class _Watcher:
             # the next connection may get its number.
             if commanded:
                 self._obey()
+            self._note_cpu()
             if at and at - awake < _BUSY_NS:
                 pause(_PAUSE_S)
                 awake = now()
@@ -243,6 +295,13 @@ class _Watcher:
         if connection.descriptor in self._watched:
             return
         self._watched[connection.descriptor] = connection
+        if self._capture is not None:
+            info = connection.getsockopt(_TCP, _INFO_OPTION, _RECEIVED.size)
+            received = _RECEIVED.unpack(info)[0]
+            self._capture.follow(connection.number, connection.socket, received)
+            # Its end, not its data: for that nobody has to wake up.
+            self._epoll.register(connection.descriptor, select.EPOLLET | select.EPOLLRDHUP)
+            return
         self._epoll.register(
             connection.descriptor, select.EPOLLIN | select.EPOLLET | select.EPOLLRDHUP
         )
@@ -257,6 +316,8 @@ class _Watcher:
         if self._watched.pop(connection.descriptor, None) is not None:
             # Closing is not enough: the owner's copy would keep the registration alive.
             self._epoll.unregister(connection.descriptor)
+            if self._capture is not None:
+                self._capture.forget(connection.number)
         try:
             self._sample(connection)
         finally:
@@ -281,6 +342,9 @@ class _Watcher:
             else:
                 self._drop(connection)
         self._flush()
+        if self._capture is not None:
+            self._capture.drain()
+            self._capture.note_clock()
 
     def _owned(self, connection: _Connection) -> bool:
         """False when the owner has closed its descriptor without a word."""
@@ -295,6 +359,7 @@ class _Watcher:
         self._flushed += len(self._arrivals.words)
         self._arrivals.flush()
         self._samples.flush()
+        self._cpu.flush()
 
 
 def _queue(descriptor: int, request: int) -> int:
@@ -325,6 +390,14 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _capture(folder: str) -> Capture | None:
+    """What the kernel notes by itself; None where we may not ask it to."""
+    try:
+        return Capture(folder)
+    except OSError:
+        return None
+
+
 def _info_bytes() -> int:
     unconnected = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
@@ -340,7 +413,7 @@ def _close_all_but(control: int) -> None:
             posix.closerange(descriptor, descriptor + 1)
 
 
-def main() -> None:
+def main(captures: bool) -> None:
     """Watch until told otherwise, on the descriptor and into the folder on the command line."""
     number = int(sys.argv[1])
     _close_all_but(number)
@@ -350,21 +423,25 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: control.shutdown(_socket.SHUT_RD))
     _die_with_parent()
     gc.disable()
-    scheduling = SCHEDULING.index(_schedule())
-    watcher = _Watcher(control, sys.argv[2])
+    capture = _capture(sys.argv[2]) if captures else None
+    # Who does not wake up for a message need not be in front of anybody.
+    scheduling = SCHEDULING.index("normal" if capture else _schedule())
+    watcher = _Watcher(control, sys.argv[2], capture)
     info_bytes = _info_bytes()
+
+    def report() -> bytes:
+        cpu_ns, dropped = time.process_time_ns(), capture.dropped() if capture else 0
+        return REPORT.pack(
+            scheduling, info_bytes, watcher.events(), cpu_ns, capture is not None, dropped
+        )
+
     try:
-        control.send(REPORT.pack(scheduling, info_bytes, 0, time.process_time_ns()))
+        control.send(report())
         watcher.run()
     finally:
         watcher.close()
-    report = REPORT.pack(scheduling, info_bytes, watcher.events(), time.process_time_ns())
     try:
-        control.send(report, _socket.MSG_NOSIGNAL)
+        control.send(report(), _socket.MSG_NOSIGNAL)
     except OSError:
         # The measured process has died.
         sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,12 +29,12 @@ def channel(broker):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start omrig with a home of its own; the process is killed at the end of the test."""
+    """Start omrig, ``before`` before it; the process is killed at the end of the test."""
     started = []
 
-    def start(*arguments):
+    def start(*arguments, before=()):
         process = subprocess.Popen(
-            [sys.executable, "-m", "omrig", *map(str, arguments)],
+            [*before, sys.executable, "-m", "omrig", *map(str, arguments)],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -456,3 +456,58 @@ def test_the_waterfall_is_of_the_mean_and_of_the_messages_around_p99():
     waterfall = accounting.waterfall({"api": api, "publish": 2 * api}, 3 * api)
     assert waterfall["mean"] == {"api": 500, "publish": 1001}
     assert waterfall["p99"] == {"api": 990, "publish": 1980}
+
+
+# Native threads
+
+
+def _producer_with_cpu(computed, busy):
+    """Its publish lasts 29 ns (see SENDING); the thread computed so long, all threads so long."""
+    cpu = {"cpu_begin": 500, "cpu_depart": 500 + computed}
+    return _producer(**SENT, **cpu, busy_call=9000, busy_depart=9000 + busy, busy_put=0)
+
+
+@pytest.mark.parametrize(
+    ("computed", "busy", "stall"),
+    [
+        # 100 ns from call() to the last send, of which 54 in named waits: 46 of its own.
+        (46, 46, 0),
+        (36, 46, 10),
+        # It slept: nobody else computed.
+        (36, 36, 0),
+        # Others computed for part of the time.
+        (36, 40, 4),
+        # More than publish has room for is not taken from elsewhere.
+        (0, 100, 29),
+        # Two clocks are never read at once.
+        (50, 100, 0),
+    ],
+)
+def test_what_a_thread_waits_for_the_interpreter_is_not_the_driver_s(computed, busy, stall):
+    stages = accounting.sending_stages(_producer_with_cpu(computed, busy))
+    assert stages["publish_stall"].tolist() == [stall]
+    assert stages["publish"].tolist() == [SENDING["publish"] - stall]
+    others = {n: v.tolist() for n, v in stages.items() if not n.startswith("publish")}
+    assert others == {n: [v] for n, v in SENDING.items() if n != "publish"}
+
+
+def test_all_parts_of_the_consumer_s_driver_have_a_stall():
+    edges = ("read", "submit", "start", "endpoint", "endpoint_end", "depart")
+    busy = {f"busy_{name}": 10 * SERVED[name] for name in edges}
+    columns = _consumer(**SERVED, cpu_endpoint=100, cpu_endpoint_end=100, cpu_begin=100, **busy)
+    columns |= {"cpu_handed": columns["read"] * 0 + 4, "cpu_depart": columns["read"] * 0 + 110}
+    received, replied = accounting.receiving_stages(columns), accounting.replying_stages(columns)
+    assert received["decode_stall"].tolist() == [15] and received["decode"].tolist() == [0]
+    assert received["dispatch_stall"].tolist() == [8] and received["dispatch"].tolist() == [0]
+    # 42 ns from the endpoint's end to the send, 15 in waits, 10 computing.
+    assert replied["reply_publish_stall"].tolist() == [17]
+    assert replied["reply_publish"].tolist() == [REPLYING["reply_publish"] - 17]
+
+
+def test_between_two_readings_a_clock_is_interpolated():
+    times, values = numpy.array([10**15, 10**15 + 100]), numpy.array([10**18 + 1, 10**18 + 51])
+    when = numpy.array([10**15 - 5, 10**15, 10**15 + 10, 10**15 + 100, 10**15 + 500])
+    found = accounting.interpolated(when, times, values)
+    assert (found - 10**18).tolist() == [1, 1, 6, 51, 51]
+    nothing = numpy.zeros(0, numpy.int64)
+    assert accounting.interpolated(when, nothing, nothing).tolist() == [0] * 5

@@ -16,6 +16,9 @@ from omrig.stages.records import (
     CONFIRM,
     CONNECT,
     CONSUMER_COLUMNS,
+    CPU_BEGIN,
+    CPU_ENDPOINT,
+    CPU_ENDPOINT_END,
     DEPART,
     ENDPOINT,
     ENDPOINT_END,
@@ -39,6 +42,8 @@ MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 
 class NoWatcher:
     """Takes the commands that a watcher would."""
+
+    capturing = False
 
     def add(self, *_):
         pass
@@ -385,6 +390,43 @@ def test_without_a_message_on_its_way_the_socket_sends_as_ever(confirmed):
     assert record[DEPART] == 0
 
 
+def test_with_a_capture_only_confirms_are_stamped():
+    link = probes.Link(1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    with sender, receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, probes._SO_TIMESTAMPNS, 1)
+        receive = probes._counted_receive(receiver, link)
+        sender.sendall(bytes(7 + 1000 + 1))
+        assert [len(receive(size)) for size in (7, 1000, 1)] == [7, 1000, 1]
+        assert link.stamp == 0 and 0 < link.read <= probes.now()
+        assert link.end_offset() == link.offset == 1008
+        deadline = time.monotonic() + 5
+        while not link.stamp and time.monotonic() < deadline:
+            sender.sendall(bytes(probes._CONFIRM_BYTES))
+            assert len(receive(probes._CONFIRM_BYTES)) == probes._CONFIRM_BYTES
+        assert link.stamp > 0
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_only_native_threads_have_their_cpu_time_stamped(native):
+    state = probes.State(NoWatcher(), 1, native)
+    state.on = True
+    _sent_then(state, lambda: None)
+    record = [0] * len(CONSUMER_COLUMNS)
+    record[ID] = MESSAGE_ID
+    endpoint = probes.endpoint(state, lambda *_: sum(range(100_000)))
+    process = probes.process(state, lambda *_: endpoint(None))
+    process(None, [types.SimpleNamespace(_omrig_record=record)])
+    served = list(state.consumer_rows)
+    stamps = [served[column] for column in (CPU_BEGIN, CPU_ENDPOINT, CPU_ENDPOINT_END)]
+    assert (state.producer_rows[CPU_BEGIN] > 0) == native
+    assert (min(stamps) > 0) == native
+    assert stamps == sorted(stamps)
+    assert (stamps[2] - stamps[1] > 100_000) == native
+
+
 def test_a_frame_is_read_with_its_last_byte_and_stamped_with_its_body():
     link = probes.Link(1)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -392,7 +434,7 @@ def test_a_frame_is_read_with_its_last_byte_and_stamped_with_its_body():
         receiver, _ = server.accept()
     with sender, receiver:
         receiver.setsockopt(socket.SOL_SOCKET, probes._SO_TIMESTAMPNS, 1)
-        receive = probes._native_receive(receiver, receiver, link)
+        receive = probes._stamped_receive(receiver, link)
         # The kernel turns stamps on a moment after the first socket asks for them.
         deadline = time.monotonic() + 5
         while not link.stamp and time.monotonic() < deadline:

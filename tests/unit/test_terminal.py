@@ -13,7 +13,9 @@ from omrig.report import shares, terminal, waterfall
 
 MS = 1_000_000
 
-CALL = {stage.name: 0.01 for stage in STAGES if not stage.mixed} | {
+CALL = {
+    stage.name: 0.01 for stage in STAGES if not stage.mixed and not stage.name.endswith("_stall")
+} | {
     "receive_lag": 20,
     "wakeup": 50,
     "amqp_reply": 8,

@@ -178,6 +178,11 @@ REASONS = [
         ["steps of 500 ms", "polls with a sleep", "oslo.messaging 14.8.0 to 18.1.0"],
     ),
     ("return", "eventlet", {}, ["the caller runs -> ", "--profile lines"]),
+    ("publish_stall", "threading", {}, ["publish waits 70.0 ms for the interpreter's lock", "GIL"]),
+    ("decode_stall", "threading", {}, ["decode waits 70.0 ms", "fewer workers or more processes"]),
+    ("dispatch_stall", "threading", {}, ["dispatch waits 70.0 ms", "GIL"]),
+    ("reply_publish_stall", "threading", {"cpu_share": SATURATED}, ["GIL, its core is full"]),
+    ("reply_decode_stall", "threading", {}, ["producer's own process", "reply_decode waits"]),
 ]
 
 
@@ -202,7 +207,7 @@ def test_every_stage_but_remote_has_a_reason_tested():
 
 
 def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
-    assert len(BY_NAME) == len(STAGES) == 26
+    assert len(BY_NAME) == len(STAGES) == 31
     assert all(" -> " in stage.what and stage.bucket in OWNERS for stage in STAGES)
 
 
