@@ -32,10 +32,10 @@ def create(output: str, sides: tuple[str, ...]) -> Path:
     return folder
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, indent: int | None = 1) -> None:
     """Write ``value`` so that a reader never sees half of it."""
     draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+    draft.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
     draft.replace(path)
 
 
@@ -47,8 +47,8 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def read_run(folder: str) -> tuple[Path, dict[str, Any]]:
-    """The absolute path of a run folder and its ``run.json``.
+def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
+    """The absolute path of a run folder and its ``run.json``; ``argument`` is named in errors.
 
     Raises :class:`~omrig.errors.UsageError` when ``folder`` holds no run that this omrig reads.
     """
@@ -56,12 +56,14 @@ def read_run(folder: str) -> tuple[Path, dict[str, Any]]:
     try:
         run = read_json(path / RUN)
     except (OSError, ValueError) as error:
-        raise UsageError(f"RUN: {folder}/{RUN} cannot be read ({error})") from error
+        raise UsageError(f"{argument}: {folder}/{RUN} cannot be read ({error})") from error
     if run is None:
-        raise UsageError(f"RUN: {folder} holds no run (no {RUN}); give a folder that omrig wrote")
+        raise UsageError(
+            f"{argument}: {folder} holds no run (no {RUN}); give a folder that omrig wrote"
+        )
     if run["schema"] > SCHEMA:
         raise UsageError(
-            f"RUN: {folder} was written by omrig {run['omrig']} with schema {run['schema']};"
+            f"{argument}: {folder} was written by omrig {run['omrig']} with schema {run['schema']};"
             f" this one reads up to {SCHEMA}: upgrade it"
         )
     return path, run
