@@ -1,12 +1,13 @@
 """From the recordings of a run, in one folder or several, to its result."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from omrig import books
-from omrig.analysis import distortion, verdict
+from omrig import books, sampled
+from omrig.analysis import distortion, usage, verdict
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
 from omrig.results import latency, recordings
@@ -99,13 +100,15 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         **staged,
         "verdict": None,
         "distortion": _distortion(run, sides),
-        "resources": {name: side.about["usage"] for name, side in sides.items()},
+        "resources": sampled.resources(run, sides),
+        "machines": sampled.machines(sides),
         "profiles": {name: _profiles(side) for name, side in sides.items()},
         "artefacts": [],
     }
     result["little"] = books.little(run, result)
     if result["stages"]:
-        result["verdict"] = verdict.decide(result, books.facts(sides, result))
+        facts = dataclasses.replace(books.facts(sides, result), **usage.facts(result))
+        result["verdict"] = verdict.decide(result, facts)
     return result, timelines
 
 
@@ -115,6 +118,8 @@ def _profiles(side: Recording) -> dict[str, Any]:
         mode: run_folder.read_json(side.folder / f"profile.{mode}.json")
         for mode in side.run["plan"]["profile"]
     }
+    if "memory" in found:
+        found["memory"] = sampled.memory(side)
     return {mode: summary for mode, summary in found.items() if summary is not None}
 
 
@@ -260,4 +265,4 @@ def _artefacts(folder: Path, sides: Sides) -> list[dict[str, Any]]:
                 "open_with": "numpy.load",
             }
         )
-    return artefacts
+    return artefacts + sampled.artefacts(folder)

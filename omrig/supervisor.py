@@ -21,10 +21,12 @@ from omrig.children import Child, Event, stop_all
 from omrig.errors import UsageError
 from omrig.load import payload
 from omrig.plan import Plan
-from omrig.results import environment
+from omrig.results import environment, series
 from omrig.results import folder as run_folder
+from omrig.sampling import Sampler
 
 if TYPE_CHECKING:
+    from omrig.broker import process as broker_process
     from omrig.broker.embedded import Broker
     from omrig.broker.preflight import BrokerInfo
     from omrig.report.progress import Progress
@@ -52,7 +54,10 @@ _TICK_S = 0.1
 
 @dataclasses.dataclass
 class Destination:
-    """Where the messages go: the transport, who answers there, and the broker if it is ours."""
+    """Where the messages go: the transport, who answers there, and the broker if it is ours.
+
+    ``process`` is the broker's on this host, or why it is not known; None without a broker.
+    """
 
     plan: Plan
     transport: settings.Transport
@@ -61,6 +66,7 @@ class Destination:
     differing: dict[str, Any]
     info: "BrokerInfo | None" = None
     embedded: "Broker | None" = None
+    process: "broker_process.Located | None" = None
 
 
 class Interrupts:
@@ -100,6 +106,7 @@ def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
     with interrupts.handled():
         try:
             with _destination(plan, progress) as destination:
+                destination.process = _locate(destination)
                 _write_run(folder, destination)
                 interrupts.deferred = True
                 _Run(destination, folder, progress, interrupts).execute()
@@ -166,6 +173,15 @@ def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -
     return found
 
 
+def _locate(destination: Destination) -> "broker_process.Located | None":
+    from omrig.broker import process
+
+    if destination.embedded:
+        return process.embedded(destination.embedded.beam_pid)
+    info = destination.info
+    return process.locate(info.host, info.port, info.product) if info else None
+
+
 def _write_run(folder: Path, destination: Destination) -> None:
     now = datetime.datetime.now(datetime.UTC)
     info, transport = destination.info, destination.transport
@@ -194,6 +210,9 @@ def _write_run(folder: Path, destination: Destination) -> None:
                 "exchange": omrig.plan.EXCHANGE,
                 "topic": destination.plan.queue_topic,
             },
+            "broker_process": dataclasses.asdict(destination.process)
+            if destination.process
+            else None,
             "pools": destination.pools,
             "options": destination.differing,
             "complete": False,
@@ -223,21 +242,27 @@ class _Run:
         self._tried_at = 0.0
         self._unreachable_since: float | None = None
         self._loading = False
+        self._sampler = Sampler(folder)
 
     def execute(self) -> None:
         """Run to the end, whatever happens; leaves no process and no queue behind."""
         plan = self._to.plan
         groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
+        self._sampler.start()
         try:
+            if self._to.process and self._to.process.pid:
+                self._sampler.watch(series.BROKER, self._to.process.pid)
             for sides in groups:
                 child = Child(dataclasses.replace(plan, sides=sides), sides, self._folder)
                 self._children[sides[0]] = child
+                self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
                 child.listen(self._events)
             while any(child.running for child in self._children.values()):
                 self._hear()
                 self._decide()
         finally:
             stop_all(list(self._children.values()), STOP_S)
+            self._sampler.stop()
             self._drain_events()
             self._clean_up()
             self._note_end()
@@ -409,4 +434,6 @@ class _Run:
     def _note_end(self) -> None:
         path = self._folder / run_folder.RUN
         run = run_folder.read_json(path)
-        run_folder.write_json(path, {**run, "ended_because": self._because})
+        run_folder.write_json(
+            path, {**run, "ended_because": self._because, "sampling": self._sampler.about()}
+        )

@@ -71,8 +71,9 @@ def rig(url: str, options: argparse.Namespace, profile: str) -> Figures:
         )
     result = json.loads(done.stdout)
     cpu = sum(
-        usage["cpu_user_seconds"] + usage["cpu_system_seconds"]
-        for usage in result["resources"].values()
+        result["resources"][side]["cpu_user_seconds"]
+        + result["resources"][side]["cpu_system_seconds"]
+        for side in result["sides"]
     )
     return {
         "rate": float(result["throughput"]["messages_per_second"]),

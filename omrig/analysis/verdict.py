@@ -38,6 +38,16 @@ SATURATED_CPU = 0.9
 IDLE_CPU = 0.5
 """CPU seconds per second up to which CPU work cannot be why a process does not get round to it."""
 
+FULL_MACHINE = 0.9
+"""Busy share of all cores from which it is the machine that limits the run: whatever runs next
+waits for a core."""
+
+OTHER_CPU = 0.25
+"""Cores used by processes that are not measured from which the figures are theirs, too."""
+
+STOLEN = 0.05
+"""Share of the cores' time given to other guests from which the hypervisor is worth a line."""
+
 UNFAIR = 20
 """A p99 above this many times the p50 is a tail: a few messages pay for the others."""
 
@@ -112,12 +122,28 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """How busy a machine was, and which ``sides`` ran there.
+
+    The shares (0 to 1) are of the time of all its ``cores``, ``steal_share`` what the hypervisor
+    gave to others. ``other_cpu_share`` is in cores: what processes used that are not measured.
+    """
+
+    sides: Sequence[str] = ()
+    cores: int = 1
+    busy_share: float = 0.0
+    steal_share: float = 0.0
+    other_cpu_share: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known beside the times of the stages; every default means "not known".
 
     ``workers`` of the producer (0: unknown); ``pool_size`` is ``rpc_conn_pool_size`` and
     ``executor_pool_size`` ``executor_thread_pool_size``. ``combs`` is keyed by stage;
-    ``network`` and ``cpu_share`` (CPU seconds per second of the measured process) by side.
+    ``network`` and ``cpu_share`` (CPU seconds per second of the measured process) by side,
+    ``broker_cpu_share`` likewise.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
     """
 
@@ -128,6 +154,8 @@ class Facts:
     blocked: Sequence[Blocked] = ()
     network: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     cpu_share: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    broker_cpu_share: float | None = None
+    machines: Sequence[Machine] = ()
     is_measurement: bool = True
     sample: int = 1
 
@@ -557,7 +585,7 @@ def _evidence(result: Mapping[str, Any], facts: Facts) -> list[str]:
         *_comb_lines(result, facts),
         *_blocked_lines(facts),
         *(f"network of the {side}: {_network(facts.network[side])}" for side in facts.network),
-        *(f"CPU of the {side}: {share:.2f} of a core" for side, share in facts.cpu_share.items()),
+        *_cpu_lines(facts),
         *([f"stages of 1 message in {facts.sample:,}"] if facts.sample > 1 else []),
     ]
 
@@ -630,6 +658,44 @@ def _blocked_lines(facts: Facts) -> list[str]:
         f" {units.duration(blocked.duration_ns)}"
         for blocked in facts.blocked
     ]
+
+
+def _cpu_lines(facts: Facts) -> list[str]:
+    """Which process or machine had nothing left, and what the others used."""
+    lines = [
+        f"CPU of the {side}: {share:.2f} of a core"
+        + (", which is full: the process limits the run" if share >= SATURATED_CPU else "")
+        for side, share in facts.cpu_share.items()
+    ]
+    if facts.broker_cpu_share is not None:
+        # Unlike ours it runs on all cores at once.
+        room = f" of {facts.machines[0].cores}" if len(facts.machines) == 1 else ""
+        lines.append(f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores")
+    return lines + [line for machine in facts.machines for line in _machine_lines(machine, facts)]
+
+
+def _machine_lines(machine: Machine, facts: Facts) -> list[str]:
+    whose = f" of the {machine.sides[0]}'s machine" if len(facts.machines) > 1 else ""
+    which = "the only core" if machine.cores == 1 else f"all {machine.cores} cores"
+    lines = []
+    if machine.busy_share >= FULL_MACHINE * (1 - machine.steal_share):
+        were = "was" if machine.cores == 1 else "were"
+        lines.append(
+            f"{which}{whose} {were} busy {_percent(machine.busy_share)} of the time: what is"
+            " measured is the machine"
+        )
+    if machine.other_cpu_share >= OTHER_CPU:
+        unknown = " (the broker is one of them, or elsewhere)"
+        lines.append(
+            f"other processes{unknown if facts.broker_cpu_share is None else ''} used"
+            f" {units.cores(machine.other_cpu_share)}{whose} meanwhile"
+        )
+    if machine.steal_share >= STOLEN:
+        lines.append(
+            f"the hypervisor kept {_percent(machine.steal_share)} of the cores' time{whose} for"
+            " others"
+        )
+    return lines
 
 
 def _network(network: Network) -> str:

@@ -14,6 +14,9 @@ from omrig.errors import UsageError
 
 NAMESPACE = "omrig.profilers"
 
+ANY: frozenset[str] = frozenset({"any mode"})
+"""For `Profiler.coexists_with` of a mode that does nothing in the measured process."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ProfilerContext:
@@ -128,6 +131,8 @@ def _check_coexistence(
     mode: str, profiler: type[Profiler], other_mode: str, other: type[Profiler]
 ) -> None:
     if other_mode in profiler.coexists_with or mode in other.coexists_with:
+        return
+    if ANY in (profiler.coexists_with, other.coexists_with):
         return
     if "none" in (mode, other_mode):
         with_none = other_mode if mode == "none" else mode

@@ -5,10 +5,12 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from omrig.report import memory
+
 Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
 """From a mode's summary, the side it is of and the width in columns to what is printed."""
 
-RENDERERS: dict[str, Renderer] = {}
+RENDERERS: dict[str, Renderer] = {"memory": memory.render}
 """By mode; a mode without one is told by its artefacts alone."""
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import accounts, profiles, shares, waterfall, words
+from omrig.report import accounts, profiles, resources, shares, waterfall, words
 from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -80,7 +80,7 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
     if result["latency"]:
         parts.append(_latency(run, result["latency"], console.width))
     if result["resources"]:
-        parts.append(_resources(result))
+        parts.append(_resources(run, result))
     if result["stages"]:
         parts += _stages(run, result, console)
     else:
@@ -215,16 +215,10 @@ def _latency(run: dict[str, Any], latency: dict[str, int], width: int) -> Render
     return table
 
 
-def _resources(result: dict[str, Any]) -> RenderableType:
+def _resources(run: dict[str, Any], result: dict[str, Any]) -> RenderableType:
     grid = _grid()
-    for side, usage in result["resources"].items():
-        if usage:
-            cpu = usage["cpu_user_seconds"] + usage["cpu_system_seconds"]
-            grid.add_row(
-                side,
-                f"{cpu:,.2f} s CPU during the load,"
-                f" peak memory {units.size(usage['peak_rss_bytes'])}",
-            )
+    for name, line in resources.lines(run, result):
+        grid.add_row(name, line)
     return grid
 
 

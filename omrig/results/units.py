@@ -16,6 +16,11 @@ def size(size_bytes: float) -> str:
     return _scaled(size_bytes, _SIZES)
 
 
+def cores(share: float) -> str:
+    """CPU seconds per second."""
+    return f"{share:.2f} of a core" if share < 1 else f"{share:.2f} cores"
+
+
 def _scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:
     for factor, unit in units:
         if abs(value) >= factor:

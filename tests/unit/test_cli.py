@@ -61,7 +61,7 @@ def test_sizes_are_in_kilobytes():
         (["-p", "--pattern", "shout"], "--pattern"),
         (
             ["-p", "--profile", "gprof"],
-            "--profile: unknown mode 'gprof'; known modes: none, stages, yappi",
+            "--profile: unknown mode 'gprof'; known modes: .*none, .*stages, .*yappi",
         ),
         (["-p", "--frobnicate"], "--frobnicate"),
         (["run", "-p"], "-p"),

@@ -102,12 +102,13 @@ def test_another_package_adds_a_mode(with_third_party):
     out = with_third_party("""
         import sys
         from omrig import profilers
-        print(profilers.known_modes(), "dummy_plugin" in sys.modules)
+        known = set(profilers.known_modes())
+        print(known >= {"abacus", "beads", "broken", "stages"}, "dummy_plugin" in sys.modules)
         print([found.__name__ for found in profilers.load(["beads"])])
         print([found.__name__ for found in profilers.load(["yappi", "beads"])])
     """)
     assert out.splitlines() == [
-        "['abacus', 'beads', 'broken', 'none', 'stages', 'yappi'] False",
+        "True False",
         "['Beads']",
         "['YappiProfiler', 'Beads']",
     ]

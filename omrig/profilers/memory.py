@@ -1,0 +1,15 @@
+"""Mode `memory`: each side's memory over time and its growth per message, sampled from outside.
+
+The supervisor takes the samples (:mod:`omrig.sampling`) and the growth is fitted after the run
+(:mod:`omrig.analysis.growth`): nothing happens in the measured process.
+"""
+
+from omrig.profilers import ANY
+from omrig.profilers.none import NoProfiler
+
+
+class MemoryProfiler(NoProfiler):
+    """`<side>/memory.dat` comes from the supervisor."""
+
+    name = "memory"
+    coexists_with = ANY

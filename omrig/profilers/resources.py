@@ -1,0 +1,15 @@
+"""Mode `resources`: what each process uses, sampled from outside.
+
+The supervisor does it in every run (:mod:`omrig.sampling`): asked for or not, nothing happens in
+the measured process.
+"""
+
+from omrig.profilers import ANY
+from omrig.profilers.none import NoProfiler
+
+
+class ResourcesProfiler(NoProfiler):
+    """`<side>/resources.csv` and `broker/resources.csv` come from the supervisor."""
+
+    name = "resources"
+    coexists_with = ANY

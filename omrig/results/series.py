@@ -1,0 +1,67 @@
+"""The sampled series of a run: what a process or the machine had used by when, a CSV file each."""
+
+import csv
+from pathlib import Path
+
+import numpy
+from numpy.typing import NDArray
+
+Series = dict[str, NDArray[numpy.float64]]
+"""Columns by name, NaN where a cell is empty."""
+
+PROCESS = "resources.csv"
+"""A process' series, in the folder of its side or in ``broker``."""
+
+MACHINE = "machine.csv"
+"""The machine's series, in the run folder."""
+
+MEMORY = "memory.csv"
+"""A side's memory, in its folder, where its memory was asked for."""
+
+MPROF = "memory.dat"
+"""The same as ``mprof plot`` reads it."""
+
+BROKER = "broker"
+"""The broker's folder, and its key beside the sides."""
+
+PROCESS_COLUMNS = (
+    "monotonic_ns",
+    "cpu_user_seconds",
+    "cpu_system_seconds",
+    "rss_bytes",
+    "uss_bytes",
+    "threads",
+    "descriptors",
+    "voluntary_context_switches",
+    "involuntary_context_switches",
+)
+"""Of a process: CLOCK_MONOTONIC as in ``messages.npz``; CPU and switches since it began."""
+
+MEMORY_COLUMNS = ("monotonic_ns", "rss_bytes", "anonymous_bytes", "children_rss_bytes")
+"""Of a side: what is resident, and what of it is no file's, swapped or not. Pages of files come and
+go as the kernel likes; anonymous ones are what the process keeps."""
+
+MACHINE_COLUMNS = (
+    "monotonic_ns",
+    "busy_seconds",
+    "idle_seconds",
+    "iowait_seconds",
+    "steal_seconds",
+)
+"""Of the machine: seconds of all cores since it booted."""
+
+
+def read(path: Path) -> Series | None:
+    """The series in ``path``; None where there is no such file or no sample in it.
+
+    A last line that a killed writer left unfinished is dropped.
+    """
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        names, *rows = [*csv.reader(file)] or [[]]
+    table = [[float(cell or "nan") for cell in row] for row in rows if len(row) == len(names)]
+    if not table:
+        return None
+    columns = numpy.array(table, numpy.float64).T
+    return dict(zip(names, columns, strict=True))

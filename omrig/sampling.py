@@ -1,0 +1,255 @@
+"""What the measured processes, the broker and the machine use, sampled from outside.
+
+A sampler inside a measured process takes its CPU and, when that process is busy, gets none: so a
+thread of the supervisor reads ``/proc``, ten times a second. What costs more to read is read more
+seldom, and its cells are empty in between.
+"""
+
+import contextlib
+import csv
+import re
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TextIO, TypeVar
+
+import psutil
+
+from omrig.results import series
+
+INTERVAL_S = 0.1
+"""Between two samples."""
+
+SELDOM_S = 1.0
+"""Between two readings of what costs more: descriptors (a listing), threads and their context
+switches (a file a thread), unique memory (the kernel walks all pages of the process: 1 ms for a
+small one, 4 ms for a RabbitMQ without queues)."""
+
+SHARE = 0.002
+"""Of a core may each of these readings take; the larger the process, the more seldom it is."""
+
+MEMORY_SHARE = 0.02
+"""Of a core may the anonymous memory of a side take, where its memory is what was asked for."""
+
+_MEBIBYTE = float(1 << 20)
+_SWITCHES = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\t(\d+)", re.MULTILINE)
+
+_ANONYMOUS = re.compile(rb"^(?:Anonymous|Swap): +(\d+) kB", re.MULTILINE)
+
+_GONE = (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError)
+
+T = TypeVar("T")
+
+
+class Sampler:
+    """Samples from :meth:`start` to :meth:`stop` whatever it was told to :meth:`watch`.
+
+    Every sample is in its file when the next one is taken, so that nothing is lost with a process,
+    ours included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[_Process] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
+        self._began = time.monotonic()
+        self._cpu_seconds = 0.0
+        self._turns = 0
+        self._failure: str | None = None
+
+    def watch(self, name: str, pid: int, memory: bool = False) -> None:
+        """Sample a process into the folder ``name``, with ``memory`` its memory as well.
+
+        A process that is gone already leaves no samples.
+        """
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(*_GONE):
+            self._processes.append(_Process(psutil.Process(pid), folder, memory))
+
+    def start(self) -> None:
+        """Begin; further processes may be watched later."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and close the files."""
+        self._over.set()
+        self._thread.join()
+        for process in self._processes:
+            process.close()
+
+    def about(self) -> dict[str, Any]:
+        """What the sampling itself used, and why it ended early if it did; once it is over."""
+        return {
+            "interval_seconds": INTERVAL_S,
+            "turns": self._turns,
+            "cpu_seconds": round(self._cpu_seconds, 4),
+            "wall_seconds": round(time.monotonic() - self._began, 4),
+            "failure": self._failure,
+        }
+
+    def _loop(self) -> None:
+        began = time.thread_time()
+        try:
+            with (self._folder / series.MACHINE).open("w", newline="", buffering=1) as file:
+                self._sample_all(_writer(file, series.MACHINE_COLUMNS))
+        except OSError as error:
+            # A full disk must not end the run; the report says that the series ends early.
+            self._failure = f"{type(error).__name__}: {error}"
+        self._cpu_seconds = time.thread_time() - began
+
+    def _sample_all(self, write_machine: Callable[[list[Any]], object]) -> None:
+        due = time.monotonic()
+        while True:
+            write_machine(_machine())
+            for process in list(self._processes):
+                process.sample()
+            self._turns += 1
+            # Late is late: turns that were missed are not made up for.
+            due = max(due + INTERVAL_S, time.monotonic())
+            if self._over.wait(due - time.monotonic()):
+                return
+
+
+class _Process:
+    """One process and the files of its samples."""
+
+    def __init__(self, process: psutil.Process, folder: Path, memory: bool) -> None:
+        self._process = process
+        self._ended = False
+        self._files = contextlib.ExitStack()
+        self._write = _writer(self._open(folder / series.PROCESS), series.PROCESS_COLUMNS)
+        self._unique = _Seldom(lambda: process.memory_full_info().uss)
+        self._descriptors = _Seldom(process.num_fds)
+        self._switches = _Seldom(_Switches(process.pid))
+        self._memory: _Memory | None = None
+        if memory:
+            self._memory = _Memory(
+                process, self._open(folder / series.MEMORY), self._open(folder / series.MPROF)
+            )
+
+    def _open(self, path: Path) -> TextIO:
+        return self._files.enter_context(path.open("w", newline="", buffering=1))
+
+    def close(self) -> None:
+        self._files.close()
+
+    def sample(self) -> None:
+        """Append a row, unless the process has ended."""
+        if self._ended:
+            return
+        try:
+            self._sample()
+        except (*_GONE, psutil.AccessDenied):
+            self._ended = True
+
+    def _sample(self) -> None:
+        process, now_ns = self._process, time.monotonic_ns()
+        with process.oneshot():
+            cpu, rss = process.cpu_times(), process.memory_info().rss
+            if process.status() == psutil.STATUS_ZOMBIE:
+                self._ended = True
+                return
+        unique, descriptors = self._unique.read(), self._descriptors.read()
+        threads, *switches = self._switches.read() or (None, None, None)
+        self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *switches])
+        if self._memory:
+            self._memory.sample(now_ns, rss)
+
+
+class _Memory:
+    """The memory of one process and its children, as columns and as ``mprof plot`` reads it."""
+
+    def __init__(self, process: psutil.Process, rows: TextIO, mprof: TextIO) -> None:
+        self._write = _writer(rows, series.MEMORY_COLUMNS)
+        self._mprof = mprof
+        command = shlex.join(process.cmdline()).replace("\n", " ")
+        self._mprof.write(f"CMDLINE {command}\n")
+        smaps = Path(f"/proc/{process.pid}/smaps_rollup")
+        self._anonymous = _Seldom(
+            lambda: sum(map(int, _ANONYMOUS.findall(smaps.read_bytes()))) * 1024,
+            INTERVAL_S,
+            MEMORY_SHARE,
+        )
+        self._children: _Seldom[list[psutil.Process]] = _Seldom(
+            # To find them psutil asks every process there is for its parent.
+            lambda: process.children(recursive=True)
+        )
+
+    def sample(self, now_ns: int, rss: int) -> None:
+        """Append a row, and the lines that ``mprof run --multiprocess`` writes of it: MiB and
+        seconds since the epoch."""
+        now = time.time()
+        self._mprof.write(f"MEM {rss / _MEBIBYTE:.6f} {now:.4f}\n")
+        self._children.read()
+        children = 0
+        for child in self._children.last or ():
+            with contextlib.suppress(*_GONE):
+                resident = child.memory_info().rss
+                self._mprof.write(f"CHLD {child.pid} {resident / _MEBIBYTE:.6f} {now:.4f}\n")
+                children += resident
+        self._write([now_ns, rss, self._anonymous.read(), children])
+
+
+class _Seldom(Generic[T]):
+    """A reading taken once in ``interval_s`` at most, and never for more than ``share`` of a core.
+
+    :meth:`read` returns None where it is not due, and where another user's process does not let us.
+    """
+
+    def __init__(
+        self, read: Callable[[], T], interval_s: float = SELDOM_S, share: float = SHARE
+    ) -> None:
+        self.last: T | None = None
+        self._read = read
+        self._interval_s = interval_s
+        self._share = share
+        self._due = 0.0
+
+    def read(self) -> T | None:
+        now, used = time.monotonic(), time.thread_time()
+        if now < self._due:
+            return None
+        try:
+            self.last = self._read()
+        except (psutil.AccessDenied, PermissionError):
+            self.last = None
+        used = time.thread_time() - used
+        # A little early: a turn is not to be missed for being a few microseconds before it.
+        self._due = now + max(self._interval_s - INTERVAL_S / 2, used / self._share)
+        return self.last
+
+
+class _Switches:
+    """Threads, voluntary and involuntary context switches of all threads, ended ones as last seen.
+
+    The file of the process itself, which psutil reads, counts its first thread's only.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._threads = Path(f"/proc/{pid}/task")
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def __call__(self) -> tuple[int, int, int]:
+        paths = [*self._threads.iterdir()]
+        for path in paths:
+            with contextlib.suppress(*_GONE):
+                voluntary, involuntary = _SWITCHES.findall((path / "status").read_bytes())
+                self._counts[path.name] = int(voluntary), int(involuntary)
+        counts = self._counts.values()
+        return len(paths), sum(one for one, _ in counts), sum(other for _, other in counts)
+
+
+def _writer(file: TextIO, columns: tuple[str, ...]) -> Callable[[list[Any]], object]:
+    write: Callable[[Any], object] = csv.writer(file, lineterminator="\n").writerow
+    write(columns)
+    return write
+
+
+def _machine() -> list[Any]:
+    times = psutil.cpu_times()
+    busy = times.user + times.nice + times.system + times.irq + times.softirq
+    return [time.monotonic_ns(), round(busy, 2), times.idle, times.iowait, times.steal]
