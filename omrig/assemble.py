@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 
-from omrig import books, sampled
-from omrig.analysis import distortion, usage, verdict
+from omrig import books, costs, sampled
+from omrig.analysis import usage, verdict
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
 from omrig.results import latency, recordings
@@ -85,7 +85,9 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     latencies = _latencies(sides)
     messages = _messages(run, sides)
     reason = _reason(run, sides, messages)
+    sliced = costs.slicing(sides)
     staged, timelines = books.stages(sides)
+    quiet = _undisturbed(sides, sliced)
     result: dict[str, Any] = {
         "schema": run_folder.SCHEMA,
         "complete": reason is None,
@@ -95,11 +97,12 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "sides": list(sides),
         "is_measurement": not run["transport"]["in_memory"],
         "messages": messages,
-        "throughput": _throughput(run, sides),
+        "throughput": _throughput(run, sides, sliced),
         "latency": latency.summarise(latencies) if latencies is not None else None,
-        **staged,
+        **(quiet or staged),
         "verdict": None,
-        "distortion": _distortion(run, sides),
+        "distortion": costs.of_modes(sides, sliced, timelines),
+        "slices": costs.coverage(sliced, stages_are_quiet=quiet is not None),
         "resources": sampled.resources(run, sides),
         "machines": sampled.machines(sides),
         "profiles": {name: _profiles(side) for name, side in sides.items()},
@@ -108,8 +111,17 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     result["little"] = books.little(run, result)
     if result["stages"]:
         facts = dataclasses.replace(books.facts(sides, result), **usage.facts(result))
+        cores = {**facts.cpu_share, **costs.cpu_share(sliced, profiled=quiet is None)}
+        facts = dataclasses.replace(facts, cpu_share=cores)
         result["verdict"] = verdict.decide(result, facts)
     return result, timelines
+
+
+def _undisturbed(sides: Sides, sliced: costs.Slicing | None) -> dict[str, Any] | None:
+    """The stages of the messages that were sent without what slows the run; None without any."""
+    keep = costs.undisturbed(sliced)
+    quiet = books.stages(sides, keep)[0] if keep else {}
+    return quiet if quiet.get("stages") else None
 
 
 def _profiles(side: Recording) -> dict[str, Any]:
@@ -121,22 +133,6 @@ def _profiles(side: Recording) -> dict[str, Any]:
     if "memory" in found:
         found["memory"] = sampled.memory(side)
     return {mode: summary for mode, summary in found.items() if summary is not None}
-
-
-def _distortion(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
-    """What the run's profilers cost, all together, under the name of each."""
-    found, reason = None, "run with --twin to measure it"
-    producer = sides.get("producer")
-    if producer and run["plan"].get("twin"):
-        found = distortion.measure(
-            producer.about["slices"], producer.times["start_ns"], producer.times["end_ns"]
-        )
-        reason = "too little of the load was sent to compare slices"
-    modes = [mode for mode in run["plan"]["profile"] if mode != "none"]
-    return {
-        mode: found or {"throughput_ratio": None, "method": None, "pairs": 0, "reason": reason}
-        for mode in modes
-    }
 
 
 def _latencies(sides: Sides) -> Column | None:
@@ -157,8 +153,12 @@ def _span(producer: Recording) -> tuple[int, int]:
     )
 
 
-def _throughput(run: dict[str, Any], sides: Sides) -> dict[str, Any] | None:
+def _throughput(
+    run: dict[str, Any], sides: Sides, sliced: costs.Slicing | None
+) -> dict[str, Any] | None:
     """Messages that ended well, over the time from the first one's start to the last one's end.
+
+    Where the load was sent in slices, the time between them does not count.
 
     A cast ends where it is received, so both sides of a cast on one host give the consumer's
     messages from the producer's first send on. A consumer alone sees arrivals only: the first one
@@ -177,8 +177,9 @@ def _throughput(run: dict[str, Any], sides: Sides) -> dict[str, Any] | None:
         first = int(ended[0]) if len(ended) else 0
     else:
         return None
-    counted = len(ended) - (producer is None)
-    duration = (int(ended.max()) - first) / _NS if len(ended) else 0.0
+    paused_s, pauses = costs.pauses(sliced)
+    counted = len(ended) - (1 + pauses if producer is None else 0)
+    duration = (int(ended.max()) - first) / _NS - paused_s if len(ended) else 0.0
     if counted < 1 or duration <= 0:
         return None
     seconds, counts = numpy.unique((ended - first) // _NS, return_counts=True)

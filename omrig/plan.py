@@ -24,8 +24,13 @@ KILOBYTE = 1024
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Largest message that RabbitMQ accepts by default (``max_message_size`` since 3.8)."""
 
-TWIN_MESSAGES_PER_WORKER = 40
-"""With ``--twin`` a worker sends at least so many: two in each of its 20 slices."""
+TWIN_PAIRS = (5, 10)
+"""Pairs of slices that are compared with and without profilers: at least and at most. Fewer than
+five cannot show that the ranking of stages changed (:mod:`omrig.analysis.distortion`)."""
+
+SLICE_MESSAGES_PER_WORKER = 4
+SLICE_MESSAGES = 40
+"""A slice has at least so many: shorter ones would be all beginning and end."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -107,6 +112,16 @@ class Plan:
         return cls(**values)
 
 
+def smallest_slice(workers: int) -> int:
+    """Messages in a slice of the load of so many workers, at least."""
+    return max(SLICE_MESSAGES, SLICE_MESSAGES_PER_WORKER * workers)
+
+
+def twin_messages(workers: int) -> int:
+    """Messages that slices take at least: one to settle, and the fewest pairs."""
+    return smallest_slice(workers) * (1 + 2 * TWIN_PAIRS[0])
+
+
 def _check_counts(plan: Plan) -> None:
     if plan.messages is not None:
         _at_least("--message_count", plan.messages, 1)
@@ -114,10 +129,11 @@ def _check_counts(plan: Plan) -> None:
     _at_least("--warmup", plan.warmup, 0)
     _at_least("--wait", plan.wait_s, 0)
     _at_least("--sample 1/", plan.sample, 1)
-    if plan.twin and (plan.messages or 0) < TWIN_MESSAGES_PER_WORKER * plan.workers:
+    needed = twin_messages(plan.workers)
+    if plan.twin and "producer" in plan.sides and (plan.messages or 0) < needed:
         raise UsageError(
             f"--twin: {plan.messages} messages are too few to compare slices of the load of"
-            f" {plan.workers} workers; give -m {TWIN_MESSAGES_PER_WORKER * plan.workers} or more"
+            f" {plan.workers} workers; give -m {needed} or more"
         )
     if plan.executor_pool_size is not None:
         _at_least("--executor-pool-size", plan.executor_pool_size, 1)

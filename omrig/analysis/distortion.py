@@ -1,64 +1,215 @@
-"""What the profilers cost: slices of the same load with and without them, compared in pairs."""
+"""What the profilers cost: slices of the same load with and without them, compared in pairs.
 
-from collections.abc import Sequence
+Each figure is a ratio within a pair, with profilers over without; what is reported is the median
+over the pairs and the quartiles. A pair of which a slice is incomplete does not count.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-METHOD = "slices of one run, alternately without and with the profilers (ABBA), in pairs"
+SEEN_SHARE = 0.02
+"""Stages are ranked that have this share of the time, with profilers or without."""
+
+LEAD = 0.01
+"""A stage is before another one when its share is larger by so much: less is a tie."""
+
+CHANCE = 0.05
+"""A change of order, or a slow-down, counts when so many of the pairs show it that chance would be
+rarer than this: the sign test, every pair an even bet at most."""
+
+RULE = (
+    f"stages of {100 * SEEN_SHARE:g} % or more of the time, by share; two have changed places when"
+    f" each leads the other by {100 * LEAD:g} % of the time or more in the median slice, one"
+    " without and the other with the profilers, and so many pairs show the change that chance would"
+    f" be below {100 * CHANCE:g} % (sign test)"
+)
+"""When the ranking of stages counts as changed."""
 
 
-def measure(
-    slices: Sequence[dict[str, Any]], started_ns: NDArray[Any], ended_ns: NDArray[Any]
-) -> dict[str, Any] | None:
-    """Throughput and CPU a message of profiled over unprofiled slices; None without pairs.
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """One slice of a pair, complete.
 
-    ``slices`` are the producer's, in order, two neighbours a pair; ``started_ns`` and ``ended_ns``
-    are by sequence number, 0 for none. The ratios are medians over the pairs, with quartiles.
+    ``rate`` is in msg/s, ``cpu_seconds`` a message (None: not known), ``stages`` the durations in
+    ns by stage name, one a message (empty: not known).
     """
-    rates, costs = [], []
-    for one, other in zip(slices[::2], slices[1::2], strict=False):
-        plain, profiled = (one, other) if other["profiled"] else (other, one)
-        pair = [_rate(each, started_ns, ended_ns) for each in (plain, profiled)]
-        cpu = [_cpu_a_message(each, ended_ns) for each in (plain, profiled)]
-        if all(pair):
-            rates.append(pair[1] / pair[0])
-        if all(cpu):
-            costs.append(cpu[1] / cpu[0])
-    if not rates:
+
+    pair: int
+    profiled: bool
+    rate: float
+    cpu_seconds: float | None = None
+    stages: Mapping[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
+
+
+Pair = tuple[Slice, Slice]
+"""The slice without and the slice with profilers."""
+
+
+def measure(slices: Iterable[Slice]) -> dict[str, Any] | None:
+    """Throughput, CPU and stages with profilers over those without; None without a pair."""
+    pairs = _pairs(slices)
+    if not pairs:
         return None
+    costs = [
+        profiled.cpu_seconds / plain.cpu_seconds
+        for plain, profiled in pairs
+        if plain.cpu_seconds and profiled.cpu_seconds
+    ]
+    rates = [profiled.rate / plain.rate for plain, profiled in pairs]
+    slower = sum(rate < 1 for rate in rates)
     return {
         "throughput_ratio": _median(rates),
         "throughput_quartiles": _quartiles(rates),
+        "slower": _chance(slower, len(rates)) < CHANCE,
+        "slower_pairs": slower,
         "cpu_ratio": _median(costs) if costs else None,
         "cpu_quartiles": _quartiles(costs) if costs else None,
-        "method": METHOD,
-        "pairs": len(rates),
+        "pairs": len(pairs),
+        "unprofiled_messages_per_second": _median([plain.rate for plain, _ in pairs]),
+        "profiled_messages_per_second": _median([profiled.rate for _, profiled in pairs]),
+        **_of_stages(pairs),
     }
 
 
-def _rate(each: dict[str, Any], started: NDArray[Any], ended: NDArray[Any]) -> float:
-    part = slice(each["first"], each["end"])
-    done = ended[part] > 0
-    if not done.any():
-        return 0.0
-    lasted = int(ended[part].max() - started[part][done].min())
-    return float(done.sum()) / lasted if lasted > 0 else 0.0
+def _pairs(slices: Iterable[Slice]) -> list[Pair]:
+    found: dict[int, dict[bool, Slice]] = {}
+    for each in slices:
+        found.setdefault(each.pair, {})[each.profiled] = each
+    return [(pair[False], pair[True]) for _, pair in sorted(found.items()) if len(pair) == 2]
 
 
-def _cpu_a_message(each: dict[str, Any], ended: NDArray[Any]) -> float:
-    """CPU seconds of both sides a message; 0 where one of them is not known."""
-    done = int((ended[each["first"] : each["end"]] > 0).sum())
-    if not done or "consumer_cpu_seconds" not in each:
-        return 0.0
-    used: float = each["producer_cpu_seconds"] + each["consumer_cpu_seconds"]
-    return used / done
+def _of_stages(pairs: Sequence[Pair]) -> dict[str, Any]:
+    staged = [
+        pair for pair in pairs if all(each.stages and _messages(each.stages) for each in pair)
+    ]
+    if not staged:
+        return {"stages": None, "ranking_changed": None, "swaps": None, "ranking_rule": None}
+    swaps = _swaps(staged)
+    return {
+        "stages": [_stage(name, staged) for name in staged[0][0].stages],
+        # With fewer pairs the sign test says chance of anything.
+        "ranking_changed": bool(swaps) if _chance(len(staged), len(staged)) < CHANCE else None,
+        "swaps": swaps,
+        "ranking_rule": RULE,
+    }
 
 
-def _median(values: list[float]) -> float:
+def _messages(stages: Mapping[str, NDArray[Any]]) -> int:
+    return len(next(iter(stages.values())))
+
+
+def _stage(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """How much longer a stage takes; ratios are None where it took no time without profilers."""
+    plain = numpy.concatenate([pair[0].stages[name] for pair in pairs])
+    profiled = numpy.concatenate([pair[1].stages[name] for pair in pairs])
+    means = _ratios([tuple(float(each.stages[name].mean()) for each in pair) for pair in pairs])
+    medians = _ratios([tuple(_p50(each.stages[name]) for each in pair) for pair in pairs])
+    return {
+        "name": name,
+        "mean_ratio": _median(means) if means else None,
+        "mean_quartiles": _quartiles(means) if means else None,
+        "p50_ratio": _median(medians) if medians else None,
+        "p50_quartiles": _quartiles(medians) if medians else None,
+        "unprofiled_mean_ns": int(plain.mean()),
+        "profiled_mean_ns": int(profiled.mean()),
+        "unprofiled_share": _median([_shares(pair[0])[name] for pair in pairs]),
+        "profiled_share": _median([_shares(pair[1])[name] for pair in pairs]),
+    }
+
+
+def _ratios(values: Iterable[tuple[float, ...]]) -> list[float]:
+    return [profiled / plain for plain, profiled in values if plain > 0]
+
+
+def _p50(values: NDArray[Any]) -> float:
+    return float(numpy.percentile(values, 50, method="inverted_cdf"))
+
+
+def _shares(each: Slice) -> dict[str, float]:
+    totals = {name: float(values.sum()) for name, values in each.stages.items()}
+    whole = sum(totals.values()) or 1.0
+    return {name: total / whole for name, total in totals.items()}
+
+
+def _swaps(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Stages that have changed places by :data:`RULE`, the largest change first."""
+    shares = [[_shares(each) for each in pair] for pair in pairs]
+    ranked = [
+        name
+        for name in pairs[0][0].stages
+        if max(numpy.median([pair[side][name] for pair in shares]) for side in (0, 1)) >= SEEN_SHARE
+    ]
+    swaps: list[dict[str, Any]] = []
+    swings: list[float] = []
+    for one, other in itertools.permutations(ranked, 2):
+        plain, profiled = (
+            numpy.array([pair[side][one] - pair[side][other] for pair in shares]) for side in (0, 1)
+        )
+        led, leads = float(numpy.median(plain)), float(-numpy.median(profiled))
+        shown = int(((plain > 0) & (profiled < 0)).sum())
+        if led >= LEAD and leads >= LEAD and _chance(shown, len(pairs)) < CHANCE:
+            swaps.append({"unprofiled": [one, other], "profiled": [other, one], "pairs": shown})
+            swings.append(led + leads)
+    order = sorted(range(len(swaps)), key=lambda number: -swings[number])
+    return [swaps[number] for number in order]
+
+
+def _chance(shown: int, pairs: int) -> float:
+    """How likely so many heads or more are in so many throws of a coin."""
+    ways = sum(math.comb(pairs, number) for number in range(shown, pairs + 1))
+    return float(ways / 2**pairs)
+
+
+def describe(found: Mapping[str, Any], who: str) -> str:
+    """A measured distortion in words; ``who`` are the profilers as the subject of a sentence."""
+    ratio, quartiles = found["throughput_ratio"], found["throughput_quartiles"]
+    pairs = f"{found['pairs']} {'pair' if found['pairs'] == 1 else 'pairs'} of slices"
+    what = "of its speed"
+    if found["slower"]:
+        did = "slowed the run to"
+    elif quartiles[1] < 1:
+        did, pairs = "seems to have slowed the run to", f"in {found['slower_pairs']} of {pairs}"
+    else:
+        did, what = "did not slow the run beyond noise:", "of the speed without"
+    lines = [
+        f"{who} {did} {ratio:.2f} {what}{_bracket(quartiles)} ({pairs}):"
+        f" {found['profiled_messages_per_second']:,.0f} msg/s with,"
+        f" {found['unprofiled_messages_per_second']:,.0f} without"
+    ]
+    if found["cpu_ratio"] is not None:
+        lines.append(f"CPU a message x {found['cpu_ratio']:.2f}{_bracket(found['cpu_quartiles'])}")
+    if found["stages"]:
+        lines.append(_ranking(found))
+    return "; ".join(lines)
+
+
+def _bracket(quartiles: Sequence[float]) -> str:
+    return f" [{quartiles[0]:.2f}, {quartiles[1]:.2f}]"
+
+
+_SHOWN_SWAPS = 2
+
+
+def _ranking(found: Mapping[str, Any]) -> str:
+    if found["ranking_changed"] is None:
+        return "too few pairs to tell whether the ranking of stages changed"
+    if not found["ranking_changed"]:
+        return "the ranking of stages did not change"
+    swaps = [f"{swap['profiled'][0]} before {swap['profiled'][1]}" for swap in found["swaps"]]
+    more = len(swaps) - _SHOWN_SWAPS
+    rest = f" and {more} more" if more > 0 else ""
+    return f"the ranking of stages changed: {', '.join(swaps[:_SHOWN_SWAPS])}{rest}"
+
+
+def _median(values: Sequence[float]) -> float:
     return round(float(numpy.median(values)), 4)
 
 
-def _quartiles(values: list[float]) -> list[float]:
+def _quartiles(values: Sequence[float]) -> list[float]:
     return [round(float(value), 4) for value in numpy.percentile(values, (25, 75))]

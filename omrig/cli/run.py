@@ -148,7 +148,8 @@ def _add_profiling(parser: Parser) -> None:
     profiling.add_argument(
         "--twin",
         action="store_true",
-        help="measure what the profilers cost: every other slice of the load goes without them",
+        help="measure what the stages cost: every other slice of the load goes without their"
+        " probes (what slower modes cost is measured unasked)",
     )
     profiling.add_argument(
         "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"

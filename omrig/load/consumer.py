@@ -23,7 +23,8 @@ from omrig.load.side import (
 )
 from omrig.plan import EXCHANGE, Plan
 
-BEGIN_TIMEOUT_S = 10.0
+SWITCH_TIMEOUT_S = 50.0
+"""How long the main thread may take to turn the profilers on or off; a producer waits longer."""
 
 
 class Tally:
@@ -64,16 +65,35 @@ class Endpoint:
         """A producer presents itself and how many messages it will send."""
         self._tally.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
         self._consumer.producers[producer] = about
-        return who_i_am()
+        return {**who_i_am(), "offer": self._consumer.offer}
 
     def begin(self, ctxt: Any, producer: str) -> None:
         """A producer has warmed up: its load begins when this returns."""
         self._consumer.ask(True)
 
-    def profile(self, ctxt: Any, producer: str, on: bool) -> float:
-        """A producer compares slices of load with and without profilers: CPU seconds so far."""
-        self._consumer.ask(on)
-        return time.process_time()
+    def profile(
+        self,
+        ctxt: Any,
+        producer: str,
+        on: bool,
+        begins: dict[str, Any] | None = None,
+        slicing: dict[str, Any] | None = None,
+    ) -> float:
+        """A producer compares slices of load with and without profilers: CPU seconds so far.
+
+        ``begins`` is the slice that it sends next (:class:`omrig.load.slices.Slice`), None where
+        one has ended; ``slicing`` says what is compared.
+        """
+        self._consumer.ask(on, bool(slicing and slicing["slow_only"]))
+        used = time.process_time()
+        if slicing:
+            self._consumer.note_slice(producer, begins, slicing, used)
+        return used
+
+    def received(self, ctxt: Any, producer: str, first: int, end: int) -> int:
+        """How many of the messages from ``first`` to before ``end`` arrived."""
+        part = self._tally.received[producer][first:end]
+        return len(part) - part.count(0)
 
     def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
         """One message of the load, or of the warm-up when ``seq`` is negative."""
@@ -100,15 +120,20 @@ class Consumer:
 
     name = "consumer"
 
-    def __init__(self, plan: Plan, executor: Executor, emit: Emit, stop: Stop) -> None:
+    def __init__(
+        self, plan: Plan, executor: Executor, emit: Emit, stop: Stop, offer: dict[str, Any]
+    ) -> None:
         self._plan = plan
         self._executor = executor
         self._emit = emit
         self._stop = stop
+        self.offer = offer
         self._tally = Tally(plan.messages)
-        self._asked: bool | None = None
+        self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
+        self._slices: list[dict[str, Any]] = []
+        self._slicing: dict[str, Any] | None = None
         self._ended = "stopped"
 
     def connect(self, transport: Any) -> None:
@@ -142,7 +167,7 @@ class Consumer:
             self._tally.wake.clear()
             if self._asked is not None:
                 measurement.start()
-                measurement.profile(self._asked)
+                measurement.profile(*self._asked)
                 self._asked = None
                 self._done.set()
             if self._tally.complete():
@@ -168,12 +193,31 @@ class Consumer:
 
         self._executor.spawn(shut_down, "main").join(seconds)
 
-    def ask(self, profiling: bool) -> None:
+    def ask(self, profiling: bool, slow_only: bool = False) -> None:
         """Called by the endpoint: have the main thread turn the profilers on or off, and wait."""
         self._done.clear()
-        self._asked = profiling
+        self._asked = profiling, slow_only
         self._tally.wake.set()
-        self._done.wait(BEGIN_TIMEOUT_S)
+        self._done.wait(SWITCH_TIMEOUT_S)
+
+    def note_slice(
+        self,
+        producer: str,
+        begins: dict[str, Any] | None,
+        slicing: dict[str, Any],
+        cpu_seconds: float,
+    ) -> None:
+        """Called by the endpoint: a slice of a producer's load begins, or the last one has ended.
+
+        ``cpu_seconds`` is what this process has used so far.
+        """
+        self._slicing = slicing
+        if begins is not None:
+            about = {**begins, "producer": producer, "at_ns": now_ns(), "cpu_before": cpu_seconds}
+            self._slices.append(about)
+        elif self._slices:
+            about = self._slices[-1]
+            about["consumer_cpu_seconds"] = cpu_seconds - about["cpu_before"]
 
     def progress(self) -> dict[str, int]:
         """Messages of the load received so far, duplicates included."""
@@ -209,6 +253,9 @@ class Consumer:
             "out_of_range": len(self._tally.out_of_range),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
+            "offer": self.offer,
+            "slices": self._slices,
+            "slicing": self._slicing,
             "ended": self._ended,
             "stopped": self._stop.requested,
         }

@@ -116,8 +116,11 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(conf, url)
-    consumer = Consumer(plan, executor, emit, stop) if "consumer" in plan.sides else None
-    producer = Producer(plan, executor, emit, stop) if "producer" in plan.sides else None
+    consumer = producer = None
+    if "consumer" in plan.sides:
+        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))
+    if "producer" in plan.sides:
+        producer = Producer(plan, executor, emit, stop)
     try:
         _load(executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
@@ -135,7 +138,7 @@ def _load(
     measurement: "Measurement",
     stop: "Stop",
 ) -> None:
-    from omrig.load.side import SHUT_DOWN_S
+    from omrig.load.side import DRAIN_S, SHUT_DOWN_S
 
     serving = None
     if consumer:
@@ -147,6 +150,9 @@ def _load(
             serving = executor.spawn(lambda: consumer.run(measurement), "main")
         try:
             producer.run(measurement)
+            if serving:
+                # It ends when it has all: casts may still be under way.
+                serving.join(DRAIN_S)
         finally:
             if consumer and serving:
                 stop.request()

@@ -1,6 +1,7 @@
 """The producer: one process, many workers that compete for oslo.messaging's resources."""
 
 import array
+import dataclasses
 import itertools
 import operator
 import threading
@@ -11,9 +12,10 @@ from typing import Any
 
 from omrig.errors import RunError
 from omrig.executors import Executor
-from omrig.load import patterns, payload
+from omrig.load import patterns, payload, slices
 from omrig.load.events import Emit
 from omrig.load.side import (
+    DRAIN_S,
     POLL_S,
     Errors,
     Measurement,
@@ -23,32 +25,18 @@ from omrig.load.side import (
     save_recording,
     who_i_am,
 )
-from omrig.plan import EXCHANGE, Plan
+from omrig.plan import EXCHANGE, Plan, twin_messages
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
 
-TWIN_PAIRS = 10
-"""Pairs of slices that ``--twin`` compares."""
-
 STOP_GRACE_S = 1.5
 """How long calls under way may still get their reply after the request to stop."""
 
+CONTROL_TIMEOUT_S = 60.0
+"""How long the consumer may take to turn its profilers on or off."""
 
-def slices(total: int, twin: bool) -> list[tuple[int, int, bool]]:
-    """The load in slices of consecutive sequence numbers: (first, end, profiled).
-
-    One slice unless ``twin``: then :data:`TWIN_PAIRS` pairs of equal slices, one unprofiled and
-    one profiled, their order alternating (ABBA) so that a drift does not favour either.
-    """
-    if not twin:
-        return [(0, total, True)]
-    count = 2 * TWIN_PAIRS
-    borders = [total * number // count for number in range(count + 1)]
-    return [
-        (first, end, number % 4 in (1, 2))
-        for number, (first, end) in enumerate(itertools.pairwise(borders))
-    ]
+_DRAIN_POLL_S = 0.01
 
 
 class Producer:
@@ -66,6 +54,7 @@ class Producer:
         # Shared by the workers: taking the next number is atomic, so exactly these are sent.
         self._sequence = iter(range(0))
         self._slices: list[dict[str, Any]] = []
+        self._slicing: dict[str, Any] | None = None
         # By sequence number; an end of 0 has not come. 16 bytes a message.
         self._started = array.array("Q", bytes(8 * self._total))
         self._ended = array.array("Q", bytes(8 * self._total))
@@ -107,8 +96,8 @@ class Producer:
         over = threading.Event()
         report_progress(self._executor, self._emit, self, over)
         measurement.start()
-        for first, end, profiled in slices(self._total, self._plan.twin):
-            self._send_slice(measurement, first, end, profiled)
+        for each in self._divide(measurement):
+            self._send_slice(measurement, each)
         measurement.stop()
         over.set()
         self._emit("progress", side=self.name, **self.progress())
@@ -118,22 +107,91 @@ class Producer:
         sent, errors = self._sent(), len(self._errors)
         return {"sent": sent, "done": max(0, sent - errors - self._busy), "errors": errors}
 
-    def _send_slice(self, measurement: Measurement, first: int, end: int, profiled: bool) -> None:
+    def _divide(self, measurement: Measurement) -> list[slices.Slice]:
+        """The load in slices, where a side has profilers whose cost is to be measured."""
+        plan, consumer = self._plan, self._consumer.get("offer", {})
+        offers = {"producer": measurement.offer(plan.twin), "consumer": consumer}
+        slow_only = any(offer.get("slow") for offer in offers.values())
+        modes = {
+            side: offer.get("slow" if slow_only else "all", []) for side, offer in offers.items()
+        }
+        asked = slow_only or any(offer.get("twin") for offer in offers.values())
+        if not asked or not any(modes.values()):
+            return slices.whole(self._total)
+        needed = twin_messages(plan.workers)
+        self._slicing = {"modes": modes, "slow_only": slow_only, "reason": None}
+        if self._total < needed:
+            self._slicing["reason"] = (
+                f"{self._total:,} messages of {plan.workers:,} workers are too few to compare"
+                f" slices of them; -m {needed} or more would do"
+            )
+            return slices.whole(self._total)
+        return slices.divide(self._total, plan.workers, sparing=slow_only)
+
+    def _send_slice(self, measurement: Measurement, each: slices.Slice) -> None:
         if self._stop.requested:
             return
-        served = 0.0
-        if self._plan.twin:
-            measurement.profile(profiled)
-            served = self._control("profile", on=profiled)
-        about: dict[str, Any] = {"first": first, "end": end, "profiled": profiled}
+        about = dataclasses.asdict(each)
+        served = self._switch(measurement, each)
+        if self._stop.requested:
+            return
         self._slices.append(about)
         used = time.process_time()
-        self._sequence = iter(range(first, end))
+        self._sequence = iter(range(each.first, each.end))
         self._work(self._plan.workers, self._load)
         about["producer_cpu_seconds"] = time.process_time() - used
         # After the last slice a consumer that has what it wanted is gone.
-        if self._plan.twin and not self._stop.requested and end < self._total:
-            about["consumer_cpu_seconds"] = self._control("profile", on=profiled) - served
+        if not self._sliced() or self._stop.requested or each.end == self._total:
+            return
+        if self._plan.pattern != "call":
+            about["drained_ns"] = self._drain(each)
+        spent = self._consumer_cpu(each, begins=False)
+        if served is not None and spent is not None:
+            about["consumer_cpu_seconds"] = spent - served
+
+    def _sliced(self) -> bool:
+        return self._slicing is not None and self._slicing["reason"] is None
+
+    def _switch(self, measurement: Measurement, each: slices.Slice) -> float | None:
+        """Turn the profilers of both sides on or off; the consumer's CPU seconds so far."""
+        if self._slicing is None or self._slicing["reason"]:
+            return None
+        measurement.profile(each.profiled, self._slicing["slow_only"])
+        return self._consumer_cpu(each, begins=True)
+
+    def _consumer_cpu(self, each: slices.Slice, begins: bool) -> float | None:
+        if self._slicing is None:
+            return None
+        if "offer" in self._consumer:
+            about = dataclasses.asdict(each) if begins else None
+            answer = self._control("profile", on=each.profiled, begins=about, slicing=self._slicing)
+        elif self._slicing["slow_only"]:
+            # A consumer of an older omrig would take its stages out as well.
+            return None
+        else:
+            answer = self._control("profile", on=each.profiled)
+        return None if answer is None else float(answer)
+
+    def _drain(self, each: slices.Slice) -> int | None:
+        """Wait until the consumer has received the casts of a slice.
+
+        When that was, on our clock; None when they did not come or it cannot tell.
+        """
+        if "offer" not in self._consumer:
+            return None
+        ended = self._ended[each.first : each.end]
+        expected = len(ended) - ended.count(0)
+        best, since = -1, time.monotonic()
+        while not self._stop.requested:
+            received = self._control("received", first=each.first, end=each.end)
+            if received is None or received >= expected:
+                return None if received is None else now_ns()
+            if received > best:
+                best, since = received, time.monotonic()
+            elif time.monotonic() - since > DRAIN_S:
+                return None
+            time.sleep(_DRAIN_POLL_S)
+        return None
 
     def _sent(self) -> int:
         begun = self._slices[-1]["end"] if self._slices else 0
@@ -162,7 +220,9 @@ class Producer:
             "error_examples": self._errors.examples(),
             "usage": measurement.usage.summary(),
             "consumer": self._consumer,
-            "slices": self._slices if self._plan.twin else [],
+            "offer": measurement.offer(self._plan.twin),
+            "slices": self._slices if self._sliced() else [],
+            "slicing": self._slicing,
             "stopped": self._stop.requested,
         }
         save_recording(folder, about, {"start_ns": self._started, "end_ns": self._ended})
@@ -189,8 +249,32 @@ class Producer:
             self._emit("waiting", side=self.name, left_s=round(left, 1))
 
     def _control(self, method: str, **arguments: Any) -> Any:
-        client = self._client.prepare(timeout=max(10.0, self._plan.wait_s))
-        return client.call({}, method, producer=self._id, **arguments)
+        """The consumer's answer; None when it is not there in the grace after a request to stop.
+
+        Raises :class:`~omrig.errors.RunError` when the consumer does not answer.
+        """
+        client = self._client.prepare(timeout=max(CONTROL_TIMEOUT_S, self._plan.wait_s))
+        answers: list[Any] = []
+        failures: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                answers.append(client.call({}, method, producer=self._id, **arguments))
+            except Exception as error:  # noqa: BLE001 - raised below, by the thread that waits
+                failures.append(error)
+
+        worker = self._executor.spawn(ask, "main")
+        stop_at = None
+        while not worker.join(POLL_S):
+            if self._stop.requested:
+                stop_at = stop_at or time.monotonic() + STOP_GRACE_S
+                if time.monotonic() > stop_at:
+                    return None
+        if failures:
+            raise RunError(
+                f"the consumer did not answer {method!r}: {type(failures[0]).__name__}"
+            ) from failures[0]
+        return answers[0]
 
     def _warm_up(self) -> None:
         if not self._plan.warmup:

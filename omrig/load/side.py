@@ -1,6 +1,7 @@
 """What producer and consumer have in common: recording, counting, saying how far they are."""
 
 import array
+import contextlib
 import json
 import os
 import resource
@@ -8,20 +9,23 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from omrig import redaction
 from omrig.executors import Executor
 from omrig.load.events import Emit
-from omrig.profilers import Profiler
+from omrig.profilers import Profiler, is_pausable, is_slow, works_inside
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
 
 SHUT_DOWN_S = 3.0
 """How long a side may take to close what it opened: a dead broker must not hold it."""
+
+DRAIN_S = 5.0
+"""Casts of which none arrived for so long will not come any more."""
 
 PROGRESS_S = 0.5
 """How often a side says how far it is."""
@@ -69,42 +73,64 @@ class Errors:
 
 
 class Usage:
-    """CPU time and context switches of this process between :meth:`start` and :meth:`stop`."""
+    """CPU time and context switches of this process from :meth:`start` to :meth:`stop`.
+
+    Several such times add up.
+    """
 
     def __init__(self) -> None:
-        self._began_ns = self._ended_ns = 0
-        self._before: resource.struct_rusage | None = None
-        self._after: resource.struct_rusage | None = None
+        self._since: tuple[int, resource.struct_rusage] | None = None
+        self._used: Counter[str] = Counter()
+        self._peak_bytes = 0
 
     def start(self) -> None:
         """Take the first reading."""
-        self._began_ns = now_ns()
-        self._before = resource.getrusage(resource.RUSAGE_SELF)
+        self._since = now_ns(), resource.getrusage(resource.RUSAGE_SELF)
 
     def stop(self) -> None:
-        """Take the last reading."""
-        self._ended_ns = now_ns()
-        self._after = resource.getrusage(resource.RUSAGE_SELF)
+        """Take the last reading, if there was a first."""
+        if self._since is None:
+            return
+        (began_ns, before), self._since = self._since, None
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        self._peak_bytes = after.ru_maxrss * 1024
+        self._used.update(
+            wall_ns=now_ns() - began_ns,
+            user_us=round(1e6 * (after.ru_utime - before.ru_utime)),
+            system_us=round(1e6 * (after.ru_stime - before.ru_stime)),
+            voluntary=after.ru_nvcsw - before.ru_nvcsw,
+            involuntary=after.ru_nivcsw - before.ru_nivcsw,
+        )
+
+    @contextlib.contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What the block uses does not count."""
+        running = self._since is not None
+        self.stop()
+        try:
+            yield
+        finally:
+            if running:
+                self.start()
 
     def summary(self) -> dict[str, Any] | None:
         """Wall and CPU seconds, context switches, and the process' peak resident memory so far."""
-        if self._before is None or self._after is None:
+        if not self._used:
             return None
-        before, after = self._before, self._after
         return {
-            "wall_seconds": (self._ended_ns - self._began_ns) / 1e9,
-            "cpu_user_seconds": round(after.ru_utime - before.ru_utime, 6),
-            "cpu_system_seconds": round(after.ru_stime - before.ru_stime, 6),
-            "peak_rss_bytes": after.ru_maxrss * 1024,
-            "voluntary_context_switches": after.ru_nvcsw - before.ru_nvcsw,
-            "involuntary_context_switches": after.ru_nivcsw - before.ru_nivcsw,
+            "wall_seconds": self._used["wall_ns"] / 1e9,
+            "cpu_user_seconds": self._used["user_us"] / 1e6,
+            "cpu_system_seconds": self._used["system_us"] / 1e6,
+            "peak_rss_bytes": self._peak_bytes,
+            "voluntary_context_switches": self._used["voluntary"],
+            "involuntary_context_switches": self._used["involuntary"],
         }
 
 
 class Measurement:
     """The profilers and the usage counters around the measured load: on once, off once.
 
-    In between :meth:`profile` may take the profilers out and in.
+    In between :meth:`profile` may take profilers out and in.
     """
 
     def __init__(self, profilers: Sequence[Profiler]) -> None:
@@ -112,14 +138,14 @@ class Measurement:
         self.usage = Usage()
         self._running = False
         self._over = False
-        self._profiling = False
+        self._on: list[Profiler] = []
 
     def start(self) -> None:
         """Begin, unless it has begun before."""
         if self._running or self._over:
             return
         self._running = True
-        self.profile(True)
+        self._switch(self.profilers, True)
         self.usage.start()
 
     def stop(self) -> None:
@@ -129,19 +155,47 @@ class Measurement:
         self._running = False
         self._over = True
         self.usage.stop()
-        self.profile(False)
+        self._switch(self.profilers, False)
 
-    def profile(self, on: bool) -> None:
-        """Have the profilers on or off from now on."""
-        if on == self._profiling:
+    def profile(self, on: bool, slow_only: bool = False) -> None:
+        """Have the profilers on or off from now on, with ``slow_only`` those that slow the run.
+
+        What cannot be stopped and started stays on, and nothing is done before the beginning or
+        after the end.
+        """
+        if not self._running:
             return
-        self._profiling = on
-        if on:
-            for profiler in self.profilers:
+        with self.usage.left_out():
+            self._switch(self._switchable(slow_only), on)
+
+    def offer(self, twin: bool) -> dict[str, Any]:
+        """The modes that can be compared in slices of the load, and whether that is asked for."""
+        return {
+            "slow": [each.name for each in self._switchable(slow_only=True)],
+            "all": [each.name for each in self._switchable(slow_only=False)],
+            "lasting": [
+                each.name for each in self.profilers if works_inside(each) and not is_pausable(each)
+            ],
+            "twin": twin,
+        }
+
+    def _switchable(self, slow_only: bool) -> list[Profiler]:
+        return [
+            each
+            for each in self.profilers
+            if works_inside(each) and is_pausable(each) and (is_slow(each) or not slow_only)
+        ]
+
+    def _switch(self, chosen: Sequence[Profiler], on: bool) -> None:
+        for profiler in chosen if on else reversed(chosen):
+            if (profiler in self._on) == on:
+                continue
+            if on:
                 profiler.start()
-        else:
-            for profiler in reversed(self.profilers):
+                self._on.append(profiler)
+            else:
                 profiler.stop()
+                self._on.remove(profiler)
 
 
 def who_i_am() -> dict[str, Any]:

@@ -53,8 +53,10 @@ class Artefact:
 class Profiler(Protocol):
     """What a mode implements. The methods are called in the order given here.
 
-    Each is called once, but for `start` and `stop`: `--twin` measures a mode's cost by calling them
-    in turn, with the same load in between.
+    Each is called once, but for `start` and `stop`: a mode's cost is measured by calling them in
+    turn, with the same load in between. No message is under way then, but threads and greenlets
+    wait in the midst of functions. A mode that cannot do that has an attribute `pausable = False`:
+    it is on from the first start to the last stop, and what it costs is not measured.
     """
 
     name: str
@@ -77,6 +79,21 @@ class Profiler(Protocol):
 
         What is written as `profile.<mode>.json` comes into `result.json` as a summary of the mode.
         """
+
+
+def works_inside(profiler: Profiler) -> bool:
+    """Whether the mode does anything in the measured process."""
+    return profiler.name != "none" and profiler.coexists_with != ANY
+
+
+def is_slow(profiler: Profiler) -> bool:
+    """Whether the mode may slow the run so much that its cost is measured unasked."""
+    return works_inside(profiler) and profiler.name != "stages"
+
+
+def is_pausable(profiler: Profiler) -> bool:
+    """Whether the mode can be stopped and started during the load."""
+    return bool(getattr(profiler, "pausable", True))
 
 
 def known_modes() -> list[str]:

@@ -94,6 +94,15 @@ def build(
     return graph
 
 
+def add(graph: Graph, more: Graph) -> None:
+    """Add to a graph what was measured later, under the same root."""
+    for key, found in more.items():
+        node = _node(graph, key, found.label)
+        node.cost.add(found.cost)
+        for caller, cost in found.callers.items():
+            node.callers.setdefault(caller, Cost()).add(cost)
+
+
 def _node(graph: Graph, key: Key, label: str) -> Node:
     node = graph.get(key)
     if node is None:

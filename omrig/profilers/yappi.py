@@ -29,7 +29,8 @@ class YappiProfiler:
             if context.executor == "eventlet"
             else contexts.ThreadContexts()
         )
-        self._started = False
+        self._graph: callgraph.Graph = {}
+        self._running = False
 
     def install(self) -> None:
         """Choose the clock and the contexts; yappi must not have measured in this process."""
@@ -38,22 +39,30 @@ class YappiProfiler:
 
     def start(self) -> None:
         """Begin to measure all threads and greenlets, old and new."""
-        self._started = True
+        self._running = True
         yappi.start(builtins=True)
 
     def stop(self) -> None:
-        """End measuring."""
-        if self._started:
-            yappi.stop()
+        """End measuring, or interrupt it: what was measured so far is taken out of yappi.
+
+        yappi keeps the functions in which each thread or greenlet was, and would give them the time
+        until it is started again.
+        """
+        if not self._running:
+            return
+        self._running = False
+        yappi.stop()
+        measured = self._contexts.measured()
+        callgraph.add(self._graph, callgraph.build(_functions(), measured, f"<{self._run.side}>"))
+        yappi.clear_stats()
 
     def save(self, folder: Path) -> list[Artefact]:
         """Write both files into the folder; nothing if `start` was never called."""
-        if not self._started:
+        if not self._graph:
             return []
-        graph = callgraph.build(_functions(), self._contexts.measured(), f"<{self._run.side}>")
-        pstat.write(graph, folder / "yappi.pstat")
+        pstat.write(self._graph, folder / "yappi.pstat")
         event, description = _EVENTS[self._run.clock]
-        callgrind.write(graph, folder / "yappi.callgrind", event, description)
+        callgrind.write(self._graph, folder / "yappi.callgrind", event, description)
         return [
             Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
             Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),

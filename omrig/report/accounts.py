@@ -116,7 +116,8 @@ def notes(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[tuple[str, 
         ("little", _little(run, result)),
         ("clock", _clock(result)),
         ("watcher", _watcher(result.get("instrument") or {})),
-        *(("cost", line) for line in costs(result)),
+        # Modes that were compared together share a line.
+        *(("cost", line) for line in dict.fromkeys(costs(result))),
         ("sample", _sample(run)),
     ]
     return [(label, line) for label, line in lines if line]
@@ -185,23 +186,16 @@ def _watched(found: Mapping[str, Any]) -> str:
 
 def costs(result: Mapping[str, Any]) -> list[str]:
     """What each profiler mode cost, or why that is not known."""
-    return [f"{mode}: {_cost(found or {})}" for mode, found in (result["distortion"] or {}).items()]
+    return [_cost(mode, found or {}) for mode, found in (result["distortion"] or {}).items()]
 
 
-def _cost(found: Mapping[str, Any]) -> str:
+def _cost(mode: str, found: Mapping[str, Any]) -> str:
     ratio = found.get("throughput_ratio")
     if ratio is None:
-        return f"not measured: {found.get('reason') or 'no reason given'}"
-    line = f"{ratio:.2f} of the throughput without it{_quartiles(found, 'throughput_quartiles')}"
-    if found.get("cpu_ratio") is not None:
-        cpu = f"{found['cpu_ratio']:.2f} times the CPU{_quartiles(found, 'cpu_quartiles')}"
-        line += f", {cpu}"
-    return f"{line}, {found['pairs']} pairs: {found['method']}"
-
-
-def _quartiles(found: Mapping[str, Any], name: str) -> str:
-    quartiles = found.get(name)
-    return f" (quartiles {quartiles[0]:.2f} to {quartiles[1]:.2f})" if quartiles else ""
+        return f"{mode}: not measured: {found.get('reason') or 'no reason given'}"
+    if "text" not in found:
+        return f"{mode}: {ratio:.2f} of the throughput without it"
+    return f"{found['text']}. Measured in {found['method']}"
 
 
 def _sample(run: Mapping[str, Any]) -> str:

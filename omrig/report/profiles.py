@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from omrig.report import memory
 
@@ -20,3 +21,10 @@ def render(result: dict[str, Any], width: int) -> Iterator[RenderableType]:
         for mode, summary in modes.items():
             if mode in RENDERERS:
                 yield from RENDERERS[mode](summary, side, width)
+                yield from _cost((result["distortion"] or {}).get(mode))
+
+
+def _cost(found: dict[str, Any] | None) -> Iterator[RenderableType]:
+    """How much the mode slowed the run: a profile is to be read with that in mind."""
+    if found and found["throughput_ratio"] is not None and "text" in found:
+        yield Text(found["text"], "dim")

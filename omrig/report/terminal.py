@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import accounts, profiles, resources, shares, waterfall, words
+from omrig.report import accounts, distortion, profiles, resources, shares, waterfall, words
 from omrig.results import units
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -84,7 +84,8 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
     if result["stages"]:
         parts += _stages(run, result, console)
     else:
-        parts += [Text(f"cost of {line}", "dim") for line in accounts.costs(result)]
+        parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(accounts.costs(result))]
+    parts += distortion.render(result, console.width)
     parts += profiles.render(result, console.width)
     return parts
 
@@ -106,6 +107,9 @@ def _verdict(verdict: Mapping[str, Any]) -> RenderableType:
 def _stages(run: dict[str, Any], result: dict[str, Any], console: Console) -> list[RenderableType]:
     width, ascii_only = console.width, console.options.ascii_only
     parts: list[RenderableType] = [Text()]
+    sliced = result.get("slices")
+    if sliced and sliced["stages_of"]:
+        parts += [Text(sliced["text"]), Text()]
     if result["waterfall"]:
         parts += waterfall.render(result["waterfall"], result["pattern"], width, ascii_only)
     parts.append(accounts.stage_table(result, width, run["plan"].get("sample", 1) > 1))

@@ -26,13 +26,40 @@ def caveats(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
         warnings.append(
             "OpenStack has deprecated the eventlet executor; --executor threading succeeds it"
         )
-    slowed = [mode for mode in run["plan"]["profile"] if mode not in ("none", "stages")]
-    if slowed:
-        warnings.append(
-            f"profiled with {', '.join(slowed)}: throughput and latency are those of the profiled"
-            " run, not of an unprofiled one"
-        )
+    warnings += _slowed(run, result)
     return warnings
+
+
+_WITHOUT_COST = ("none", "stages", "resources", "memory")
+
+
+def _slowed(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """That the figures are those of a profiled run, and which ones those of an unprofiled one."""
+    modes = [mode for mode in run["plan"]["profile"] if mode not in _WITHOUT_COST]
+    sliced = result.get("slices")
+    if sliced and sliced["slow_only"]:
+        modes = list(dict.fromkeys(mode for named in sliced["modes"].values() for mode in named))
+    if not modes:
+        return []
+    if not sliced or not sliced["slow_only"]:
+        whose = "throughput, latency and stages" if result["stages"] else "throughput and latency"
+        return [
+            f"profiled with {', '.join(modes)}: {whose} are those of the profiled run, not of an"
+            " unprofiled one"
+        ]
+    messages = sliced["profiled_messages"] + sliced["unprofiled_messages"]
+    line = (
+        f"profiled with {', '.join(modes)}: throughput and latency are of all {messages:,}"
+        f" messages, {sliced['profiled_messages']:,} of which were profiled"
+    )
+    found = (result["distortion"] or {}).get(modes[0])
+    if found and found["throughput_ratio"] is not None:
+        line += f"; without it {found['unprofiled_messages_per_second']:,.0f} msg/s"
+        if found["latency"] and found["latency"]["unprofiled"]:
+            line += f", p50 {units.duration(found['latency']['unprofiled']['p50'])}"
+    if sliced["stages_of"]:
+        line += f"; stages and verdict are of the {sliced['unprofiled_messages']:,} sent without"
+    return [line]
 
 
 def load(run: dict[str, Any]) -> str:

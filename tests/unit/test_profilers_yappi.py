@@ -322,3 +322,60 @@ def test_a_bare_greenlet_does_not_name_the_main_thread(measure):
         """,
     )
     assert (name, tagged) == ("MainThread", False)
+
+
+PAUSED = """
+def burn(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+def unseen():
+    burn(0.6)
+
+def seen():
+    burn(0.2)
+
+def park(turn):
+    while not turn.is_set():
+        time.sleep(0.005)
+
+def work():
+    roles.name_context("producer worker")
+    for turn, job, done in jobs:
+        park(turn)
+        job()
+        done.set()
+    park(last)
+
+last = threading.Event()
+jobs = [(threading.Event(), job, threading.Event()) for job in (seen, unseen, seen, unseen, seen)]
+worker = threading.Thread(target=work)
+worker.start()
+made = profiler()
+for turn, job, done in jobs:
+    if job is seen:
+        made.start()
+        time.sleep(0.05)
+    turn.set()
+    done.wait()
+    if job is seen:
+        time.sleep(0.05)
+        made.stop()
+last.set()
+worker.join()
+save(made)
+"""
+
+
+@both_executors
+def test_what_happens_while_it_is_stopped_is_nobodys(measure, executor):
+    _, stats = measure(executor, PAUSED)
+    assert not [key for key in stats if key[2] == "unseen"]
+    _, calls, _, cumulative, _ = named(stats, "seen")
+    assert calls == 3
+    assert cumulative == pytest.approx(0.6, rel=0.15)
+    root = role(stats, "<producer>")
+    assert root[3] == pytest.approx(0.6, rel=0.25)
+    assert min(own for _, _, own, _, _ in stats.values()) >= 0
+    assert named(stats, "burn")[4].keys() >= {key for key in stats if key[2] == "seen"}

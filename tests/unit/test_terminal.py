@@ -132,8 +132,9 @@ def _result(durations=CALL, pattern="call", **changes):
                 "throughput_quartiles": [0.93, 0.97],
                 "cpu_ratio": 1.04,
                 "cpu_quartiles": None,
-                "method": "in pairs",
+                "method": "pairs of slices",
                 "pairs": 10,
+                "text": "stages slowed the run to 0.95 of its speed [0.93, 0.97]",
             }
         },
         "resources": {
@@ -167,8 +168,7 @@ def test_the_key_lines_are_there(width):
         "books 4,000 of 4,000 messages matched, 3,998 add up within max(50 us, 1 %), unexplained"
         " 0.01 %, 0 negative, 3 without arrival",
         "100 workers at 1,000 msg/s make 100 ms a message, 98.0 ms were measured: ratio 0.98",
-        "stages: 0.95 of the throughput without it (quartiles 0.93 to 0.97), 1.04 times the CPU,"
-        " 10 pairs: in pairs",
+        "cost stages slowed the run to 0.95 of its speed [0.93, 0.97]. Measured in pairs of slices",
     ):
         assert words in joined
     assert max(map(len, text.splitlines())) <= width
@@ -307,6 +307,73 @@ def test_a_profiler_that_was_not_compared_says_why():
     distortion = {"stages": {"throughput_ratio": None, "reason": "run with --twin to measure it"}}
     text = _joined(_shown(result=_result(distortion=distortion)))
     assert "cost stages: not measured: run with --twin to measure it" in text
+
+
+def _sliced(**changes):
+    """A run with yappi, stages on throughout, in slices."""
+    stages = [
+        {
+            "name": name,
+            "mean_ratio": ratio,
+            "mean_quartiles": ratio and [ratio - 0.5, ratio + 0.5],
+            "p50_ratio": ratio,
+            "p50_quartiles": ratio and [ratio - 0.5, ratio + 0.5],
+            "unprofiled_mean_ns": 2 * MS,
+            "profiled_mean_ns": 8 * MS,
+            "unprofiled_share": share,
+            "profiled_share": share / 2,
+        }
+        for name, ratio, share in (("publish", 4.0, 0.3), ("wakeup", None, 0.5), ("api", 2, 0.01))
+    ]
+    found = {
+        "throughput_ratio": 0.27,
+        "text": "yappi slowed the run to 0.27 of its speed",
+        "method": "pairs",
+        "who": "yappi",
+        "unprofiled_messages_per_second": 950.2,
+        "latency": {"unprofiled": {"p50": 95 * MS}, "profiled": {"p50": 400 * MS}},
+        "stages": stages,
+    }
+    covered = {
+        "modes": {"producer": ["yappi"], "consumer": ["yappi"]},
+        "slow_only": True,
+        "profiled_messages": 3200,
+        "unprofiled_messages": 800,
+        "stages_of": "unprofiled",
+        "text": "yappi: 3,200 messages profiled; stages are of the 800 sent without",
+    }
+    unknown = {"throughput_ratio": None, "reason": "it stays on"}
+    return {"distortion": {"stages": unknown, "yappi": found}, "slices": covered} | changes
+
+
+def test_a_profiled_run_says_whose_its_figures_are():
+    run = _run(plan={"profile": ["stages", "yappi"]})
+    text = _joined(_shown(run, _result(**_sliced())))
+    assert (
+        "! profiled with yappi: throughput and latency are of all 4,000 messages, 3,200 of which"
+        " were profiled; without it 950 msg/s, p50 95.0 ms; stages and verdict are of the 800 sent"
+        " without"
+    ) in text
+    assert text.index("stages are of the 800 sent without") < text.index("a mean message")
+    text = _joined(_shown(run, _result(distortion={"yappi": None})))
+    assert "throughput, latency and stages are those of the profiled run" in text
+
+
+def test_what_a_profiler_did_to_the_stages_is_a_table():
+    rows = [line.split() for line in _shown(result=_result(**_sliced())).splitlines()]
+    assert ["publish", "2.00", "ms", "8.00", "ms", "4.00", "[3.50,", "4.50]"] in [
+        row[:8] for row in rows
+    ]
+    (wakeup,) = [row for row in rows if row[:3] == ["wakeup", "2.00", "ms"]]
+    assert wakeup[5:] == ["-", "-", "50.0", "%", "25.0", "%"]
+    assert not [row for row in rows if row[:3] == ["api", "2.00", "ms"]]
+    assert max(map(len, _shown(result=_result(**_sliced()), width=60).splitlines())) <= 60
+
+
+def test_modes_that_were_compared_together_share_a_line():
+    found = _result()["distortion"]["stages"] | {"text": "yappi and lines together slowed it"}
+    text = _joined(_shown(result=_result(distortion={"yappi": found, "lines": found})))
+    assert text.count("yappi and lines together slowed it") == 1
 
 
 def _instrument(alive):
