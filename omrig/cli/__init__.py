@@ -35,6 +35,14 @@ def _dispatch(arguments: list[str]) -> int:
         from omrig.cli import report
 
         return report.main(arguments[1:])
+    if command == "compare":
+        from omrig.cli import compare
+
+        return compare.main(arguments[1:])
+    if command == "ab":
+        from omrig.cli import ab
+
+        return ab.main(arguments[1:])
     if command == "targets":
         from omrig.cli import targets
 

@@ -1,0 +1,123 @@
+"""Compare two runs or two sets of runs: what changed, how sure that is, and what explains it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from omrig.analysis import call, cause, conditions, gates, rows
+from omrig.analysis.call import Call
+from omrig.analysis.cause import Explanation
+from omrig.analysis.conditions import Difference, Instability
+from omrig.analysis.gates import Gate, Ruling
+from omrig.analysis.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
+from omrig.analysis.rows import Design, Row
+from omrig.results.runs import Messages, RunSet
+
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """All that is known of two sets of runs beside each other."""
+
+    base: RunSet
+    new: RunSet
+    design: Design
+    call: Call
+    explanation: Explanation | None
+    rows: tuple[Row, ...]
+    not_compared: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    instabilities: tuple[Instability, ...]
+    rulings: tuple[Ruling, ...]
+
+    @property
+    def failed(self) -> list[Ruling]:
+        """The gates that were not met."""
+        return [ruling for ruling in self.rulings if ruling.outcome == "failed"]
+
+
+def compare(
+    base: RunSet,
+    new: RunSet,
+    wanted: Sequence[Gate] = (),
+    messages: tuple[Messages | None, Messages | None] = (None, None),
+) -> Comparison:
+    """Compare ``new`` with ``base``, and hold it to the gates ``wanted``.
+
+    ``messages`` are needed where there is one run each. Raises
+    :class:`~omrig.errors.UsageError` when the runs cannot answer a gate.
+    """
+    design = rows.design_of(base.runs, new.runs)
+    slices = None
+    if design.kind == "slices":
+        slices = rows.slices_of((base.runs[0], new.runs[0]), messages)
+    table = rows.build(base.runs, new.runs, slices)
+    workers = max(stored.run["plan"]["workers"] for stored in new.runs)
+    explanation = cause.explain(table, _buckets(new), workers, call.sign_of(table))
+    differing = conditions.differences(base.runs, new.runs)
+    return Comparison(
+        base=base,
+        new=new,
+        design=design,
+        call=call.decide(table, design, explanation),
+        explanation=explanation,
+        rows=tuple(table),
+        not_compared=tuple(rows.not_compared(base.runs, new.runs)),
+        differences=tuple(differing),
+        instabilities=tuple(conditions.instabilities(base, new, design, differing, slices)),
+        rulings=tuple(gates.rule(gate, table, new.errors) for gate in wanted),
+    )
+
+
+def _buckets(side: RunSet) -> dict[str, str]:
+    return {
+        row["name"]: row["bucket"] for stored in side.runs for row in stored.result["stages"] or []
+    }
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison for a JSON file; durations in ns, ratios of NEW to BASE."""
+    return {
+        "schema": SCHEMA,
+        "call": dataclasses.asdict(comparison.call),
+        "stable": not comparison.instabilities,
+        "explanation": dataclasses.asdict(comparison.explanation)
+        if comparison.explanation
+        else None,
+        "method": {
+            "design": comparison.design.kind,
+            "text": comparison.design.text,
+            "confidence": CONFIDENCE,
+            "family_level": rows.FAMILY_LEVEL,
+            "resamples": RESAMPLES,
+            "min_bootstrap": MIN_BOOTSTRAP,
+        },
+        "base": _side(comparison.base),
+        "new": _side(comparison.new),
+        "rows": [rows.as_json(row) for row in comparison.rows],
+        "not_compared": list(comparison.not_compared),
+        "differences": [dataclasses.asdict(each) for each in comparison.differences],
+        "instabilities": [dataclasses.asdict(each) for each in comparison.instabilities],
+        "gates": [
+            {
+                "gate": ruling.gate.text,
+                "metric": ruling.gate.metric,
+                "relative": ruling.gate.relative,
+                "limit": ruling.gate.limit,
+                "outcome": ruling.outcome,
+                "value": ruling.value,
+                "low": ruling.low,
+                "high": ruling.high,
+            }
+            for ruling in comparison.rulings
+        ],
+    }
+
+
+def _side(side: RunSet) -> dict[str, Any]:
+    return {
+        "runs": [str(stored.folder) for stored in side.runs],
+        "excluded": [{"run": folder, "reason": reason} for folder, reason in side.excluded],
+        "errors": side.errors,
+    }

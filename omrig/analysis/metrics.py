@@ -1,0 +1,208 @@
+"""What runs are compared by: the figures of one run, by name, and what each of them is."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.results import latency
+from omrig.results.runs import Messages
+
+Unit = Literal["rate", "duration", "size", "count"]
+"""Of a figure: msg/s, ns, bytes, or a number of messages."""
+
+Family = Literal["headline", "stages", "detail"]
+"""Together with which others it is tested; details are tested by gates only."""
+
+LATENCIES = ("mean", "p50", "p90", "p99", "p999", "max")
+
+STAGE_STATISTICS = ("p50", "p90", "p99")
+"""Of a stage, beside its mean."""
+
+END_TO_END = "stages"
+"""All stages of a message added up."""
+
+ERRORS = "errors"
+
+NAMES = (
+    "throughput, mean, p50, p90, p99, p999, max, cpu[.SIDE], memory[.SIDE], memory_growth.SIDE,"
+    " stage.NAME[.p50|.p90|.p99], bucket.NAME, errors"
+)
+"""Every metric, for people who ask for one that is none."""
+
+_NS = 1_000_000_000
+_SLICED_CPU = 4
+"""Samples of a process' CPU in the load without which slices of it would be guessed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A figure of a run: how it is called, counted and tested.
+
+    ``stage`` is the name of the stage that it is of, ``statistic`` which of its statistics.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    family: Family
+    higher_is_better: bool = False
+    stage: str | None = None
+    statistic: str | None = None
+
+
+def find(name: str) -> Metric | None:
+    """What the metric ``name`` is; None where there is none of that name."""
+    kind, dot, rest = name.partition(".")
+    if dot:
+        return _of_part(name, kind, rest) if rest else None
+    if name == "throughput":
+        return Metric(name, "throughput", "rate", "headline", higher_is_better=True)
+    if name in LATENCIES:
+        shown = "p99.9" if name == "p999" else name
+        return Metric(name, f"latency {shown}", "duration", "headline")
+    if name == "cpu":
+        return Metric(name, "CPU a message", "duration", "headline")
+    if name == "memory":
+        return Metric(name, "peak memory", "size", "headline")
+    if name == ERRORS:
+        return Metric(name, "errors", "count", "detail")
+    return Metric(name, "all stages", "duration", "detail") if name == END_TO_END else None
+
+
+def _of_part(name: str, kind: str, rest: str) -> Metric | None:
+    if kind == "stage":
+        stage, dot, statistic = rest.partition(".")
+        if not stage or (dot and statistic not in STAGE_STATISTICS):
+            return None
+        statistic = statistic or "mean"
+        family: Family = "stages" if statistic in ("mean", "p50") else "detail"
+        label = f"{stage} {statistic}"
+        return Metric(name, label, "duration", family, stage=stage, statistic=statistic)
+    if kind == "bucket":
+        return Metric(name, f"bucket {rest}", "duration", "detail")
+    if kind == "cpu":
+        return Metric(name, f"CPU a message, {rest}", "duration", "headline")
+    if kind == "memory":
+        return Metric(name, f"peak memory, {rest}", "size", "headline")
+    if kind == "memory_growth":
+        return Metric(name, f"memory growth a message, {rest}", "size", "headline")
+    return None
+
+
+def of_run(result: Mapping[str, Any]) -> dict[str, float]:
+    """Every figure of a run that its result has, in the unit of its metric."""
+    figures: dict[str, float] = {"throughput": result["throughput"]["messages_per_second"]}
+    if result["latency"]:
+        figures |= {name: result["latency"][name] for name in LATENCIES}
+    figures |= _resources(result)
+    figures |= _stages(result)
+    return figures
+
+
+def _resources(result: Mapping[str, Any]) -> dict[str, float]:
+    used = {
+        name: usage
+        for name, usage in result["resources"].items()
+        if usage and "cpu_user_seconds" in usage
+    }
+    cpu = {name: _cpu_ns(usage) / _ended(result) for name, usage in used.items()}
+    memory = {name: usage["peak_rss_bytes"] for name, usage in used.items()}
+    figures: dict[str, float] = {}
+    for kind, parts in (("cpu", cpu), ("memory", memory)):
+        # What a broker needs is a row of its own: the sum is of the measured processes.
+        measured = [value for name, value in parts.items() if name in result["sides"]]
+        if measured:
+            figures[kind] = sum(measured)
+        if len(parts) > 1:
+            figures |= {f"{kind}.{name}": value for name, value in parts.items()}
+    for side, modes in (result.get("profiles") or {}).items():
+        growth = modes.get("memory", {}).get("growth_bytes_per_message")
+        if growth is not None:
+            figures[f"memory_growth.{side}"] = growth
+    return figures
+
+
+def _cpu_ns(usage: Mapping[str, Any]) -> float:
+    return float(usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) * _NS
+
+
+def _ended(result: Mapping[str, Any]) -> int:
+    """How many messages the resources were used for."""
+    counted = result["latency"]["count"] if result["latency"] else result["messages"]["received"]
+    return int(counted)
+
+
+def _stages(result: Mapping[str, Any]) -> dict[str, float]:
+    rows = result["stages"] or []
+    figures: dict[str, float] = {}
+    for row in rows:
+        figures[f"stage.{row['name']}"] = row["mean_ns"]
+        figures |= {f"stage.{row['name']}.{each}": row[f"{each}_ns"] for each in STAGE_STATISTICS}
+        bucket = f"bucket.{row['bucket']}"
+        figures[bucket] = figures.get(bucket, 0) + row["mean_ns"]
+    if rows:
+        figures[END_TO_END] = sum(row["mean_ns"] for row in rows)
+    return figures
+
+
+def of_slices(
+    result: Mapping[str, Any], messages: Messages, count: int
+) -> dict[str, NDArray[numpy.float64]]:
+    """The figures of a run that its slices have too: one element for each of ``count`` slices.
+
+    The slices are of equally many messages, in the order in which these ended. Memory has none.
+    """
+    parts = numpy.array_split(numpy.arange(len(messages.ended_ns)), count)
+    bounds = numpy.array([messages.began_ns, *(messages.ended_ns[part[-1]] for part in parts)])
+    counts = numpy.array([len(part) for part in parts], numpy.float64)
+    lasted = numpy.maximum(numpy.diff(bounds), 1)
+    figures = {"throughput": counts / lasted * _NS}
+    if messages.latency_ns is not None:
+        summaries = [latency.summarise(messages.latency_ns[part]) or {} for part in parts]
+        figures |= {name: _floats([each[name] for each in summaries]) for name in LATENCIES}
+    figures |= _sliced_cpu(result, messages, bounds, counts)
+    figures |= _sliced_stages(result, messages, count)
+    return figures
+
+
+def _sliced_cpu(
+    result: Mapping[str, Any],
+    messages: Messages,
+    bounds: NDArray[numpy.int64],
+    counts: NDArray[numpy.float64],
+) -> dict[str, NDArray[numpy.float64]]:
+    cpu: dict[str, NDArray[numpy.float64]] = {}
+    for name, (times, used) in messages.cpu.items():
+        if ((times >= bounds[0]) & (times <= bounds[-1])).sum() >= _SLICED_CPU:
+            cpu[f"cpu.{name}"] = numpy.diff(numpy.interp(bounds, times, used)) / counts
+    measured = [f"cpu.{side}" for side in result["sides"]]
+    if all(name in cpu for name in measured):
+        cpu["cpu"] = numpy.sum([cpu[name] for name in measured], axis=0)
+    return cpu
+
+
+def _sliced_stages(
+    result: Mapping[str, Any], messages: Messages, count: int
+) -> dict[str, NDArray[numpy.float64]]:
+    figures: dict[str, NDArray[numpy.float64]] = {}
+    for row in result["stages"] or []:
+        values = messages.stages.get(row["name"])
+        if values is None or len(values) < count:
+            continue
+        parts = numpy.array_split(values, count)
+        means = _floats([part.mean() for part in parts])
+        figures[f"stage.{row['name']}"] = means
+        percents = [latency.PERCENTILES[statistic] for statistic in STAGE_STATISTICS]
+        ranked = [numpy.percentile(part, percents, method="inverted_cdf") for part in parts]
+        for statistic, each in zip(STAGE_STATISTICS, _floats(ranked).T, strict=True):
+            figures[f"stage.{row['name']}.{statistic}"] = each
+        for name in (f"bucket.{row['bucket']}", END_TO_END):
+            figures[name] = figures.get(name, 0) + means
+    return figures
+
+
+def _floats(values: list[Any]) -> NDArray[numpy.float64]:
+    return numpy.array(values, numpy.float64)

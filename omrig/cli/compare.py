@@ -1,0 +1,111 @@
+"""``omrig compare``: two runs or two sets of runs beside each other, with gates."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omrig.cli.arguments import Parser
+from omrig.errors import UsageError
+
+if TYPE_CHECKING:
+    from omrig.analysis.compare import Comparison
+    from omrig.results.runs import Messages, RunSet
+
+GATE_NOT_MET = 3
+
+_STDOUT = "-"
+
+_ABOUT = """\
+Compare NEW with BASE, each a run folder or a folder of run folders: throughput, latency, every
+stage, CPU and memory as ratios with a 95 % interval, the stage that explains most of the change,
+and what makes the comparison unstable.
+
+  omrig compare BASE NEW                     show it
+  omrig compare BASE NEW --gate 'p99<=+5%'   and end with 3 if p99 surely grew by more than that
+
+Make three runs or more of each, in turn (base, new, new, base, ...): of one run each only the
+drift within a run is known. doc/compare.rst explains the method and what it assumes.
+"""
+
+_GATES = """\
+METRIC<=LIMIT or METRIC>=LIMIT, repeatable; METRIC is throughput, mean, p50, p90, p99, p999, max,
+cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors; LIMIT is a percentage of BASE (+5%%)
+or has a unit (120ms, 64MiB)"""
+
+
+def main(arguments: list[str]) -> int:
+    """Compare what ``arguments`` name; the exit status."""
+    options = make_parser().parse_args(arguments)
+
+    from omrig.analysis import compare, gates
+    from omrig.report import compare_terminal
+    from omrig.results import runs
+
+    wanted = [gates.parse(text) for text in options.gate]
+    base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
+    comparison = compare.compare(base, new, wanted, _messages(base, new))
+    if options.json == _STDOUT:
+        print(_json(comparison), end="")
+    else:
+        compare_terminal.show(comparison)
+    _write_files(comparison, options)
+    for ruling in comparison.rulings:
+        _say(ruling.gate.text, ruling.outcome)
+    return GATE_NOT_MET if comparison.failed else 0
+
+
+def make_parser() -> Parser:
+    """The parser of ``omrig compare``."""
+    parser = Parser(prog="omrig compare", description=_ABOUT)
+    parser.add_argument("base", metavar="BASE", help="a run folder, or a folder of run folders")
+    parser.add_argument("new", metavar="NEW", help="what is compared with it")
+    parser.add_argument("--gate", action="append", default=[], metavar="GATE", help=_GATES)
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=_STDOUT,
+        metavar="FILE",
+        help="write the comparison as JSON; without FILE to standard output, and nothing else",
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write the gates as JUnit XML")
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
+    return parser
+
+
+def _messages(base: "RunSet", new: "RunSet") -> "tuple[Messages | None, Messages | None]":
+    from omrig.results import runs
+
+    if len(base.runs) > 1 or len(new.runs) > 1:
+        return None, None
+    return runs.read_messages(base.runs[0]), runs.read_messages(new.runs[0])
+
+
+def _write_files(comparison: "Comparison", options: argparse.Namespace) -> None:
+    if options.json not in (None, _STDOUT):
+        _write("--json", options.json, _json(comparison))
+    if options.junit:
+        from omrig.report import compare_junit
+
+        _write("--junit", options.junit, compare_junit.render(comparison))
+
+
+def _json(comparison: "Comparison") -> str:
+    from omrig.analysis import compare
+
+    return json.dumps(compare.as_json(comparison), indent=1, allow_nan=False) + "\n"
+
+
+def _write(option: str, name: str, text: str) -> None:
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{option}: {name} cannot be written ({error.strerror}); name another file"
+        ) from error
+
+
+def _say(gate: str, outcome: str) -> None:
+    if outcome != "met":
+        sys.stderr.write(f"omrig: gate {outcome}: {gate}\n")

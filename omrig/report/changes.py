@@ -1,0 +1,86 @@
+"""How every renderer of a comparison says its figures."""
+
+from omrig.analysis.call import signed_percent, worse
+from omrig.analysis.conditions import Difference, both
+from omrig.analysis.gates import Ruling
+from omrig.analysis.metrics import Metric, find
+from omrig.analysis.resample import Estimate
+from omrig.analysis.rows import Row, excludes_no_change
+from omrig.results import units
+
+NOT_SIGNIFICANT = "not significant"
+
+OUTCOMES = {"met": "met", "failed": "FAILED", "undecided": "undecided"}
+
+_MANY = 1000.0
+
+
+def value(metric: Metric, figure: float) -> str:
+    """A figure with its unit."""
+    if metric.unit == "rate":
+        return f"{figure:,.1f} msg/s"
+    if metric.unit == "size":
+        return units.size(figure)
+    if metric.unit == "count":
+        return f"{figure:,.0f}"
+    return units.duration(figure) if figure else "0"
+
+
+def ratio(figure: float) -> str:
+    """A ratio with as many digits as can matter."""
+    if figure >= _MANY:
+        return f"over {_MANY:,.0f}"
+    return f"{figure:.3f}" if figure < 10 else f"{figure:,.1f}"
+
+
+def interval(estimate: Estimate | None) -> str:
+    """The interval of a ratio."""
+    return f"{ratio(estimate.low)} to {ratio(estimate.high)}" if estimate else "no interval"
+
+
+def verdict(row: Row) -> str:
+    """What a row says of the change, in a word or two."""
+    if row.only:
+        return f"only in {row.only}"
+    if row.significant is None:
+        return "unchanged" if row.base == row.new else "not tested"
+    if not row.significant:
+        return NOT_SIGNIFICANT
+    if row.metric.name == "throughput":
+        return "slower" if worse(row) else "faster"
+    if row.metric.unit == "duration" and not row.metric.name.startswith("cpu"):
+        return "longer" if worse(row) else "shorter"
+    return "more" if worse(row) else "less"
+
+
+def by_chance(rows: tuple[Row, ...]) -> str | None:
+    """A line on rows whose own interval says more than the call; None where there are none."""
+    tested = [row for row in rows if row.significant is not None]
+    left = [row for row in tested if not row.significant and excludes_no_change(row)]
+    if not left:
+        return None
+    names = ", ".join(row.metric.name for row in left)
+    verb = "has an interval that excludes" if len(left) == 1 else "have intervals that exclude"
+    return f"{names} {verb} 1: of {len(tested)} rows some do by chance, so that is not significant"
+
+
+def difference(each: Difference) -> str:
+    """A condition that differs, in words."""
+    return f"{each.what}: {both(each)}"
+
+
+def ruling(each: Ruling) -> str:
+    """A gate and what became of it, in one line."""
+    gate, metric = each.gate, find(each.gate.metric)
+    shown = signed_percent(each.value) if gate.relative or not metric else value(metric, each.value)
+    known = ""
+    if each.low is not None and each.high is not None and metric:
+        low, high = (
+            signed_percent(end) if gate.relative else value(metric, end)
+            for end in (each.low, each.high)
+        )
+        known = f" (95 % interval {low} to {high})"
+    line = f"{OUTCOMES[each.outcome]}: {gate.text}: {gate.metric} {shown}{known}"
+    if each.outcome == "undecided":
+        return f"{line}: beyond the limit, but that may be chance; make more runs"
+    return line

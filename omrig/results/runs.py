@@ -1,0 +1,174 @@
+"""Runs as they are compared: one run folder, or a folder of them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.errors import RunError, UsageError
+from omrig.results import folder as run_folder
+from omrig.results import series
+
+Integers = NDArray[numpy.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRun:
+    """A run that ended well: its folder, ``run.json`` and ``result.json``."""
+
+    folder: Path
+    run: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def started_s(self) -> float:
+        """When it began, in seconds since the epoch."""
+        return float(self.run["started_epoch_seconds"])
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSet:
+    """What one argument of a comparison names.
+
+    ``excluded`` are the folders of incomplete runs, each with the reason; ``errors`` counts the
+    messages that failed in all runs, the excluded ones among them.
+    """
+
+    runs: tuple[StoredRun, ...]
+    excluded: tuple[tuple[str, str], ...] = ()
+    errors: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Messages:
+    """A run's messages in the order in which they ended, on CLOCK_MONOTONIC, in ns.
+
+    ``began_ns`` is when the load began. ``ended_ns`` has an element a message, ``latency_ns``
+    likewise (None without a producer). ``stages`` have rows of their own: those messages whose
+    stages were recorded. ``cpu`` holds by process the times and the CPU used until then, in ns.
+    """
+
+    began_ns: int
+    ended_ns: Integers
+    latency_ns: Integers | None
+    stages: dict[str, Integers]
+    cpu: dict[str, tuple[NDArray[numpy.float64], NDArray[numpy.float64]]]
+
+
+def read(name: str, argument: str) -> RunSet:
+    """The runs in the folder ``name``, oldest first; ``argument`` is named in errors.
+
+    Raises :class:`~omrig.errors.UsageError` when there is none, or one of them is no measurement
+    or of other sides than the rest; :class:`~omrig.errors.RunError` when none is complete.
+    """
+    folder = Path(name)
+    inner = sorted(path.parent for path in folder.glob(f"*/{run_folder.RUN}"))
+    names = [folder] if (folder / run_folder.RUN).exists() else inner
+    if not names:
+        raise UsageError(
+            f"{argument}: {name} holds no run (no {run_folder.RUN} in it or in its folders);"
+            " give a run folder or a folder of run folders"
+        )
+    kept, excluded, errors = [], [], 0
+    for each in names:
+        path, run = run_folder.read_run(str(each), argument)
+        result = _result(path, argument)
+        if result:
+            errors += sum(result["messages"]["errors"].values())
+        reason = _unfit(result)
+        if reason:
+            excluded.append((str(each), reason))
+        elif result:
+            _refuse_in_memory(each, run, argument)
+            kept.append(StoredRun(path, run, result))
+    if not kept:
+        which, why = excluded[0]
+        more = f" (and {len(excluded) - 1} more likewise)" if len(excluded) > 1 else ""
+        raise RunError(f"{argument}: nothing to compare: {which} is incomplete: {why}{more}")
+    _refuse_mixed_sides(kept, argument)
+    kept.sort(key=lambda stored: stored.started_s)
+    return RunSet(tuple(kept), tuple(excluded), errors)
+
+
+def _result(folder: Path, argument: str) -> dict[str, Any] | None:
+    path = folder / run_folder.RESULT
+    try:
+        result: dict[str, Any] | None = run_folder.read_json(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error
+    return result
+
+
+def _unfit(result: dict[str, Any] | None) -> str | None:
+    if result is None:
+        return f"it has no {run_folder.RESULT}; `omrig report` makes it"
+    return None if result["complete"] else str(result["reason"])
+
+
+def _refuse_in_memory(folder: Path, run: dict[str, Any], argument: str) -> None:
+    if run["transport"]["in_memory"]:
+        raise UsageError(
+            f"{argument}: {folder} is no measurement ({run['transport']['url']} stays inside one"
+            " process); compare runs through a broker"
+        )
+
+
+def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
+    sides = {" and ".join(sorted(stored.result["sides"], reverse=True)) for stored in kept}
+    if len(sides) > 1:
+        raise UsageError(
+            f"{argument}: holds runs of different sides ({'; '.join(sorted(sides))}); compare runs"
+            " of the same sides"
+        )
+
+
+def read_messages(stored: StoredRun) -> Messages | None:
+    """What each message of a run took; None where its recordings are gone."""
+    sides = [side for side in ("producer", "consumer") if side in stored.result["sides"]]
+    columns = {side: _columns(stored.folder / side / "messages.npz") for side in sides}
+    if not all(columns.values()):
+        return None
+    first = columns[sides[0]]
+    stages = {
+        name.removeprefix("stage."): values
+        for name, values in first.items()
+        if name.startswith("stage.")
+    }
+    cpu = {name: used for name in stored.result["resources"] if (used := _cpu(stored, name))}
+    if sides[0] == "consumer":
+        ended = _received(first)
+        return Messages(int(ended[0]), ended, None, stages, cpu)
+    done = first["end_ns"] > 0
+    order = numpy.argsort(first["end_ns"][done], kind="stable")
+    ended = first["end_ns"][done][order]
+    latency = (first["end_ns"] - first["start_ns"])[done][order]
+    if stages:
+        by_end = numpy.argsort(first["end_ns"][first["seq"]], kind="stable")
+        stages = {name: values[by_end] for name, values in stages.items()}
+    return Messages(int(first["start_ns"][done].min()), ended, latency, stages, cpu)
+
+
+def _received(columns: dict[str, Integers]) -> Integers:
+    times = numpy.concatenate(
+        [times for name, times in columns.items() if name.startswith("received_ns")]
+    )
+    return numpy.sort(times[times > 0])
+
+
+def _columns(path: Path) -> dict[str, Integers]:
+    if not path.exists():
+        return {}
+    with numpy.load(path) as file:
+        return {name: file[name].astype(numpy.int64) for name in file.files}
+
+
+def _cpu(
+    stored: StoredRun, process: str
+) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]] | None:
+    sampled = series.read(stored.folder / process / series.PROCESS)
+    if sampled is None:
+        return None
+    used = sampled["cpu_user_seconds"] + sampled["cpu_system_seconds"]
+    return sampled["monotonic_ns"], used * 1e9
