@@ -1,0 +1,118 @@
+"""``omrig ab``: two configurations measured in turn on one broker, and compared."""
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+
+from omrig.cli import INTERRUPTED
+from omrig.cli.arguments import Parser, count
+from omrig.errors import UsageError
+from omrig.plan import Plan
+
+DEFAULT_PAIRS = 10
+
+_ABOUT = """\
+Measure two configurations in turn (A B B A A B B A ...) on one broker and compare them: the way to
+measure on a machine that is not quiet. A and B are options of omrig run.
+
+  omrig ab -n 10 -- -m 2000 --executor eventlet -- -m 2000 --executor threading
+  omrig ab --gate 'p99<=+5%' -- --config-file old.conf -- --config-file new.conf
+"""
+
+_USAGE = "omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B"
+
+_NOT_THERE = {
+    "--output": "output",
+    "--json": "json",
+    "--quiet": "quiet",
+    "--shared-assets": "shared_assets",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and compare what ``arguments`` name; the exit status of the comparison."""
+    own, *configurations = _split(arguments)
+    options = make_parser().parse_args(own)
+    if len(configurations) != 2:
+        raise UsageError(f"ab: two configurations are needed; use {_USAGE}")
+    plans = (_plan("A", configurations[0]), _plan("B", configurations[1]))
+
+    from omrig import interleaved
+    from omrig.cli import compare
+    from omrig.report import progress
+
+    folder = Path(options.output or _default_output())
+    debug = plans[0].debug or plans[1].debug
+
+    def make_progress(requested: int | None) -> progress.Progress:
+        # Of twenty runs or more nobody reads each step.
+        return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            sys.stderr.write(f"omrig: {text}\n")
+
+    pairs, interrupted = interleaved.run(plans, options.pairs, folder, make_progress, say)
+    if pairs < 1:
+        raise KeyboardInterrupt
+    status = compare.main([*(str(folder / name) for name in interleaved.NAMES), *_passed(options)])
+    return INTERRUPTED if interrupted else status
+
+
+def make_parser() -> Parser:
+    """The parser of what stands before the first ``--``."""
+    parser = Parser(prog="omrig ab", usage=_USAGE, description=_ABOUT)
+    parser.add_argument(
+        "-n",
+        "--pairs",
+        type=count,
+        default=DEFAULT_PAIRS,
+        metavar="N",
+        help=f"runs of each (default {DEFAULT_PAIRS})",
+    )
+    parser.add_argument("--output", metavar="DIR", help="default: omrig-runs/<UTC time>-ab")
+    parser.add_argument("--gate", action="append", default=[], metavar="GATE", help="as in compare")
+    parser.add_argument("--json", nargs="?", const="", metavar="FILE", help="as in compare")
+    parser.add_argument("--html", metavar="FILE", help="as in compare")
+    parser.add_argument("--junit", metavar="FILE", help="as in compare")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
+    return parser
+
+
+def _split(arguments: list[str]) -> list[list[str]]:
+    """The arguments between the ``--``."""
+    parts: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == "--":
+            parts.append([])
+        else:
+            parts[-1].append(argument)
+    return parts
+
+
+def _plan(name: str, arguments: list[str]) -> Plan:
+    from omrig.cli import run
+
+    try:
+        options = run.make_parser(both=True).parse_args(arguments)
+        for option, attribute in _NOT_THERE.items():
+            if getattr(options, attribute):
+                raise UsageError(f"{option}: goes before the first --, it is not of one of the two")
+        return run.make_plan(options, both=True)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def _passed(options: argparse.Namespace) -> list[str]:
+    passed = [f"--gate={gate}" for gate in options.gate]
+    if options.json is not None:
+        passed.append(f"--json={options.json}" if options.json else "--json")
+    passed += [f"--html={options.html}"] if options.html else []
+    return passed + ([f"--junit={options.junit}"] if options.junit else [])
+
+
+def _default_output() -> str:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"omrig-runs/{now}-ab"

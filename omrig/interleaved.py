@@ -1,0 +1,86 @@
+"""Two configurations measured in turn on one broker, so that a drift favours neither.
+
+A machine's speed changes over minutes: neighbours, temperature, the broker's own state. Runs of A
+and then runs of B compare two times as well as two configurations. In the order A B B A A B B A ...
+every pair is made within one and the same stretch, and each is first as often as the other.
+"""
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omrig import supervisor
+from omrig.errors import RunError, UsageError
+from omrig.plan import Plan
+
+if TYPE_CHECKING:
+    from omrig.broker.embedded import Broker
+    from omrig.report.progress import Progress
+
+NAMES = ("a", "b")
+"""The folders of the two configurations' runs."""
+
+
+def order(pairs: int) -> Iterator[tuple[int, str]]:
+    """The runs in order: number of the pair from 1, and whose turn it is."""
+    for number in range(pairs):
+        for name in NAMES if number % 2 == 0 else reversed(NAMES):
+            yield number + 1, name
+
+
+def run(
+    plans: tuple[Plan, Plan],
+    pairs: int,
+    folder: Path,
+    make_progress: "Callable[[int | None], Progress]",
+    say: Callable[[str], None],
+) -> tuple[int, bool]:
+    """Measure both plans ``pairs`` times each, into ``folder``/a/01, ``folder``/b/01 and so on.
+
+    A plan without a transport uses one embedded broker, the same for all runs. ``make_progress``
+    makes what shows a run of so many messages, ``say`` is told of each run that has ended. Returns
+    how many pairs there are in the end and whether it was interrupted. Raises
+    :class:`~omrig.errors.UsageError` when the folder holds runs already or a plan cannot be run,
+    and :class:`~omrig.errors.RunError` when a run fails: what was measured until then stays.
+    """
+    if any((folder / name).exists() for name in NAMES):
+        raise UsageError(f"--output: {folder} already holds runs; name another folder")
+    done = 0
+    with _broker(plans, make_progress(None)) as broker:
+        for number, name in order(pairs):
+            plan = dataclasses.replace(
+                plans[NAMES.index(name)],
+                run_id=uuid.uuid4().hex,
+                output=str(folder / name / f"{number:02}"),
+            )
+            shown = make_progress(plan.messages)
+            try:
+                path, result, interrupted = supervisor.run(plan, shown, broker)
+            except KeyboardInterrupt:
+                return done // 2, True
+            finally:
+                shown.close()
+            if interrupted:
+                return done // 2, True
+            if not result["complete"]:
+                raise RunError(f"run {name} of pair {number} failed: {result['reason']} ({path})")
+            done += 1
+            rate = result["throughput"]["messages_per_second"]
+            say(f"pair {number} of {pairs}: {name.upper()} {rate:,.1f} msg/s")
+    return done // 2, False
+
+
+@contextlib.contextmanager
+def _broker(plans: tuple[Plan, Plan], progress: "Progress") -> "Iterator[Broker | None]":
+    if not any(supervisor.needs_broker(plan) for plan in plans):
+        yield None
+        return
+    try:
+        with supervisor.own_broker(progress) as broker:
+            progress.close()
+            yield broker
+    finally:
+        progress.close()

@@ -1,0 +1,64 @@
+"""omrig ab: the order of the runs, and what its command line takes."""
+
+import pytest
+
+from omrig import cli, interleaved
+from omrig.cli import ab
+from omrig.errors import UsageError
+
+
+def test_each_is_first_as_often_as_the_other():
+    assert list(interleaved.order(3)) == [
+        (1, "a"),
+        (1, "b"),
+        (2, "b"),
+        (2, "a"),
+        (3, "a"),
+        (3, "b"),
+    ]
+
+
+def test_options_of_both_become_plans():
+    own, one, other = ab._split(["-n", "4", "--", "-m", "20", "--", "--executor", "threading"])
+    assert own == ["-n", "4"]
+    assert ab._plan("A", one).messages == 20
+    assert ab._plan("B", other).executor == "threading"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "two configurations are needed"),
+        (["--", "-m", "5"], "two configurations are needed"),
+        (["--", "--", "--"], "two configurations are needed"),
+        (["--", "-m", "x", "--"], "A: -m/--message_count"),
+        (["--", "--", "--executor", "fibres"], "B: --executor: unknown 'fibres'"),
+        (["--", "--output", "x", "--"], "A: --output: goes before the first --"),
+        (["--", "--", "--json"], "B: --json: goes before the first --"),
+        (["-n", "0", "--", "--"], "-n/--pairs"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments, words, capsys):
+    assert cli.main(["ab", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_folder_with_runs_is_not_added_to(tmp_path):
+    (tmp_path / "b").mkdir()
+    plan = ab._plan("A", [])
+    with pytest.raises(UsageError, match="already holds runs"):
+        interleaved.run((plan, plan), 1, tmp_path, pytest.fail, pytest.fail)
+
+
+def test_outputs_and_gates_go_to_the_comparison():
+    options = ab.make_parser().parse_args(
+        ["--gate", "p99<=+5%", "--gate=mean<=+1%", "--json", "--html", "x.html"]
+    )
+    assert ab._passed(options) == [
+        "--gate=p99<=+5%",
+        "--gate=mean<=+1%",
+        "--json",
+        "--html=x.html",
+    ]
