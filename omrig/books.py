@@ -93,8 +93,9 @@ def stages(
         if clock and clock.same_host:
             _correct(consumer, producer)
             _correct(producer, consumer)
-    elif consumer and pattern == "call":
-        consumer = consumer.take(consumer.columns["depart"] > 0)
+    elif consumer:
+        # Who sends casts also calls, now and then, to wait until the consumer has kept up.
+        consumer = consumer.take((consumer.columns["depart"] > 0) == (pattern == "call"))
     durations = accounting.stages_of(
         pattern,
         producer.columns if producer else None,

@@ -8,6 +8,14 @@ METHOD = "message"
 
 Send = Callable[[int], None]
 
+CASTS_AHEAD = 50
+"""Casts that a worker sends before it waits until the consumer has got through them. Nothing else
+holds a caster up: the consumer's executor would queue whatever it does not keep up with, at 30 KB a
+message of 10 KiB."""
+
+CATCH_UP_S = 300.0
+"""How long the consumer may take for them."""
+
 
 class ReplyMismatch(Exception):
     """A call returned the reply of another message."""
@@ -30,3 +38,12 @@ def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any])
         client.cast(context, METHOD, seq=seq, producer=producer_id, **payload)
 
     return {"call": send_call, "cast": send_cast}[pattern]
+
+
+def catch_up(client: Any, producer_id: str) -> None:
+    """Wait until the consumer has got through what was sent to it before.
+
+    Raises what oslo.messaging raises when the consumer does not answer.
+    """
+    # Negative: not a message of the load. It is served in its turn.
+    client.prepare(timeout=CATCH_UP_S).call({}, METHOD, seq=-1, producer=producer_id)

@@ -60,6 +60,7 @@ class Producer:
         self._ended = array.array("Q", bytes(8 * self._total))
         self._busy = 0
         self._errors = Errors()
+        self._left_behind: list[Exception] = []
         self._consumer: dict[str, Any] = {}
 
     def connect(self, transport: Any) -> None:
@@ -99,6 +100,12 @@ class Producer:
         for each in self._divide(measurement):
             self._send_slice(measurement, each)
         measurement.stop()
+        if self._left_behind:
+            error = self._left_behind[0]
+            raise RunError(
+                f"the consumer did not get through {patterns.CASTS_AHEAD} casts of a worker within"
+                f" {patterns.CATCH_UP_S:g} s: {type(error).__name__}"
+            ) from error
         over.set()
         self._emit("progress", side=self.name, **self.progress())
 
@@ -322,8 +329,9 @@ class Producer:
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
         started, ended = self._started, self._ended
-        while not stop.requested:
-            seq = next(sequence, None)
+        ahead = patterns.CASTS_AHEAD if self._plan.pattern == "cast" else 0
+        for number in itertools.count(1):
+            seq = None if stop.requested else next(sequence, None)
             if seq is None:
                 return
             started[seq] = now_ns()
@@ -333,3 +341,14 @@ class Producer:
                 self._errors.add(error)
             else:
                 ended[seq] = now_ns()
+            if ahead and number % ahead == 0 and not self._caught_up():
+                return
+
+    def _caught_up(self) -> bool:
+        """Wait for the consumer; False when it does not come."""
+        try:
+            patterns.catch_up(self._client, self._id)
+        except Exception as error:  # noqa: BLE001 - told when the load has ended
+            self._left_behind.append(error)
+            return False
+        return True
