@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
@@ -26,10 +26,11 @@ Keep = Callable[[Book], NDArray[Any]]
 class Span:
     """A slice of the load as it was recorded: sequence numbers from ``first`` to before ``end``.
 
-    ``began_ns`` is the first send, where there is no producer the first receipt; ``ended_ns`` the
-    last end; both on the clock of the side that was there. None where that is not known.
-    ``counted`` messages lie between the two. ``received_ns`` is from when the consumer was told of
-    the slice to its last receipt, on the consumer's clock.
+    ``messages`` of them ended, or were received where that is the end and known. ``began_ns`` is
+    the first send, where there is no producer the first receipt; ``ended_ns`` the last end; both on
+    the clock of the side that was there. None where that is not known. ``counted`` messages lie
+    between the two, 0 if the end is not that of all. ``received_ns`` is from when the consumer was
+    told of the slice to its last receipt, on the consumer's clock.
     """
 
     pair: int | None
@@ -39,9 +40,14 @@ class Span:
     began_ns: int | None
     ended_ns: int | None
     counted: int
-    complete: bool
+    messages: int
     cpu_seconds: Mapping[str, float]
     received_ns: tuple[int, int] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its messages ended, and how long they took is known."""
+        return self.messages == self.end - self.first and self.counted > 0 and self.lasted_s > 0
 
     @property
     def lasted_s(self) -> float:
@@ -113,7 +119,7 @@ def _sent(sides: Sides) -> list[Span]:
     received = _received_by_seq(sides)
     told = {each.first: each.received_ns for each in _received(consumer)} if consumer else {}
     return [
-        _span(each, *_times(sides, each, received), told.get(each["first"]))
+        _span(each, _times(sides, each, received), told.get(each["first"]))
         for each in _slices_of(producer)
     ]
 
@@ -130,30 +136,43 @@ def _received_by_seq(sides: Sides) -> Column | None:
     return consumer.times.get(f"received_ns.{producer.about['producer_id']}")
 
 
-def _times(
-    sides: Sides, each: Mapping[str, Any], received: Column | None
-) -> tuple[Column, int | None, int | None, int]:
-    """Of a slice: when its messages ended, its beginning and end, and how many lie in between."""
+class _Times(NamedTuple):
+    """What was timed of a slice; see :class:`Span`."""
+
+    messages: int
+    began_ns: int | None
+    ended_ns: int | None
+    counted: int
+
+
+def _times(sides: Sides, each: Mapping[str, Any], received: Column | None) -> _Times:
     producer, part = sides["producer"], slice(each["first"], each["end"])
     started, ended = producer.times["start_ns"][part], producer.times["end_ns"][part]
     done = ended > 0
-    began = int(started[done].min()) if done.any() else None
+    if not done.any():
+        return _NOTHING
+    began, messages = int(started[done].min()), int(done.sum())
     if producer.run["plan"]["pattern"] == "call":
-        return ended, began, int(ended.max()) if done.any() else None, int(done.sum())
+        return _Times(messages, began, int(ended.max()), messages)
     if received is None:
         # The consumer was asked, behind the casts in the same queue, until it had received all.
         drained = each.get("drained_ns")
-        if drained is None:
-            return numpy.zeros_like(ended), began, int(ended.max()) or None, int(done.sum())
-        return ended, began, drained, int(done.sum())
-    arrived = received[part]
-    came = arrived > 0
-    if not came.any():
-        return arrived, None, None, 0
-    if len({side.about["boot_id"] for side in sides.values()}) == 1:
-        return arrived, began, int(arrived.max()), int(came.sum())
-    # Two clocks: the consumer's alone, on which the first receipt starts the time.
-    return arrived, int(arrived[came].min()), int(arrived.max()), int(came.sum()) - 1
+        return _Times(messages, began, drained or int(ended.max()), messages if drained else 0)
+    arrived = _timed_at_consumer(received[part])
+    if arrived.messages and len({side.about["boot_id"] for side in sides.values()}) == 1:
+        return arrived._replace(began_ns=began, counted=arrived.messages)
+    return arrived
+
+
+def _timed_at_consumer(received: Column) -> _Times:
+    """The first receipt starts the time, and does not lie in it."""
+    came = received[received > 0]
+    if not len(came):
+        return _NOTHING
+    return _Times(len(came), int(came.min()), int(came.max()), len(came) - 1)
+
+
+_NOTHING = _Times(0, None, None, 0)
 
 
 def _cpu(each: Mapping[str, Any]) -> dict[str, float]:
@@ -164,35 +183,23 @@ def _cpu(each: Mapping[str, Any]) -> dict[str, float]:
 def _received(consumer: Recording) -> list[Span]:
     spans = []
     for each in _slices_of(consumer):
-        arrived = consumer.times[f"received_ns.{each['producer']}"][each["first"] : each["end"]]
-        came = arrived[arrived > 0]
-        began, ended = (int(came.min()), int(came.max())) if len(came) else (None, None)
-        counted = max(0, len(came) - 1)
-        told = (each["at_ns"], ended or each["at_ns"])
-        spans.append(_span(each, arrived, began, ended, counted, told))
+        part = slice(each["first"], each["end"])
+        times = _timed_at_consumer(consumer.times[f"received_ns.{each['producer']}"][part])
+        told = (each["at_ns"], times.ended_ns or each["at_ns"])
+        spans.append(_span(each, times, told))
     return spans
 
 
-def _span(
-    each: Mapping[str, Any],
-    ends: Column,
-    began: int | None,
-    ended: int | None,
-    counted: int,
-    received: tuple[int, int] | None,
-) -> Span:
+def _span(each: Mapping[str, Any], times: _Times, received: tuple[int, int] | None) -> Span:
     return Span(
         # Runs of before slices had pairs were of another make.
         pair=each.get("pair"),
         profiled=each["profiled"],
         first=each["first"],
         end=each["end"],
-        began_ns=began,
-        ended_ns=ended,
-        counted=counted,
-        complete=bool((ends > 0).all()),
         cpu_seconds=_cpu(each),
         received_ns=received,
+        **times._asdict(),
     )
 
 
@@ -282,7 +289,7 @@ def _measure(sides: Sides, found: Slicing, every: Timelines | None) -> dict[str,
             stages=durations(each) if durations else {},
         )
         for each in found.spans
-        if each.pair is not None and each.complete and each.lasted_s and each.counted
+        if each.pair is not None and each.complete
     ]
     measured = distortion.measure(slices)
     if measured is None:
@@ -371,7 +378,7 @@ def coverage(found: Slicing | None, stages_are_quiet: bool) -> dict[str, Any] | 
         return None
     counts = {profiled: 0 for profiled in (False, True)}
     for each in found.spans:
-        counts[each.profiled] += each.end - each.first
+        counts[each.profiled] += each.messages
     text = f"{found.who}: {counts[True]:,} messages profiled, {counts[False]:,} sent without"
     if stages_are_quiet:
         text += f"; stages, books and verdict are of the {counts[False]:,} sent without"

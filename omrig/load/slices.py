@@ -40,8 +40,8 @@ def divide(total: int, workers: int, sparing: bool) -> list[Slice]:
     spare = UNPROFILED_SHARE * total if sparing else (total - least) / 2
     pairs = min(max(int(spare // least), TWIN_PAIRS[0]), TWIN_PAIRS[1])
     size = max(least, int(spare // pairs))
-    gaps = (pairs + 1) // 2
-    between = (total - 2 * pairs * size) // (gaps + 1)
+    left, gaps = total - 2 * pairs * size, (pairs + 1) // 2
+    between = (left - size) // gaps
     if between < least:
         between = 0
     made: list[Slice] = []
@@ -51,7 +51,7 @@ def divide(total: int, workers: int, sparing: bool) -> list[Slice]:
         if size:
             made.append(Slice(first, first + size, profiled, pair))
 
-    add(total - 2 * pairs * size - gaps * between, True, None)
+    add(left - gaps * between, True, None)
     for pair in range(pairs):
         for profiled in (True, False) if pair % 2 == 0 else (False, True):
             add(size, profiled, pair)

@@ -211,6 +211,8 @@ def test_a_slice_with_a_message_missing_does_not_count():
     first = next(each for each in found["producer"].about["slices"] if each["pair"] == 2)
     found["producer"].times["end_ns"][first["first"] + 3] = 0
     assert distortion(found)["yappi"]["pairs"] == 4
+    covered = costs.coverage(costs.slicing(found), stages_are_quiet=True)
+    assert covered["profiled_messages"] + covered["unprofiled_messages"] == TOTAL - 1
 
 
 def test_modes_in_and_out_together_have_one_figure_and_say_so():
