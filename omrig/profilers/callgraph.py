@@ -6,7 +6,7 @@ that were called from outside of what was measured. Times are seconds.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 Key = tuple[str, int, str]
 """File, first line and name, as cProfile writes them; builtins are ("~", 0, name)."""
@@ -58,6 +58,8 @@ class Node:
 
 Graph = dict[Key, Node]
 
+_UNNAMED = ("unnamed", 0.0)
+
 
 def build(
     functions: Iterable[Function], contexts: Mapping[int, tuple[str, float]], root: str
@@ -72,7 +74,7 @@ def build(
     root_key = ("omrig", 0, root)
     graph: Graph = {root_key: Node(root, Cost(calls=1, primitive=1), {})}
     for context, in_context in by_context.items():
-        role, seconds = contexts.get(context, ("unnamed", 0.0))
+        role, seconds = contexts.get(context, _UNNAMED)
         role_key = ("omrig", 0, role)
         _close_open_calls(in_context)
         for function in in_context.values():
@@ -101,6 +103,28 @@ def add(graph: Graph, more: Graph) -> None:
         node.cost.add(found.cost)
         for caller, cost in found.callers.items():
             node.callers.setdefault(caller, Cost()).add(cost)
+
+
+def by_role(
+    functions: Iterable[Function], contexts: Mapping[int, tuple[str, float]], root: str
+) -> dict[str, Graph]:
+    """The call graph of each role alone."""
+    of_role: defaultdict[str, list[Function]] = defaultdict(list)
+    for function in functions:
+        role, _ = contexts.get(function.context, _UNNAMED)
+        of_role[role].append(function)
+    return {role: build(its, contexts, root) for role, its in of_role.items()}
+
+
+def shares(*measures: Sequence[float]) -> list[float]:
+    """What to divide something by: the parts of the first measure that is not all zeros.
+
+    Equal parts where all are.
+    """
+    for measure in measures:
+        if (whole := sum(measure)) > 0:
+            return [value / whole for value in measure]
+    return [1 / len(measures[0]) for _ in measures[0]]
 
 
 def _node(graph: Graph, key: Key, label: str) -> Node:

@@ -25,6 +25,7 @@ KNOWN_ROLES = {
     "futurist._green:GreenWorker.__call__": "executor worker",
     "futurist._thread:ThreadWorker.run": "executor worker",
     "concurrent.futures.thread:_worker": "executor worker",
+    "omrig.load.side:report_progress.<locals>.loop": "omrig progress",
 }
 
 # Functions that only run another one, and the name of the argument that it is.
@@ -91,7 +92,7 @@ def entry_of(function: Any, args: tuple[Any, ...]) -> str:
         owner = getattr(function, "__self__", None)
         if isinstance(function, functools.partial):
             function, args = function.func, (*function.args, *args)
-        elif isinstance(owner, threading.Thread):
+        elif owner is not None and _is_thread(owner):
             target = getattr(owner, "_target", None)
             if target is None:
                 function = type(owner).run
@@ -114,4 +115,11 @@ def _thread_of(code: CodeType, frame: FrameType) -> threading.Thread | None:
     if code.co_name not in ("_bootstrap", "_bootstrap_inner", "run"):
         return None
     owner = frame.f_locals.get("self")
-    return owner if isinstance(owner, threading.Thread) else None
+    return owner if _is_thread(owner) else None
+
+
+def _is_thread(owner: Any) -> bool:
+    # Beside eventlet's there is the original module, with a class of its own.
+    return any(
+        base.__name__ == "Thread" and base.__module__ == "threading" for base in type(owner).__mro__
+    )

@@ -9,15 +9,33 @@ looks like their callers' own. They cost nothing more: yappi handles their calls
 when told to leave them out, only hides them from what it reports.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import yappi
 
-from omrig.profilers import Artefact, ProfilerContext, callgraph, callgrind, contexts, pstat, roles
+from omrig.profilers import (
+    Artefact,
+    ProfilerContext,
+    callgraph,
+    callgrind,
+    contexts,
+    flames,
+    packages,
+    pstat,
+    roles,
+    tables,
+)
+from omrig.results import folder as run_folder
+from omrig.results import stacks
 
 
 class YappiProfiler:
-    """Writes `yappi.pstat` for snakeviz and `yappi.callgrind` for kcachegrind."""
+    """Writes `yappi.pstat` for snakeviz, `yappi.callgrind` for kcachegrind, flame graphs, tables.
+
+    `yappi.speedscope.json` is for speedscope, `yappi.collapsed` for flamegraph.pl, and
+    `profile.yappi.json` has the time by role, by package and by function.
+    """
 
     name = "yappi"
     coexists_with = frozenset({"stages", "resources", "memory"})
@@ -30,6 +48,8 @@ class YappiProfiler:
             else contexts.ThreadContexts()
         )
         self._graph: callgraph.Graph = {}
+        self._by_role: dict[str, callgraph.Graph] = {}
+        self._counts: Counter[str] = Counter()
         self._running = False
 
     def install(self) -> None:
@@ -53,19 +73,32 @@ class YappiProfiler:
         self._running = False
         yappi.stop()
         measured = self._contexts.measured()
-        callgraph.add(self._graph, callgraph.build(_functions(), measured, f"<{self._run.side}>"))
+        functions, root = _functions(), f"<{self._run.side}>"
+        callgraph.add(self._graph, callgraph.build(functions, measured, root))
+        for role, graph in callgraph.by_role(functions, measured, root).items():
+            callgraph.add(self._by_role.setdefault(role, {}), graph)
+        # The most that there were at once, if it was interrupted.
+        self._counts |= Counter(role for role, _ in measured.values())
         yappi.clear_stats()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write both files into the folder; nothing if `start` was never called."""
+        """Write all files into the folder; nothing if `start` was never called."""
         if not self._graph:
             return []
         pstat.write(self._graph, folder / "yappi.pstat")
         event, description = _EVENTS[self._run.clock]
         callgrind.write(self._graph, folder / "yappi.callgrind", event, description)
+        speedscope, collapsed = folder / "yappi.speedscope.json", folder / "yappi.collapsed"
+        flames.write(self._by_role, self._run.side, speedscope, collapsed)
+        run_folder.write_json(
+            folder / "profile.yappi.json",
+            tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
+        )
         return [
             Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
             Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),
+            Artefact(speedscope.name, "speedscope", stacks.OPEN_WITH),
+            Artefact(collapsed.name, "collapsed stacks", stacks.OPEN_WITH),
         ]
 
 

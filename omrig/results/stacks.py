@@ -1,0 +1,125 @@
+"""Stacks with weights, in the two formats that flame graph viewers read.
+
+speedscope's JSON is specified by the `file-format-schema.json` in its npm package `speedscope`; a
+"sampled" profile is a list of stacks, outermost frame first, with a weight each. Collapsed stacks
+are the input of flamegraph.pl and of inferno: a line a stack, its frames separated by semicolons,
+and a blank and a whole number at its end.
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import omrig
+
+SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
+
+OPEN_WITH = "npx speedscope {path}"
+"""The command that shows either format: npm's package, which needs no network once installed."""
+
+Unit = Literal["nanoseconds", "microseconds", "milliseconds", "seconds", "bytes", "none"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One level of a stack."""
+
+    name: str
+    file: str | None = None
+    line: int | None = None
+
+
+Stack = tuple[Frame, ...]
+"""The outermost frame first."""
+
+Weighted = tuple[Stack, float]
+"""A stack and what it weighs, in the profile's unit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """One flame graph: stacks in the order in which they happened, where that is known."""
+
+    name: str
+    unit: Unit
+    stacks: Sequence[Weighted]
+
+
+def write_speedscope(path: Path, name: str, profiles: Sequence[Profile]) -> None:
+    """Write the profiles into one file; the viewer lets choose between them and shows the first."""
+    frames: dict[Frame, int] = {}
+    written = [_sampled(profile, frames) for profile in profiles]
+    file = {
+        "$schema": SCHEMA_URL,
+        "exporter": f"omrig {omrig.__version__}",
+        "name": name,
+        "activeProfileIndex": 0,
+        "profiles": written,
+        "shared": {"frames": [_described(frame) for frame in frames]},
+    }
+    path.write_text(json.dumps(file, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def read_speedscope(path: Path) -> list[Profile]:
+    """The sampled profiles in a file; raises ValueError where it is not one, or has others."""
+    file = json.loads(path.read_text(encoding="utf-8"))
+    frames = [
+        Frame(frame["name"], frame.get("file"), frame.get("line"))
+        for frame in file["shared"]["frames"]
+    ]
+    if others := {each["type"] for each in file["profiles"]} - {"sampled"}:
+        raise ValueError(f"{path}: cannot read profiles of type {', '.join(sorted(others))}")
+    return [
+        Profile(
+            each["name"],
+            each["unit"],
+            [
+                (tuple(frames[number] for number in stack), weight)
+                for stack, weight in zip(each["samples"], each["weights"], strict=True)
+            ],
+        )
+        for each in file["profiles"]
+    ]
+
+
+def write_collapsed(path: Path, stacks: Iterable[Weighted]) -> None:
+    """Write the stacks, equal ones as one line; their weights are rounded to whole numbers."""
+    weights: Counter[str] = Counter()
+    for stack, weight in stacks:
+        weights[";".join(_label(frame) for frame in stack)] += weight  # type: ignore[assignment]
+    lines = ((text, round(weight)) for text, weight in sorted(weights.items()))
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
+
+
+def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
+    samples = [
+        [frames.setdefault(frame, len(frames)) for frame in stack] for stack, _ in profile.stacks
+    ]
+    weights = [weight for _, weight in profile.stacks]
+    return {
+        "type": "sampled",
+        "name": profile.name,
+        "unit": profile.unit,
+        "startValue": 0,
+        "endValue": sum(weights),
+        "samples": samples,
+        "weights": weights,
+    }
+
+
+def _described(frame: Frame) -> dict[str, Any]:
+    about = dataclasses.asdict(frame)
+    return {key: value for key, value in about.items() if value is not None}
+
+
+def _label(frame: Frame) -> str:
+    # A semicolon ends a frame; a line break ends a stack.
+    text = " ".join(frame.name.replace(";", ",").split())
+    if not frame.file:
+        return text
+    line = f":{frame.line}" if frame.line else ""
+    return f"{text} ({Path(frame.file).name}{line})"
