@@ -86,7 +86,7 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     messages = _messages(run, sides)
     reason = _reason(run, sides, messages)
     sliced = costs.slicing(sides)
-    staged, timelines = books.stages(sides)
+    staged, timelines = books.stages(sides, costs.in_slices(sliced))
     quiet = _undisturbed(sides, sliced)
     result: dict[str, Any] = {
         "schema": run_folder.SCHEMA,

@@ -356,20 +356,23 @@ def _latencies(sides: Sides, spans: Sequence[Span]) -> dict[str, Any] | None:
     return found
 
 
+def in_slices(found: Slicing | None) -> Keep | None:
+    """The rows of messages, not of what a producer says between slices; None for all."""
+    return functools.partial(_kept, found, quiet=False) if found else None
+
+
 def undisturbed(found: Slicing | None) -> Keep | None:
-    """The rows of messages that were sent without what slows the run; None for all."""
-    if found is None or not found.slow_only:
-        return None
-    return functools.partial(_quiet, found)
+    """The rows of messages that were sent without what slows the run; None where nothing does."""
+    return functools.partial(_kept, found, quiet=True) if found and found.slow_only else None
 
 
-def _quiet(found: Slicing, book: Book) -> NDArray[Any]:
-    profiled = numpy.array([each.profiled for each in found.spans])
+def _kept(found: Slicing, book: Book, quiet: bool) -> NDArray[Any]:
     rows = _slice_of_rows(found, book)
     if rows is None:
         return numpy.ones(book.rows, numpy.bool_)
-    quiet: NDArray[Any] = (rows >= 0) & ~profiled[rows]
-    return quiet
+    profiled = numpy.array([each.profiled for each in found.spans])
+    kept: NDArray[Any] = (rows >= 0) & ~(profiled[rows] & quiet)
+    return kept
 
 
 def coverage(found: Slicing | None, stages_are_quiet: bool) -> dict[str, Any] | None:

@@ -169,7 +169,10 @@ def test_what_a_producer_says_between_slices_is_no_message():
     words = [int(ends[each["end"] - 1]) + MS for each in slices_told]
     columns = {"read": numpy.concatenate([every.book.columns["read"], words])}
     columns["id"] = numpy.arange(len(columns["read"]))
-    assert keep(Book(found["consumer"], columns)).sum() == 200
+    book = Book(found["consumer"], columns)
+    assert keep(book).sum() == 200
+    assert costs.in_slices(costs.slicing(found))(book).sum() == TOTAL
+    assert costs.in_slices(None) is None
 
 
 def test_the_instrument_alone_is_compared_but_hides_nothing():
