@@ -63,6 +63,8 @@ class Plan:
     sample: int = 1
     twin: bool = False
     clock: str = "cpu"
+    gil: bool = False
+    native: bool = False
     targets: tuple[str, ...] = ()
     topic: str = "omrig"
     project: str = "nova"
@@ -77,6 +79,11 @@ class Plan:
         _check_choice("--pattern", self.pattern, PATTERNS)
         _check_choice("--executor", self.executor, EXECUTORS)
         _check_choice("--clock", self.clock, CLOCKS)
+        for option in ("gil", "native"):
+            if getattr(self, option) and "pyspy" not in self.profile:
+                raise UsageError(
+                    f"--{option}: only py-spy takes it; add pyspy to --profile, or leave it out"
+                )
         if not _TOPIC.fullmatch(self.topic):
             raise UsageError(
                 f"--topic: {self.topic!r} is not a topic; use up to 100 letters, digits, '.', '_'"

@@ -107,6 +107,8 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
         executor=plan.executor,
         side=plan.sides[0] if len(plan.sides) == 1 else "both",
         clock=plan.clock,
+        gil=plan.gil,
+        native=plan.native,
         scheme=transport.scheme,
         sample=plan.sample,
         folder=Path(plan.output) / plan.sides[0],
@@ -164,7 +166,7 @@ def _load(
 def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
-    import json
+    from omrig.results import folder as run_folder
 
     measurement.stop()
     for side in sides:
@@ -172,17 +174,13 @@ def _save(
         side.save(folder, measurement)
         emit("declared", **side.declared())
     folder = Path(plan.output) / plan.sides[0]
+    side_shown = plan.sides[0] if len(plan.sides) == 1 else "both"
     artefacts = [
-        {
-            "path": f"{plan.sides[0]}/{artefact.path}",
-            "kind": artefact.kind,
-            "side": plan.sides[0] if len(plan.sides) == 1 else "both",
-            "open_with": artefact.open_with,
-        }
+        artefact.listed(plan.sides[0], side_shown)
         for profiler in measurement.profilers
         for artefact in profiler.save(folder)
     ]
-    (folder / "artefacts.json").write_text(json.dumps(artefacts, indent=1) + "\n")
+    run_folder.write_json(folder / run_folder.ARTEFACTS, artefacts)
     emit("saved", sides=[side.name for side in sides])
 
 

@@ -6,8 +6,9 @@ group. A mode is loaded only when it is asked for, so what it needs may be missi
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from omrig.errors import UsageError
@@ -16,6 +17,23 @@ NAMESPACE = "omrig.profilers"
 
 ANY: frozenset[str] = frozenset({"any mode"})
 """For `Profiler.coexists_with` of a mode that does nothing in the measured process."""
+
+EXTRAS: Mapping[str, str] = MappingProxyType({"memray": "memray", "pyspy": "py-spy"})
+"""The modes that need a package which is not installed with omrig: an extra named like the mode."""
+
+_INSTEAD = "use yappi (every call) or pyspy (samples)"
+
+NOT_OFFERED: Mapping[str, str] = MappingProxyType(
+    {
+        "pyinstrument": f"it deadlocks under eventlet and sees only one thread; {_INSTEAD}",
+        "scalene": f"it breaks under eventlet and has to start the program itself; {_INSTEAD}",
+        "cprofile": (
+            "it knows neither greenlets nor threads, and the time of one counts for another or for"
+            f" none; {_INSTEAD}"
+        ),
+    }
+)
+"""Well-known profilers that cannot be a mode: why, and what does the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +54,10 @@ class ProfilerContext:
     """The side's folder, for what has to be written during the run."""
     targets: tuple[str, ...] = ()
     """What `--target` named, for modes that look at chosen functions only."""
+    gil: bool = False
+    """For `pyspy`: only what holds the interpreter lock."""
+    native: bool = False
+    """For `pyspy`: the stacks of C functions, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +71,15 @@ class Artefact:
     open_with: str
     """The exact command that shows it, with `{path}` in place of the file's path."""
 
+    def listed(self, folder: str, side: str) -> dict[str, str]:
+        """As `result.json` lists it: found in this folder of the run, and of this side."""
+        return {
+            "path": f"{folder}/{self.path}",
+            "kind": self.kind,
+            "side": side,
+            "open_with": self.open_with,
+        }
+
 
 class Profiler(Protocol):
     """What a mode implements. The methods are called in the order given here.
@@ -57,11 +88,23 @@ class Profiler(Protocol):
     turn, with the same load in between. No message is under way then, but threads and greenlets
     wait in the midst of functions. A mode that cannot do that has an attribute `pausable = False`:
     it is on from the first start to the last stop, and what it costs is not measured.
+
+    A mode that breaks under an executor says so in `refused_executors`, a mapping from the executor
+    to the reason, and one that breaks with another mode in `refused_with`. The user is told.
+
+    A mode that makes something out of its files that takes long has a static method `report`: it is
+    given the side's folder after the run, in the process that started it, and returns what it wrote
+    there.
+
+    A mode that looks at chosen functions has a static method `check_targets`: it is given what
+    `--target` named, raises UsageError for what it cannot find, and returns those it looks at. It
+    is called before the run, in another process.
     """
 
     name: str
     coexists_with: frozenset[str]
-    """The modes that may run at the same time; it is enough that one of the two says so."""
+    """The modes that may run at the same time; it is enough that one of the two says so, unless
+    the other refuses it with a reason."""
 
     def __init__(self, context: ProfilerContext) -> None: ...
 
@@ -106,22 +149,60 @@ def known_modes() -> list[str]:
     return sorted(set(manager.entry_points_names()))
 
 
-def load(modes: Sequence[str]) -> list[type[Profiler]]:
+def load(modes: Sequence[str], executor: str | None = None) -> list[type[Profiler]]:
     """The classes of the named modes, in the order given.
 
-    Raises UsageError where a mode is unknown, cannot be imported, is given twice, or cannot run
-    together with another of them.
+    Raises UsageError where a mode is unknown or not offered, cannot be imported, is given twice,
+    cannot run under the executor (None: whichever it is), or together with another of them.
     """
     known = known_modes()
     for mode in modes:
         if mode not in known:
-            raise UsageError(f"--profile: unknown mode {mode!r}; known modes: {', '.join(known)}")
+            raise UsageError(_why_unknown(mode, known))
         if modes.count(mode) > 1:
             raise UsageError(f"--profile: mode {mode!r} is given more than once")
     classes = [_load_one(mode) for mode in modes]
+    for mode, profiler in zip(modes, classes, strict=True):
+        if reason := _reason(profiler, "refused_executors", executor):
+            raise UsageError(
+                f"--profile: mode {mode!r} cannot run with --executor {executor}: {reason}"
+            )
     for one, other in itertools.combinations(zip(modes, classes, strict=True), 2):
         _check_coexistence(*one, *other)
     return classes
+
+
+def check_targets(modes: Sequence[str], targets: Sequence[str]) -> None:
+    """Raise UsageError for a target that no mode looks at, or that cannot be found."""
+    looked_at: set[str] = set()
+    for profiler in load(modes):
+        check = getattr(profiler, "check_targets", None)
+        if check is not None:
+            looked_at |= check(targets)
+    for target in targets:
+        if target not in looked_at:
+            raise UsageError(
+                f"--target: --profile {','.join(modes)} does not look at {target!r}; lines takes"
+                " modules, functions and the names of stage maps, stages the file of a stage map"
+                " (.toml)"
+            )
+
+
+def reporters(modes: Sequence[str]) -> list[Callable[[Path], list[Artefact]]]:
+    """What the modes do with a side's folder after the run; see `Profiler`."""
+    return [profiler.report for profiler in load(modes) if hasattr(profiler, "report")]
+
+
+def _why_unknown(mode: str, known: Sequence[str]) -> str:
+    if mode.lower() in NOT_OFFERED:
+        return f"--profile: mode {mode!r} is not offered: {NOT_OFFERED[mode.lower()]}"
+    return f"--profile: unknown mode {mode!r}; known modes: {', '.join(known)}"
+
+
+def _reason(profiler: type[Profiler], attribute: str, name: str | None) -> str | None:
+    """Why a mode cannot run with an executor or another mode, if it says so itself."""
+    reasons: Mapping[str, str] = getattr(profiler, attribute, {})
+    return reasons.get(name) if name else None
 
 
 def _load_one(mode: str) -> type[Profiler]:
@@ -135,6 +216,11 @@ def _load_one(mode: str) -> type[Profiler]:
         on_missing_entrypoints_callback=None,
     )
     if failures:
+        missing = EXTRAS.get(mode)
+        if isinstance(failures[0], ModuleNotFoundError) and failures[0].name == missing:
+            raise UsageError(
+                f"--profile: mode {mode!r} needs the package {missing}: pip install omrig[{mode}]"
+            )
         reason = f"{type(failures[0]).__name__}: {failures[0]}"
         raise UsageError(f"--profile: mode {mode!r} cannot be loaded: {reason}")
     found = [extension.plugin for extension in manager.extensions]
@@ -147,9 +233,13 @@ def _load_one(mode: str) -> type[Profiler]:
 def _check_coexistence(
     mode: str, profiler: type[Profiler], other_mode: str, other: type[Profiler]
 ) -> None:
-    if other_mode in profiler.coexists_with or mode in other.coexists_with:
-        return
-    if ANY in (profiler.coexists_with, other.coexists_with):
+    refused = _reason(profiler, "refused_with", other_mode) or _reason(other, "refused_with", mode)
+    agreed = (
+        other_mode in profiler.coexists_with
+        or mode in other.coexists_with
+        or ANY in (profiler.coexists_with, other.coexists_with)
+    )
+    if agreed and not refused:
         return
     if "none" in (mode, other_mode):
         with_none = other_mode if mode == "none" else mode
@@ -157,10 +247,10 @@ def _check_coexistence(
             f"--profile: 'none' measures nothing and goes with no other mode; leave it out to use"
             f" {with_none!r}"
         )
+    reason = refused or "each would measure the other"
     raise UsageError(
-        f"--profile: modes {mode!r} and {other_mode!r} cannot run at the same time, each would"
-        f" measure the other; {mode!r} goes with: {_names(profiler)}; {other_mode!r} goes with:"
-        f" {_names(other)}"
+        f"--profile: modes {mode!r} and {other_mode!r} cannot run at the same time, {reason};"
+        f" {mode!r} goes with: {_names(profiler)}; {other_mode!r} goes with: {_names(other)}"
     )
 
 

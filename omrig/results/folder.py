@@ -11,6 +11,9 @@ SCHEMA = 1
 RUN = "run.json"
 RESULT = "result.json"
 
+ARTEFACTS = "artefacts.json"
+"""In a side's folder: what the profilers of that side wrote."""
+
 
 def create(output: str, sides: tuple[str, ...]) -> Path:
     """Make the run folder and a folder for each side.

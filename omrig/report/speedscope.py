@@ -1,0 +1,58 @@
+"""The stages of a message as flame graphs, for speedscope: a mean message and a slow one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omrig.report import waterfall
+from omrig.results import stacks
+from omrig.results.stacks import Frame, Profile
+
+FILE = "stages.speedscope.json"
+
+
+def write(path: Path, result: Mapping[str, Any]) -> bool:
+    """Write the stages of a result; False, and no file, where it has none."""
+    if not result["waterfall"]:
+        return False
+    stacks.write_speedscope(path, f"stages of a {result['pattern']}", profiles(result))
+    return True
+
+
+def profiles(result: Mapping[str, Any]) -> list[Profile]:
+    """A profile for each message that the waterfall shows, and for each way that it goes.
+
+    Stages come in the order in which they happen, in ns, each under its bucket, its side (or
+    `wire`) and the pattern. A message without a reply goes two ways at the same time, to the return
+    of the caller and to the endpoint, and what comes before is in both.
+    """
+    rows = {row["name"]: row for row in result["stages"]}
+    made = []
+    for message, title in waterfall.TITLES.items():
+        placed = waterfall.spans(result["waterfall"][message], result["pattern"])
+        ways = _ways(placed)
+        for way in ways:
+            name = title if len(ways) == 1 else f"{title} until {way[-1]}"
+            weighted = [
+                (_stack(result["pattern"], rows[stage]), placed[stage].length_ns)
+                for stage in way
+                if placed[stage].length_ns
+            ]
+            made.append(Profile(name, "nanoseconds", weighted))
+    return made
+
+
+def _stack(pattern: str, row: Mapping[str, Any]) -> stacks.Stack:
+    return tuple(Frame(name) for name in (pattern, row["side"], row["bucket"], row["name"]))
+
+
+def _ways(placed: Mapping[str, waterfall.Span]) -> list[list[str]]:
+    """The stages that follow one another, for each of a message's ends."""
+    ways: list[list[str]] = [[]]
+    at = 0
+    for stage, span in placed.items():
+        if span.begin_ns < at:
+            ways.append([before for before in ways[-1] if placed[before].end_ns <= span.begin_ns])
+        ways[-1].append(stage)
+        at = span.end_ns
+    return ways
