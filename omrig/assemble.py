@@ -43,12 +43,38 @@ def finish(folder: Path) -> dict[str, Any]:
     return result
 
 
+def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> None:
+    """Draw the page of the run in ``folder`` and list it first among the artefacts.
+
+    Raises OSError when it cannot be written.
+    """
+    from omrig.report import html
+
+    run = run_folder.read_json(folder / run_folder.RUN)
+    html.write(folder / html.PAGE, [folder], run, result, shared_assets=shared_assets)
+    page = {
+        "path": html.PAGE,
+        "kind": "this run as a page",
+        "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
+        "open_with": "xdg-open {path}",
+    }
+    others = [artefact for artefact in result["artefacts"] if artefact["path"] != html.PAGE]
+    result["artefacts"] = [page, *others]
+    run_folder.write_json(folder / run_folder.RESULT, result)
+
+
 def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
     """``run.json`` and the result of the sides of one run that lie in several folders.
 
     Nothing is written. Raises :class:`~omrig.errors.UsageError` when they are not sides of one
     run.
     """
+    run, result, _ = merge_messages(folders)
+    return run, result
+
+
+def merge_messages(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Column]]:
+    """Like :func:`merge`, and the stages of each message as one run's ``messages.npz`` has them."""
     sides: Sides = {}
     for folder in folders:
         for name, side in recordings.load(folder).items():
@@ -75,10 +101,17 @@ def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
             "executor_thread_pool_size": consumer.run["pools"]["executor_thread_pool_size"],
         },
     }
-    result, _ = _result(run, sides)
+    result, timelines = _result(run, sides)
     for side in sides.values():
         result["artefacts"] += _artefacts(side.folder.parent, {side.side: side})
-    return run, result
+    return run, result, _stage_columns(timelines)
+
+
+def _stage_columns(timelines: books.Timelines | None) -> dict[str, Column]:
+    if timelines is None:
+        return {}
+    columns = {f"stage.{name}": values for name, values in timelines.durations.items()}
+    return {"seq": timelines.book.columns["seq"], **columns}
 
 
 def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Timelines | None]:

@@ -4,7 +4,10 @@ import argparse
 import datetime
 import json
 import sys
+import traceback
 import uuid
+from pathlib import Path
+from typing import Any
 
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED
@@ -193,6 +196,11 @@ def _add_output(parser: Parser) -> None:
     output.add_argument("--json", action="store_true", help="print result.json, nothing else")
     output.add_argument("--quiet", action="store_true", help="show no progress")
     output.add_argument(
+        "--shared-assets",
+        action="store_true",
+        help="put plotly's script beside report.html, not into it (5 MB less a page)",
+    )
+    output.add_argument(
         "-d", "--debug", action="store_true", help="debug log on stderr, tracebacks of errors"
     )
 
@@ -272,6 +280,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         folder, result, interrupted = supervisor.run(plan, shown)
     finally:
         shown.close()
+    _draw(folder, result, options)
     if options.json:
         print(json.dumps(result, indent=1))
     else:
@@ -281,3 +290,19 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     if interrupted:
         return INTERRUPTED
     return 0 if result["complete"] else INCOMPLETE
+
+
+def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> None:
+    """Draw the page; the run is measured and written, and is not lost with it."""
+    from omrig import assemble
+
+    try:
+        assemble.draw(folder, result, options.shared_assets)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
+        if options.debug:
+            traceback.print_exc()
+        text = " ".join(f"{type(error).__name__} {error}".split())
+        sys.stderr.write(
+            f"omrig: report.html was not drawn ({text}); the results are there:"
+            f" omrig report {folder} --html tries again\n"
+        )

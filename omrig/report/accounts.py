@@ -212,7 +212,7 @@ def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
         if not found["watcher_alive"]
     ]
     if not result["stages"]:
-        return [*lines, f"no stages: {_why_none(run, result)}"]
+        return [*lines, f"no stages: {why_no_stages(run, result)}"]
     remedy = "the other side is needed, omrig report P C"
     said = "omrig report P C" in (result["verdict"] or {}).get("text", "")
     if any(row["name"] == "remote" for row in result["stages"]):
@@ -222,7 +222,8 @@ def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _why_none(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+def why_no_stages(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Why the result of a run has no stages."""
     if run["transport"]["in_memory"]:
         return "an in-memory transport has no broker and no network whose part could be told"
     if "stages" not in run["plan"]["profile"]:

@@ -1,7 +1,7 @@
 """The waterfall: the stages of one message as bars in time, each beginning where the last ended."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +27,7 @@ _DURATION_WIDTH = 7
 _OWNER_WIDTH = max(len(owner) for owner in shares.TITLES)
 _STAGE_WIDTH = max(len(stage.name) for stage in STAGES)
 
-_OWN_END = ("confirm_wait", "wakeup", "return")
+OWN_END = ("confirm_wait", "wakeup", "return")
 """What a cast's producer does while the message is under way."""
 
 
@@ -50,7 +50,7 @@ def spans(durations: Mapping[str, int], pattern: str) -> dict[str, Span]:
     A message without a reply has two ends: from its last send on, the producer's way to the
     return of cast() and the message's way to the endpoint go on at the same time.
     """
-    forks = _forks(durations, pattern)
+    two_ends = forks(durations, pattern)
     placed: dict[str, Span] = {}
     at = sent = 0
     for stage in STAGES:
@@ -58,14 +58,15 @@ def spans(durations: Mapping[str, int], pattern: str) -> dict[str, Span]:
             continue
         if stage.name == "amqp_request":
             sent = at
-        if forks and stage.name == _OWN_END[0]:
-            at = sent
+        if two_ends and stage.name in OWN_END:
+            at, two_ends = sent, False
         placed[stage.name] = Span(at, max(0, durations[stage.name]))
         at = placed[stage.name].end_ns
     return placed
 
 
-def _forks(durations: Mapping[str, int], pattern: str) -> bool:
+def forks(durations: Collection[str], pattern: str) -> bool:
+    """Whether a message with these stages has two ends that go on at the same time."""
     return pattern != "call" and "amqp_request" in durations
 
 
@@ -119,8 +120,8 @@ def render(
         for group in groups
     ]
     notes = _left_out(messages, names)
-    if _forks(waterfall["mean"], pattern):
-        notes.append(Text(f"{', '.join(_OWN_END)} go on while the message is under way", "dim"))
+    if forks(waterfall["mean"], pattern):
+        notes.append(Text(f"{', '.join(OWN_END)} go on while the message is under way", "dim"))
     return [*tables, *notes]
 
 

@@ -1,0 +1,120 @@
+"""What happened during the load that a time series has to be read with: errors, broker events."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy
+
+from omrig.report.html.recorded import Recorded
+from omrig.results import folder as run_folder
+from omrig.stages import arrivals, watcher
+
+_NS = 1_000_000_000
+
+LOST_BEFORE_END_NS = 2 * _NS
+"""A connection whose last sample is so long before the end of the load was lost or closed: samples
+are a second apart."""
+
+_TOGETHER = 0.01
+"""Events of a kind within this share of the load are told as one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened ``at_ns`` after the load began, until ``until_ns`` if it lasted.
+
+    ``kind`` is one of ``unanswered``, ``blocked``, ``opened`` and ``lost``; ``side`` where it was
+    seen; ``count`` how many of them came together; ``text`` the broker's words, if any.
+    """
+
+    kind: str
+    side: str
+    at_ns: int
+    until_ns: int | None = None
+    count: int = 1
+    text: str = ""
+
+    @property
+    def words(self) -> str:
+        """The event in words."""
+        several = "s" if self.count > 1 else ""
+        return {
+            "unanswered": f"{self.count:,} message{several} sent that never ended well",
+            "blocked": f"the broker blocked the connection: {self.text}",
+            "opened": f"{self.count:,} connection{several} to the broker opened",
+            "lost": f"{self.count:,} connection{several} to the broker closed or lost",
+        }[self.kind]
+
+
+def found(recorded: Recorded) -> list[Event]:
+    """All events of the load, in the order of time."""
+    near_ns = max(1, int(_TOGETHER * recorded.length_ns))
+    events = [*_unanswered(recorded, near_ns)]
+    for side, folder in recorded.folders.items():
+        if side in recorded.origins:
+            origin = recorded.origins[side]
+            connections = sorted(
+                _connections(side, folder, origin, recorded.length_ns), key=_kind_and_time
+            )
+            events += [*_blocked(side, folder, origin), *_together(connections, near_ns)]
+    return sorted(events, key=lambda event: event.at_ns)
+
+
+def connections_seen(recorded: Recorded) -> bool:
+    """Whether any side recorded what happened to its connections."""
+    return any((folder / watcher.TCP_INFO).exists() for folder in recorded.folders.values())
+
+
+def _kind_and_time(event: Event) -> tuple[str, int]:
+    return event.kind, event.at_ns
+
+
+def _unanswered(recorded: Recorded, near_ns: int) -> Iterator[Event]:
+    # There may be a million of them: counted before they are anything else.
+    _, first, counts = numpy.unique(
+        recorded.unanswered // near_ns, return_index=True, return_counts=True
+    )
+    for place, count in zip(first.tolist(), counts.tolist(), strict=True):
+        yield Event("unanswered", "producer", int(recorded.unanswered[place]), count=count)
+
+
+def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
+    """The notices of a side, each until the next unblocked or the end of what was recorded."""
+    meta = run_folder.read_json(folder / "stages.json") or {}
+    notices = meta.get("blocked") or []
+    since = None
+    for when, reason in notices:
+        if reason and since is None:
+            since = (when, reason)
+        elif not reason and since:
+            yield Event("blocked", side, since[0] - origin, when - origin, text=since[1])
+            since = None
+    if since:
+        end = meta["realtime_offsets"][-1][0]
+        yield Event("blocked", side, since[0] - origin, end - origin, text=since[1])
+
+
+def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:
+    if not (folder / watcher.TCP_INFO).exists():
+        return
+    for connection in arrivals.read_tcp_info(folder):
+        opened, last = connection["first_ns"] - origin, connection["last_ns"] - origin
+        if 0 < opened < length:
+            yield Event("opened", side, opened)
+        if 0 < last < length - LOST_BEFORE_END_NS:
+            yield Event("lost", side, last)
+
+
+def _together(events: Sequence[Event], near_ns: int) -> Iterator[Event]:
+    """``events`` by kind and time, those of a kind that come closely together as one."""
+    group: Event | None = None
+    for event in events:
+        if group and event.kind == group.kind and event.at_ns - group.at_ns <= near_ns:
+            group = dataclasses.replace(group, count=group.count + 1)
+            continue
+        if group:
+            yield group
+        group = event
+    if group:
+        yield group

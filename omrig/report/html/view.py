@@ -1,0 +1,310 @@
+"""The page's view of a result: each section's content, computed once, shown by the templates."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omrig.analysis.stages import BY_NAME
+from omrig.report import accounts, resources, shares, waterfall, words
+from omrig.report.html import bars, charts, events, messages, profiled, usage
+from omrig.report.html.bars import Message
+from omrig.report.html.recorded import Recorded
+from omrig.results import units
+
+_MOST_EVENTS = 50
+_MOST_SECONDS = 600
+
+_UNSEEN = 0.0005
+"""A stage below this share is shown as 0.0 %, and need not be looked at."""
+
+
+_SECTIONS = {
+    "message": "A message, to scale",
+    "stages": "Every stage",
+    "shares": "Whose time it is",
+    "latency": "Latency",
+    "time": "Over time",
+    "slowest": "The slowest messages",
+    "usage": "CPU and memory",
+    "profiles": "Hottest code",
+    "environment": "What ran where",
+    "trust": "How far to trust this",
+    "files": "Files and viewers",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparkline:
+    """A distribution as a path in a box of ``width`` by 24, and where p50 and p99 lie in it."""
+
+    path: str
+    width: int
+    p50: float
+    p99: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StageRow:
+    """A row of the stage table."""
+
+    row: Mapping[str, Any]
+    owner: str
+    bucket: str
+    percentage: float
+    what: str
+    named: bool
+    unseen: bool
+    sparkline: Sparkline | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """Whose part of the time: in percent, and the buckets it is made of."""
+
+    name: str
+    percentage: float
+    buckets: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A message with the words above it."""
+
+    kind: str
+    title: str
+    message: Message
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowRow:
+    """One of the slowest messages; ``longest`` is its longest stage."""
+
+    slow: messages.Slow
+    message: Message | None
+    longest: str | None
+
+
+def page(
+    folders: Sequence[Path],
+    run: Mapping[str, Any],
+    result: Mapping[str, Any],
+    recorded: Recorded,
+) -> dict[str, Any]:
+    """Everything that the templates show."""
+    stages = result["stages"] or []
+    happened = events.found(recorded)
+    series = messages.series(recorded)
+    usages = usage.found(recorded, tuple(folders))
+    profiles = result.get("profiles") or {}
+    seconds = recorded.length_ns / 1e9
+    figures: dict[str, charts.Figure] = {}
+    if result["latency"] and len(recorded.latency):
+        figures["latency"] = charts.latency(
+            messages.latency_curve(recorded.latency), result["latency"]
+        )
+    if series:
+        figures["time"] = charts.over_time(series, happened, seconds)
+    if usages:
+        figures["usage"] = charts.usage(usages, seconds)
+    totals = usage.totals(result["resources"] or {})
+    head, why = _headline(run, result)
+    counts, end_ns = messages.distributions(recorded)
+    content = {
+        "run": run,
+        "result": result,
+        "head": head,
+        "why": why,
+        "evidence": _evidence(result),
+        "caveats": _caveats(run, result),
+        "load": words.load(dict(run)),
+        "latency_is": words.latency(dict(run)),
+        "began": datetime.datetime.fromisoformat(run["started_at"]).strftime("%d %B %Y, %H:%M UTC"),
+        "owners": _owners(stages),
+        "message": _shown(result, recorded),
+        "two_ends": waterfall.forks([row["name"] for row in stages], result["pattern"]),
+        "stages": _stage_rows(result, counts, end_ns),
+        "sparkline_from_ns": messages.SHORTEST_NS,
+        "sparkline_to_ns": end_ns,
+        "sampled": run["plan"].get("sample", 1) > 1,
+        "happened": happened,
+        "connections_seen": events.connections_seen(recorded),
+        "series": series,
+        "usages": usages,
+        "totals": totals,
+        "usage_notes": [
+            f"{name}: {line}"
+            for name, line in resources.lines(run, result)
+            if name not in {total.name for total in totals}
+        ],
+        "slowest": _slowest(result, recorded),
+        "calls": list(profiled.calls(profiles)),
+        "lines": list(profiled.lines(profiles)),
+        "facts": profiled.facts(profiles),
+        "trust": accounts.notes(run, result) if stages else [],
+        "costs": list(dict.fromkeys(accounts.costs(result))),
+        "measured": any(
+            (found or {}).get("throughput_ratio") is not None
+            for found in (result["distortion"] or {}).values()
+        ),
+        "compared": _compared(result),
+        "figures": figures,
+        "folders": [folder.name for folder in folders],
+        "most_events": _MOST_EVENTS,
+        "most_seconds": _MOST_SECONDS,
+    }
+    return {**content, "sections": _sections(content)}
+
+
+def _sections(content: Mapping[str, Any]) -> dict[str, str]:
+    """The sections that have something to show, with their titles."""
+    result = content["result"]
+    has = {
+        "message": content["message"],
+        "stages": content["stages"],
+        "shares": content["stages"],
+        "latency": result["latency"],
+        "time": content["series"],
+        "slowest": content["slowest"],
+        "usage": content["usages"] or content["totals"],
+        "profiles": content["calls"] or content["lines"] or content["facts"],
+        "environment": True,
+        "trust": content["trust"] or content["costs"],
+        "files": True,
+    }
+    return {name: title for name, title in _SECTIONS.items() if has[name]}
+
+
+def _headline(run: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, str]:
+    """The verdict and its reason; without one what came out, and why there is none."""
+    if result["verdict"]:
+        head, _, why = str(result["verdict"]["text"]).partition(": ")
+        return head[:1].upper() + head[1:], why
+    if not result["throughput"]:
+        return "Nothing was measured", ""
+    parts = [f"{result['throughput']['messages_per_second']:,.0f} msg/s"]
+    if result["latency"]:
+        parts += [f"{name} {units.duration(result['latency'][name])}" for name in ("p50", "p99")]
+    return ", ".join(parts), f"no verdict without stages: {accounts.why_no_stages(run, result)}"
+
+
+def _caveats(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    said_above = not result["verdict"] and result["throughput"]
+    return [
+        *words.caveats(dict(run), dict(result)),
+        *(
+            line
+            for line in accounts.warnings(run, result)
+            if not (said_above and line.startswith("no stages:"))
+        ),
+    ]
+
+
+def _evidence(result: Mapping[str, Any]) -> list[str]:
+    # The books say the same as the closure's line, and more.
+    lines = result["verdict"]["evidence"] if result["verdict"] else []
+    return [line for line in lines if not line.startswith("closure:")]
+
+
+def _owners(stages: Sequence[Mapping[str, Any]]) -> list[Owner]:
+    return [
+        Owner(owner, sum(buckets.values()), buckets)
+        for owner, buckets in shares.of_buckets(stages).items()
+    ]
+
+
+def _two_ends(result: Mapping[str, Any]) -> bool:
+    return waterfall.forks([row["name"] for row in result["stages"]], result["pattern"])
+
+
+def _shown(result: Mapping[str, Any], recorded: Recorded) -> list[Shown]:
+    """The typical and the slow message; without recordings the mean one stands for the first."""
+    if not result["stages"] or not result["waterfall"]:
+        return []
+    typical = messages.typical(recorded)
+    kinds = [
+        ("p50", "A typical message (p50)", typical)
+        if typical
+        else ("mean", "A mean message", result["waterfall"]["mean"]),
+        ("p99", "A slow message (p99)", result["waterfall"]["p99"]),
+    ]
+    drawn = bars.draw([durations for _, _, durations in kinds], result["pattern"])
+    return [
+        Shown(kind, title, message) for (kind, title, _), message in zip(kinds, drawn, strict=True)
+    ]
+
+
+def _stage_rows(
+    result: Mapping[str, Any], counts: Mapping[str, Sequence[int]], end_ns: int
+) -> list[StageRow]:
+    rows = result["stages"] or []
+    named = (result["verdict"] or {}).get("stage")
+    percentages = shares.percentages([row["share"] for row in rows])
+    return [
+        StageRow(
+            row=row,
+            owner=shares.owner_of(shares.bucket_of(row["name"], row["bucket"])),
+            bucket=shares.bucket_of(row["name"], row["bucket"]),
+            percentage=percentage,
+            what=BY_NAME[row["name"]].what if row["name"] in BY_NAME else "",
+            named=row["name"] == named,
+            unseen=abs(row["share"]) < _UNSEEN,
+            sparkline=_sparkline(counts.get(row["name"]), row, end_ns),
+        )
+        for row, percentage in zip(rows, percentages, strict=True)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """Stages without and with the profilers named ``modes``, which were compared together."""
+
+    modes: str
+    stages: list[Mapping[str, Any]]
+
+
+def _compared(result: Mapping[str, Any]) -> list[Compared]:
+    together: dict[str, list[str]] = {}
+    stages = {}
+    for mode, found in (result["distortion"] or {}).items():
+        if found and found.get("stages"):
+            together.setdefault(found["text"], []).append(mode)
+            stages[found["text"]] = found["stages"]
+    return [Compared(", ".join(modes), stages[text]) for text, modes in together.items()]
+
+
+_HEIGHT = 24
+_BIN_WIDTH = 2
+
+
+def _sparkline(
+    counts: Sequence[int] | None, row: Mapping[str, Any], end_ns: int
+) -> Sparkline | None:
+    if not counts or not any(counts):
+        return None
+    highest = max(counts)
+    steps = []
+    for number, count in enumerate(counts):
+        # Whatever there was is seen.
+        top = _HEIGHT - (max(1.0, (_HEIGHT - 1) * count / highest) if count else 0)
+        steps.append(f"V{top:.1f}H{(number + 1) * _BIN_WIDTH}")
+    width = len(counts) * _BIN_WIDTH
+    return Sparkline(
+        path=f"M0 {_HEIGHT}{''.join(steps)}V{_HEIGHT}Z",
+        width=width,
+        p50=messages.on_log_scale(row["p50_ns"], end_ns) * width,
+        p99=messages.on_log_scale(row["p99_ns"], end_ns) * width,
+    )
+
+
+def _slowest(result: Mapping[str, Any], recorded: Recorded) -> list[SlowRow]:
+    found = messages.slowest(recorded, result["pattern"])
+    if not found or found[0].stages is None:
+        return [SlowRow(slow, None, None) for slow in found]
+    rows = []
+    for slow in found:
+        stages = slow.stages or {}
+        (message,) = bars.draw([stages], result["pattern"], common_ns=found[0].took_ns)
+        rows.append(SlowRow(slow, message, max(stages, key=lambda name: stages[name])))
+    return rows

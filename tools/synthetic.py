@@ -1,0 +1,355 @@
+#!/usr/bin/env python
+"""Run folders of messages that never were, of any size, to try what reads run folders.
+
+The folder is as omrig writes it: every figure of ``result.json`` follows from its
+``messages.npz``. Usage: tools/synthetic.py -m 1000000 FOLDER
+"""
+
+import argparse
+import csv
+import datetime
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+import omrig
+from omrig.analysis import accounting, verdict
+from omrig.analysis.stages import STAGES
+from omrig.results import environment, latency, series
+from omrig.results import folder as run_folder
+from omrig.stages import watcher
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+
+BEGAN_NS = 5_000 * SECOND
+"""CLOCK_MONOTONIC at the first send."""
+
+WORKERS = 100
+PRODUCER_ID = "0123456789abcdef"
+SAMPLES_A_SECOND = 10
+
+MEDIANS_MS: Mapping[str, float] = {
+    "pool_wait": 0.01,
+    "publish": 0.3,
+    "amqp_request": 1.2,
+    "receive_lag": 20,
+    "executor_queue": 8,
+    "dispatch": 0.1,
+    "amqp_reply": 1.1,
+    "reply_receive_lag": 24,
+    "wakeup": 6,
+}
+"""Median durations; of a stage that is not named :data:`MEDIAN_MS`."""
+
+MEDIAN_MS = 0.03
+NEVER = frozenset({"connect", "reply_connect", "socket_wait", "reply_socket_wait", "confirm_wait"})
+"""Stages that take no time in most runs."""
+
+ONE_SIDED = {
+    "producer": lambda stage: stage.side == "producer" or stage.mixed,
+    "consumer": lambda stage: stage.side == "consumer",
+}
+
+
+def write(
+    folder: Path,
+    messages: int,
+    *,
+    sides: Sequence[str] = ("producer", "consumer"),
+    pattern: str = "call",
+    staged: bool = True,
+    failed: int = 0,
+    seed: int = 1,
+) -> None:
+    """Write a run of so many messages of which ``failed`` never ended, with stages or without."""
+    generator = numpy.random.default_rng(seed)
+    stages = _stages(generator, messages, sides, pattern)
+    starts, ends = _times(stages, pattern)
+    failures = generator.choice(messages, failed, replace=False)
+    ends[failures] = 0
+    ended = numpy.flatnonzero(ends)
+    rows = ended[numpy.argsort(ends[ended])]
+    kept = {name: values[rows] for name, values in stages.items()} if staged and len(rows) else {}
+    for side in sides:
+        (folder / side).mkdir(parents=True)
+    run = _run(sides, pattern, messages, staged)
+    result = _result(run, kept, starts, ends)
+    if "producer" in sides:
+        columns = {"start_ns": starts, "end_ns": ends}
+        _save(folder / "producer", columns | ({"seq": rows} if staged else {}), kept)
+    if "consumer" in sides:
+        columns = {f"received_ns.{PRODUCER_ID}": ends}
+        _save(folder / "consumer", columns, {} if "producer" in sides else kept)
+    for side in sides:
+        _write_side(folder / side, side, result, staged)
+    _write_samples(folder, sides, int(ends.max()))
+    run_folder.write_json(folder / run_folder.RUN, run)
+    run_folder.write_json(folder / run_folder.RESULT, result)
+
+
+def _stages(
+    generator: numpy.random.Generator, messages: int, sides: Sequence[str], pattern: str
+) -> dict[str, NDArray[numpy.int64]]:
+    wanted = ONE_SIDED[sides[0]] if len(sides) == 1 else lambda stage: not stage.mixed
+    stages = {}
+    for stage in STAGES:
+        is_reply = stage.name.startswith("reply_") or stage.name in ("amqp_reply", "remote")
+        if not wanted(stage) or (is_reply and pattern != "call"):
+            continue
+        median = 0 if stage.name in NEVER else MEDIANS_MS.get(stage.name, MEDIAN_MS)
+        values = median * MS * generator.lognormal(0, 0.5, messages)
+        stages[stage.name] = values.astype(numpy.int64)
+    # A tail: what the percentiles and the slowest messages are for.
+    slow = generator.random(messages) < 0.005
+    for name in ("receive_lag", "publish"):
+        if name in stages:
+            stages[name][slow] *= 8
+    return stages
+
+
+def _times(
+    stages: Mapping[str, NDArray[numpy.int64]], pattern: str
+) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+    """When each message began and ended: workers in a closed loop, numbers as they were sent."""
+    mine = {
+        stage.name: stages[stage.name]
+        for stage in STAGES
+        if stage.name in stages and (pattern == "call" or stage.side == "producer")
+    }
+    whole = accounting.total(mine or dict(stages))
+    starts = numpy.empty_like(whole)
+    for worker in range(WORKERS):
+        took = whole[worker::WORKERS]
+        starts[worker::WORKERS] = BEGAN_NS + worker * 10_000 + numpy.cumsum(took) - took
+    order = numpy.argsort(starts, kind="stable")
+    for values in stages.values():
+        values[:] = values[order]
+    return starts[order], (starts + whole)[order]
+
+
+def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "schema": run_folder.SCHEMA,
+        "omrig": omrig.__version__,
+        "run_id": "synthetic",
+        "plan": {
+            "sides": list(sides),
+            "messages": messages,
+            "size_bytes": 10240,
+            "workers": WORKERS,
+            "pattern": pattern,
+            "executor": "threading",
+            "profile": ["stages" if staged else "none"],
+            "sample": 1,
+        },
+        "sides": list(sides),
+        "started_at": now.isoformat(timespec="seconds"),
+        "started_epoch_seconds": now.timestamp(),
+        "environment": {
+            **environment.describe(),
+            "broker": "RabbitMQ",
+            "broker_version": "3.10.8",
+        },
+        "transport": {
+            "url": "rabbit://omrig:***@127.0.0.1:5672/",
+            "source": "--transport-url",
+            "driver": "rabbit",
+            "vhost": "/",
+            "tls": False,
+            "in_memory": False,
+            "exchange": "omrig",
+            "topic": "omrig",
+        },
+        "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
+        "options": {"[oslo_messaging_rabbit] rabbit_qos_prefetch_count": 10},
+        "ended_because": None,
+        "complete": True,
+        "reason": None,
+    }
+
+
+def _result(
+    run: Mapping[str, Any],
+    stages: Mapping[str, NDArray[numpy.int64]],
+    starts: NDArray[numpy.int64],
+    ends: NDArray[numpy.int64],
+) -> dict[str, Any]:
+    sides, pattern = run["sides"], run["plan"]["pattern"]
+    done = ends > 0
+    taken = (ends - starts)[done]
+    failed = int((~done).sum())
+    result: dict[str, Any] = {
+        "schema": run_folder.SCHEMA,
+        "complete": not failed,
+        "reason": f"{failed} of {len(ends)} messages failed: MessagingTimeout" if failed else None,
+        "pattern": pattern,
+        "executor": run["plan"]["executor"],
+        "sides": sides,
+        "is_measurement": True,
+        "messages": {
+            "requested": len(ends),
+            "sent": len(ends) if "producer" in sides else None,
+            "received": len(ends) if "consumer" in sides else None,
+            "replied": int(done.sum()) if "producer" in sides and pattern == "call" else None,
+            "lost": 0 if len(sides) == 2 else None,
+            "duplicated": 0 if "consumer" in sides else None,
+            "errors": {"MessagingTimeout": failed} if failed else {},
+        },
+        "throughput": _throughput(run, starts, ends[done]),
+        "latency": latency.summarise(taken) if "producer" in sides else None,
+        **dict.fromkeys(("stages", "buckets", "closure", "waterfall", "clock", "not_measured")),
+        "verdict": None,
+        "distortion": {"stages": _distortion()} if stages else {},
+        "resources": {side: _used(run) for side in sides},
+        "profiles": {side: {} for side in sides},
+        "artefacts": [
+            {
+                "path": f"{side}/messages.npz",
+                "kind": "message times",
+                "side": side,
+                "open_with": "numpy.load",
+            }
+            for side in sides
+        ],
+    }
+    return result | (_staged(result, stages) if stages else {})
+
+
+def _throughput(
+    run: Mapping[str, Any], starts: NDArray[numpy.int64], ends: NDArray[numpy.int64]
+) -> dict[str, Any] | None:
+    if not len(ends):
+        return None
+    began = starts.min() if "producer" in run["sides"] else ends.min()
+    lasted = int(ends.max() - began) / SECOND
+    counted = len(ends) - ("producer" not in run["sides"])
+    counts = numpy.bincount((ends - began) // SECOND)
+    return {
+        "messages_per_second": counted / lasted,
+        "bytes_per_second": counted / lasted * run["plan"]["size_bytes"],
+        "duration_seconds": lasted,
+        "series": [
+            {"t_seconds": second, "messages": count} for second, count in enumerate(counts.tolist())
+        ],
+    }
+
+
+def _staged(
+    result: Mapping[str, Any], stages: Mapping[str, NDArray[numpy.int64]]
+) -> dict[str, Any]:
+    rows = accounting.statistics(dict(stages))
+    whole = accounting.total(dict(stages))
+    both = len(result["sides"]) == 2
+    staged = {
+        "stages": rows,
+        "buckets": accounting.buckets(rows),
+        "closure": {
+            "messages": len(whole),
+            "matched": len(whole) if both else None,
+            "within_tolerance": len(whole) if both else None,
+            "negative_stages": 0,
+            "flagged_arrivals": 0,
+            "tolerance": accounting.TOLERANCE,
+            "unexplained_share": 0.0 if both else None,
+        },
+        "waterfall": accounting.waterfall(dict(stages), whole),
+        "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0} if both else None,
+        "not_measured": [],
+    }
+    facts = verdict.Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
+    return staged | {"verdict": verdict.decide({**result, **staged}, facts)}
+
+
+def _distortion() -> dict[str, Any]:
+    return {
+        "throughput_ratio": 0.953,
+        "throughput_quartiles": [0.931, 0.974],
+        "cpu_ratio": 1.061,
+        "cpu_quartiles": [1.02, 1.09],
+        "pairs": 10,
+        "method": "pairs of slices",
+        "text": "stages: 0.95 of the throughput without it",
+        "stages": None,
+        "latency": None,
+    }
+
+
+def _used(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "wall_seconds": 10.0,
+        "cpu_user_seconds": 5.25,
+        "cpu_system_seconds": 0.5,
+        "peak_rss_bytes": 61 << 20,
+        "voluntary_context_switches": 1234,
+        "involuntary_context_switches": 567 + len(run["sides"]),
+    }
+
+
+def _save(
+    folder: Path,
+    columns: Mapping[str, NDArray[numpy.int64]],
+    stages: Mapping[str, NDArray[numpy.int64]],
+) -> None:
+    named = {f"stage.{name}": values for name, values in stages.items()}
+    with (folder / "messages.npz").open("wb") as file:
+        numpy.savez(file, **columns, **named)  # type: ignore[arg-type] # allow_pickle is not among them
+
+
+def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
+    length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
+    about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
+    run_folder.write_json(folder / "side.json", about)
+    if not staged:
+        return
+    blocked = [[BEGAN_NS + length // 4, "low on memory"], [BEGAN_NS + length // 3, ""]]
+    run_folder.write_json(
+        folder / "stages.json",
+        {
+            "realtime_offsets": [[BEGAN_NS, 0], [BEGAN_NS + length, 0]],
+            "blocked": blocked if side == "producer" else [],
+        },
+    )
+    # The second connection is lost half-way, the third made for it.
+    lives = ((-0.1, 1.0), (-0.1, 0.5), (0.52, 1.0))
+    rows = []
+    for number, life in enumerate(lives, start=1):
+        for part in life:
+            row = dict.fromkeys(watcher.TCP_INFO_COLUMNS, 0)
+            row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
+            rows.append(list(row.values()))
+    numpy.array(rows, "<u8").tofile(folder / watcher.TCP_INFO)
+
+
+def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
+    step = SECOND // SAMPLES_A_SECOND
+    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    for name in (*sides, series.BROKER):
+        (folder / name).mkdir(exist_ok=True)
+        with (folder / name / series.PROCESS).open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(series.PROCESS_COLUMNS)
+            for number, at in enumerate(times):
+                used = f"{0.5 * number / SAMPLES_A_SECOND:.4f}"
+                row = {"monotonic_ns": at, "cpu_user_seconds": used, "cpu_system_seconds": "0"}
+                row["rss_bytes"] = (60 + number % 3) << 20
+                table.writerow([row.get(column, "") for column in series.PROCESS_COLUMNS])
+
+
+def main() -> int:
+    """Write the folder that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("-m", "--message_count", type=int, default=10_000, metavar="N")
+    options = parser.parse_args()
+    write(options.folder, options.message_count)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
