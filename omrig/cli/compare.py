@@ -69,6 +69,7 @@ def make_parser() -> Parser:
         metavar="FILE",
         help="write the comparison as JSON; without FILE to standard output, and nothing else",
     )
+    parser.add_argument("--html", metavar="FILE", help="write a page with both runs overlaid")
     parser.add_argument("--junit", metavar="FILE", help="write the gates as JUnit XML")
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
     return parser
@@ -85,6 +86,10 @@ def _messages(base: "RunSet", new: "RunSet") -> "tuple[Messages | None, Messages
 def _write_files(comparison: "Comparison", options: argparse.Namespace) -> None:
     if options.json not in (None, _STDOUT):
         _write("--json", options.json, _json(comparison))
+    if options.html:
+        from omrig.report import compare_html
+
+        _write("--html", options.html, compare_html.render(comparison, _all_messages(comparison)))
     if options.junit:
         from omrig.report import compare_junit
 
@@ -95,6 +100,15 @@ def _json(comparison: "Comparison") -> str:
     from omrig.analysis import compare
 
     return json.dumps(compare.as_json(comparison), indent=1, allow_nan=False) + "\n"
+
+
+def _all_messages(
+    comparison: "Comparison",
+) -> "tuple[list[Messages | None], list[Messages | None]]":
+    from omrig.results import runs
+
+    base, new = comparison.base.runs, comparison.new.runs
+    return [runs.read_messages(each) for each in base], [runs.read_messages(each) for each in new]
 
 
 def _write(option: str, name: str, text: str) -> None:

@@ -1,0 +1,111 @@
+"""A comparison as one page that opens anywhere, offline: both sides drawn over each other."""
+
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import omrig
+from omrig.analysis.call import worse
+from omrig.analysis.compare import Comparison
+from omrig.analysis.rows import Row, by_name
+from omrig.report import changes, compare_figures, shares
+from omrig.report.compare_figures import Side
+from omrig.results import units
+from omrig.results.runs import RunSet
+
+_SECTIONS = {
+    "changes": "What changed",
+    "gates": "Gates",
+    "stages": "Stages",
+    "latency": "Latency",
+    "time": "Over time",
+    "conditions": "Conditions",
+    "method": "Method",
+}
+
+
+def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
+    """The page; ``messages`` are of the runs of BASE and of NEW."""
+    from plotly import offline
+
+    figures = compare_figures.draw(comparison, messages)
+    page = _templates().get_template("compare.html.j2")
+    return page.render(
+        _content(comparison),
+        figures=figures,
+        sections=_sections(comparison, figures),
+        version=omrig.__version__,
+        plotly=Markup(offline.get_plotlyjs()) if figures else "",  # noqa: S704 - plotly's own
+    )
+
+
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("omrig.report.html"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": units.duration, "owner": shares.title}
+    return environment
+
+
+def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]:
+    absent = {name for name in ("latency", "time") if name not in figures}
+    if not comparison.rulings:
+        absent.add("gates")
+    if not any(row.metric.stage for row in comparison.rows):
+        absent.add("stages")
+    return {name: title for name, title in _SECTIONS.items() if name not in absent}
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    named = by_name(comparison.rows)
+    explanation = comparison.explanation
+    return {
+        "call": comparison.call,
+        "why": explanation.text if explanation else None,
+        "design": comparison.design,
+        "by_chance": changes.by_chance(comparison.rows),
+        "headline": [_shown(row) for row in comparison.rows if row.metric.family == "headline"],
+        "stages": [
+            {**_shown(row), "p50": _shown(named[f"{row.metric.name}.p50"])}
+            for row in comparison.rows
+            if row.metric.statistic == "mean" and (row.base or row.new)
+        ],
+        "gates": [
+            {"outcome": ruling.outcome, "line": changes.ruling(ruling)}
+            for ruling in comparison.rulings
+        ],
+        "instabilities": [each.text for each in comparison.instabilities],
+        "differences": comparison.differences,
+        "not_compared": comparison.not_compared,
+        "sides": {"BASE": _side(comparison.base), "NEW": _side(comparison.new)},
+    }
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    """A row as the tables have it, with the exact numbers beside those that people read."""
+    estimate = row.ratio
+    return {
+        "metric": row.metric.name,
+        "label": row.metric.label,
+        "stage": row.metric.stage,
+        "base": changes.value(row.metric, row.base),
+        "new": changes.value(row.metric, row.new),
+        "exact": (row.base, row.new),
+        "ratio": changes.ratio(estimate.value) if estimate else "",
+        "exact_ratio": estimate.value if estimate else "",
+        "interval": changes.interval(estimate) if estimate else "",
+        "call": changes.verdict(row),
+        "tone": ("worse" if worse(row) else "better") if row.significant else "same",
+    }
+
+
+def _side(side: RunSet) -> dict[str, Any]:
+    return {
+        "runs": [(str(stored.folder), stored.run["started_at"]) for stored in side.runs],
+        "excluded": side.excluded,
+    }
