@@ -24,6 +24,7 @@ Load oslo.messaging and learn where the time of a message went.
   omrig -p -m 20000 -s 10 -w 100 a producer (RPC client) with 100 workers
   omrig report RUN               show a run again
   omrig report PRODUCER CONSUMER show the two sides of one run together
+  omrig compare BASE NEW         two runs, or two folders of runs, beside each other
   omrig targets                  list the functions that delimit the stages
 """
 
@@ -42,7 +43,9 @@ def make_parser(both: bool) -> Parser:
     parser = Parser(
         prog="omrig run" if both else "omrig",
         description=_ABOUT,
-        usage="omrig [run | report | targets] [options]" if not both else "omrig run [options]",
+        usage="omrig [run | report | compare | targets] [options]"
+        if not both
+        else "omrig run [options]",
     )
     parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
     if not both:
