@@ -100,6 +100,7 @@ def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
     """
     payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
     profilers.load(plan.profile)
+    profilers.check_targets(plan.profile, plan.targets)
     folder = run_folder.create(plan.output, plan.sides)
     plan = dataclasses.replace(plan, output=str(folder))
     interrupts = Interrupts()

@@ -142,7 +142,7 @@ def _add_profiling(parser: Parser) -> None:
         "--profile",
         default="stages",
         metavar="MODE[,MODE]",
-        help="profiler modes: stages (default), yappi, none, and those of plugins",
+        help="profiler modes: stages (default), yappi, lines, none, and those of plugins",
     )
     profiling.add_argument(
         "--sample",
@@ -165,7 +165,8 @@ def _add_profiling(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="functions for profilers that need to be told; a stage map's file (repeatable)",
+        help="where lines (default: driver and executor) looks: the name of a stage map, a module,"
+        " module:function or a Python file; for stages a stage map's file (repeatable)",
     )
 
 

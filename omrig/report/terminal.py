@@ -252,7 +252,8 @@ def open_command(folder: Path, artefact: dict[str, str]) -> str:
     path = _nearest(folder) / artefact["path"]
     program, _, rest = artefact["open_with"].partition(" ")
     beside = Path(sys.executable).with_name(program)
-    if not shutil.which(program) and beside.exists():
+    # Another Python than ours need not have the module.
+    if (program == "python" or not shutil.which(program)) and beside.exists():
         program = str(_nearest(beside))
     return f"{program} {rest}".replace("{path}", shlex.quote(str(path)))
 
