@@ -9,6 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.analysis import accounting, comb, verdict
+from omrig.errors import UsageError
 from omrig.results.recordings import Recording
 from omrig.stages import arrivals
 
@@ -126,6 +127,11 @@ def stages(
 def _open(recording: Recording) -> Book | None:
     if recording.stamps is None or recording.meta is None:
         return None
+    if "columns" not in recording.meta:
+        raise UsageError(
+            f"RUN: {recording.folder} was written by an omrig that stamped other columns; what it"
+            " says by itself, omrig report shows, but it cannot be accounted again"
+        )
     names = recording.meta["columns"][recording.side]
     table = recording.stamps.reshape(-1, len(names))
     columns = {name: table[:, number] for number, name in enumerate(names)}
@@ -313,7 +319,11 @@ def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
         executor_pool_size=serving.run["pools"]["executor_thread_pool_size"],
         combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
-        network={side: found for side, each in sides.items() if (found := _network(each.folder))},
+        network={
+            side: found
+            for side, each in sides.items()
+            if each.meta and (found := _network(each.folder))
+        },
         cpu_share=_cpu_share(sides),
         is_measurement=not some.run["transport"]["in_memory"],
         sample=some.run["plan"]["sample"],

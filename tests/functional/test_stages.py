@@ -174,3 +174,14 @@ def test_a_run_without_stages_says_why(run, broker):
     )
     assert status == 0, err
     assert "no stages: not asked for with --profile none" in out
+
+
+def test_a_consumer_s_stages_are_reported_with_a_producer_that_has_none(start, run, broker):
+    consumer = start("-c", MESSAGES, "--transport-url", broker.url, "--output", "C")
+    url = ("--transport-url", broker.url)
+    status, _, err = run("-p", MESSAGES, "-w", 10, *url, "--output", "P", "--profile", "none")
+    assert status == 0, err
+    consumer.communicate(timeout=30)
+    status, out, err = run("report", "P", "C")
+    assert status == 0, err
+    assert "receive_lag" in out
