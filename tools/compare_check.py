@@ -59,6 +59,8 @@ class Rig:
         kept = self._folder / ("planted" if cost_ms else "plain")
         kept.mkdir(exist_ok=True)
         folder = folder.rename(kept / f"{self._made:03}")
+        # 5 MB each, and nobody looks at a hundred of them.
+        (folder / "report.html").unlink(missing_ok=True)
         held_ns = float(made.injected.mean())
         rate = stored.result["throughput"]["messages_per_second"]
         print(f"run {self._made}: {rate:,.0f} msg/s, held {held_ns / 1e3:.1f} us", flush=True)

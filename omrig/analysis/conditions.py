@@ -11,6 +11,11 @@ from omrig.analysis.rows import MIN_PAIRS, Design, Slices
 from omrig.analysis.verdict import OTHER_CPU, STOLEN
 from omrig.results.runs import RunSet, StoredRun
 
+ADVISED_RUNS = 5
+"""Of each side: of 3 an interval is known, and a change must be huge to be called."""
+
+_MORE_RUNS = f"Make {ADVISED_RUNS} or more of each in turn, as omrig ab does"
+
 WIDE_SPREAD = 0.1
 """Standard deviation over mean from which the runs of one side differ too much among themselves.
 
@@ -130,14 +135,12 @@ def _few(design: Design) -> Iterable[Instability]:
         yield Instability(
             "one run each",
             "one run each: how much two runs of the same differ is not known; it is taken to be as"
-            f" much as the slices of a run do. Make {MIN_PAIRS} or more of each in turn, as omrig"
-            " ab does",
+            f" much as the slices of a run do. {_MORE_RUNS}",
         )
     elif min(design.base_runs, design.new_runs) < MIN_PAIRS:
         yield Instability(
             "few runs",
-            f"too few runs ({design.base_runs} and {design.new_runs}): make {MIN_PAIRS} or more of"
-            " each in turn, as omrig ab does",
+            f"too few runs ({design.base_runs} and {design.new_runs}). {_MORE_RUNS}",
         )
 
 
