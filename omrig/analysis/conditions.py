@@ -159,7 +159,7 @@ def _order(
 def _excluded(base: RunSet, new: RunSet) -> Iterable[Instability]:
     for name, side in (("BASE", base), ("NEW", new)):
         for folder, reason in side.excluded:
-            yield Instability("incomplete", f"left out of {name}: {folder} is incomplete: {reason}")
+            yield Instability("incomplete", f"left out of {name}: {folder}: {reason}")
 
 
 def _spread(

@@ -61,7 +61,7 @@ def read(name: str, argument: str) -> RunSet:
     """The runs in the folder ``name``, oldest first; ``argument`` is named in errors.
 
     Raises :class:`~omrig.errors.UsageError` when there is none, or one of them is no measurement
-    or of other sides than the rest; :class:`~omrig.errors.RunError` when none is complete.
+    or of other sides than the rest; :class:`~omrig.errors.RunError` when none is fit to compare.
     """
     folder = Path(name)
     inner = sorted(path.parent for path in folder.glob(f"*/{run_folder.RUN}"))
@@ -86,7 +86,7 @@ def read(name: str, argument: str) -> RunSet:
     if not kept:
         which, why = excluded[0]
         more = f" (and {len(excluded) - 1} more likewise)" if len(excluded) > 1 else ""
-        raise RunError(f"{argument}: nothing to compare: {which} is incomplete: {why}{more}")
+        raise RunError(f"{argument}: nothing to compare: {which} is left out: {why}{more}")
     _refuse_mixed_sides(kept, argument)
     kept.sort(key=lambda stored: stored.started_s)
     return RunSet(tuple(kept), tuple(excluded), errors)
@@ -104,7 +104,9 @@ def _result(folder: Path, argument: str) -> dict[str, Any] | None:
 def _unfit(result: dict[str, Any] | None) -> str | None:
     if result is None:
         return f"it has no {run_folder.RESULT}; `omrig report` makes it"
-    return None if result["complete"] else str(result["reason"])
+    if not result["complete"]:
+        return str(result["reason"])
+    return None if result["throughput"] else "too few messages for a throughput"
 
 
 def _refuse_in_memory(folder: Path, run: dict[str, Any], argument: str) -> None:
@@ -131,23 +133,30 @@ def read_messages(stored: StoredRun) -> Messages | None:
     if not all(columns.values()):
         return None
     first = columns[sides[0]]
-    stages = {
-        name.removeprefix("stage."): values
-        for name, values in first.items()
-        if name.startswith("stage.")
-    }
     cpu = {name: used for name in stored.result["resources"] if (used := _cpu(stored, name))}
     if sides[0] == "consumer":
         ended = _received(first)
-        return Messages(int(ended[0]), ended, None, stages, cpu)
+        return Messages(int(ended[0]), ended, None, _stages(first), cpu)
     done = first["end_ns"] > 0
     order = numpy.argsort(first["end_ns"][done], kind="stable")
     ended = first["end_ns"][done][order]
     latency = (first["end_ns"] - first["start_ns"])[done][order]
+    stages = _stages(first)
     if stages:
         by_end = numpy.argsort(first["end_ns"][first["seq"]], kind="stable")
         stages = {name: values[by_end] for name, values in stages.items()}
+    elif "consumer" in columns:
+        # A producer that recorded none: the consumer's rows are in the order of arrival.
+        stages = _stages(columns["consumer"])
     return Messages(int(first["start_ns"][done].min()), ended, latency, stages, cpu)
+
+
+def _stages(columns: dict[str, Integers]) -> dict[str, Integers]:
+    return {
+        name.removeprefix("stage."): values
+        for name, values in columns.items()
+        if name.startswith("stage.")
+    }
 
 
 def _received(columns: dict[str, Integers]) -> Integers:

@@ -330,7 +330,7 @@ def test_every_reason_to_doubt_is_named():
     assert "spread" in kinds(told(base, new))
     excluded = dataclasses.replace(base, excluded=(("/r/9", "3 messages were lost"),))
     (text,) = [each.text for each in told(excluded, new) if each.kind == "incomplete"]
-    assert text == "left out of BASE: /r/9 is incomplete: 3 messages were lost"
+    assert text == "left out of BASE: /r/9: 3 messages were lost"
     base.runs[0].result["machines"] = [{"other_cpu_share": 0.8, "steal_share": 0.01}]
     (text,) = [each.text for each in told(base, new) if each.kind == "busy machine"]
     assert text == "processes that are not measured took up to 0.80 cores, in 1 of 4 runs of BASE"

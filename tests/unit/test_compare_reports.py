@@ -85,6 +85,25 @@ def test_messages_come_in_the_order_in_which_they_ended(single):
     assert runs.read_messages(stored) is None
 
 
+def test_a_run_of_one_message_is_left_out(tmp_path):
+    synthetic.save(tmp_path / "r", synthetic.result() | {"throughput": None})
+    with pytest.raises(RunError, match="too few messages for a throughput"):
+        runs.read(str(tmp_path / "r"), "BASE")
+
+
+def test_stages_that_only_the_consumer_recorded(single):
+    producer, consumer = (single / f"base/{side}/messages.npz" for side in ("producer", "consumer"))
+    with numpy.load(producer) as file:
+        columns = dict(file)
+    stages = {name: values for name, values in columns.items() if name.startswith("stage.")}
+    numpy.savez(producer, start_ns=columns["start_ns"], end_ns=columns["end_ns"])
+    numpy.savez(consumer, **stages)
+    (stored,) = runs.read(str(single / "base"), "BASE").runs
+    found = runs.read_messages(stored)
+    assert set(found.stages) == set(synthetic.STAGES)
+    assert (found.stages["publish"] == stages["stage.publish"]).all()
+
+
 def test_messages_of_a_consumer_alone(single):
     path = single / "base/result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sides": ["consumer"]}))
