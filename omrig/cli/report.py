@@ -2,12 +2,16 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omrig.cli.arguments import Parser
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
+
+if TYPE_CHECKING:
+    from omrig.results.recordings import Column
 
 _ABOUT = """\
 Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded
@@ -16,6 +20,7 @@ each for itself is matched message by message.
   omrig report RUN               one run
   omrig report PRODUCER CONSUMER the two sides of one run
   omrig report RUN --html        draw its report.html again
+  omrig report RUN --csv stages  the table of stages for a spreadsheet
 """
 
 
@@ -24,6 +29,11 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="omrig report", description=_ABOUT)
     parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder")
     parser.add_argument("--json", action="store_true", help="print the result, nothing else")
+    parser.add_argument(
+        "--csv",
+        choices=("stages", "messages"),
+        help="print the table of stages, or of messages, as CSV and nothing else",
+    )
     parser.add_argument(
         "--html",
         nargs="?",
@@ -36,10 +46,13 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="with --html: put plotly's script beside the page, not into it",
     )
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
     options = parser.parse_args(arguments)
     _check(options)
     if options.html is not None:
         return _draw(options)
+    if options.csv:
+        return _export(options)
 
     from omrig.report import terminal
 
@@ -54,22 +67,16 @@ def main(arguments: list[str]) -> int:
 def _check(options: argparse.Namespace) -> None:
     if options.html is None and options.shared_assets:
         raise UsageError("--shared-assets: only a page has assets; give --html as well")
-    if options.html is not None and options.json:
-        raise UsageError("--html and --json: one of them at a time")
+    if (options.html is not None) + options.json + bool(options.csv) > 1:
+        raise UsageError("--html, --json and --csv: one of them at a time")
     if options.html == "" and len(options.run) > 1:
         raise UsageError("--html: no folder is that of all these runs; name the file: --html FILE")
 
 
 def _draw(options: argparse.Namespace) -> int:
-    from omrig import assemble
     from omrig.report import html
 
-    stages = None
-    if len(options.run) > 1:
-        folders = [run_folder.read_run(name)[0] for name in options.run]
-        run, result, stages = assemble.merge_messages(folders)
-    else:
-        folders, run, result = _read(options.run)
+    folders, run, result, stages = _read_messages(options.run)
     path = Path(options.html or folders[0] / html.PAGE)
     try:
         html.write(path, folders, run, result, shared_assets=options.shared_assets, stages=stages)
@@ -79,6 +86,29 @@ def _draw(options: argparse.Namespace) -> int:
         ) from error
     print(path)
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from omrig.report import export
+
+    folders, _, result, stages = _read_messages(options.run)
+    if options.csv == "stages":
+        export.write_stages(result, sys.stdout)
+    else:
+        export.write_messages(export.messages(folders, stages), sys.stdout)
+    return 0
+
+
+def _read_messages(
+    names: list[str],
+) -> "tuple[list[Path], dict[str, Any], dict[str, Any], dict[str, Column] | None]":
+    """Folders, run and result; of several sides also the stages, which are in no folder."""
+    if len(names) == 1:
+        return *_read(names), None
+    from omrig import assemble
+
+    folders = [run_folder.read_run(name)[0] for name in names]
+    return folders, *assemble.merge_messages(folders)
 
 
 def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:

@@ -44,8 +44,8 @@ Event = dict[str, Any]
 
 def write(folder: Path, run: Mapping[str, Any]) -> Path | None:
     """Write ``trace.json`` of the run in ``folder``; None without a producer's timelines."""
-    columns = _columns(folder / "producer" / "messages.npz")
-    if not any(name.startswith("stage.") for name in columns) or not len(columns["seq"]):
+    columns = _chosen(folder / "producer" / "messages.npz")
+    if not columns:
         return None
     path = folder / TRACE
     events = list(trace(columns, run["plan"]["pattern"]))
@@ -204,8 +204,16 @@ def _name(kind: str, process: int, lane: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": process, "tid": lane, "ts": 0, "args": {"name": name}}
 
 
-def _columns(path: Path) -> dict[str, Integers]:
+def _chosen(path: Path) -> dict[str, Integers]:
+    """The columns with the messages that are shown, one column of all messages at a time."""
     if not path.exists():
         return {}
     with numpy.load(path) as file:
-        return {name: file[name].astype(numpy.int64) for name in file.files}
+        names = [name for name in file.files if name.startswith("stage.")]
+        if not names or not len(file["seq"]):
+            return {}
+        began, ended = file["start_ns"].astype(numpy.int64), file["end_ns"].astype(numpy.int64)
+        sequence = file["seq"].astype(numpy.int64)
+        rows = choose(ended[sequence] - began[sequence])
+        columns = {"start_ns": began, "end_ns": ended, "seq": sequence[rows]}
+        return columns | {name: file[name][rows].astype(numpy.int64) for name in names}

@@ -58,6 +58,14 @@ def load(folder: Path) -> dict[str, Recording]:
     return found
 
 
+def stages(folder: Path) -> dict[str, Column]:
+    """What the accounting added to ``messages.npz``: ``stage.<name>`` in ns, rows as in ``seq``."""
+    columns = _read_columns(folder / "messages.npz")
+    if "seq" not in columns:
+        return {}
+    return {n: values for n, values in columns.items() if n == "seq" or n.startswith("stage.")}
+
+
 def _clock_readings(columns: dict[str, Column]) -> dict[str, Column]:
     """The load's own columns: what the accounting added to the file is left out."""
     ours = ("start_ns", "end_ns", "received_ns")
