@@ -92,21 +92,35 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
+def needs_broker(plan: Plan) -> bool:
+    """Whether :func:`run` would start a RabbitMQ of its own for ``plan``.
+
+    Raises :class:`~omrig.errors.UsageError` when the configuration cannot be read.
+    """
+    # Keeps eventlet and its warnings out of this process as well.
+    executors.load("threading").patch()
+    return len(plan.sides) > 1 and settings.transport_url(settings.load(plan), plan) is None
+
+
+def run(
+    plan: Plan, progress: "Progress", broker: "Broker | None" = None
+) -> tuple[Path, dict[str, Any], bool]:
     """Do what ``plan`` says. Returns the run folder, the result, and whether it was interrupted.
+
+    ``broker`` is used where one of its own would be started.
 
     Raises :class:`~omrig.errors.UsageError` before anything is measured, and
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
     payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
-    profilers.load(plan.profile)
+    profilers.load(plan.profile, plan.executor)
     profilers.check_targets(plan.profile, plan.targets)
     folder = run_folder.create(plan.output, plan.sides)
     plan = dataclasses.replace(plan, output=str(folder))
     interrupts = Interrupts()
     with interrupts.handled():
         try:
-            with _destination(plan, progress) as destination:
+            with _destination(plan, progress, broker) as destination:
                 destination.process = _locate(destination)
                 _write_run(folder, destination)
                 interrupts.deferred = True
@@ -114,7 +128,24 @@ def run(plan: Plan, progress: "Progress") -> tuple[Path, dict[str, Any], bool]:
         except BaseException:
             _forget(folder, plan)
             raise
+        _report(folder, plan, progress)
         return folder, assemble.finish(folder), interrupts.count > 0
+
+
+def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
+    """Have the profilers make what takes too long to be made by a measured process."""
+    reporters = profilers.reporters(plan.profile)
+    one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
+    for side in plan.sides if reporters else ():
+        listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
+        if listed is None:
+            # It was killed, or both sides were one process.
+            continue
+        progress.say(f"{side}: making the reports of the profilers")
+        for report in reporters:
+            made = report(folder / side)
+            listed += [each.listed(side, "both" if one_process else side) for each in made]
+        run_folder.write_json(folder / side / run_folder.ARTEFACTS, listed)
 
 
 def _forget(folder: Path, plan: Plan) -> None:
@@ -127,17 +158,16 @@ def _forget(folder: Path, plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _destination(plan: Plan, progress: "Progress") -> Iterator[Destination]:
+def _destination(
+    plan: Plan, progress: "Progress", broker: "Broker | None"
+) -> Iterator[Destination]:
     # Keeps eventlet and its warnings out of this process as well.
     executors.load("threading").patch()
     conf = settings.load(plan)
     url = settings.transport_url(conf, plan)
     both = len(plan.sides) > 1
     if url is None and both:
-        progress.say("starting an embedded RabbitMQ")
-        from omrig.broker.embedded import embedded_broker
-
-        with embedded_broker() as broker:
+        with own_broker(progress) if broker is None else contextlib.nullcontext(broker) as broker:
             plan = dataclasses.replace(plan, transport_url=broker.url)
             found = _check(plan, conf, broker.url, "embedded broker", progress)
             found.embedded = broker
@@ -153,6 +183,16 @@ def _destination(plan: Plan, progress: "Progress") -> Iterator[Destination]:
             " finds nobody there; use omrig run, or the URL of a broker"
         )
     yield found
+
+
+@contextlib.contextmanager
+def own_broker(progress: "Progress") -> Iterator["Broker"]:
+    """An embedded RabbitMQ for the length of the block."""
+    from omrig.broker.embedded import embedded_broker
+
+    progress.say("starting an embedded RabbitMQ")
+    with embedded_broker() as broker:
+        yield broker
 
 
 def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -> Destination:

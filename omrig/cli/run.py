@@ -142,7 +142,8 @@ def _add_profiling(parser: Parser) -> None:
         "--profile",
         default="stages",
         metavar="MODE[,MODE]",
-        help="profiler modes: stages (default), yappi, lines, none, and those of plugins",
+        help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow), pyspy,"
+        " memray, none, and those of plugins; resources are sampled in every run",
     )
     profiling.add_argument(
         "--sample",
@@ -161,12 +162,19 @@ def _add_profiling(parser: Parser) -> None:
         "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
     )
     profiling.add_argument(
+        "--gil", action="store_true", help="pyspy: only samples that hold the interpreter lock"
+    )
+    profiling.add_argument(
+        "--native", action="store_true", help="pyspy: with the functions of C extensions"
+    )
+    profiling.add_argument(
         "--target",
         action="append",
         default=[],
         metavar="NAME",
-        help="where lines (default: driver and executor) looks: the name of a stage map, a module,"
-        " module:function or a Python file; for stages a stage map's file (repeatable)",
+        help="where lines (default: driver and executor) and memory-lines (slow) look: the name of"
+        " a stage map, a module, module:function or a Python file; for stages a stage map's file"
+        " (repeatable)",
     )
 
 
@@ -236,6 +244,8 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
         sample=options.sample,
         twin=options.twin,
         clock=options.clock,
+        gil=options.gil,
+        native=options.native,
         targets=tuple(options.target),
         topic=options.topic,
         project=options.project,

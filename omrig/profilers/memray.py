@@ -8,6 +8,7 @@ The flame graph is made after the run, outside of the measured process: it may t
 that has to write its results.
 """
 
+import json
 import shlex
 import subprocess
 import sys
@@ -22,11 +23,16 @@ from omrig.results import folder as run_folder
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
 
-REPORT_S = 60.0
-"""How long the flame graph of a side may take: a million messages or so."""
+TOP = 20
+"""So many lines are listed: those that allocated the most."""
 
-_FLAMEGRAPH = ["memray", "flamegraph", "--no-web", "--force"]
+REPORT_S = 60.0
+"""How long each report of a side may take: that of some 500,000 messages."""
+
+_OFFLINE = ["--no-web", "--force"]
 """The page holds all that it needs; without `--no-web` it would fetch that from elsewhere."""
+
+_FIGURES = ("peak_bytes", "allocations", "allocated_bytes")
 
 _OWN_MEMORY = "memray's own tables would count as memory of the process"
 
@@ -67,47 +73,71 @@ class MemrayProfiler:
 
     @staticmethod
     def report(folder: Path) -> list[Artefact]:
-        """See :func:`omrig.profilers.report`: the flame graph of a recording in this folder."""
+        """See :func:`omrig.profilers.reporters`: what a recording in this folder says."""
         recording, page = folder / RECORDING, folder / PAGE
         if not recording.exists():
             return []
         skipped = _draw(recording, page)
-        run_folder.write_json(folder / SUMMARY, {**_summary(recording), "skipped": skipped})
+        summary = {**_summary(recording, folder / "memray.stats"), "skipped": skipped}
+        run_folder.write_json(folder / SUMMARY, summary)
         return [] if skipped else [Artefact(PAGE, "html", "xdg-open {path}")]
 
 
 def _draw(recording: Path, page: Path) -> str | None:
     """Make the flame graph; why there is none."""
-    command = [*_FLAMEGRAPH, "--output", str(page), str(recording)]
+    command = ["flamegraph", *_OFFLINE, "--output", str(page), str(recording)]
+    reason = _memray(command)
+    if reason is None:
+        return None
+    # Half a page opens as an empty one.
+    page.unlink(missing_ok=True)
+    return f"no flame graph: {reason}; make it with: {shlex.join(['memray', *command])}"
+
+
+def _summary(recording: Path, scratch: Path) -> dict[str, Any]:
+    """How much was allocated, and on which lines the most; or why that is not known."""
+    reason = _memray(
+        ["stats", "--json", "--num-largest", str(TOP), "--output", str(scratch), str(recording)]
+    )
+    if reason is not None:
+        scratch.unlink(missing_ok=True)
+        return {"failed": reason, **dict.fromkeys(_FIGURES), "lines": []}
+    found = json.loads(scratch.read_text())
+    scratch.unlink()
+    return {
+        "failed": None,
+        "peak_bytes": found["metadata"]["peak_memory"],
+        "allocations": found["total_num_allocations"],
+        "allocated_bytes": found["total_bytes_allocated"],
+        "lines": [
+            {**_place(each["location"]), "bytes": each["size"]}
+            for each in found["top_allocations_by_size"]
+        ],
+    }
+
+
+def _place(location: str) -> dict[str, Any]:
+    """Where memray means by `function:file:line`; it has words for what it does not know."""
+    parts = location.rsplit(":", 2)
+    if len(parts) < 3:
+        return {"function": location, "file": None, "line": None}
+    function, file, line = parts
+    return {"function": function, "file": file, "line": int(line)}
+
+
+def _memray(arguments: list[str]) -> str | None:
+    """Run memray's own command; why it failed."""
     try:
         subprocess.run(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", "memray", *arguments],
             check=True,
             capture_output=True,
             text=True,
             timeout=REPORT_S,
         )
     except subprocess.TimeoutExpired:
-        reason = f"it takes longer than {REPORT_S:g} s"
+        return f"memray {arguments[0]} takes longer than {REPORT_S:g} s"
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        reason = said[-1]
-    else:
-        return None
-    # Half a page opens as an empty one.
-    page.unlink(missing_ok=True)
-    return f"no flame graph: {reason}; make it with: {shlex.join(command)}"
-
-
-def _summary(recording: Path) -> dict[str, Any]:
-    try:
-        with memray.FileReader(recording) as reader:
-            about = reader.metadata
-    except OSError as error:
-        # A process that was killed could not end its recording.
-        return {"failed": str(error), "peak_bytes": None, "allocations": None}
-    return {
-        "failed": None,
-        "peak_bytes": about.peak_memory,
-        "allocations": about.total_allocations,
-    }
+        said: str = error.stderr.strip().rpartition("\n")[2]
+        return said or f"memray {arguments[0]} ended with status {error.returncode}"
+    return None

@@ -51,7 +51,6 @@ _STOP_S = 10.0
 _POLL_S = 0.005
 _SAMPLING = "Sampling process"
 _PR_SET_PTRACER = 0x59616D61  # linux/prctl.h
-_THREAD = re.compile(r'Thread \S+ "(.*)"')
 
 # What of the functions below a stack says whose it is: file, name, role.
 _BEGINNINGS = [
@@ -63,6 +62,9 @@ _BEGINNINGS = [
     }.items()
     for module, _, name in [entry.partition(":")]
 ]
+
+# What threads begin with, whatever they are for.
+_WRAPPERS = {"Thread._bootstrap", "Thread._bootstrap_inner", "Thread.run", "GreenThread.main"}
 
 _ERRORS = re.compile(r"Errors: (\d+)")
 _FORBIDDEN = re.compile("permission denied|not permitted|EPERM", re.IGNORECASE)
@@ -143,7 +145,9 @@ class PySpyProfiler:
         run_folder.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
-        stacks.write_speedscope(folder / SPEEDSCOPE, f"{self._run.side}, py-spy", profiles)
+        stacks.write_speedscope(
+            folder / SPEEDSCOPE, f"{self._run.side}, py-spy", list(map(_titled, profiles))
+        )
         stacks.write_collapsed(folder / COLLAPSED, _counted(profiles))
         return [
             Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),
@@ -154,11 +158,11 @@ class PySpyProfiler:
 def summarise(profiles: Sequence[Profile]) -> dict[str, Any]:
     """How many samples there are by role, and by the function on top of the stack.
 
-    `profiles` are threads as py-spy names them. A share is of all samples.
+    A share is of all samples.
     """
     by_role, on_top = Counter[str](), Counter[tuple[str, str | None]]()
     for profile in profiles:
-        by_role.update(role_of(stack, profile.name) for stack, _ in profile.stacks)
+        by_role.update(role_of(stack) for stack, _ in profile.stacks)
         on_top.update((stack[-1].name, stack[-1].file) for stack, _ in profile.stacks if stack)
     whole = by_role.total()
     return {
@@ -174,37 +178,38 @@ def summarise(profiles: Sequence[Profile]) -> dict[str, Any]:
     }
 
 
-def role_of(stack: stacks.Stack, thread: str) -> str:
-    """The role of a thread or greenlet: told by what it began with, or else by its thread's name.
+def role_of(stack: stacks.Stack) -> str:
+    """The role of the thread or greenlet with this stack, told by what that began with.
 
-    `thread` is what py-spy calls the thread.
+    py-spy's own names of threads are of no use: it knows a thread by its address, which the next
+    one inherits together with the name.
     """
     for frame in stack:
-        role = _role_of_frame(frame)
-        if role:
+        if role := _known_role(frame):
             return role
-    named = _THREAD.fullmatch(thread)
-    return (named and named[1]) or "unnamed"
+    begun = (frame.name for frame in stack if frame.name not in _WRAPPERS)
+    return next(begun, "unnamed").rpartition("<locals>.")[2]
 
 
 @functools.cache
-def _role_of_frame(frame: Frame) -> str | None:
-    return next(
-        (
-            role
-            for file, name, role in _BEGINNINGS
-            if frame.name == name and (frame.file or "").endswith(file)
-        ),
-        None,
-    )
+def _known_role(frame: Frame) -> str | None:
+    for file, name, role in _BEGINNINGS:
+        if frame.name == name and (frame.file or "").endswith(file):
+            return role
+    return None
+
+
+def _titled(profile: Profile) -> Profile:
+    """The samples of a thread under the roles that it played: several in turn, if of greenlets."""
+    played = Counter(role_of(stack) for stack, _ in profile.stacks)
+    named = " + ".join(role for role, _ in played.most_common(3))
+    return Profile(f"{named}: {profile.name}", profile.unit, profile.stacks)
 
 
 def _counted(profiles: Sequence[Profile]) -> list[Weighted]:
     """A weight of one for each sample, under its role."""
     return [
-        ((Frame(role_of(stack, profile.name)), *stack), 1)
-        for profile in profiles
-        for stack, _ in profile.stacks
+        ((Frame(role_of(stack)), *stack), 1) for profile in profiles for stack, _ in profile.stacks
     ]
 
 

@@ -17,7 +17,7 @@ import omrig
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 
-OPEN_WITH = "npx speedscope {path}"
+OPEN_WITH = "npx --yes speedscope {path}"
 """The command that shows either format: npm's package, which needs no network once installed."""
 
 Unit = Literal["nanoseconds", "microseconds", "milliseconds", "seconds", "bytes", "none"]

@@ -86,11 +86,22 @@ PYSPY = {
     ],
 }
 
-MEMRAY = {"failed": None, "skipped": None, "peak_bytes": 52_428_800, "allocations": 12_345}
+MEMRAY = {
+    "failed": None,
+    "skipped": None,
+    "peak_bytes": 52_428_800,
+    "allocations": 12_345,
+    "allocated_bytes": 1 << 30,
+    "lines": [
+        {"function": "raw_decode", "file": "/py/json/decoder.py", "line": 353, "bytes": 400 << 20},
+        {"function": "<stack trace unavailable>", "file": None, "line": None, "bytes": 1 << 20},
+    ],
+}
 
 FIGURES = {
     functions: {0: ["3.1 %", "123 ms", "75.0 %"], 46: ["3.21 s", "100 ms"], 88: ["1,234,567"]},
     pyspy: {0: ["66.7 %", "600", "1.0 %"]},
+    memray: {0: ["400 MiB", "39.1 %", "1.00 MiB"], 60: ["decoder.py:353"]},
 }
 """By renderer and the width from which they are seen."""
 
@@ -104,7 +115,9 @@ def shown(renderer, summary, width):
 
 
 @pytest.mark.parametrize("width", [36, 46, 50, 64, 72, 84, 88, 96, 100, 120, 160])
-@pytest.mark.parametrize(("renderer", "summary"), [(functions, YAPPI), (pyspy, PYSPY)])
+@pytest.mark.parametrize(
+    ("renderer", "summary"), [(functions, YAPPI), (pyspy, PYSPY), (memray, MEMRAY)]
+)
 def test_names_are_cropped_and_figures_are_not(renderer, summary, width):
     text = shown(renderer, summary, width)
     assert max(map(len, text.splitlines())) <= width
@@ -147,10 +160,12 @@ def test_nothing_sampled_is_said():
 
 def test_memory_allocated():
     text = " ".join(shown(memray, MEMRAY, 80).split())
-    assert "12,345 allocations from the system since the load began, at most 50.0 MiB" in text
+    assert "12,345 allocations of 1.00 GiB from the system since the load began" in text
+    assert "at most 50.0 MiB at once" in text
     skipped = {**MEMRAY, "skipped": "no flame graph: it takes longer than 60 s; make it with: x"}
     assert "! memray, producer: no flame graph: it takes" in shown(memray, skipped, 120)
-    failed = {**MEMRAY, "failed": "Invalid input file", "peak_bytes": None}
+    unknown = dict.fromkeys(("peak_bytes", "allocations", "allocated_bytes"))
+    failed = {**MEMRAY, **unknown, "failed": "Invalid input file", "lines": []}
     assert "Invalid input file" in shown(memray, failed, 80)
 
 
