@@ -258,8 +258,8 @@ class Recorded:
 
 
 def _text(summary: Mapping[str, Any], run: ProfilerContext) -> Iterator[str]:
-    python = platform.python_version()
-    yield f"Lines of the {run.side}, executor {run.executor}, Python {python}"
+    side = "both sides" if run.side == "both" else f"the {run.side}"
+    yield f"Lines of {side}, executor {run.executor}, Python {platform.python_version()}"
     yield words.counts(summary)
     yield words.total(summary)
     yield ""

@@ -12,6 +12,11 @@ from omrig.results import lines as words
 SHOWN = 15
 """So many lines are shown; the file beside has more."""
 
+_WITH_ALL_COLUMNS = 90
+"""Width in columns of the terminal from which the source has room beside all figures."""
+
+_FEW_COLUMNS = ("share", "time", "line")
+
 
 def render(summary: dict[str, Any], side: str, width: int) -> list[RenderableType]:
     """The hottest lines of a side, with what to know before they are believed."""
@@ -25,13 +30,13 @@ def render(summary: dict[str, Any], side: str, width: int) -> list[RenderableTyp
 
 
 def _table(summary: dict[str, Any], width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, width=width)
-    *figures, where = words.COLUMNS
-    for column in figures:
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column(where, no_wrap=True)
-    # What is left of the width; where that is little, the line's number is enough.
+    columns = words.COLUMNS if width >= _WITH_ALL_COLUMNS else _FEW_COLUMNS
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), width=width)
+    for column in columns:
+        figures = column != words.COLUMNS[-1]
+        table.add_column(column, justify="right" if figures else "left", no_wrap=True)
     table.add_column("source", no_wrap=True, overflow="ellipsis", ratio=1)
     for line in summary["lines"][:SHOWN]:
-        table.add_row(*words.cells(line), Text(line["source"]))
+        cells = dict(zip(words.COLUMNS, words.cells(line), strict=True))
+        table.add_row(*(cells[column] for column in columns), Text(line["source"]))
     return table

@@ -40,7 +40,8 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         "line times are wall time, with that of what the line calls: where one target calls"
         " another it counts in both",
         f"{MARK} includes time switched out, {how}; the share is of the time without it",
-        f"some {units.duration(summary['hit_cost_ns'])} of each hit are the profiler's own",
+        f"some {units.duration(summary['hit_cost_ns'])} of each hit are the profiler's own; a"
+        " statement on several lines hits its first one each time it comes back to it",
     ]
 
 
