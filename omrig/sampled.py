@@ -47,7 +47,8 @@ def machines(sides: Sides) -> list[dict[str, Any]]:
 def memory(side: Recording) -> dict[str, Any] | None:
     """The growth of a side's memory per message; None where its memory was not sampled.
 
-    ``own_bytes_per_message`` of it are omrig's own: the stamps of the message.
+    ``own_bytes_per_message`` of it are omrig's own: the stamps of the message. The peaks are those
+    until the load's end: to write the results takes memory, too.
     """
     samples = series.read(_folder(side) / series.MEMORY)
     span = _span([side])
@@ -61,12 +62,16 @@ def memory(side: Recording) -> dict[str, Any] | None:
     own = side.stamps.nbytes / len(ends) if side.stamps is not None else 0.0
     return {
         "samples": int(inside.sum()),
-        "peak_rss_bytes": int(samples["rss_bytes"].max()),
-        "peak_children_rss_bytes": int(samples["children_rss_bytes"].max()),
+        "peak_rss_bytes": _peak(samples["rss_bytes"][at <= span[1]]),
+        "peak_children_rss_bytes": _peak(samples["children_rss_bytes"][at <= span[1]]),
         "messages": len(ends),
         "own_bytes_per_message": round(own, 1),
         **growth.told(fitted, own),
     }
+
+
+def _peak(values: Any) -> int:
+    return int(values.max(initial=0))
 
 
 def artefacts(folder: Path) -> list[dict[str, Any]]:

@@ -147,7 +147,7 @@ class _Process:
             self._ended = True
 
     def _sample(self) -> None:
-        process, now_ns = self._process, time.monotonic_ns()
+        process, now_ns, epoch = self._process, time.monotonic_ns(), time.time()
         with process.oneshot():
             cpu, rss = process.cpu_times(), process.memory_info().rss
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -157,7 +157,7 @@ class _Process:
         threads, *switches = self._switches.read() or (None, None, None)
         self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *switches])
         if self._memory:
-            self._memory.sample(now_ns, rss)
+            self._memory.sample(now_ns, epoch, rss)
 
 
 class _Memory:
@@ -179,17 +179,16 @@ class _Memory:
             lambda: process.children(recursive=True)
         )
 
-    def sample(self, now_ns: int, rss: int) -> None:
+    def sample(self, now_ns: int, epoch: float, rss: int) -> None:
         """Append a row, and the lines that ``mprof run --multiprocess`` writes of it: MiB and
         seconds since the epoch."""
-        now = time.time()
-        self._mprof.write(f"MEM {rss / _MEBIBYTE:.6f} {now:.4f}\n")
+        self._mprof.write(f"MEM {rss / _MEBIBYTE:.6f} {epoch:.4f}\n")
         self._children.read()
         children = 0
         for child in self._children.last or ():
             with contextlib.suppress(*_GONE):
                 resident = child.memory_info().rss
-                self._mprof.write(f"CHLD {child.pid} {resident / _MEBIBYTE:.6f} {now:.4f}\n")
+                self._mprof.write(f"CHLD {child.pid} {resident / _MEBIBYTE:.6f} {epoch:.4f}\n")
                 children += resident
         self._write([now_ns, rss, self._anonymous.read(), children])
 

@@ -6,12 +6,16 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.report import lines, memory
+from omrig.report import lines, memory, memory_lines
 
 Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
 """From a mode's summary, the side it is of and the width in columns to what is printed."""
 
-RENDERERS: dict[str, Renderer] = {"lines": lines.render, "memory": memory.render}
+RENDERERS: dict[str, Renderer] = {
+    "lines": lines.render,
+    "memory": memory.render,
+    "memory-lines": memory_lines.render,
+}
 """By mode; a mode without one is told by its artefacts alone."""
 
 

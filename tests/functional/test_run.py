@@ -153,6 +153,8 @@ def test_an_interrupt_keeps_what_was_measured(start, tmp_path, executor, number)
     assert result["messages"]["replied"] > 0
     assert result["messages"]["errors"] == {}
     assert not [child for child in running if child.is_running()]
+    for used in (result["resources"][name] for name in ("producer", "consumer", "broker")):
+        assert used["sampled"]["samples"] > 0
 
 
 def test_a_killed_omrig_leaves_no_process_and_its_run_can_still_be_read(start, run, tmp_path):
@@ -182,6 +184,8 @@ def test_a_consumer_that_dies_ends_the_run(start, tmp_path):
     assert "the consumer process died" in result["reason"]
     assert result["sides"] == ["producer"]
     assert result["messages"]["replied"] > 0
+    # What it used until then is known from outside.
+    assert result["resources"]["consumer"]["cpu_user_seconds"] > 0
 
 
 def test_a_broker_that_dies_ends_the_run(start, tmp_path):
