@@ -156,7 +156,8 @@ def _open(recording: Recording) -> Book | None:
     if columns["cpu_begin"].any():
         times, used = arrivals.read_cpu(recording.folder)
         for name in _EDGES[recording.side]:
-            columns[f"busy_{name}"] = accounting.interpolated(columns[name], times, used)
+            columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
+            columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
     return Book(recording, columns)
 
 

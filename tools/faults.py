@@ -388,8 +388,14 @@ class Finding:
 
 
 AMQP = ("amqp_request", "amqp_reply", "confirm_wait", "socket_wait", "reply_socket_wait")
-CONSUMER_BUSY = ("receive_lag", "executor_queue")
-PRODUCER_BUSY = ("reply_receive_lag", "wakeup")
+CONSUMER_BUSY = (
+    "receive_lag",
+    "executor_queue",
+    "decode_stall",
+    "dispatch_stall",
+    "reply_publish_stall",
+)
+PRODUCER_BUSY = ("reply_receive_lag", "wakeup", "publish_stall", "reply_decode_stall")
 
 
 def serialize(

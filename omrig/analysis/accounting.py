@@ -101,18 +101,16 @@ def _realtime_offset(when: Integers, offsets: list[tuple[int, int]]) -> Integers
     return first + (when - began) * (last - first) // (ended - began)
 
 
-def interpolated(when: Integers, times: Integers, values: Integers) -> Integers:
-    """``values`` known at ``times``, at each time in between; as at the ends beyond them."""
-    if not len(times):
-        return numpy.zeros(len(when), numpy.int64)
-    # Differences are small: a float of a large one would not be exact.
-    found = numpy.interp(
-        (when - times[0]).astype(numpy.float64),
-        (times - times[0]).astype(numpy.float64),
-        (values - values[0]).astype(numpy.float64),
-    )
-    between: Integers = values[0] + numpy.rint(found).astype(numpy.int64)
-    return between
+def known_before(when: Integers, times: Integers, values: Integers) -> Integers:
+    """The last of ``values``, known at ``times``, before each time; the first if there is none."""
+    place = numpy.searchsorted(times, when, side="right") - 1
+    return values[numpy.maximum(place, 0)] if len(values) else numpy.zeros_like(when)
+
+
+def known_after(when: Integers, times: Integers, values: Integers) -> Integers:
+    """The first of ``values``, known at ``times``, after each time; the last if there is none."""
+    place = numpy.searchsorted(times, when, side="left")
+    return values[numpy.minimum(place, len(values) - 1)] if len(values) else numpy.zeros_like(when)
 
 
 def confirm_arrival(columns: Columns, offsets: list[tuple[int, int]]) -> Integers:
@@ -186,14 +184,15 @@ def _with_stall(
 ) -> Stages:
     """Take out of a stage what its thread spent neither computing nor in a wait named elsewhere.
 
-    As far as other threads of the process computed meanwhile: then it waited for the interpreter's
-    lock; otherwise it slept or was blocked, and that stays the stage's own. Only native threads
-    have a CPU clock; without one the stages are as they were.
+    As far as other threads of the process computed meanwhile, between the readings of their CPU
+    time around it: then it waited for the interpreter's lock; otherwise it slept or was blocked,
+    and that stays the stage's own. Only native threads have a CPU clock; without one the stages are
+    as they were.
     """
-    if f"busy_{end}" not in columns:
+    if f"busy_after_{end}" not in columns:
         return stages
     used = columns[f"cpu_{cpu_end}"] - columns[f"cpu_{cpu_begin}"]
-    others = columns[f"busy_{end}"] - columns[f"busy_{begin}"] - used
+    others = columns[f"busy_after_{end}"] - columns[f"busy_until_{begin}"] - used
     idle = columns[end] - columns[begin] - waits - used
     room = numpy.maximum(0, stages[name])
     stall = numpy.clip(numpy.minimum(idle, others), 0, room)

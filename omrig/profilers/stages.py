@@ -54,7 +54,7 @@ class StagesProfiler:
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
         bound, self._sites = probes.split(sites)
-        self._watcher.start(self._run.folder)
+        self._watcher.start(self._run.folder, cpu=self._state.native)
         self._installed.enter_context(probes.installed(self._state, bound))
 
     def start(self) -> None:

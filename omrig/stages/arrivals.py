@@ -58,10 +58,11 @@ class Watcher:
         """Segments that the kernel had no room to note, known after :meth:`finish`."""
         self._control: _socket.socket | None = None
 
-    def start(self, folder: Path, capture: bool = True) -> None:
+    def start(self, folder: Path, capture: bool = True, cpu: bool = False) -> None:
         """Start the process, which logs into ``folder``, and wait until it is ready (2 s).
 
         Without ``capture`` it wakes up for every message even where the kernel would note them.
+        With ``cpu`` it notes the CPU time of this process as well, for :func:`read_cpu`.
 
         From the main thread: the process ends with the thread that started it. The descriptors
         given to :meth:`add` are those of this process, not of a fork of it. Without a watcher in
@@ -70,7 +71,7 @@ class Watcher:
         folder.stat()
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            self.pid = _spawn(theirs.fileno(), folder, capture)
+            self.pid = _spawn(theirs.fileno(), folder, f"{capture}, {cpu}")
         except OSError:
             ours.close()
             raise
@@ -151,14 +152,14 @@ class Watcher:
         self.scheduling = watcher.SCHEDULING[number]
 
 
-def _spawn(control: int, folder: Path, captures: bool) -> int:
+def _spawn(control: int, folder: Path, options: str) -> int:
     # Not subprocess, of which eventlet patches the half; what else would be inherited the watcher
     # closes itself.
     # Isolated: nothing of what the measured process would import, but our own package.
     root = Path(watcher.__file__).parents[2]
     program = (
         f"import sys; sys.path.append({str(root)!r}); from omrig.stages import watcher;"
-        f" watcher.main({captures})"
+        f" watcher.main({options})"
     )
     arguments = ["-I", "-S", "-c", program, str(_CONTROL), str(folder)]
     return posix.posix_spawn(

@@ -464,7 +464,8 @@ def test_the_waterfall_is_of_the_mean_and_of_the_messages_around_p99():
 def _producer_with_cpu(computed, busy):
     """Its publish lasts 29 ns (see SENDING); the thread computed so long, all threads so long."""
     cpu = {"cpu_begin": 500, "cpu_depart": 500 + computed}
-    return _producer(**SENT, **cpu, busy_call=9000, busy_depart=9000 + busy, busy_put=0)
+    noted = {"busy_until_call": 9000, "busy_after_depart": 9000 + busy}
+    return _producer(**SENT, **cpu, **noted)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +494,8 @@ def test_what_a_thread_waits_for_the_interpreter_is_not_the_driver_s(computed, b
 
 def test_all_parts_of_the_consumer_s_driver_have_a_stall():
     edges = ("read", "submit", "start", "endpoint", "endpoint_end", "depart")
-    busy = {f"busy_{name}": 10 * SERVED[name] for name in edges}
+    busy = {f"busy_until_{name}": 10 * SERVED[name] for name in edges}
+    busy |= {f"busy_after_{name}": 10 * SERVED[name] for name in edges}
     columns = _consumer(**SERVED, cpu_endpoint=100, cpu_endpoint_end=100, cpu_begin=100, **busy)
     columns |= {"cpu_handed": columns["read"] * 0 + 4, "cpu_depart": columns["read"] * 0 + 110}
     received, replied = accounting.receiving_stages(columns), accounting.replying_stages(columns)
@@ -504,10 +506,11 @@ def test_all_parts_of_the_consumer_s_driver_have_a_stall():
     assert replied["reply_publish"].tolist() == [REPLYING["reply_publish"] - 17]
 
 
-def test_between_two_readings_a_clock_is_interpolated():
-    times, values = numpy.array([10**15, 10**15 + 100]), numpy.array([10**18 + 1, 10**18 + 51])
-    when = numpy.array([10**15 - 5, 10**15, 10**15 + 10, 10**15 + 100, 10**15 + 500])
-    found = accounting.interpolated(when, times, values)
-    assert (found - 10**18).tolist() == [1, 1, 6, 51, 51]
+def test_the_readings_around_a_time():
+    times, values = numpy.array([100, 200, 300]), numpy.array([1, 2, 3])
+    when = numpy.array([50, 100, 150, 300, 400])
+    assert accounting.known_before(when, times, values).tolist() == [1, 1, 1, 3, 3]
+    assert accounting.known_after(when, times, values).tolist() == [1, 1, 2, 3, 3]
     nothing = numpy.zeros(0, numpy.int64)
-    assert accounting.interpolated(when, nothing, nothing).tolist() == [0] * 5
+    assert accounting.known_before(when, nothing, nothing).tolist() == [0] * 5
+    assert accounting.known_after(when, nothing, nothing).tolist() == [0] * 5
