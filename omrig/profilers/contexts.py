@@ -128,6 +128,9 @@ class ThreadContexts:
     def _register(self) -> str:
         # current_thread() may take the very lock whose use is being profiled.
         thread = getattr(threading, "_active", {}).get(threading.get_ident())
+        if thread is None:
+            # It has begun and is not listed yet.
+            thread = roles.stack_thread(sys._getframe())
         if thread is not None:
             role = roles.thread_role(thread)
         else:

@@ -2,7 +2,9 @@
 
 Recorded are the allocations from the system, with the stacks of all threads and greenlets: small
 objects are cut by Python out of pools of 256 KiB to 1 MiB, and a pool counts for whoever needed it.
-memray cannot go on with a recording that was ended, so it is not paused during the load.
+memray cannot go on with a recording that was ended, so it is not paused during the load. On Python
+3.12 and later the function in which a greenlet waited when the recording began stays on its stack
+until it has waited once more.
 
 The flame graph is made after the run, outside of the measured process: it may take longer than
 that has to write its results.

@@ -62,11 +62,21 @@ def thread_role(thread: threading.Thread) -> str:
     return known_or_name(entry_of(thread.run, ()))
 
 
+def stack_thread(frame: FrameType) -> threading.Thread | None:
+    """The thread that the stack under `frame` is of, if it was started as one."""
+    outermost = _outermost(frame)
+    return _thread_of(outermost.f_code, outermost)
+
+
+def _outermost(frame: FrameType) -> FrameType:
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
 def stack_entry(frame: FrameType) -> str:
     """The function that the stack under `frame` was started with, as `module:qualified.name`."""
-    outermost = frame
-    while outermost.f_back is not None:
-        outermost = outermost.f_back
+    outermost = _outermost(frame)
     module = str(outermost.f_globals.get("__name__", ""))
     code = outermost.f_code
     argument = _WRAPPERS.get((module, code.co_name))

@@ -95,9 +95,11 @@ def test_an_allocation_is_recorded_where_it_was_made(tmp_path, executor):
             if any(function == "planted" for function, *_ in each.stack_trace())
         ]
         assert sum(each.size for each in found) == pytest.approx(PLANTED, rel=0.001)
-        # Started before the recording began, and still its whole stack is seen.
+        # Started before the recording began, and still its whole stack is seen; on Python 3.12 and
+        # later with the function in which a greenlet waited then.
         functions = [function for function, *_ in found[0].stack_trace()]
-        assert functions[:2] == ["planted", "wait_and_allocate"]
+        waited = executor == "eventlet" and sys.version_info >= (3, 12)
+        assert functions[: 2 + waited] == ["planted", *["sleep"] * waited, "wait_and_allocate"]
         assert reader.metadata.peak_memory == pytest.approx(PLANTED + 1_000_000, rel=0.05)
 
 

@@ -353,6 +353,19 @@ def test_name_context_names_the_thread():
     assert names == [("producer worker", "producer worker")]
 
 
+def test_a_thread_that_is_not_listed_yet_is_known_by_its_stack():
+    found = []
+
+    def target():
+        found.append((roles.stack_thread(sys._getframe()), threading.current_thread()))
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    assert found == [(thread, thread)]
+    assert roles.stack_thread(sys._getframe()) is None
+
+
 def test_a_bare_greenlet_does_not_name_the_main_thread(measure):
     (name, tagged), _ = measure(
         "eventlet",
