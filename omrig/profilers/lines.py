@@ -36,7 +36,7 @@ class LinesProfiler:
     """Writes `lines.lprof` for line_profiler's viewer, `lines.txt` and a summary."""
 
     name = "lines"
-    coexists_with = frozenset({"stages"})
+    coexists_with = frozenset({"stages", "resources", "memory"})
 
     def __init__(self, context: ProfilerContext) -> None:
         self._run = context
@@ -48,6 +48,7 @@ class LinesProfiler:
         self._recorded = Recorded()
         self._hit_cost_ns = 0
         self._profiler: Any = None
+        self._on = False
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
@@ -74,9 +75,13 @@ class LinesProfiler:
         self._profiler = _profiler_of(self._codes)
         self._every_thread.start(self._profiler, self._codes)
         self._switches.start(self._codes)
+        self._on = True
 
     def stop(self) -> None:
         """End timing; a line that is under way is not counted."""
+        if not self._on:
+            return
+        self._on = False
         waits = self._switches.stop()
         self._every_thread.stop()
         self._recorded.add(self._profiler.get_stats().timings, waits)

@@ -134,24 +134,32 @@ class ThreadLooks:
             pause_s = max(_LOOK_S, (time.thread_time() - began) / _LOOK_COST)
 
     def _look(self) -> None:
+        # The clocks first: a thread that runs on before its stack is seen will be found to have.
+        threads = list(self._clocks())
         frames = sys._current_frames()
         seen = {}
-        for thread in self._native.enumerate():
+        for thread, now, cpu in threads:
             frame = frames.get(thread.ident)
-            if frame is None or thread is self._looking:
+            if frame is None:
                 continue
-            # One that has ended has no clock any more.
-            with contextlib.suppress(OSError):
-                now, cpu = now_ns(), time.clock_gettime_ns(_cpu_clock(thread.native_id))
-                found = self._seen.pop(thread.native_id, None)
-                if found is None:
-                    found = _Thread(self._waits, self._codes, self._looked_ns, cpu)
-                found.look(now, cpu, frame)
-                seen[thread.native_id] = found
+            found = self._seen.pop(thread.native_id, None)
+            if found is None:
+                found = _Thread(self._waits, self._codes, self._looked_ns, cpu)
+            found.look(now, cpu, frame)
+            seen[thread.native_id] = found
         self._looked_ns = now_ns()
         for ended in self._seen.values():
             ended.end(self._looked_ns)
         self._seen = seen
+
+    def _clocks(self) -> Iterator[tuple[Any, int, int]]:
+        """Each thread but this, when it was asked, and the CPU time it had used by then."""
+        for thread in self._native.enumerate():
+            if thread is self._looking or thread.native_id is None:
+                continue
+            # One that has ended has no clock any more.
+            with contextlib.suppress(OSError):
+                yield thread, now_ns(), time.clock_gettime_ns(_cpu_clock(thread.native_id))
 
 
 class _Call:

@@ -36,6 +36,7 @@ class EveryThread:
         )
         self._over: Any = None
         self._keeper: Any = None
+        self._failures: list[BaseException] = []
 
     def install(self) -> None:
         """Notice every thread that is started from now on. Called in the main thread."""
@@ -44,7 +45,6 @@ class EveryThread:
     def start(self, profiler: Any, codes: Sequence[CodeType]) -> None:
         """Turn ``profiler`` on, which has ``codes`` registered."""
         ready, self._over = self._native.Event(), self._native.Event()
-        failures: list[BaseException] = []
 
         # Only the thread that enabled a line profiler can disable it, and the load may begin and
         # end in different ones: so one of its own does both.
@@ -54,20 +54,25 @@ class EveryThread:
                     ready.set()
                     self._over.wait()
             except BaseException as failure:  # noqa: BLE001 - raised where it can be told
-                failures.append(failure)
+                self._failures.append(failure)
             finally:
                 ready.set()
 
         self._keeper = self._native.Thread(target=keep, name="omrig lines", daemon=True)
         self._keeper.start()
         ready.wait()
-        if failures:
-            raise failures[0]
+        self._raise()
 
     def stop(self) -> None:
         """Turn it off."""
         self._over.set()
         self._keeper.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        """What went wrong in the other thread goes on in this one."""
+        if self._failures:
+            raise self._failures.pop()
 
 
 class _Monitoring:

@@ -531,7 +531,7 @@ def test_the_viewer_opens_the_file(measure):
 
 
 def test_nothing_is_written_before_start(measure, tmp_path):
-    code = PRELUDE + "print(made.save(Path(folder)))"
+    code = PRELUDE + "made.stop(); print(made.save(Path(folder)))"
     done = subprocess.run(
         [sys.executable, "-c", code, "threading", tmp_path, "kombu.message"],
         capture_output=True,
