@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.report import lines, memory, memory_lines
+from omrig.report import functions, lines, memory, memory_lines, memray, pyspy
 
 Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
 """From a mode's summary, the side it is of and the width in columns to what is printed."""
@@ -15,6 +15,9 @@ RENDERERS: dict[str, Renderer] = {
     "lines": lines.render,
     "memory": memory.render,
     "memory-lines": memory_lines.render,
+    "memray": memray.render,
+    "pyspy": pyspy.render,
+    "yappi": functions.render,
 }
 """By mode; a mode without one is told by its artefacts alone."""
 

@@ -237,6 +237,15 @@ def test_yappi_on_both_sides(run, broker, tmp_path, executor):
         }
         assert calls[function] >= 200
         assert (tmp_path / "r" / side / "yappi.callgrind").read_text().startswith("# callgrind")
+        summary = result_of(tmp_path / "r")["profiles"][side]["yappi"]
+        assert summary["total_ns"] == pytest.approx(1e9 * sum(s[2] for s in stats.values()))
+        roles = {"producer": {"producer worker", "reply listener"}, "consumer": {"executor worker"}}
+        assert roles[side] <= {row["role"] for row in summary["roles"]}
+        packages = [row["package"] for row in summary["packages"]]
+        assert {"oslo.messaging", "kombu", "amqp", "json", "omrig.load"} <= {*packages}
+        # Every module of the driver and of the rig is told to be of a package.
+        assert not {"side", "consumer", "amqpdriver", "generated"} & {*packages}
+        assert f"yappi, {side}: " in out
         assert f"snakeviz r/{side}/yappi.pstat\n" in out
 
 
