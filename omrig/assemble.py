@@ -81,11 +81,11 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> N
             }
         )
     names = {each["path"] for each in drawn}
-    result["artefacts"] = [
-        *drawn,
-        *(artefact for artefact in result["artefacts"] if artefact["path"] not in names),
-    ]
-    html.write(folder / html.PAGE, [folder], run, result, shared_assets=shared_assets)
+    others = [artefact for artefact in result["artefacts"] if artefact["path"] not in names]
+    listed = {**result, "artefacts": [*drawn, *others]}
+    html.write(folder / html.PAGE, [folder], run, listed, shared_assets=shared_assets)
+    # Only now: a page that could not be written is not to be listed.
+    result |= listed
     run_folder.write_json(folder / run_folder.RESULT, result)
 
 

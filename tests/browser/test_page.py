@@ -9,6 +9,8 @@ import pytest
 from omrig.report import html, shares
 from tests.browser.conftest import HOSTILE, draw, make
 
+PHONE = {"width": 390, "is_mobile": True, "has_touch": True}
+
 UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
 
 SECTIONS = [
@@ -190,9 +192,9 @@ def test_what_the_profilers_cost_and_found(full, show):
 # What it does not do
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_section_without_a_complaint_or_a_request(full, show, width):
-    shown = show(full, width=width, fresh=True)
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desktop", "phone"])
+def test_every_section_without_a_complaint_or_a_request(full, show, options):
+    shown = show(full, **options)
     page = shown.page
     links = page.locator("nav a")
     assert [link.get_attribute("href") for link in links.all()] == [f"#{id}" for id in SECTIONS]
@@ -204,9 +206,11 @@ def test_every_section_without_a_complaint_or_a_request(full, show, width):
             " return box.bottom > 0 && box.top < innerHeight }",
             arg=section,
         )
-    for summary in page.locator("section > details > summary").all():
-        summary.click()
-    page.mouse.move(width / 2, 300)
+    for details in page.locator("section > details").all():
+        was_open = details.evaluate("(each) => each.open")
+        details.locator("summary").first.click()
+        assert details.evaluate("(each) => each.open") is not was_open
+    page.mouse.move(200, 300)
     page.wait_for_timeout(100)
     assert shown.complaints == []
     assert {url.partition("#")[0] for url in shown.requests} == {full.url}
@@ -242,7 +246,7 @@ def test_nothing_hostile_is_taken_for_the_page_s_own(full, show):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "phone"), [(1280, False), (768, True), (390, True), (320, True)])
 def test_nothing_is_wider_than_the_window(full, show, scheme, width, phone):
-    page = show(full, scheme, **({"width": 390, "is_mobile": True} if phone else {})).page
+    page = show(full, scheme, **(PHONE if phone else {})).page
     page.set_viewport_size({"width": width, "height": 800})
     opened(page)
     # Both figures and text have taken the new width.
@@ -398,8 +402,9 @@ def test_it_is_read_without_a_script(call, show):
     assert page.locator("noscript p").first.is_visible()
 
 
-def test_on_paper(call, show):
-    page = show(call, "dark", width=700).page
+def test_on_paper(full, show):
+    page = show(full, "dark").page
+    page.set_viewport_size({"width": 700, "height": 800})
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

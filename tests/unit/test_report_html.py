@@ -206,6 +206,19 @@ def test_the_own_end_of_a_cast_lies_beside_its_way():
     assert (wakeup.left, wakeup.width, wakeup.aside) == (10, 50, True)
 
 
+def test_what_takes_no_time_has_no_bar(tmp_path):
+    synthetic.write(tmp_path / "run", 200)
+    run = run_folder.read_json(tmp_path / "run" / run_folder.RUN)
+    result = run_folder.read_json(tmp_path / "run" / run_folder.RESULT)
+    # Drawn for the slow message's sake.
+    result["waterfall"]["p99"]["connect"] = 50 * MS
+    page = html.text([tmp_path / "run"], run, result)
+    typical, slow = page.split('data-message="')[1:3]
+    for table, bars_drawn in ((typical, 0), (slow, 1)):
+        row = table.partition("<code>connect</code>")[2].partition("</tr>")[0]
+        assert row.count('class="bar ') == bars_drawn
+
+
 @pytest.mark.parametrize("whole", [0, 1, 999, 12_345, 7 * MS, 3 * SECOND, 3600 * SECOND])
 def test_ticks_are_few_and_within(whole):
     (message,) = bars.draw([{"api": whole}], "call")
