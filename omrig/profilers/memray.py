@@ -4,12 +4,14 @@ Recorded are the allocations from the system, with the stacks of all threads and
 objects are cut by Python out of pools of 256 KiB to 1 MiB, and a pool counts for whoever needed it.
 memray cannot go on with a recording that was ended, so it is not paused during the load. On Python
 3.12 and later the function in which a greenlet waited when the recording began stays on its stack
-until it has waited once more.
+until it has waited once more. memray itself calls its support for greenlets experimental.
 
 The flame graph is made after the run, outside of the measured process: it may take longer than
 that has to write its results.
 """
 
+import contextlib
+import io
 import json
 import shlex
 import subprocess
@@ -62,7 +64,10 @@ class MemrayProfiler:
         """Begin to record; for the first time only."""
         if self._tracker is None:
             self._tracker = memray.Tracker(self._run.folder / RECORDING)
-            self._tracker.__enter__()
+            # Its notice that greenlets are experimental would be the last words in the log of a
+            # process that dies.
+            with contextlib.redirect_stderr(io.StringIO()):
+                self._tracker.__enter__()
 
     def stop(self) -> None:
         """End recording."""

@@ -67,6 +67,7 @@ def record(folder, executor="threading"):
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 @pytest.fixture(scope="module")
