@@ -115,7 +115,7 @@ def notes(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[tuple[str, 
         ("books", _books(result["closure"])),
         ("little", _little(run, result)),
         ("clock", _clock(result)),
-        ("watcher", _watcher(result.get("instrument") or {})),
+        ("arrivals", _watcher(result.get("instrument") or {})),
         # Modes that were compared together share a line.
         *(("cost", line) for line in dict.fromkeys(costs(result))),
         ("sample", _sample(run)),
@@ -176,9 +176,13 @@ def _watcher(instrument: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _watched(found: Mapping[str, Any]) -> str:
+    scheduled = found["watcher_scheduling"]
+    clock = f"a watcher ({scheduled})" if scheduled else "nobody"
+    if found.get("arrival_clock") == "capture":
+        clock = "the kernel"
     parts = [
-        found["watcher_scheduling"] or "none",
-        f"{found['watcher_cpu_seconds']:.2f} s CPU",
+        f"noted by {clock}",
+        f"{found['watcher_cpu_seconds']:.2f} s CPU beside it",
         f"receive buffer {units.size(found['receive_buffer_bytes'])}",
     ]
     return ", ".join(parts)
@@ -210,6 +214,12 @@ def warnings(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
         f"the {side}'s arrival watcher died: time in its socket may count as AMQP's"
         for side, found in (result.get("instrument") or {}).items()
         if not found["watcher_alive"]
+    ]
+    lines += [
+        f"the kernel had no room to note {dropped:,} segments of the {side}: some messages arrived"
+        " earlier than the stages say, and the rest of that time counts as AMQP's"
+        for side, found in (result.get("instrument") or {}).items()
+        if (dropped := found.get("segments_dropped", 0))
     ]
     if not result["stages"]:
         return [*lines, f"no stages: {why_no_stages(run, result)}"]

@@ -389,9 +389,18 @@ def _instrument(alive):
 def test_how_the_arrival_clock_was_run():
     instrument = {"producer": _instrument(True), "consumer": _instrument(False)}
     text = _joined(_shown(result=_result(instrument=instrument)))
-    assert "watcher producer: fifo, 0.04 s CPU, receive buffer 16.0 MiB; consumer: fifo" in text
+    assert "arrivals producer: noted by a watcher (fifo), 0.04 s CPU beside it, receive" in text
     assert "! the consumer's arrival watcher died" in text
     assert "the producer's arrival watcher died" not in text
+
+
+def test_arrivals_that_the_kernel_noted_and_those_it_had_no_room_for():
+    noted = _instrument(True) | {"arrival_clock": "capture", "segments_dropped": 0}
+    dropped = noted | {"segments_dropped": 1200}
+    text = _joined(_shown(result=_result(instrument={"producer": noted, "consumer": dropped})))
+    assert "arrivals producer: noted by the kernel, 0.04 s CPU beside it" in text
+    assert "! the kernel had no room to note 1,200 segments of the consumer" in text
+    assert "segments of the producer" not in text
 
 
 # The waterfall
