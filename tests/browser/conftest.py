@@ -109,9 +109,9 @@ def full(tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
-    """A headless browser."""
+    """A headless browser; its event loop is not to be that of other packages' tests."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     assert found, "no chromium here: apt-get install chromium (tools/setup test does)"
     with sync_playwright() as playwright:
@@ -129,7 +129,7 @@ class Shown:
     requests: list[str] = dataclasses.field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def show(chromium):
     """Open a page; whatever it complains about or asks the network for is noted.
 
