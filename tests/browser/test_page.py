@@ -133,6 +133,9 @@ def test_the_curves_hold_the_numbers(call, show):
     assert max(largest["y"]) * 1e6 == pytest.approx(result["latency"]["max"], rel=1e-6)
     names = {trace["name"] for trace in time}
     assert {"errors", "blocked", "connection opened"} <= names
+    rows = page.locator("#by-time tbody tr").all_text_contents()
+    assert len(rows) == len(rate["x"])
+    assert f"{rate['y'][0]:,.1f}" in rows[0]
     usage = page.evaluate("document.getElementById('figure-usage').data")
     assert {trace["name"] for trace in usage} >= {"producer", "consumer", "broker"}
     cpu = next(trace for trace in usage if trace["name"] == "broker")

@@ -14,7 +14,6 @@ from omrig.report.html.recorded import Recorded
 from omrig.results import units
 
 _MOST_EVENTS = 50
-_MOST_SECONDS = 600
 
 _UNSEEN = 0.0005
 """A stage below this share is shown as 0.0 %, and need not be looked at."""
@@ -152,7 +151,6 @@ def page(
         "figures": figures,
         "folders": [folder.name for folder in folders],
         "most_events": _MOST_EVENTS,
-        "most_seconds": _MOST_SECONDS,
     }
     return {**content, "sections": _sections(content)}
 
