@@ -325,6 +325,11 @@ def test_modes_without_tables_tell_their_figures():
     (found,) = profiled.facts({"consumer": {"memory": summary, "yappi": {"functions": []}}})
     assert (found.side, found.mode) == ("consumer", "memory")
     assert found.facts == [("growth per message", "2.00 KiB"), ("wall", "1.50 s"), ("n", "1,234")]
+    assert found.text == ""
+    grown = {"growth_bytes_per_message": 900.0, "standard_error_bytes": 30.0, "grows": True,
+             "own_bytes_per_message": 0, "fitted_from_message": 1, "messages": 20_000}  # fmt: skip
+    (found,) = profiled.facts({"consumer": {"memory": grown}})
+    assert found.text.startswith("grows by 900 ± 30 bytes a message")
     (found,) = profiled.facts({"consumer": {"pyspy": {"failed": "no permission"}}})
     assert found.facts == [("failed", "no permission")]
 

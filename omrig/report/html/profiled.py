@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from omrig.report import memory
 from omrig.report.html import source
 from omrig.results import units
 
@@ -198,10 +199,11 @@ def _listings(rows: Sequence[Line]) -> list[Listing]:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a mode without tables said of a side: names and values in words."""
+    """What a mode without tables said of a side: a sentence, names and values in words."""
 
     side: str
     mode: str
+    text: str
     facts: list[tuple[str, str]]
 
 
@@ -213,7 +215,9 @@ def facts(profiles: Mapping[str, Any]) -> list[Facts]:
             tabled = mode in _TABLED and not summary.get("failed")
             told = [] if tabled else [_fact(*item) for item in summary.items() if _is_fact(*item)]
             if told:
-                found.append(Facts(side, mode, told))
+                # As on the terminal, where the mode said enough for it.
+                text = memory.growth(summary) if "grows" in summary else ""
+                found.append(Facts(side, mode, text, told))
     return found
 
 

@@ -27,7 +27,7 @@ _SECTIONS = {
     "time": "Over time",
     "slowest": "The slowest messages",
     "usage": "CPU and memory",
-    "profiles": "Hottest code",
+    "profiles": "What the profilers found",
     "environment": "What ran where",
     "trust": "How far to trust this",
     "files": "Files and viewers",
