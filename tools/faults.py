@@ -74,6 +74,7 @@ class Faults:
 
     name = "faults"
     coexists_with = frozenset({"stages"})
+    pausable = False
 
     def __init__(self, context: "ProfilerContext") -> None:
         self._fault = json.loads(os.environ.get(VARIABLE, "{}"))
