@@ -155,17 +155,19 @@ def _open(recording: Recording) -> Book | None:
     columns["confirm_arrival"] = accounting.confirm_arrival(columns, offsets)
     if columns["cpu_begin"].any():
         times, used = arrivals.read_cpu(recording.folder)
-        for name in _EDGES[recording.side]:
+        begins, ends = _STRETCHES[recording.side]
+        for name in begins:
             columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
+        for name in ends:
             columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
     return Book(recording, columns)
 
 
-_EDGES = {
-    "producer": ("call", "depart", "read", "put"),
-    "consumer": ("read", "submit", "start", "endpoint", "endpoint_end", "depart"),
+_STRETCHES = {
+    "producer": (("call", "read"), ("depart", "put")),
+    "consumer": (("read", "start", "endpoint_end"), ("submit", "endpoint", "depart")),
 }
-"""Where stages begin and end in which a native thread may have to wait for others."""
+"""Where the stretches begin and end in which a native thread may have to wait for others."""
 
 
 def _missing(book: Book) -> list[str]:

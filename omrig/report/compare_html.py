@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 import omrig
 from omrig.analysis.call import worse
 from omrig.analysis.compare import Comparison
 from omrig.analysis.rows import Row, by_name
-from omrig.report import changes, compare_figures, shares
+from omrig.report import changes, compare_figures, html, shares
 from omrig.report.compare_figures import Side
 from omrig.results import units
 from omrig.results.runs import RunSet
@@ -30,7 +29,8 @@ def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
     from plotly import offline
 
     figures = compare_figures.draw(comparison, messages)
-    page = _templates().get_template("compare.html.j2")
+    templates = html.templates(duration=units.duration, owner=shares.title)
+    page = templates.get_template("compare.html.j2")
     return page.render(
         _content(comparison),
         figures=figures,
@@ -38,18 +38,6 @@ def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
         version=omrig.__version__,
         plotly=Markup(offline.get_plotlyjs()) if figures else "",  # noqa: S704 - plotly's own
     )
-
-
-def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("omrig.report.html"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": units.duration, "owner": shares.title}
-    return environment
 
 
 def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]:

@@ -1,22 +1,19 @@
 """A comparison on the terminal: the call first, then the figures, then what they rest on."""
 
 import io
-import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from omrig.analysis.call import worse
 from omrig.analysis.compare import Comparison
 from omrig.analysis.rows import Row, by_name
-from omrig.report import changes
+from omrig.report import changes, paper
 from omrig.results.runs import RunSet
-
-_WIDTH_WITHOUT_TERMINAL = 100
 
 _WITH_INTERVALS = 56
 """Width in columns from which stages have room for intervals."""
@@ -36,19 +33,9 @@ _OUTCOMES = {"met": "green", "failed": "bold red", "undecided": "yellow"}
 
 def show(comparison: Comparison, file: TextIO | None = None, width: int | None = None) -> None:
     """Print ``comparison`` on ``file`` (standard output), ``width`` columns wide."""
-    file = file or sys.stdout
-    # Without a terminal nobody wants the blanks that fill its lines.
-    paper = None if file.isatty() else io.StringIO()
-    console = Console(
-        file=paper or file,
-        width=width or (_WIDTH_WITHOUT_TERMINAL if paper else None),
-        highlight=False,
-        soft_wrap=False,
-    )
-    for part in _parts(comparison, console.width):
-        console.print(part)
-    if paper:
-        file.writelines(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())
+    with paper.console(file, width) as console:
+        for part in _parts(comparison, console.width):
+            console.print(part)
 
 
 def text(comparison: Comparison, width: int | None = None) -> str:

@@ -15,10 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report import accounts, distortion, profiles, resources, shares, waterfall, words
+from omrig.report import accounts, distortion, paper, profiles, resources, shares, waterfall, words
 from omrig.results import units
-
-_WIDTH_WITHOUT_TERMINAL = 100
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
@@ -39,21 +37,11 @@ def show(
     Several folders hold a side of the run each. ``width`` in columns is the terminal's.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
-    file = file or sys.stdout
-    # Without a terminal nobody wants the blanks that fill its lines.
-    paper = None if file.isatty() else io.StringIO()
-    console = Console(
-        file=paper or file,
-        width=width or (_WIDTH_WITHOUT_TERMINAL if paper else None),
-        highlight=False,
-        soft_wrap=False,
-    )
-    for part in _parts(run, result, console):
-        console.print(part)
-    # Commands are to be copied: whole lines, whatever the width.
-    console.print(_artefacts(folders, result), soft_wrap=True, markup=False)
-    if paper:
-        file.writelines(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())
+    with paper.console(file, width) as console:
+        for part in _parts(run, result, console):
+            console.print(part)
+        # Commands are to be copied: whole lines, whatever the width.
+        console.print(_artefacts(folders, result), soft_wrap=True, markup=False)
 
 
 def text(

@@ -59,7 +59,7 @@ def text(
     with recorded.opened(folders, result, stages) as recordings:
         content = view.page(folders, run, result, recordings)
     return (
-        _templates()
+        templates(duration=_duration, size=units.size, owner=shares.title)
         .get_template("report.html.j2")
         .render(
             content,
@@ -71,7 +71,8 @@ def text(
     )
 
 
-def _templates() -> jinja2.Environment:
+def templates(**filters: Callable[..., str]) -> jinja2.Environment:
+    """The templates of all pages, with these filters; what is absent is an error, not a blank."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("omrig.report.html"),
         autoescape=True,
@@ -79,11 +80,6 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., str]] = {
-        "duration": _duration,
-        "size": units.size,
-        "owner": shares.title,
-    }
     environment.filters |= filters
     return environment
 
