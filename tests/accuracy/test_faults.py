@@ -118,20 +118,21 @@ def test_a_small_pool_is_the_pool(bench):
     assert found.run.result["closure"]["negative_stages"] == 0
 
 
-def test_a_stopped_broker_is_amqp(bench):
-    found = faults.stopped(bench, "threading")
+def assert_is_amqp(found):
+    """What was added is AMQP's, as much as was injected, and next to nothing is elsewhere."""
     assert_books_close(found)
     amqp = found.growth_of("amqp", "backpressure", "confirm")
     assert amqp == pytest.approx(found.size, rel=0.05)
     assert found.share > 0.95
+
+
+def test_a_stopped_broker_is_amqp(bench):
+    settled(faults.stopped, bench, "threading", check=assert_is_amqp)
 
 
 def test_a_broker_short_of_memory_is_amqp_and_said_so(bench):
-    found = faults.alarm(bench, "eventlet")
-    assert_books_close(found)
-    amqp = found.growth_of("amqp", "backpressure", "confirm")
-    assert amqp == pytest.approx(found.size, rel=0.05)
-    assert found.share > 0.95
+    # The broker is told so by an Erlang shell, which takes a core while it starts.
+    found = settled(faults.alarm, bench, "eventlet", check=assert_is_amqp)
     verdict = found.run.result["verdict"]
     assert "blocked by the broker" in verdict["text"]
     assert any("blocked by the broker" in line for line in verdict["evidence"])
