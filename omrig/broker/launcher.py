@@ -27,6 +27,9 @@ from omrig.errors import RunError, UsageError
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
+# A free port is free when it is looked for; another program may take it before the broker does.
+PORT_TRIES = 3
+
 # Bounds how long a broker outlives its parent if a fork of the parent holds the pipe open.
 PARENT_POLL_SECONDS = 0.5
 
@@ -47,7 +50,7 @@ def main() -> int:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         try:
-            broker, answer = _start(folder, request, prctl, must_stop)
+            broker, answer = _start_somewhere(folder, request, prctl, must_stop)
         except (RunError, UsageError) as error:
             _answer({"error": str(error), "usage": isinstance(error, UsageError)})
             return 1
@@ -59,6 +62,24 @@ def main() -> int:
     finally:
         _end_children()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_somewhere(
+    folder: Path,
+    request: Mapping[str, object],
+    prctl: Callable[[int, int], None],
+    must_stop: Callable[[float], bool],
+) -> tuple["subprocess.Popen[bytes]", dict[str, object]]:
+    """Like :func:`_start`, and once more on other ports where one was taken meanwhile."""
+    for _ in range(PORT_TRIES - 1):
+        try:
+            return _start(folder, request, prctl, must_stop)
+        except RunError:
+            if not node.met_a_taken_port(folder):
+                raise
+        _end_children()
+        node.remove_files(folder)
+    return _start(folder, request, prctl, must_stop)
 
 
 def _start(

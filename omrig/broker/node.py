@@ -1,6 +1,7 @@
 """The files and the environment of a throw-away RabbitMQ node, all of it inside one folder."""
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ LIB = Path("/usr/lib/rabbitmq")
 
 LOG_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\w+\] <[\d.]+>")
 BOOT_FAILED = "BOOT FAILED"
+PORT_TAKEN = "eaddrinuse"
 
 OPENSSL_CONFIG = """\
 [req]
@@ -172,19 +174,40 @@ def environment(folder: Path, epmd_port: int) -> dict[str, str]:
     }
 
 
+def met_a_taken_port(folder: Path) -> bool:
+    """Say whether the node, or its port mapper, found a port in use that was free before."""
+    said = "\n".join(_said(folder))
+    return PORT_TAKEN in said or os.strerror(errno.EADDRINUSE) in said
+
+
+def remove_files(folder: Path) -> None:
+    """Empty the folder, for another start in it."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def log_tail(folder: Path) -> str:
     """Return the end of what the node said, as one line: the reason, if it failed to boot."""
+    said = _said(folder)
+    words = [" ".join(LOG_PREFIX.sub("", line).split()).strip("=") for line in said]
+    words = [line for line in words if line]
+    # What follows a failed boot's reason is pages of Erlang's supervisors reporting each other's
+    # end, and what precedes it is the same.
+    begin = words.index(BOOT_FAILED) if BOOT_FAILED in words else max(0, len(words) - 10)
+    return " | ".join(words[begin : begin + 14])[-1500:]
+
+
+def _said(folder: Path) -> list[str]:
     said: list[str] = []
     for path in (*sorted((folder / "log").glob("*.log")), folder / "console"):
         try:
             said += path.read_text(errors="replace").splitlines()
         except OSError:
             continue
-    words = [" ".join(LOG_PREFIX.sub("", line).split()).strip("=") for line in said]
-    words = [line for line in words if line]
-    # What follows a failed boot is pages of Erlang's supervisors reporting each other's end.
-    end = words.index(BOOT_FAILED) + 4 if BOOT_FAILED in words else len(words)
-    return " | ".join(words[:end][-10:])[-1500:]
+    return said
 
 
 def _definitions(password: str) -> dict[str, object]:

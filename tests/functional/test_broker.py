@@ -1,9 +1,11 @@
 """The embedded RabbitMQ, the check before a run and the clean-up after it, on the real thing."""
 
 import importlib
+import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -367,3 +369,48 @@ def test_runs_as_a_user_without_a_home(readable_by_all):
     beam_pid, folder = done.stdout.split()
     assert not psutil.pid_exists(int(beam_pid))
     assert not Path(folder).exists()
+
+
+LAUNCHER_ON_A_TAKEN_PORT = """
+import sys
+from omrig.broker import launcher, node
+launcher.PORT_TRIES, taken, free = int(sys.argv[1]), [int(sys.argv[2])], node.free_port
+node.free_port = lambda: taken.pop() if taken else free()
+sys.exit(launcher.main())
+"""
+
+
+@pytest.fixture
+def taken():
+    """A port on which somebody else listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def answer_of_launcher(folder, tries, taken):
+    """What the launcher says when the first port that it draws, the broker's, is taken."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER_ON_A_TAKEN_PORT, str(tries), str(taken)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    request = {"folder": str(folder), "tls": False, "extra_config": {}}
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    process.communicate()
+    return answer
+
+
+def test_a_port_that_was_taken_meanwhile_is_another_try(tmp_path, taken):
+    answer = answer_of_launcher(tmp_path, 2, taken)
+    assert "port" in answer, answer
+    assert answer["port"] != taken
+
+
+def test_a_port_that_is_never_free_is_told(tmp_path, taken):
+    answer = answer_of_launcher(tmp_path, 1, taken)
+    assert "could_not_start_listener" in answer["error"]
+    assert "eaddrinuse" in answer["error"]
