@@ -134,8 +134,9 @@ def descendants(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("executor", ["eventlet", "threading"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "executor"), [(signal.SIGINT, "eventlet"), (signal.SIGTERM, "threading")]
+)
 def test_an_interrupt_keeps_what_was_measured(start, tmp_path, executor, number):
     process = start("run", "-m", 1_000_000, "-w", 20, "--executor", executor, "--output", "r")
     loading(process)
