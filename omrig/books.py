@@ -1,7 +1,7 @@
 """The stage part of a result: recordings of one or two sides, accounted."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,7 @@ def _open(recording: Recording) -> Book | None:
             " says by itself, omrig report shows, but it cannot be accounted again"
         )
     names = recording.meta["columns"][recording.side]
-    table = recording.stamps.reshape(-1, len(names))
-    columns = {name: table[:, number] for number, name in enumerate(names)}
+    columns: dict[str, Any] = named(names, recording.stamps)
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
     log = arrivals.read_arrivals(recording.folder)
     absent, watched = arrivals.arrival_brackets(log, columns["connection"], columns["offset"])
@@ -153,14 +152,29 @@ def _open(recording: Recording) -> Book | None:
         watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
     )
     columns["confirm_arrival"] = accounting.confirm_arrival(columns, offsets)
-    if columns["cpu_begin"].any():
-        times, used = arrivals.read_cpu(recording.folder)
-        begins, ends = _STRETCHES[recording.side]
-        for name in begins:
-            columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
-        for name in ends:
-            columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
+    add_busy(columns, recording.side, recording.folder)
     return Book(recording, columns)
+
+
+def named(names: Sequence[str], stamps: accounting.Integers) -> dict[str, accounting.Integers]:
+    """Rows of stamps, one after the other, as columns by name."""
+    table = stamps.reshape(-1, len(names))
+    return {name: table[:, number] for number, name in enumerate(names)}
+
+
+def add_busy(columns: dict[str, accounting.Integers], side: str, folder: Path) -> None:
+    """Add how much CPU the process had used around each stretch, where threads have CPU clocks.
+
+    ``folder`` is the side's, with the watcher's log of it. Raises OSError without a log.
+    """
+    if not columns["cpu_begin"].any():
+        return
+    times, used = arrivals.read_cpu(folder)
+    begins, ends = _STRETCHES[side]
+    for name in begins:
+        columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
+    for name in ends:
+        columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
 
 
 _STRETCHES = {

@@ -5,6 +5,7 @@ thread of the supervisor reads ``/proc``, ten times a second. What costs more to
 seldom, and its cells are empty in between.
 """
 
+import collections
 import contextlib
 import csv
 import re
@@ -32,6 +33,9 @@ SHARE = 0.002
 
 MEMORY_SHARE = 0.02
 """Of a core may the anonymous memory of a side take, where its memory is what was asked for."""
+
+_CPU_SAMPLES = 11
+"""The last second: the kernel counts CPU time in steps of 10 ms."""
 
 _MEBIBYTE = float(1 << 20)
 _SWITCHES = re.compile(rb"^(?:non)?voluntary_ctxt_switches:\t(\d+)", re.MULTILINE)
@@ -68,7 +72,7 @@ class Sampler:
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(*_GONE):
-            self._processes.append(_Process(psutil.Process(pid), folder, memory))
+            self._processes.append(_Process(name, psutil.Process(pid), folder, memory))
 
     def start(self) -> None:
         """Begin; further processes may be watched later."""
@@ -80,6 +84,15 @@ class Sampler:
         self._thread.join()
         for process in self._processes:
             process.close()
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds a second of each process over the last second; who has no two samples
+        yet is left out."""
+        return {
+            process.name: process.cpu
+            for process in self._processes
+            if process.cpu is not None and not process.ended
+        }
 
     def about(self) -> dict[str, Any]:
         """What the sampling itself used, and why it ended early if it did; once it is over."""
@@ -117,9 +130,12 @@ class Sampler:
 class _Process:
     """One process and the files of its samples."""
 
-    def __init__(self, process: psutil.Process, folder: Path, memory: bool) -> None:
+    def __init__(self, name: str, process: psutil.Process, folder: Path, memory: bool) -> None:
+        self.name = name
+        self.cpu: float | None = None
+        self._used: collections.deque[tuple[int, float]] = collections.deque(maxlen=_CPU_SAMPLES)
         self._process = process
-        self._ended = False
+        self.ended = False
         self._files = contextlib.ExitStack()
         self._write = _writer(self._open(folder / series.PROCESS), series.PROCESS_COLUMNS)
         self._unique = _Seldom(lambda: process.memory_full_info().uss)
@@ -139,22 +155,26 @@ class _Process:
 
     def sample(self) -> None:
         """Append a row, unless the process has ended."""
-        if self._ended:
+        if self.ended:
             return
         try:
             self._sample()
         except (*_GONE, psutil.AccessDenied):
-            self._ended = True
+            self.ended = True
 
     def _sample(self) -> None:
         process, now_ns, epoch = self._process, time.monotonic_ns(), time.time()
         with process.oneshot():
             cpu, rss = process.cpu_times(), process.memory_info().rss
             if process.status() == psutil.STATUS_ZOMBIE:
-                self._ended = True
+                self.ended = True
                 return
         unique, descriptors = self._unique.read(), self._descriptors.read()
         threads, *switches = self._switches.read() or (None, None, None)
+        self._used.append((now_ns, cpu.user + cpu.system))
+        (since_ns, before), (_, used) = self._used[0], self._used[-1]
+        if now_ns > since_ns:
+            self.cpu = 1e9 * (used - before) / (now_ns - since_ns)
         self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *switches])
         if self._memory:
             self._memory.sample(now_ns, epoch, rss)

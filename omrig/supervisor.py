@@ -19,6 +19,7 @@ import omrig
 from omrig import assemble, executors, profilers, settings
 from omrig.children import Child, Event, stop_all
 from omrig.errors import UsageError
+from omrig.live import Recent
 from omrig.load import payload
 from omrig.plan import Plan
 from omrig.results import environment, series
@@ -284,6 +285,10 @@ class _Run:
         self._unreachable_since: float | None = None
         self._loading = False
         self._sampler = Sampler(folder)
+        plan = destination.plan
+        # In one process nothing is on a wire, and nothing of it would be a measurement.
+        sides = () if destination.transport.in_memory else plan.sides
+        self._recent = Recent(folder, plan.pattern, sides)
 
     def execute(self) -> None:
         """Run to the end, whatever happens; leaves no process and no queue behind."""
@@ -358,6 +363,15 @@ class _Run:
             self._changed_at = time.monotonic()
         child.counts.update(counts)
         self._progress.counts(event["side"], counts)
+        self._progress.processors(self._sampler.cpu())
+
+    def _on_latencies(self, _child: Child, event: dict[str, Any]) -> None:
+        self._progress.latencies(event["latencies_ns"])
+
+    def _on_rows(self, _child: Child, event: dict[str, Any]) -> None:
+        self._recent.add(event["side"], event["rows"])
+        if self._progress.is_seen and (owners := self._recent.owners()):
+            self._progress.owners(owners)
 
     def _on_saved(self, child: Child, _event: dict[str, Any]) -> None:
         child.saved = True

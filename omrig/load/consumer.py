@@ -160,7 +160,7 @@ class Consumer:
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
         over = threading.Event()
-        report_progress(self._executor, self._emit, self, over)
+        report_progress(self._executor, self._emit, self, measurement, over)
         last, last_change = 0, time.monotonic()
         while not self._stop.requested:
             self._tally.wake.wait(POLL_S)
@@ -223,6 +223,10 @@ class Consumer:
         """Messages of the load received so far, duplicates included."""
         return {"received": self._tally.last}
 
+    def recent_ns(self) -> list[int]:
+        """Nothing: how long a message took, its producer knows."""
+        return []
+
     def declared(self) -> dict[str, list[str]]:
         """The queues and exchanges that this side declared on the broker.
 
@@ -253,6 +257,7 @@ class Consumer:
             "out_of_range": len(self._tally.out_of_range),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
+            "telling_cpu_seconds": measurement.telling_seconds,
             "offer": self.offer,
             "slices": self._slices,
             "slicing": self._slicing,

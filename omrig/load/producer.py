@@ -36,6 +36,9 @@ STOP_GRACE_S = 1.5
 CONTROL_TIMEOUT_S = 60.0
 """How long the consumer may take to turn its profilers on or off."""
 
+RECENT_LATENCIES = 400
+"""So many are told at a time, at most."""
+
 _DRAIN_POLL_S = 0.01
 
 
@@ -58,6 +61,8 @@ class Producer:
         # By sequence number; an end of 0 has not come. 16 bytes a message.
         self._started = array.array("Q", bytes(8 * self._total))
         self._ended = array.array("Q", bytes(8 * self._total))
+        self._looked_at = 0
+        self._open: list[int] = []
         self._busy = 0
         self._errors = Errors()
         self._left_behind: list[Exception] = []
@@ -95,7 +100,7 @@ class Producer:
         self._control("begin")
         self._emit("phase", side=self.name, phase="load")
         over = threading.Event()
-        report_progress(self._executor, self._emit, self, over)
+        report_progress(self._executor, self._emit, self, measurement, over)
         measurement.start()
         for each in self._divide(measurement):
             self._send_slice(measurement, each)
@@ -113,6 +118,17 @@ class Producer:
         """Messages sent, ended well and failed so far; those of busy workers have not ended."""
         sent, errors = self._sent(), len(self._errors)
         return {"sent": sent, "done": max(0, sent - errors - self._busy), "errors": errors}
+
+    def recent_ns(self) -> list[int]:
+        """Latencies of messages that ended since the last time, in ns: all, or evenly chosen."""
+        sent = self._sent()
+        step = 1 + (sent - self._looked_at) // RECENT_LATENCIES
+        self._open.extend(range(self._looked_at, sent, step))
+        self._looked_at = sent
+        started, ended = self._started, self._ended
+        latencies = [ended[seq] - started[seq] for seq in self._open if ended[seq]]
+        self._open = [seq for seq in self._open if not ended[seq]]
+        return latencies
 
     def _divide(self, measurement: Measurement) -> list[slices.Slice]:
         """The load in slices, where a side has profilers whose cost is to be measured."""
@@ -226,6 +242,7 @@ class Producer:
             "errors": self._errors.by_name(),
             "error_examples": self._errors.examples(),
             "usage": measurement.usage.summary(),
+            "telling_cpu_seconds": measurement.telling_seconds,
             "consumer": self._consumer,
             "offer": measurement.offer(self._plan.twin),
             "slices": self._slices if self._sliced() else [],

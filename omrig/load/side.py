@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omrig import redaction
 from omrig.executors import Executor
@@ -32,7 +32,13 @@ PROGRESS_S = 0.5
 
 _ERROR_EXAMPLES = 5
 
+# Lines shorter than what a pipe takes in one piece: other threads write to it, too.
+_LATENCIES_A_LINE = 200
+_ROWS_A_LINE = 6
+
 now_ns = time.perf_counter_ns
+
+T = TypeVar("T")
 
 
 class Stop:
@@ -136,6 +142,8 @@ class Measurement:
     def __init__(self, profilers: Sequence[Profiler]) -> None:
         self.profilers = profilers
         self.usage = Usage()
+        self.telling_seconds = 0.0
+        """CPU time of saying how far the side is, so far."""
         self._running = False
         self._over = False
         self._on: list[Profiler] = []
@@ -167,6 +175,14 @@ class Measurement:
             return
         with self.usage.left_out():
             self._switch(self._switchable(slow_only), on)
+
+    def recent(self) -> dict[str, list[list[int]]]:
+        """What the profilers can show already of messages that ended since the last time."""
+        found: dict[str, list[list[int]]] = {}
+        for profiler in self.profilers:
+            if show := getattr(profiler, "recent", None):
+                found |= show()
+        return found
 
     def offer(self, twin: bool) -> dict[str, Any]:
         """The modes that can be compared in slices of the load, and whether that is asked for."""
@@ -207,15 +223,28 @@ def who_i_am() -> dict[str, Any]:
     }
 
 
-def report_progress(executor: Executor, emit: Emit, side: Any, over: threading.Event) -> None:
+def report_progress(
+    executor: Executor, emit: Emit, side: Any, measurement: Measurement, over: threading.Event
+) -> None:
     """Say every half second, from a native thread, how far ``side`` is, until ``over`` is set."""
 
     def loop() -> None:
         while not over.is_set():
             emit("progress", side=side.name, **side.progress())
+            for few in _pieces(side.recent_ns(), _LATENCIES_A_LINE):
+                emit("latencies", side=side.name, latencies_ns=few)
+            for name, rows in measurement.recent().items():
+                for some in _pieces(rows, _ROWS_A_LINE):
+                    emit("rows", side=name, rows=some)
+            measurement.telling_seconds = time.thread_time()
             executor.native_sleep(PROGRESS_S)
 
     executor.start_native_thread(loop, "omrig progress")
+
+
+def _pieces(values: list[T], length: int) -> Iterator[list[T]]:
+    for begin in range(0, len(values), length):
+        yield values[begin : begin + length]
 
 
 def save_recording(

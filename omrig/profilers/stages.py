@@ -5,6 +5,7 @@ The probes are put in before the transport exists and stamp nothing until the lo
 
 import array
 import contextlib
+import heapq
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.stages import maps, probes
 from omrig.stages.arrivals import Watcher
-from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+from omrig.stages.records import CONSUMER_COLUMNS, ID, PRODUCER_COLUMNS
 
 STAMPS = "stamps.npz"
 META = "stages.json"
+
+RECENT_ROWS = 25
+"""How many messages a side shows of those since the last time."""
 
 
 class StagesProfiler:
@@ -38,6 +42,7 @@ class StagesProfiler:
         self._lost: set[str] = set()
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
+        self._told: dict[str, int] = {}
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
@@ -81,6 +86,26 @@ class StagesProfiler:
         )
         (folder / META).write_text(json.dumps(self._meta(), indent=1) + "\n")
         return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
+
+    def recent(self) -> dict[str, list[list[int]]]:
+        """Rows of some messages that ended since the last time, by side, in stamped columns.
+
+        Those with the smallest ids: they are random, and so both sides take the same messages.
+        """
+        return {
+            side: self._recent(side, rows, len(columns))
+            for side, rows, columns in (
+                ("producer", self._state.producer_rows, PRODUCER_COLUMNS),
+                ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
+            )
+        }
+
+    def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
+        begin, end = self._told.get(side, 0), len(rows) // width
+        self._told[side] = end
+        ids = rows[begin * width + ID : end * width : width]
+        chosen = heapq.nsmallest(RECENT_ROWS, range(begin, end), key=lambda row: ids[row - begin])
+        return [rows[row * width : (row + 1) * width].tolist() for row in chosen]
 
     def _note_offset(self) -> None:
         self._offsets.append((probes.now(), probes.realtime_offset_ns()))

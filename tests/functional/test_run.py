@@ -1,5 +1,6 @@
 """Runs through a real RabbitMQ, as a user makes them."""
 
+import collections
 import json
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
+from omrig.analysis.stages import OWNERS
 from tests.functional.conftest import result_of
 from tools import faults
 
@@ -274,3 +276,32 @@ def test_the_configuration_of_the_service_is_used(run, broker, tmp_path):
     assert about["options"]["[oslo_messaging_rabbit] rpc_conn_pool_size"] == 3
     assert about["transport"]["source"] == "the configuration of nova"
     assert "***" in about["transport"]["url"]
+
+
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_while_it_runs_it_says_what_the_result_will_say(start, broker, tmp_path, executor):
+    process = start(
+        "run", "-m", 1_000_000, "-w", 20, "--executor", executor, "--output", "r",
+        "--transport-url", broker.url,
+    )  # fmt: skip
+    line = ""
+    while "time: " not in line:
+        line = process.stderr.readline()
+        assert line, "it ended"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    result = result_of(tmp_path / "r")
+    told = dict(re.findall(r"(own process|AMQP|driver) (\d+) %", line))
+    owners = collections.Counter()
+    for stage in result["stages"]:
+        owners[OWNERS[stage["bucket"]]] += 100 * stage["share"]
+    for title, owner in (("own process", "process"), ("AMQP", "amqp"), ("driver", "driver")):
+        assert int(told[title]) == pytest.approx(owners[owner], abs=15), line
+    assert re.search(r"p50 [\d.]+ m?s, p90 [\d.]+ m?s, p99 [\d.]+ m?s; time: ", line)
+    assert re.search(r"CPU: broker \d+ %, consumer \d+ %, producer \d+ %", line)
+    for side in ("producer", "consumer"):
+        about = json.loads((tmp_path / "r" / side / "side.json").read_text())
+        used = sum(about["usage"][f"cpu_{kind}_seconds"] for kind in ("user", "system"))
+        # Half of one in a hundred was measured.
+        assert about["telling_cpu_seconds"] < 0.02 * used
