@@ -3,13 +3,17 @@
     tools/overhead.py bare     `omrig run --profile none` against a bare loop over oslo.messaging
     tools/overhead.py stages   `omrig run --profile stages` against `--profile none`
         [--pairs 15] [-m 5000] [-w 100] [-s 10] [--executor eventlet] [--pattern call] [--sample N]
+        [--together]
 
 Prints a line a pair, then median, quartiles and range of the ratio of throughput and, for stages,
 of CPU a message of both sides (and with the watchers' CPU). Order within the pairs alternates
-(ABBA).
+(ABBA). With ``--together`` both runs of a pair go on at the same time: whatever else takes the
+machine's speed takes it from both, so that CPU a message is told far more exactly; the throughput
+then says only that they shared the cores.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import statistics
@@ -58,6 +62,8 @@ def rig(url: str, options: argparse.Namespace, profile: str) -> Figures:
         load = ["-m", options.messages, "-w", options.workers, "-s", options.size_kb]
         how = ["--executor", options.executor, "--pattern", options.pattern, "--profile", profile]
         how += ["--sample", f"1/{options.sample}", "--output", f"{folder}/run"]
+        # Two runs at a time must not serve each other.
+        how += ["--topic", f"overhead-{profile}"]
         done = subprocess.run(
             [sys.executable, "-m", "omrig", "run", "--transport-url", url, "--json", "--quiet"]
             + [str(argument) for argument in load + how],
@@ -97,7 +103,12 @@ def compare(
     """Run the pairs and print them."""
     ratios: dict[str, list[float]] = {}
     for number in range(options.pairs):
-        if number % 2:
+        if options.together:
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                order = (measured, reference) if number % 2 else (reference, measured)
+                under_way = {run: pool.submit(run) for run in order}
+                base, new = under_way[reference].result(), under_way[measured].result()
+        elif number % 2:
             new, base = measured(), reference()
         else:
             base, new = reference(), measured()
@@ -126,6 +137,7 @@ def main() -> None:
     parser.add_argument("--executor", default="eventlet")
     parser.add_argument("--pattern", default="call")
     parser.add_argument("--sample", type=int, default=1)
+    parser.add_argument("--together", action="store_true")
     options = parser.parse_args()
     with embedded_broker() as broker:
         url = broker.url
