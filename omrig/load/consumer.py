@@ -178,6 +178,8 @@ class Consumer:
             elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
                 self._ended = "idle"
                 break
+        # The server takes up to a second to notice that it has to stop: no part of the load.
+        measurement.usage.stop()
         # The last replies are still to be sent, and measured.
         self.shut_down_within(SHUT_DOWN_S)
         measurement.stop()

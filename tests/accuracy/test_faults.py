@@ -96,8 +96,8 @@ def assert_is_busy(found):
     busy = found.growth_of("scheduler", "executor")
     # A greenlet is held up where it yields, and there stamps are. A thread loses the interpreter
     # wherever it releases the lock (a random number, a socket option), also in the middle of the
-    # driver's code, and that code's stage then has the wait in it.
-    assert busy >= (0.9 if found.executor == "eventlet" else 0.5) * found.size
+    # driver's code; what it waited there is known by its CPU clock, and less exactly.
+    assert busy >= (0.9 if found.executor == "eventlet" else 0.85) * found.size
     assert abs(found.growth_of("amqp", "backpressure", "confirm")) <= 0.1 * found.size
 
 
