@@ -194,10 +194,10 @@ def log_tail(folder: Path) -> str:
     said = _said(folder)
     words = [" ".join(LOG_PREFIX.sub("", line).split()).strip("=") for line in said]
     words = [line for line in words if line]
-    # What follows a failed boot's reason is pages of Erlang's supervisors reporting each other's
-    # end, and what precedes it is the same.
-    begin = words.index(BOOT_FAILED) if BOOT_FAILED in words else max(0, len(words) - 10)
-    return " | ".join(words[begin : begin + 14])[-1500:]
+    # A failed boot has its reason before it (a setting) or after it (a port), and then come pages
+    # of Erlang's supervisors reporting each other's end.
+    end = words.index(BOOT_FAILED) + 15 if BOOT_FAILED in words else len(words)
+    return " | ".join(words[:end][-21:])[-1500:]
 
 
 def _said(folder: Path) -> list[str]:

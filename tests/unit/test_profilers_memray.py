@@ -67,7 +67,9 @@ def record(folder, executor="threading"):
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    # A Python with malloc linked into it, as Debian's, makes memray say that it looked elsewhere.
+    said = [line for line in done.stderr.splitlines() if "Correcting symbol for" not in line]
+    assert said == []
 
 
 @pytest.fixture(scope="module")
