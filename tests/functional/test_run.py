@@ -59,8 +59,11 @@ def test_both_sides(run, broker, tmp_path, executor, pattern):
         str(tmp_path / "r/latency.hlog"), HdrHistogram(1000, 3600 * 10**9, 3)
     )
     assert reader.get_next_interval_histogram().get_total_count() == 300
-    for side in ("producer", "consumer"):
-        assert result["resources"][side]["cpu_user_seconds"] > 0
+    used = result["resources"]
+    assert used["producer"]["cpu_user_seconds"] > 0
+    assert used["consumer"]["cpu_user_seconds"] > 0
+    # Not the second that a server with threads takes to stop.
+    assert used["consumer"]["wall_seconds"] < used["producer"]["wall_seconds"] + 0.6
 
 
 @pytest.mark.parametrize(("messages", "workers"), [(1, 100), (7, 3), (3, 7)])

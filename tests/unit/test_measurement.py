@@ -94,3 +94,13 @@ def test_what_is_left_out_does_not_count():
     with usage.left_out():
         pass
     assert usage.summary() == summary
+
+
+def test_what_was_used_ends_where_it_was_told_to():
+    measurement = Measurement([])
+    measurement.start()
+    measurement.usage.stop()
+    used = measurement.usage.summary()
+    sum(range(100_000))
+    measurement.stop()
+    assert measurement.usage.summary() == used
