@@ -2,9 +2,10 @@
 
 Recorded are the allocations from the system, with the stacks of all threads and greenlets: small
 objects are cut by Python out of pools of 256 KiB to 1 MiB, and a pool counts for whoever needed it.
-memray cannot go on with a recording that was ended, so it is not paused during the load. On Python
-3.12 and later the function in which a greenlet waited when the recording began stays on its stack
-until it has waited once more. memray itself calls its support for greenlets experimental.
+memray cannot go on with a recording that was ended, so it is not paused during the load. It begins
+before the connections are made and not with the load: of greenlets that began before it, memray
+keeps frames that have ended, and with Python 3.13 two runs in five died of that (SIGSEGV in
+PyFrame_GetLasti, memray 1.20.0). memray itself calls its support for greenlets experimental.
 
 The flame graph is made after the run, outside of the measured process: it may take longer than
 that has to write its results.
@@ -58,16 +59,15 @@ class MemrayProfiler:
         self._tracker: memray.Tracker | None = None
 
     def install(self) -> None:
-        """Nothing to prepare."""
+        """Begin to record, while no greenlet has begun."""
+        self._tracker = memray.Tracker(self._run.folder / RECORDING)
+        # Its notice that greenlets are experimental would be the last words in the log of a
+        # process that dies.
+        with contextlib.redirect_stderr(io.StringIO()):
+            self._tracker.__enter__()
 
     def start(self) -> None:
-        """Begin to record; for the first time only."""
-        if self._tracker is None:
-            self._tracker = memray.Tracker(self._run.folder / RECORDING)
-            # Its notice that greenlets are experimental would be the last words in the log of a
-            # process that dies.
-            with contextlib.redirect_stderr(io.StringIO()):
-                self._tracker.__enter__()
+        """Nothing to begin: see :meth:`install`."""
 
     def stop(self) -> None:
         """End recording."""
