@@ -4,8 +4,9 @@
 
 PYTHON are interpreters with omrig installed (default: this one). A mode that can be taken out and
 put in again is compared within one run, slice by slice (10 pairs); another one in runs of its own
-with --profile none, in turn (9 pairs). Prints the table of doc/profilers.rst: the median of the
-ratio of throughput to that without the mode, with quartiles, and of CPU a message; and the files.
+with --profile none, in turn (9 pairs). Each line on standard error has its pairs and files; in the
+end comes the table of doc/profilers.rst: the median of the ratio of throughput to that without the
+mode, quartiles in brackets, and of CPU a message; or why the mode does not work there.
 """
 
 import argparse
@@ -125,31 +126,27 @@ def _version(python: str) -> str:
 
 
 def table(cells: Sequence[Cell]) -> Iterator[str]:
-    """The lines of a reStructuredText table."""
-    yield ".. list-table::"
-    yield "   :header-rows: 1"
-    yield ""
-    heads = ("mode", "executor", "Python", "works", "throughput", "CPU a message", "pairs", "files")
-    yield from _row(heads)
-    for cell in cells:
-        ratio = cell.throughput
-        yield from _row(
-            (
-                f"``{cell.mode}``",
-                cell.executor,
-                cell.python,
-                cell.works,
-                f"{ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}]" if ratio else "",
-                f"{cell.cpu:.2f}" if cell.cpu else "",
-                str(cell.pairs),
-                ", ".join(f"``{name}``" for name in cell.files),
-            )
-        )
+    """The lines of a reStructuredText table: a row a mode and executor, a column a Python."""
+    pythons = list(dict.fromkeys(cell.python for cell in cells))
+    found = {(cell.mode, cell.executor, cell.python): cell for cell in cells}
+    rows = [["mode", "executor", *(f"Python {python}" for python in pythons)]]
+    for mode, executor in dict.fromkeys((cell.mode, cell.executor) for cell in cells):
+        told = [_told(found[mode, executor, python]) for python in pythons]
+        rows.append([f"``{mode}``", executor, *told])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = " ".join("=" * width for width in widths)
+    lines = [
+        " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    yield from (rule, lines[0], rule, *lines[1:], rule)
 
 
-def _row(cells: Sequence[str]) -> Iterator[str]:
-    for number, cell in enumerate(cells):
-        yield f"   {'*' if number == 0 else ' '} - {cell}".rstrip()
+def _told(cell: Cell) -> str:
+    if cell.throughput is None or cell.cpu is None:
+        return cell.works
+    middle, low, high = cell.throughput
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}], {cell.cpu:.2f}"
 
 
 def main() -> None:
