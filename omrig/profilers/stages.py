@@ -7,6 +7,7 @@ import array
 import contextlib
 import heapq
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.stages import maps, probes
 from omrig.stages.arrivals import Watcher
-from omrig.stages.records import CONSUMER_COLUMNS, ID, PRODUCER_COLUMNS
+from omrig.stages.records import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 
 STAMPS = "stamps.npz"
 META = "stages.json"
@@ -43,6 +44,7 @@ class StagesProfiler:
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
         self._told: dict[str, int] = {}
+        self._cpu_logged = 0
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
@@ -59,7 +61,7 @@ class StagesProfiler:
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
         bound, self._sites = probes.split(sites)
-        self._watcher.start(self._run.folder, cpu=self._state.native)
+        self._watcher.start(self._run.folder)
         self._installed.enter_context(probes.installed(self._state, bound))
 
     def start(self) -> None:
@@ -79,6 +81,7 @@ class StagesProfiler:
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
+        self._log_cpu(folder)
         _save_rows(
             folder / STAMPS,
             producer=(self._state.producer_rows, PRODUCER_COLUMNS),
@@ -92,13 +95,15 @@ class StagesProfiler:
 
         Those with the smallest ids: they are random, and so both sides take the same messages.
         """
-        return {
+        chosen = {
             side: self._recent(side, rows, len(columns))
             for side, rows, columns in (
                 ("producer", self._state.producer_rows, PRODUCER_COLUMNS),
                 ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
             )
         }
+        self._log_cpu(self._run.folder)
+        return chosen
 
     def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
         begin, end = self._told.get(side, 0), len(rows) // width
@@ -106,6 +111,17 @@ class StagesProfiler:
         ids = rows[begin * width + ID : end * width : width]
         chosen = heapq.nsmallest(RECENT_ROWS, range(begin, end), key=lambda row: ids[row - begin])
         return [rows[row * width : (row + 1) * width].tolist() for row in chosen]
+
+    def _log_cpu(self, folder: Path) -> None:
+        """Append what was noted since the last time; there is a log if there are native threads."""
+        if self._state.cpu_now is None:
+            return
+        notes = self._state.cpu_notes[self._cpu_logged :]
+        self._cpu_logged += len(notes)
+        if sys.byteorder == "big":
+            notes.byteswap()
+        with (folder / CPU).open("ab") as file:
+            notes.tofile(file)
 
     def _note_offset(self) -> None:
         self._offsets.append((probes.now(), probes.realtime_offset_ns()))

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig.stages import capture, watcher
+from omrig.stages import capture, records, watcher
 
 if TYPE_CHECKING:
     import numpy
@@ -58,11 +58,10 @@ class Watcher:
         """Segments that the kernel had no room to note, known after :meth:`finish`."""
         self._control: _socket.socket | None = None
 
-    def start(self, folder: Path, capture: bool = True, cpu: bool = False) -> None:
+    def start(self, folder: Path, capture: bool = True) -> None:
         """Start the process, which logs into ``folder``, and wait until it is ready (2 s).
 
         Without ``capture`` it wakes up for every message even where the kernel would note them.
-        With ``cpu`` it notes the CPU time of this process as well, for :func:`read_cpu`.
 
         From the main thread: the process ends with the thread that started it. The descriptors
         given to :meth:`add` are those of this process, not of a fork of it. Without a watcher in
@@ -71,7 +70,7 @@ class Watcher:
         folder.stat()
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            self.pid = _spawn(theirs.fileno(), folder, f"{capture}, {cpu}")
+            self.pid = _spawn(theirs.fileno(), folder, capture)
         except OSError:
             ours.close()
             raise
@@ -152,14 +151,14 @@ class Watcher:
         self.scheduling = watcher.SCHEDULING[number]
 
 
-def _spawn(control: int, folder: Path, options: str) -> int:
+def _spawn(control: int, folder: Path, capture: bool) -> int:
     # Not subprocess, of which eventlet patches the half; what else would be inherited the watcher
     # closes itself.
     # Isolated: nothing of what the measured process would import, but our own package.
     root = Path(watcher.__file__).parents[2]
     program = (
         f"import sys; sys.path.append({str(root)!r}); from omrig.stages import watcher;"
-        f" watcher.main({options})"
+        f" watcher.main({capture})"
     )
     arguments = ["-I", "-S", "-c", program, str(_CONTROL), str(folder)]
     return posix.posix_spawn(
@@ -231,8 +230,11 @@ def read_cpu(folder: Path) -> "tuple[Integers, Integers]":
 
     Raises OSError without a log.
     """
-    rows = _read_rows(folder / watcher.CPU, len(watcher.CPU_COLUMNS))
-    return rows[:, 0], rows[:, 1]
+    import numpy
+
+    rows = _read_rows(folder / records.CPU, len(records.CPU_COLUMNS))
+    rows = rows[numpy.argsort(rows[:, 0], kind="stable")]
+    return rows[:, 0], numpy.maximum.accumulate(rows[:, 1])
 
 
 def read_tcp_info(folder: Path) -> list[dict[str, Any]]:

@@ -85,3 +85,10 @@ Among a million messages two share them with a probability of 4e-7."""
 
 SAMPLE_DIGITS = 8
 """Hexadecimal digits of a message id that decide whether it is in the sample."""
+
+CPU = "cpu.u64"
+"""The log of the measured process' CPU time, where its threads are the system's."""
+
+CPU_COLUMNS = ("t_ns", "cpu_ns")
+"""Columns of ``CPU``, little-endian unsigned 64-bit numbers: CLOCK_MONOTONIC, and what all threads
+of the process have used until then."""

@@ -75,12 +75,6 @@ INFO_ENDS = {
 }
 """A column is available if ``info_bytes`` is at least this."""
 
-CPU = "cpu.u64"
-"""The log of the measured process' CPU time, every 5 ms, where that is asked for."""
-
-CPU_COLUMNS = ("t_ns", "cpu_ns")
-"""Columns of ``CPU``: CLOCK_MONOTONIC, and what all its threads have used until then."""
-
 COMMAND = struct.Struct("<BBiQ")
 """What, watch flag (ADD), the owner's descriptor number (ADD), connection."""
 
@@ -108,9 +102,6 @@ _BATCH = 64
 _BLOCK_WORDS = (1 << 20) // 8
 _TICK_NS = 1_000_000_000
 _PATIENCE_S = 0.25
-
-_CPU_S = 0.005
-"""The interval at which CPython's threads ask each other for the interpreter's lock."""
 
 _DRAIN_S = 0.2
 """How often the ring of a capture is emptied: 16384 segments fit."""
@@ -155,21 +146,14 @@ class _Connection:
 
 
 class _Watcher:
-    def __init__(
-        self, control: _socket.socket, folder: str, capture: Capture | None, notes_cpu: bool
-    ) -> None:
+    def __init__(self, control: _socket.socket, folder: str, capture: Capture | None) -> None:
         self._control = control
         self._capture = capture
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
         self._arrivals = _Log(f"{folder}/{ARRIVALS}")
         self._samples = _Log(f"{folder}/{TCP_INFO}")
-        self._cpu = _Log(f"{folder}/{CPU}")
-        self._notes_cpu = notes_cpu
-        self._look_s = _CPU_S if notes_cpu else _DRAIN_S
-        # The clock of another process: MAKE_PROCESS_CPUCLOCK of linux/posix-timers.h.
-        self._cpu_clock = (~posix.getppid() << 3) | 2
-        self._cpu_noted_at = self._drained_at = 0.0
+        self._drained_at = 0.0
         self._connections: dict[int, _Connection] = {}
         self._watched: dict[int, _Connection] = {}
         self._owner = f"/proc/{posix.getppid()}/fd"
@@ -202,28 +186,15 @@ class _Watcher:
     def _drain_for_a_second(self) -> None:
         until = time.monotonic() + _TICK_NS / 1e9
         while not self._ended and (left := until - time.monotonic()) > 0:
-            for descriptor, _ in self._epoll.poll(min(left, self._look_s), 1):
+            for descriptor, _ in self._epoll.poll(min(left, _DRAIN_S), 1):
                 connection = self._watched.get(descriptor)
                 if connection is None:
                     self._obey()
                 else:
                     self._drop(connection)
-            self._note_cpu()
             if self._capture is not None and time.monotonic() - self._drained_at > _DRAIN_S:
                 self._capture.drain()
                 self._drained_at = time.monotonic()
-
-    def _note_cpu(self) -> None:
-        began = time.monotonic()
-        if not self._notes_cpu or began - self._cpu_noted_at < _CPU_S / 2:
-            return
-        self._cpu_noted_at = began
-        try:
-            used = time.clock_gettime_ns(self._cpu_clock)
-        except OSError:
-            # It has died: so do we, presently.
-            return
-        self._cpu.words.extend((time.monotonic_ns(), used))
 
     # Every microsecond here is taken from what is measured: names are bound, and what can be done
     # once a batch is not done once an event.
@@ -256,7 +227,6 @@ class _Watcher:
             # the next connection may get its number.
             if commanded:
                 self._obey()
-            self._note_cpu()
             if at and at - awake < _BUSY_NS:
                 pause(_PAUSE_S)
                 awake = now()
@@ -364,7 +334,6 @@ class _Watcher:
         self._flushed += len(self._arrivals.words)
         self._arrivals.flush()
         self._samples.flush()
-        self._cpu.flush()
 
 
 def _queue(descriptor: int, request: int) -> int:
@@ -418,7 +387,7 @@ def _close_all_but(control: int) -> None:
             posix.closerange(descriptor, descriptor + 1)
 
 
-def main(captures: bool, notes_cpu: bool) -> None:
+def main(captures: bool) -> None:
     """Watch until told otherwise, on the descriptor and into the folder on the command line."""
     number = int(sys.argv[1])
     _close_all_but(number)
@@ -431,7 +400,7 @@ def main(captures: bool, notes_cpu: bool) -> None:
     capture = _capture(sys.argv[2]) if captures else None
     # Who does not wake up for a message need not be in front of anybody.
     scheduling = SCHEDULING.index("normal" if capture else _schedule())
-    watcher = _Watcher(control, sys.argv[2], capture, notes_cpu)
+    watcher = _Watcher(control, sys.argv[2], capture)
     info_bytes = _info_bytes()
 
     def report() -> bytes:

@@ -9,9 +9,12 @@ import threading
 import time
 import types
 
+import numpy
 import pytest
 
-from omrig.stages import maps, probes
+from omrig.profilers import ProfilerContext
+from omrig.profilers.stages import StagesProfiler
+from omrig.stages import arrivals, maps, probes
 from omrig.stages.records import (
     CONFIRM,
     CONNECT,
@@ -425,6 +428,40 @@ def test_only_native_threads_have_their_cpu_time_stamped(native):
     assert (min(stamps) > 0) == native
     assert stamps == sorted(stamps)
     assert (stamps[2] - stamps[1] > 100_000) == native
+
+
+def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
+    profiler = StagesProfiler(ProfilerContext("threading", "producer", folder=tmp_path))
+    state = profiler._state
+    until = probes.now() + 50_000_000
+    while probes.now() < until:
+        state.cpu_now()
+    assert profiler.recent() == {"producer": [], "consumer": []}
+    times, used = arrivals.read_cpu(tmp_path)
+    # One in 5 ms; a busy machine leaves some of them out.
+    assert 2 <= len(times) <= 11
+    assert (numpy.diff(times) > probes._NOTE_NS).all()
+    wall, cpu = times[-1] - times[0], used[-1] - used[0]
+    assert 0 < cpu <= 1.05 * wall
+
+    # What took long to read is of no moment.
+    monkeypatch.setattr(probes, "_AT_ONCE_NS", 0)
+    state.cpu_noted_at = 0
+    assert state.cpu_now() > 0
+    profiler.recent()
+    assert len(arrivals.read_cpu(tmp_path)[0]) == len(times)
+
+    # Each is logged once.
+    monkeypatch.undo()
+    state.cpu_now()
+    profiler.recent()
+    assert len(arrivals.read_cpu(tmp_path)[0]) == len(times) + 1
+
+
+def test_green_threads_have_no_log_of_cpu_time(tmp_path):
+    profiler = StagesProfiler(ProfilerContext("eventlet", "producer", folder=tmp_path))
+    profiler.recent()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_frame_is_read_with_its_last_byte_and_stamped_with_its_body():
