@@ -91,9 +91,8 @@ def stages(
             consumer.columns,
             producer.recording.about["boot_id"] == consumer.recording.about["boot_id"],
         )
-        if clock and clock.same_host:
-            _correct(consumer, producer)
-            _correct(producer, consumer)
+        if clock:
+            _settle(producer, consumer, clock)
     elif consumer:
         # Who sends casts also calls, now and then, to wait until the consumer has kept up.
         consumer = consumer.take((consumer.columns["depart"] > 0) == (pattern == "call"))
@@ -134,6 +133,9 @@ def _open(recording: Recording) -> Book | None:
         )
     names = recording.meta["columns"][recording.side]
     columns: dict[str, Any] = named(names, recording.stamps)
+    for name in ("lost_depart", "lost_json_out"):
+        # Earlier recordings have the last attempt alone.
+        columns.setdefault(name, numpy.zeros_like(columns["depart"]))
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
     log = arrivals.read_arrivals(recording.folder)
     absent, watched = arrivals.arrival_brackets(log, columns["connection"], columns["offset"])
@@ -186,6 +188,17 @@ _STRETCHES = {
 
 def _missing(book: Book) -> list[str]:
     return list(book.recording.meta["missing"]) if book.recording.meta else []
+
+
+def _settle(producer: Book, consumer: Book, clock: accounting.Clock) -> None:
+    """What a side knows only by the other one: which attempt of its own arrived, and when."""
+    request_read = consumer.columns["latest"] - clock.offset_ns
+    reply_read = producer.columns["latest"] + clock.offset_ns
+    producer.columns.update(accounting.as_arrived(producer.columns, request_read))
+    consumer.columns.update(accounting.as_arrived(consumer.columns, reply_read))
+    if clock.same_host:
+        _correct(consumer, producer)
+        _correct(producer, consumer)
 
 
 def _correct(receiver: Book, sender: Book) -> None:

@@ -87,6 +87,23 @@ def not_before(arrival: Integers, latest: Integers, departed: Integers) -> Integ
     return numpy.where(arrival < departed, latest, arrival)
 
 
+def as_arrived(columns: Columns, latest: Integers) -> Columns:
+    """The sender's columns that are otherwise where a message arrived by its first attempt.
+
+    A message whose connection was lost before it was confirmed is sent again; the broker may have
+    had it already. It had if the other side read it, at ``latest`` on the sender's clock, before
+    the second attempt left: then the first one counts, and the connection was made again while the
+    message was under way.
+    """
+    first = (columns["lost_depart"] > 0) & (latest < columns["depart"])
+    return {
+        "depart": numpy.where(first, columns["lost_depart"], columns["depart"]),
+        "json_out": numpy.where(first, columns["lost_json_out"], columns["json_out"]),
+        "reconnect": numpy.where(first, 0, columns["reconnect"]),
+        "reconnect_later": numpy.where(first, columns["reconnect"], 0),
+    }
+
+
 def _steady(offsets: list[tuple[int, int]]) -> bool:
     """Whether nobody set the clock during the run (a slew of 500 ppm is what NTP allows itself)."""
     (began, first), (ended, last) = offsets[0], offsets[-1]
@@ -146,6 +163,8 @@ def synchronise(producer: Columns, consumer: Columns, same_host: bool) -> Clock 
     if same_host:
         return Clock(same_host=True)
     replied = (producer["put"] > 0) & (consumer["depart"] > 0)
+    # What was sent twice arrived by the one or by the other.
+    replied &= (producer["lost_depart"] == 0) & (consumer["lost_depart"] == 0)
     if not replied.any():
         return None
     there = (consumer["arrival"] - producer["depart"])[replied].min()
@@ -242,11 +261,13 @@ def returning_stages(columns: Columns) -> Stages:
     confirmed = numpy.maximum(put, columns["confirm_arrival"])
     read = numpy.maximum(confirmed, confirm)
     waiting = numpy.maximum(read, columns["wait"])
+    connect = numpy.minimum(columns.get("reconnect_later", 0), confirmed - put)
     stages = {
         "reply_receive_lag": columns["read"] - columns["arrival"],
         "reply_decode": put - columns["read"] - columns["json_in"],
         "reply_deserialize": columns["json_in"],
-        "confirm_wait": confirmed - put,
+        "connect": connect,
+        "confirm_wait": confirmed - put - connect,
         "wakeup": (read - confirmed) + (columns["woke"] - waiting),
         "return": (waiting - read) + (columns["return"] - columns["woke"]),
     }
@@ -258,8 +279,10 @@ def confirming_stages(columns: Columns) -> Stages:
     confirmed = columns["confirm"] > 0
     arrival = numpy.where(confirmed, columns["confirm_arrival"], columns["depart"])
     read = numpy.where(confirmed, columns["confirm"], columns["depart"])
+    connect = numpy.minimum(columns.get("reconnect_later", 0), arrival - columns["depart"])
     return {
-        "confirm_wait": arrival - columns["depart"],
+        "connect": connect,
+        "confirm_wait": arrival - columns["depart"] - connect,
         "wakeup": read - arrival,
         "return": columns["return"] - read,
     }
@@ -276,7 +299,7 @@ def stages_of(
     stages: Stages = {}
     if producer is not None:
         stages |= sending_stages(producer)
-        stages |= (returning_stages if pattern == "call" else confirming_stages)(producer)
+        _add(stages, (returning_stages if pattern == "call" else confirming_stages)(producer))
     if consumer is not None:
         _add(stages, receiving_stages(consumer))
         if pattern == "call":

@@ -40,6 +40,8 @@ from omrig.stages.records import (
     ID_DIGITS,
     JSON_IN,
     JSON_OUT,
+    LOST_DEPART,
+    LOST_JSON_OUT,
     POOL_BEGIN,
     POOL_END,
     PRODUCER_COLUMNS,
@@ -317,13 +319,24 @@ def reconnect(state: State, original: Function) -> Function:
 def reconnect_delay(state: State, original: Function) -> Function:
     """``kombu.Connection.autoretry``: what the driver does on a lost connection before another try.
 
-    It sleeps there, ``kombu_reconnect_delay`` seconds.
+    It sleeps there, ``kombu_reconnect_delay`` seconds. The broker may have got what was sent on the
+    lost connection: what is sent again is then the second of its kind.
     """
+    sending = state.sending
+
+    def losing(errback: Function) -> Function:
+        def probe(*args: Any, **kwargs: Any) -> Any:
+            record = sending.get()
+            if record is not None and not record[LOST_DEPART] and not record[CONFIRM]:
+                record[LOST_DEPART], record[LOST_JSON_OUT] = record[DEPART], record[JSON_OUT]
+            return errback(*args, **kwargs)
+
+        return probe
 
     def probe(self: Any, fun: Any, channel: Any = None, **options: Any) -> Any:
         errback = options.get("errback")
-        if errback is not None and state.sending.get() is not None:
-            options["errback"] = _lasting(state, errback, RECONNECT)
+        if errback is not None and sending.get() is not None:
+            options["errback"] = losing(_lasting(state, errback, RECONNECT))
         return original(self, fun, channel, **options)
 
     return probe

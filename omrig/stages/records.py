@@ -27,9 +27,11 @@ request, the reply) and both receive (the reply, the request) through the same f
     CPU_HANDED,  # of the same, when the message is handed on: to the executor, to the waiter
     CPU_BEGIN,  # of the thread that sends, when it begins: call() entered, executor started
     CPU_DEPART,  # ... when the last send of the message is entered
+    LOST_DEPART,  # as DEPART, of a first attempt whose connection was lost unconfirmed; 0: none
+    LOST_JSON_OUT,  # as JSON_OUT, up to then
     # The side's own
     FIRST_OWN,
-) = range(20)
+) = range(22)
 
 SEQ, CALL, SEND, WAIT, PUT, WOKE, RETURN = range(FIRST_OWN, FIRST_OWN + 7)
 """The producer's: sequence number, call() entered, driver's send entered, wait for the reply
@@ -61,6 +63,8 @@ _COMMON = (
     "cpu_handed",
     "cpu_begin",
     "cpu_depart",
+    "lost_depart",
+    "lost_json_out",
 )
 
 PRODUCER_COLUMNS = (*_COMMON, "seq", "call", "send", "wait", "put", "woke", "return")

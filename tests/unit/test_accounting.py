@@ -461,6 +461,68 @@ def test_the_waterfall_is_of_the_mean_and_of_the_messages_around_p99():
 # Native threads
 
 
+RESENT = {
+    "lost_depart": 1100,
+    "lost_json_out": 7,
+    "json_out": 12,
+    "reconnect": 1_000_000,
+    "depart": 1_001_200,
+}
+
+
+@pytest.mark.parametrize(("read", "first"), [(1150, True), (1_001_250, False)])
+def test_of_a_message_that_was_sent_twice_the_attempt_counts_that_arrived(read, first):
+    sent = _producer(**SENT | RESENT)
+    settled = sent | accounting.as_arrived(sent, numpy.array([read]))
+    assert settled["depart"].tolist() == [1100 if first else 1_001_200]
+    stages = {name: int(each[0]) for name, each in accounting.sending_stages(settled).items()}
+    if first:
+        assert stages == SENDING | {"connect": 25, "publish": SENDING["publish"] + 3}
+    else:
+        assert stages["connect"] == 1_000_025
+        assert stages["publish"] == 1_001_200 - 1010 - 12 - 40 - 1_000_000 - 11
+
+
+def test_what_was_sent_once_departed_once():
+    sent = _producer(**SENT)
+    settled = accounting.as_arrived(sent, numpy.array([1050]))
+    assert {name: each.tolist() for name, each in settled.items()} == {
+        "depart": [1100], "json_out": [7], "reconnect": [3], "reconnect_later": [0],
+    }  # fmt: skip
+
+
+def test_a_reply_overtakes_the_publishing_of_its_request_again():
+    # Handed over while the connection is made again: the rest of that holds the caller up.
+    stamps = {"confirm": 1_001_300, "confirm_arrival": 1_001_290, "wait": 1_001_400}
+    replied = {"arrival": 1300, "read": 1310, "put": 1320, "woke": 1_001_410, "return": 1_001_420}
+    sent = _producer(**SENT | RESENT, **stamps, **replied)
+    settled = sent | accounting.as_arrived(sent, numpy.array([1150]))
+    stages = {name: int(each[0]) for name, each in accounting.returning_stages(settled).items()}
+    assert stages["connect"] == 1_001_290 - 1320 - stages["confirm_wait"]
+    assert stages["connect"] == 999_970 and stages["confirm_wait"] == 0
+    assert sum(stages.values()) == 1_001_420 - 1300
+
+
+def test_a_cast_is_sent_again_while_the_first_is_under_way():
+    sent = _producer(
+        **SENT | RESENT, confirm=1_001_300, confirm_arrival=1_001_290, **{"return": 1_001_400}
+    )
+    settled = sent | accounting.as_arrived(sent, numpy.array([1150]))
+    stages = {name: int(each[0]) for name, each in accounting.confirming_stages(settled).items()}
+    assert stages["connect"] == 1_000_000
+    assert stages["confirm_wait"] == 1_001_290 - 1100 - 1_000_000
+    assert sum(stages.values()) == 1_001_400 - 1100
+
+
+def test_what_was_sent_twice_says_nothing_of_the_other_host_s_clock():
+    producer = _producer(
+        depart=[1000, 900_000], lost_depart=[0, 2000], arrival=[1600, 3000], put=[1700, 3100]
+    )
+    consumer = _consumer(depart=[501_400, 502_900], arrival=[501_200, 502_200])
+    clock = accounting.synchronise(producer, consumer, same_host=False)
+    assert clock == accounting.Clock(same_host=False, offset_ns=500_000, error_ns=200)
+
+
 def _producer_with_cpu(computed, busy):
     """Its publish lasts 29 ns (see SENDING); the thread computed so long, all threads so long."""
     cpu = {"cpu_begin": 500, "cpu_depart": 500 + computed}

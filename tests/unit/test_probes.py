@@ -29,6 +29,8 @@ from omrig.stages.records import (
     ID_DIGITS,
     JSON_IN,
     JSON_OUT,
+    LOST_DEPART,
+    LOST_JSON_OUT,
     OFFSET,
     PRODUCER_COLUMNS,
     PUT,
@@ -256,6 +258,38 @@ def test_a_connection_made_in_the_pool_is_counted_once():
     reconnect(None)
     assert record[RECONNECT] >= 10_000_000
     assert state.sending.get() is record
+
+
+def test_what_was_sent_on_a_lost_connection_is_kept():
+    state = _state()
+    record = _record(state)
+    told = []
+
+    def autoretry(connection, fun, channel, errback):
+        record[DEPART], record[JSON_OUT] = 100, 7
+        errback(ConnectionError(), 0)
+        record[DEPART], record[JSON_OUT] = 200, 14
+        errback(ConnectionError(), 0)
+        record[DEPART] = 300
+
+    def delay(*args):
+        assert state.sending.get() is None
+        told.append(args)
+        time.sleep(0.01)
+
+    probes.reconnect_delay(state, autoretry)(None, None, None, errback=delay)
+    assert [type(error) for error, _ in told] == [ConnectionError, ConnectionError]
+    # Of several the first: what came later is a copy of a copy.
+    assert (record[LOST_DEPART], record[LOST_JSON_OUT], record[DEPART]) == (100, 7, 300)
+    assert record[RECONNECT] >= 20_000_000
+
+    # A confirmed message has arrived, whatever happens to its connection later.
+    confirmed = _record(state)
+    confirmed[CONFIRM] = 150
+    probes.reconnect_delay(state, lambda *_, errback: errback(ConnectionError(), 0))(
+        None, None, None, errback=delay
+    )
+    assert confirmed[LOST_DEPART] == 0
 
 
 def test_what_an_endpoint_sends_is_not_its_reply():
