@@ -133,8 +133,8 @@ def _open(recording: Recording) -> Book | None:
         )
     names = recording.meta["columns"][recording.side]
     columns: dict[str, Any] = named(names, recording.stamps)
-    for name in ("lost_depart", "lost_json_out"):
-        # Earlier recordings have the last attempt alone.
+    for name in ("lost_depart", "lost_json_out", "cpu_json_in", "cpu_json_out"):
+        # Earlier recordings have the last attempt alone, and no stalls that one could believe.
         columns.setdefault(name, numpy.zeros_like(columns["depart"]))
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
     log = arrivals.read_arrivals(recording.folder)

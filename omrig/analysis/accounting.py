@@ -188,7 +188,16 @@ def sending_stages(columns: Columns) -> Stages:
         "publish": publish,
         "socket_wait": columns["socket_wait"],
     }
-    return _with_stall(stages, "publish", columns, "call", "begin", "depart", "depart", waits)
+    return _with_stall(
+        stages,
+        "publish",
+        columns,
+        "call",
+        "begin",
+        "depart",
+        "depart",
+        waits + _idle_json(columns, "out"),
+    )
 
 
 def _with_stall(
@@ -218,6 +227,11 @@ def _with_stall(
     return stages | {name: stages[name] - stall, f"{name}_stall": stall}
 
 
+def _idle_json(columns: Columns, way: str) -> Integers:
+    """What the thread did not compute in its JSON passes, ``in`` or ``out``: it stays theirs."""
+    return columns[f"json_{way}"] - columns[f"cpu_json_{way}"]
+
+
 def receiving_stages(columns: Columns) -> Stages:
     """From the arrival of the request to the endpoint's return, on the consumer."""
     stages = {
@@ -228,7 +242,8 @@ def receiving_stages(columns: Columns) -> Stages:
         "dispatch": columns["endpoint"] - columns["start"],
         "endpoint": columns["endpoint_end"] - columns["endpoint"],
     }
-    stages = _with_stall(stages, "decode", columns, "read", "read", "submit", "handed")
+    idle = _idle_json(columns, "in")
+    stages = _with_stall(stages, "decode", columns, "read", "read", "submit", "handed", idle)
     return _with_stall(stages, "dispatch", columns, "start", "begin", "endpoint", "endpoint")
 
 
@@ -244,6 +259,7 @@ def replying_stages(columns: Columns) -> Stages:
         "reply_publish": columns["depart"] - columns["reply"] - columns["json_out"] - waits,
         "reply_socket_wait": columns["socket_wait"],
     }
+    waits = waits + _idle_json(columns, "out")
     return _with_stall(
         stages, "reply_publish", columns, "endpoint_end", "endpoint_end", "depart", "depart", waits
     )
@@ -271,7 +287,8 @@ def returning_stages(columns: Columns) -> Stages:
         "wakeup": (read - confirmed) + (columns["woke"] - waiting),
         "return": (waiting - read) + (columns["return"] - columns["woke"]),
     }
-    return _with_stall(stages, "reply_decode", columns, "read", "read", "put", "handed")
+    idle = _idle_json(columns, "in")
+    return _with_stall(stages, "reply_decode", columns, "read", "read", "put", "handed", idle)
 
 
 def confirming_stages(columns: Columns) -> Stages:

@@ -31,7 +31,8 @@ from omrig.stages.records import (
     CPU_ENDPOINT,
     CPU_ENDPOINT_END,
     CPU_HANDED,
-    CPU_READ,
+    CPU_JSON_IN,
+    CPU_JSON_OUT,
     DEPART,
     END,
     ENDPOINT,
@@ -139,12 +140,14 @@ class State:
     """What all probes of a process share.
 
     ``on`` while messages get records; ``stamping`` while connections are stamped. With ``native``
-    threads ``cpu_now`` tells the CPU time of the thread that asks, in ns, to be stamped as well; it
-    is a system call and of use only there, elsewhere it is None.
+    threads ``cpu_now`` tells the CPU time of the thread that asks, in ns, to be stamped as well,
+    and ``thread_cpu`` tells it where only a difference is wanted. They are system calls and of use
+    only there; elsewhere they are None.
     """
 
     def __init__(self, watcher: Any, sample: int, native: bool = False) -> None:
         self.cpu_now = _cpu_clock(self) if native else None
+        self.thread_cpu = time.thread_time_ns if native else None
         self.cpu_noted_at = 0
         self.cpu_notes: array.array[int] = array.array("Q")
         """Rows of ``records.CPU_COLUMNS``."""
@@ -254,6 +257,7 @@ def _entered(state: State, original: Function, column: int) -> Function:
 def serialize(state: State, original: Function) -> Function:
     """``serialize_msg``: oslo's JSON pass, and where a request gets its id."""
     sending, in_flight, in_sample = state.sending, state.in_flight, state.in_sample
+    thread_cpu = state.thread_cpu
 
     def probe(message: Any) -> Any:
         record = sending.get()
@@ -267,7 +271,10 @@ def serialize(state: State, original: Function) -> Function:
             record[ID] = message_id
             in_flight[message_id] = record
         begin = now()
+        used = thread_cpu() if thread_cpu else 0
         result = original(message)
+        if thread_cpu:
+            record[CPU_JSON_OUT] += thread_cpu() - used
         record[JSON_OUT] += now() - begin
         return result
 
@@ -276,14 +283,17 @@ def serialize(state: State, original: Function) -> Function:
 
 def json_out(state: State, original: Function) -> Function:
     """kombu's JSON pass over the envelope."""
-    sending = state.sending
+    sending, thread_cpu = state.sending, state.thread_cpu
 
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = sending.get()
         if record is None:
             return original(self, *args, **kwargs)
         begin = now()
+        used = thread_cpu() if thread_cpu else 0
         result = original(self, *args, **kwargs)
+        if thread_cpu:
+            record[CPU_JSON_OUT] += thread_cpu() - used
         record[JSON_OUT] += now() - begin
         return result
 
@@ -407,7 +417,7 @@ def reply_put(state: State, original: Function) -> Function:
         if record is not None and message_data.get("ending"):
             arrived = received.get()
             if arrived is not None:
-                record[STAMP : CPU_READ + 1] = arrived
+                record[STAMP : CPU_JSON_IN + 1] = arrived
             if cpu_now:
                 record[CPU_HANDED] = cpu_now()
             record[PUT] = now()
@@ -665,9 +675,9 @@ def delivery(state: State, original: Function) -> Function:
             link = getattr(amqp_transport, "_omrig_link", None)
             if link is None:
                 # In memory: nothing was read, the message is simply there.
-                received.set([0, begin, 0, 0, 0, 0])
+                received.set([0, begin, 0, 0, 0, 0, 0])
             else:
-                received.set([link.stamp, link.read, 0, link.number, link.end_offset(), cpu])
+                received.set([link.stamp, link.read, 0, link.number, link.end_offset(), cpu, 0])
         return original(self, message)
 
     return probe
@@ -675,15 +685,18 @@ def delivery(state: State, original: Function) -> Function:
 
 def json_in(state: State, original: Function) -> Function:
     """oslo's and kombu's JSON passes over what was received."""
-    received = state.received
-    summed = JSON_IN - STAMP
+    received, thread_cpu = state.received, state.thread_cpu
+    summed, summed_cpu = JSON_IN - STAMP, CPU_JSON_IN - STAMP
 
     def probe(*args: Any, **kwargs: Any) -> Any:
         arrived = received.get()
         if arrived is None:
             return original(*args, **kwargs)
         begin = now()
+        used = thread_cpu() if thread_cpu else 0
         result = original(*args, **kwargs)
+        if thread_cpu:
+            arrived[summed_cpu] += thread_cpu() - used
         arrived[summed] += now() - begin
         return result
 
@@ -714,7 +727,7 @@ def incoming(state: State, original: Function) -> Function:
             return
         record: Record = [0] * width
         record[ID] = message_id
-        record[STAMP : CPU_READ + 1] = arrived
+        record[STAMP : CPU_JSON_IN + 1] = arrived
         self._omrig_record = record
 
     return probe

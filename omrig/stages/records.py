@@ -24,14 +24,16 @@ request, the reply) and both receive (the reply, the request) through the same f
     CONNECTION,  # number of the connection in this process, from 1; 0: none
     OFFSET,  # bytes of that connection's stream up to the message's end
     CPU_READ,  # CPU time of the thread that reads, soon after the last byte; 0 with green threads
+    CPU_JSON_IN,  # of the same, in deserialisation, summed
     CPU_HANDED,  # of the same, when the message is handed on: to the executor, to the waiter
     CPU_BEGIN,  # of the thread that sends, when it begins: call() entered, executor started
+    CPU_JSON_OUT,  # ... in serialisation, summed
     CPU_DEPART,  # ... when the last send of the message is entered
     LOST_DEPART,  # as DEPART, of a first attempt whose connection was lost unconfirmed; 0: none
     LOST_JSON_OUT,  # as JSON_OUT, up to then
     # The side's own
     FIRST_OWN,
-) = range(22)
+) = range(24)
 
 SEQ, CALL, SEND, WAIT, PUT, WOKE, RETURN = range(FIRST_OWN, FIRST_OWN + 7)
 """The producer's: sequence number, call() entered, driver's send entered, wait for the reply
@@ -60,8 +62,10 @@ _COMMON = (
     "connection",
     "offset",
     "cpu_read",
+    "cpu_json_in",
     "cpu_handed",
     "cpu_begin",
+    "cpu_json_out",
     "cpu_depart",
     "lost_depart",
     "lost_json_out",

@@ -524,8 +524,11 @@ def test_what_was_sent_twice_says_nothing_of_the_other_host_s_clock():
 
 
 def _producer_with_cpu(computed, busy):
-    """Its publish lasts 29 ns (see SENDING); the thread computed so long, all threads so long."""
-    cpu = {"cpu_begin": 500, "cpu_depart": 500 + computed}
+    """Its publish lasts 29 ns (see SENDING); the thread computed so long, all threads so long.
+
+    Of the JSON passes' 7 ns it computed all.
+    """
+    cpu = {"cpu_begin": 500, "cpu_depart": 500 + computed, "cpu_json_out": 7}
     noted = {"busy_until_call": 9000, "busy_after_depart": 9000 + busy}
     return _producer(**SENT, **cpu, **noted)
 
@@ -554,18 +557,29 @@ def test_what_a_thread_waits_for_the_interpreter_is_not_the_driver_s(computed, b
     assert others == {n: [v] for n, v in SENDING.items() if n != "publish"}
 
 
+def test_waiting_in_a_json_pass_is_not_taken_out_of_what_is_around_it():
+    # Of the 10 ns that the thread did not compute it spent 4 in serialisation.
+    columns = _producer_with_cpu(36, 46) | {"cpu_json_out": numpy.array([3])}
+    stages = accounting.sending_stages(columns)
+    assert stages["serialize"].tolist() == [SENDING["serialize"]]
+    assert stages["publish_stall"].tolist() == [6]
+    assert stages["publish"].tolist() == [SENDING["publish"] - 6]
+
+
 def test_all_parts_of_the_consumer_s_driver_have_a_stall():
     edges = ("read", "submit", "start", "endpoint", "endpoint_end", "depart")
     busy = {f"busy_until_{name}": 10 * SERVED[name] for name in edges}
     busy |= {f"busy_after_{name}": 10 * SERVED[name] for name in edges}
     columns = _consumer(**SERVED, cpu_endpoint=100, cpu_endpoint_end=100, cpu_begin=100, **busy)
     columns |= {"cpu_handed": columns["read"] * 0 + 4, "cpu_depart": columns["read"] * 0 + 110}
+    columns |= {"cpu_json_in": columns["json_in"] - 1, "cpu_json_out": columns["json_out"] - 2}
     received, replied = accounting.receiving_stages(columns), accounting.replying_stages(columns)
+    # 20 ns from the read to the executor, 4 computing and 1 of waiting in deserialisation.
     assert received["decode_stall"].tolist() == [15] and received["decode"].tolist() == [0]
     assert received["dispatch_stall"].tolist() == [8] and received["dispatch"].tolist() == [0]
-    # 42 ns from the endpoint's end to the send, 15 in waits, 10 computing.
-    assert replied["reply_publish_stall"].tolist() == [17]
-    assert replied["reply_publish"].tolist() == [REPLYING["reply_publish"] - 17]
+    # 42 ns from the endpoint's end to the send, 15 in waits, 10 computing, 2 waiting in JSON.
+    assert replied["reply_publish_stall"].tolist() == [15]
+    assert replied["reply_publish"].tolist() == [REPLYING["reply_publish"] - 15]
 
 
 def test_the_readings_around_a_time():

@@ -22,6 +22,8 @@ from omrig.stages.records import (
     CPU_BEGIN,
     CPU_ENDPOINT,
     CPU_ENDPOINT_END,
+    CPU_JSON_IN,
+    CPU_JSON_OUT,
     DEPART,
     ENDPOINT,
     ENDPOINT_END,
@@ -462,6 +464,27 @@ def test_only_native_threads_have_their_cpu_time_stamped(native):
     assert (min(stamps) > 0) == native
     assert stamps == sorted(stamps)
     assert (stamps[2] - stamps[1] > 100_000) == native
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_a_thread_computes_in_a_json_pass_is_known(native):
+    state = probes.State(NoWatcher(), 1, native)
+    record = _record(state)
+    arrived = [0] * (CPU_JSON_IN + 1 - STAMP)
+    state.received.set(arrived)
+
+    def pass_(*_):
+        sum(range(100_000))
+        time.sleep(0.02)
+
+    for probe in (probes.json_out, probes.json_in):
+        probe(state, pass_)("the writer or the text")
+    probes.serialize(state, pass_)({"_msg_id": MESSAGE_ID})
+    walls = [record[JSON_OUT] / 2, arrived[JSON_IN - STAMP]]
+    computed = [record[CPU_JSON_OUT] / 2, arrived[CPU_JSON_IN - STAMP]]
+    for wall, cpu in zip(walls, computed, strict=True):
+        assert (cpu > 100_000) == native
+        assert cpu <= wall - 20_000_000
 
 
 def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
