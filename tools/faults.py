@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,11 @@ BLOCK = 10
 """Messages after which the fault is turned on or off. The first of a block does not count: the one
 before it may still be felt."""
 
+SETTLE_S = 0.001
+"""How long a thread sleeps before it is slow. The one that has just woken it (with a reply, with a
+message) is not done yet: it would get the interpreter's lock when the slow function lets go of it,
+and do the rest while another stage waits, the likelier the longer the function was slow."""
+
 
 # In the measured process
 
@@ -81,6 +87,7 @@ class Faults:
         self._producer = context.side == "producer"
         self._mine = context.side == self._fault.get("side")
         self._ms = self._fault.get("ms", 0.0)
+        self._native = context.executor == "threading"
         self._on = False
         self._over = False
         self._burnt: dict[int, int] = {}
@@ -117,6 +124,8 @@ class Faults:
         # lock), real and no matter of the stage: so they are on both sides of the comparison.
         if isinstance(seq, int) and seq >= 0:
             begin = time.perf_counter_ns()
+            if self._native:
+                time.sleep(SETTLE_S)
             burn(self._ms * (2 if faulty(seq) else 1))
             # On a busy machine it is longer than asked for: other processes' turn came meanwhile.
             self._burnt[seq] = time.perf_counter_ns() - begin
@@ -518,16 +527,34 @@ def stopped(bench: Bench, executor: str, stops: int = 3) -> Finding:
     return Finding("stopped", executor, injected, run.excess(100 * MILLISECOND), run)
 
 
-def alarm(bench: Bench, executor: str, held_ms: int = 1000) -> Finding:
+def alarm(bench: Bench, executor: str, held_ms: int = 2000) -> Finding:
     """The broker is short of memory and takes nothing from those that publish."""
-
-    def short_of_memory() -> None:
-        set_limit = "vm_memory_monitor:set_vm_memory_high_watermark"
-        evaluate(bench.broker, f"{set_limit}(0.00001), timer:sleep({held_ms}), {set_limit}(0.4).")
-
-    run = bench.run(executor, load=("-m", "3000"), meanwhile=short_of_memory)
+    set_limit = "vm_memory_monitor:set_vm_memory_high_watermark"
+    with tempfile.TemporaryDirectory() as folder, futures.ThreadPoolExecutor(1) as pool:
+        ready, mark = Path(folder) / "ready", Path(folder) / "mark"
+        # An Erlang shell takes a core while it starts: it starts before, and the broker waits.
+        waiting = pool.submit(
+            evaluate,
+            bench.broker,
+            f'file:write_file("{ready}", []), {_wait_for(mark)}, {set_limit}(0.00001),'
+            f" timer:sleep({held_ms}), {set_limit}(0.4).",
+        )
+        while not ready.exists() and not waiting.done():
+            time.sleep(0.01)
+        try:
+            # Few, so that most of their time is the alarm's, also where each of them takes long.
+            run = bench.run(executor, load=("-m", "300"), meanwhile=mark.touch)
+        finally:
+            mark.touch()
+        waiting.result()
     injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ms * MILLISECOND)}
     return Finding("alarm", executor, injected, run.excess(100 * MILLISECOND), run)
+
+
+def _wait_for(file: Path) -> str:
+    """An Erlang expression that waits until a file is there."""
+    look = f'case filelib:is_file("{file}") of true -> ok; false -> timer:sleep(10), Wait() end'
+    return f"(fun Wait() -> {look} end)()"
 
 
 def evaluate(broker: "Broker", expression: str) -> str:

@@ -131,7 +131,6 @@ def test_a_stopped_broker_is_amqp(bench):
 
 
 def test_a_broker_short_of_memory_is_amqp_and_said_so(bench):
-    # The broker is told so by an Erlang shell, which takes a core while it starts.
     found = settled(faults.alarm, bench, "eventlet", check=assert_is_amqp)
     verdict = found.run.result["verdict"]
     assert "blocked by the broker" in verdict["text"]
