@@ -202,15 +202,17 @@ class _Memory:
     def sample(self, now_ns: int, epoch: float, rss: int) -> None:
         """Append a row, and the lines that ``mprof run --multiprocess`` writes of it: MiB and
         seconds since the epoch."""
-        self._mprof.write(f"MEM {rss / _MEBIBYTE:.6f} {epoch:.4f}\n")
         self._children.read()
-        children = 0
+        children = {}
         for child in self._children.last or ():
             with contextlib.suppress(*_GONE):
-                resident = child.memory_info().rss
-                self._mprof.write(f"CHLD {child.pid} {resident / _MEBIBYTE:.6f} {epoch:.4f}\n")
-                children += resident
-        self._write([now_ns, rss, self._anonymous.read(), children])
+                children[child.pid] = child.memory_info().rss
+        # A process that ends meanwhile leaves this sample in neither of the two files.
+        row = [now_ns, rss, self._anonymous.read(), sum(children.values())]
+        self._mprof.write(f"MEM {rss / _MEBIBYTE:.6f} {epoch:.4f}\n")
+        for pid, resident in children.items():
+            self._mprof.write(f"CHLD {pid} {resident / _MEBIBYTE:.6f} {epoch:.4f}\n")
+        self._write(row)
 
 
 class _Seldom(Generic[T]):

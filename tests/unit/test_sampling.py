@@ -128,6 +128,18 @@ def test_a_process_that_is_gone_leaves_nothing(tmp_path):
     assert series.read(tmp_path / series.MACHINE) is not None
 
 
+def test_a_process_that_ends_within_a_sample_leaves_none_of_it(tmp_path, busy):
+    rows, profile = tmp_path / series.MEMORY, tmp_path / series.MPROF
+    with rows.open("w") as columns, profile.open("w") as lines:
+        memory = sampling._Memory(psutil.Process(busy.pid), columns, lines)
+        busy.kill()
+        busy.wait()
+        with pytest.raises(sampling._GONE):
+            memory.sample(1, 2.0, 3)
+    assert rows.read_text().splitlines() == [",".join(series.MEMORY_COLUMNS)]
+    assert [line.split()[0] for line in profile.read_text().splitlines()] == ["CMDLINE"]
+
+
 def test_what_may_not_be_read_stays_empty(tmp_path, busy, monkeypatch):
     def denied(process):
         raise psutil.AccessDenied(process.pid)
