@@ -442,7 +442,7 @@ def link(
     bench: Bench, executor: str, delay_ms: float = 20.0, options: Mapping[str, Any] = NOTHING
 ) -> Finding:
     """The broker is farther away: both ways of a message lead to it and from it."""
-    load = ("-m", "100")
+    load = ("-m", "60")
     with proxy(bench.broker.port) as (port, command):
         clean = bench.run(executor, load=load, port=port, options=options)
         slow = bench.run(

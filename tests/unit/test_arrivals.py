@@ -16,6 +16,8 @@ import pytest
 
 from omrig.stages import arrivals, watcher
 
+pytestmark = pytest.mark.measures
+
 MESSAGE = 10 * 1024
 
 WRITER = """

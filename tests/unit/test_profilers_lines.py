@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from line_profiler.line_profiler import LineStats
 
+pytestmark = pytest.mark.measures
+
 PRELUDE = """
 import json, sys, time
 executor, folder, *targets = sys.argv[1:]

@@ -16,6 +16,8 @@ from omrig.results import stacks
 from omrig.results.stacks import Frame, Profile
 from tests.unit.test_stacks import SCHEMA
 
+pytestmark = pytest.mark.measures
+
 PRELUDE = """
 import sys
 executor, folder, *options = sys.argv[1:]

@@ -18,6 +18,8 @@ from omrig.profilers.yappi import YappiProfiler
 from omrig.results import stacks as speedscope
 from tests.unit.test_stacks import SCHEMA
 
+pytestmark = pytest.mark.measures
+
 PRELUDE = """
 import json, sys, time
 executor, folder, *arguments = sys.argv[1:]

@@ -12,6 +12,8 @@ import pytest
 from omrig import sampling
 from omrig.results import series
 
+pytestmark = pytest.mark.measures
+
 # Eight threads that wait, a child, memory and CPU; ends when its standard input does.
 BUSY = """
 import subprocess, sys, threading, time
