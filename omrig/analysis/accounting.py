@@ -188,16 +188,8 @@ def sending_stages(columns: Columns) -> Stages:
         "publish": publish,
         "socket_wait": columns["socket_wait"],
     }
-    return _with_stall(
-        stages,
-        "publish",
-        columns,
-        "call",
-        "begin",
-        "depart",
-        "depart",
-        waits + _idle_json(columns, "out"),
-    )
+    waits = waits + _idle_json(columns, "out")
+    return _with_stall(stages, "publish", columns, "call", "begin", "depart", "depart", waits)
 
 
 def _with_stall(

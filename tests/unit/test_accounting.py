@@ -458,7 +458,7 @@ def test_the_waterfall_is_of_the_mean_and_of_the_messages_around_p99():
     assert waterfall["p99"] == {"api": 990, "publish": 1980}
 
 
-# Native threads
+# Sent twice
 
 
 RESENT = {
@@ -521,6 +521,9 @@ def test_what_was_sent_twice_says_nothing_of_the_other_host_s_clock():
     consumer = _consumer(depart=[501_400, 502_900], arrival=[501_200, 502_200])
     clock = accounting.synchronise(producer, consumer, same_host=False)
     assert clock == accounting.Clock(same_host=False, offset_ns=500_000, error_ns=200)
+
+
+# Native threads
 
 
 def _producer_with_cpu(computed, busy):
