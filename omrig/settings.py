@@ -11,7 +11,7 @@ from omrig.errors import UsageError
 from omrig.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.connection import Endpoint
+    from omrig.broker.connection import Endpoint, Login
 
 DEFAULT_PORT = 5672
 DEFAULT_USER = "guest"
@@ -25,13 +25,12 @@ class Transport:
     """Where messages go: the parsed transport URL and what is needed to reach the broker.
 
     ``redacted`` is the URL without password, for people and files. ``source`` says where the URL
-    came from. ``ssl_options`` are py-amqp's, None without TLS.
+    came from. ``options`` are those of the driver as it resolves them, the URL's query included.
     """
 
     scheme: str
-    endpoints: "tuple[Endpoint, ...]"
-    vhost: str
-    ssl_options: Mapping[str, Any] | None
+    login: "Login"
+    options: Mapping[str, Any]
     redacted: str
     source: str
 
@@ -96,6 +95,8 @@ def parse_transport(conf: Any, plan: Plan, url: str, source: str) -> Transport:
     import oslo_messaging
     from oslo_messaging._drivers import common
 
+    from omrig.broker.connection import Login
+
     option = f"{source}: " if source.startswith("--") else f"transport_url of {source}: "
     try:
         parsed = oslo_messaging.TransportURL.parse(conf, url)
@@ -110,9 +111,13 @@ def parse_transport(conf: Any, plan: Plan, url: str, source: str) -> Transport:
         ssl_options = _ssl_options(rabbit, hosts)
     return Transport(
         scheme=parsed.transport,
-        endpoints=_endpoints(parsed.transport, hosts),
-        vhost=parsed.virtual_host or "/",
-        ssl_options=ssl_options,
+        login=Login(
+            endpoints=_endpoints(parsed.transport, hosts),
+            vhost=parsed.virtual_host or "/",
+            ssl_options=ssl_options,
+            method=rabbit.rabbit_login_method,
+        ),
+        options={name: rabbit[name] for name in rabbit},
         redacted=redaction.redact(url),
         source=source,
     )

@@ -208,9 +208,7 @@ def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -
     if transport.speaks_amqp:
         from omrig.broker import preflight
 
-        found.info = preflight.check(
-            transport.endpoints, transport.vhost, transport.ssl_options, PREFLIGHT_S
-        )
+        found.info = preflight.check(transport.login, PREFLIGHT_S)
         progress.say(f"{found.info.product} {found.info.version} at {transport.redacted}")
     return found
 
@@ -246,8 +244,8 @@ def _write_run(folder: Path, destination: Destination) -> None:
                 "url": transport.redacted,
                 "source": transport.source,
                 "driver": transport.scheme,
-                "vhost": transport.vhost,
-                "tls": transport.ssl_options is not None,
+                "vhost": transport.login.vhost,
+                "tls": transport.login.ssl_options is not None,
                 "in_memory": transport.in_memory,
                 "exchange": omrig.plan.EXCHANGE,
                 "topic": destination.plan.queue_topic,
@@ -446,7 +444,7 @@ class _Run:
     def _reachable(self) -> bool:
         from omrig.broker import preflight
 
-        return preflight.reachable(self._to.transport.endpoints)
+        return preflight.reachable(self._to.transport.login.endpoints)
 
     def _watch_failures(self, quiet_s: float) -> None:
         producer = self._children.get("producer")
@@ -476,9 +474,7 @@ class _Run:
         if not any(names.values()):
             return
         left = cleanup.delete_declared(
-            self._to.transport.endpoints,
-            self._to.transport.vhost,
-            self._to.transport.ssl_options,
+            self._to.transport.login,
             queues=names["queues"],
             shared_queues=names["shared_queues"],
             exchanges=names["exchanges"],

@@ -1,17 +1,15 @@
 """The clean-up after a run: delete the queues and exchanges that it declared."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from omrig.broker.connection import Endpoint, call_within, open_first
+from omrig.broker.connection import Login, call_within, open_first
 from omrig.errors import UsageError
 
 
 def delete_declared(
-    endpoints: Sequence[Endpoint],
-    vhost: str,
-    ssl_options: Mapping[str, object] | None,
+    login: Login,
     *,
     queues: Sequence[str] = (),
     shared_queues: Sequence[str] = (),
@@ -31,7 +29,7 @@ def delete_declared(
         return []
     end = time.monotonic() + deadline_s
     try:
-        connection, _ = open_first(endpoints, vhost, ssl_options, deadline_s * 0.6)
+        connection, _ = open_first(login, deadline_s * 0.6)
     except UsageError:
         return [name for _, name, _ in wanted]
     deleted: set[tuple[str, str]] = set()

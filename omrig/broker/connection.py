@@ -31,6 +31,20 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True)
+class Login:
+    """How to get into a broker: its addresses, and what is said at the door.
+
+    `ssl_options` are py-amqp's (`ca_certs`, `cert_reqs`, ...), an empty mapping for TLS without
+    options, None for no TLS. `method` is py-amqp's `login_method`: AMQPLAIN, PLAIN or EXTERNAL.
+    """
+
+    endpoints: Sequence[Endpoint]
+    vhost: str = "/"
+    ssl_options: Mapping[str, object] | None = None
+    method: str = "AMQPLAIN"
+
+
 class ConnectError(Exception):
     """One endpoint could not be used: `reason` says why, `advice` what to do about it."""
 
@@ -65,18 +79,13 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
     raise TimeoutError(f"no result within {seconds:.1f} s")
 
 
-def open_first(
-    endpoints: Sequence[Endpoint],
-    vhost: str,
-    ssl_options: Mapping[str, object] | None,
-    deadline_s: float,
-) -> tuple[Any, Endpoint]:
+def open_first(login: Login, deadline_s: float) -> tuple[Any, Endpoint]:
     """Return an open `amqp.Connection` to the first endpoint that takes us, and that endpoint.
 
-    `ssl_options` are py-amqp's (`ca_certs`, `cert_reqs`, ...), an empty mapping for TLS without
-    options, None for no TLS. All endpoints together get `deadline_s` seconds.
+    All endpoints together get `deadline_s` seconds.
     Raises UsageError, one line with a reason for each endpoint.
     """
+    endpoints = login.endpoints
     if not endpoints:
         raise UsageError("the transport URL names no broker: give --transport-url rabbit://HOST/")
     end = time.monotonic() + deadline_s
@@ -84,7 +93,7 @@ def open_first(
     for position, endpoint in enumerate(endpoints):
         share = (end - time.monotonic()) / (len(endpoints) - position)
         try:
-            return _open(endpoint, vhost, ssl_options, share), endpoint
+            return _open(endpoint, login, share), endpoint
         except ConnectError as error:
             failures.append((endpoint, error))
     raise UsageError(_describe(failures))
@@ -107,29 +116,25 @@ def _describe(failures: Sequence[tuple[Endpoint, ConnectError]]) -> str:
     return " ".join(line.split())
 
 
-def _open(
-    endpoint: Endpoint, vhost: str, ssl_options: Mapping[str, object] | None, seconds: float
-) -> Any:
+def _open(endpoint: Endpoint, login: Login, seconds: float) -> Any:
     """Return an open `amqp.Connection`. Raises ConnectError within about `seconds`."""
     end = time.monotonic() + seconds
     probe_seconds = min(PROBE_SECONDS, seconds / 4)
     try:
-        return _attempt(endpoint, vhost, ssl_options, seconds - probe_seconds)
+        return _attempt(endpoint, login, seconds - probe_seconds)
     except ConnectError:
         raise
     except Exception as error:
         heard = _probe(endpoint, min(probe_seconds, end - time.monotonic()))
-        raise _explain(error, heard, endpoint, ssl_options is not None) from error
+        raise _explain(error, heard, endpoint, login.ssl_options is not None) from error
 
 
-def _attempt(
-    endpoint: Endpoint, vhost: str, ssl_options: Mapping[str, object] | None, seconds: float
-) -> Any:
+def _attempt(endpoint: Endpoint, login: Login, seconds: float) -> Any:
     import amqp
 
     end = time.monotonic() + seconds
     _resolve(endpoint, seconds)
-    connection = _connection(endpoint, vhost, ssl_options, max(0.1, end - time.monotonic()))
+    connection = _connection(endpoint, login, max(0.1, end - time.monotonic()))
     abandoned = threading.Event()
 
     def connect() -> None:
@@ -147,7 +152,7 @@ def _attempt(
         abandoned.set()
         raise
     except (amqp.AccessRefused, amqp.NotAllowed) as error:
-        raise _refused(error, endpoint, vhost) from error
+        raise _refused(error, endpoint, login.vhost) from error
     except OSError as error:
         if connection.server_properties:
             # A broker that cannot say so refuses a login like this.
@@ -172,30 +177,25 @@ def _resolve(endpoint: Endpoint, seconds: float) -> None:
         ) from None
 
 
-def _connection(
-    endpoint: Endpoint, vhost: str, ssl_options: Mapping[str, object] | None, seconds: float
-) -> Any:
+def _connection(endpoint: Endpoint, login: Login, seconds: float) -> Any:
     """Return an `amqp.Connection`, not yet connected, set up as the driver would."""
     import amqp
-    from amqp import sasl
 
     options: object = False
-    if ssl_options is not None:
-        named = dict(ssl_options)
+    if login.ssl_options is not None:
+        named = dict(login.ssl_options)
         if "server_hostname" in named and named["server_hostname"] is None:
             named["server_hostname"] = endpoint.host
         # An empty mapping would read as "no TLS".
         options = named or True
     return amqp.Connection(
         endpoint.address,
-        virtual_host=vhost,
+        virtual_host=login.vhost,
         ssl=options,
         connect_timeout=seconds,
-        # Not EXTERNAL, which py-amqp prefers: the driver logs in with the password.
-        authentication=(
-            sasl.AMQPLAIN(endpoint.username, endpoint.password),
-            sasl.PLAIN(endpoint.username, endpoint.password),
-        ),
+        userid=endpoint.username,
+        password=endpoint.password,
+        login_method=login.method,
     )
 
 

@@ -1,10 +1,10 @@
 """The check before a run: does a broker answer, and does it let us in?"""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from omrig.broker.connection import Endpoint, call_within, open_first
+from omrig.broker.connection import Endpoint, Login, call_within, open_first
 
 REACHABLE_SECONDS = 1.0
 
@@ -22,18 +22,13 @@ class BrokerInfo:
     port: int
 
 
-def check(
-    endpoints: Sequence[Endpoint],
-    vhost: str,
-    ssl_options: Mapping[str, object] | None = None,
-    deadline_s: float = 10.0,
-) -> BrokerInfo:
+def check(login: Login, deadline_s: float = 10.0) -> BrokerInfo:
     """Log in to the first endpoint that answers and return what the broker is.
 
-    `ssl_options` are py-amqp's, None for no TLS. Takes `deadline_s` seconds at most, over all
-    endpoints. Raises UsageError, one line saying what was wrong with each and what to do.
+    Takes `deadline_s` seconds at most, over all endpoints. Raises UsageError, one line saying what
+    was wrong with each and what to do.
     """
-    connection, endpoint = open_first(endpoints, vhost, ssl_options, deadline_s)
+    connection, endpoint = open_first(login, deadline_s)
     properties = connection.server_properties
     connection.collect()
     return BrokerInfo(
@@ -41,7 +36,7 @@ def check(
         version=_text(properties.get("version")),
         platform=_text(properties.get("platform")),
         cluster_name=_text(properties.get("cluster_name")),
-        vhost=vhost,
+        vhost=login.vhost,
         host=endpoint.host,
         port=endpoint.port,
     )

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from omrig.broker import cleanup, preflight
-from omrig.broker.connection import Endpoint
+from omrig.broker.connection import Endpoint, Login
 from omrig.broker.embedded import embedded_broker
 from omrig.errors import RunError, UsageError
 
@@ -92,7 +92,7 @@ def connect(broker) -> amqp.Connection:
 def failure(endpoints, vhost="/", ssl_options=None) -> str:
     started = time.monotonic()
     with pytest.raises(UsageError) as caught:
-        preflight.check(endpoints, vhost, ssl_options)
+        preflight.check(Login(endpoints, vhost, ssl_options))
     assert time.monotonic() - started < 15
     text = str(caught.value)
     assert "\n" not in text
@@ -101,7 +101,7 @@ def failure(endpoints, vhost="/", ssl_options=None) -> str:
 
 
 def test_up_and_described(broker):
-    info = preflight.check([endpoint_of(broker)], "/")
+    info = preflight.check(Login([endpoint_of(broker)]))
     assert info.product == "RabbitMQ"
     assert info.version[0].isdigit()
     assert info.platform.startswith("Erlang")
@@ -129,7 +129,7 @@ def test_no_default_user(broker):
     text = failure([replace(endpoint_of(broker), username="guest", password="guest-guest")])
     assert "refused user 'guest'" in text
     with pytest.raises(UsageError):
-        preflight.check([replace(endpoint_of(broker), username="guest", password="guest")], "/")
+        preflight.check(Login([replace(endpoint_of(broker), username="guest", password="guest")]))
 
 
 def test_missing_vhost(broker):
@@ -138,7 +138,7 @@ def test_missing_vhost(broker):
 
 def test_second_host_answers(broker):
     dead = replace(endpoint_of(broker), port=1)
-    assert preflight.check([dead, endpoint_of(broker)], "/").port == broker.port
+    assert preflight.check(Login([dead, endpoint_of(broker)])).port == broker.port
 
 
 def test_tls_verified(tls_broker):
@@ -147,14 +147,18 @@ def test_tls_verified(tls_broker):
         "cert_reqs": ssl.CERT_REQUIRED,
         "server_hostname": None,
     }
-    assert preflight.check([endpoint_of(tls_broker)], "/", options).product == "RabbitMQ"
+    assert (
+        preflight.check(Login([endpoint_of(tls_broker)], ssl_options=options)).product == "RabbitMQ"
+    )
     by_name = replace(endpoint_of(tls_broker), host="localhost")
-    assert preflight.check([by_name], "/", options).host == "localhost"
+    assert preflight.check(Login([by_name], ssl_options=options)).host == "localhost"
 
 
 def test_tls_unverified(tls_broker):
     options = {"cert_reqs": ssl.CERT_NONE}
-    assert preflight.check([endpoint_of(tls_broker)], "/", options).product == "RabbitMQ"
+    assert (
+        preflight.check(Login([endpoint_of(tls_broker)], ssl_options=options)).product == "RabbitMQ"
+    )
 
 
 # Without options py-amqp trusts the system's authorities, and so does the driver.
@@ -185,9 +189,7 @@ def test_cleanup_deletes_what_is_ours_and_unused(broker, channel):
     channel.basic_consume("shared-busy")
 
     left = cleanup.delete_declared(
-        [endpoint_of(broker)],
-        "/",
-        None,
+        Login([endpoint_of(broker)]),
         queues=["own", "own-busy", "never-was"],
         shared_queues=["shared-busy", "shared-idle"],
         exchanges=["ex-bound", "ex-idle", "never-was-either"],
@@ -212,7 +214,7 @@ def test_stopped_broker_is_reported_in_time(broker):
     try:
         assert "never answered" in failure([endpoint_of(broker)])
         assert cleanup.delete_declared(
-            [endpoint_of(broker)], "/", None, queues=["q"], deadline_s=2
+            Login([endpoint_of(broker)]), queues=["q"], deadline_s=2
         ) == ["q"]
         assert broker.is_alive()
     finally:

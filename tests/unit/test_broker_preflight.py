@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from omrig.broker import cleanup, preflight
-from omrig.broker.connection import Endpoint, call_within
+from omrig.broker.connection import Endpoint, Login, call_within
 from omrig.errors import UsageError
 
 PASSWORD = "s3cret-pass"
@@ -24,7 +24,7 @@ def endpoint(port: int, host: str = "127.0.0.1") -> Endpoint:
 def failure(*endpoints: Endpoint, ssl_options=None, deadline_s: float = 2.0) -> str:
     started = time.monotonic()
     with pytest.raises(UsageError) as caught:
-        preflight.check(endpoints, "/", ssl_options, deadline_s)
+        preflight.check(Login(endpoints, ssl_options=ssl_options), deadline_s)
     assert time.monotonic() - started < LIMIT_SECONDS
     text = str(caught.value)
     assert "\n" not in text
@@ -174,9 +174,7 @@ def test_cleanup_of_a_dead_broker_leaves_everything(closed_port, black_hole):
     for port in (closed_port, black_hole):
         started = time.monotonic()
         left = cleanup.delete_declared(
-            [endpoint(port)],
-            "/",
-            None,
+            Login([endpoint(port)]),
             queues=["a"],
             shared_queues=["b"],
             exchanges=["c"],

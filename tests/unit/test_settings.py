@@ -63,8 +63,8 @@ def test_rabbit_options_and_timeout_take_effect(load, tmp_path):
     )
     conf, plan = load(config_files=(write(tmp_path / "f.conf", text),))
     transport = settings.parse_transport(conf, plan, "rabbit://u:pw@h:5671/", "--transport-url")
-    assert transport.ssl_options["ca_certs"] == "/ca.pem"
-    assert transport.ssl_options["server_hostname"] == "h"
+    assert transport.login.ssl_options["ca_certs"] == "/ca.pem"
+    assert transport.login.ssl_options["server_hostname"] == "h"
     differing = settings.differing_options(conf)
     assert differing["rpc_response_timeout"] == 7
     assert differing["[oslo_messaging_rabbit] rabbit_qos_prefetch_count"] == 3
@@ -74,8 +74,8 @@ def test_several_hosts(load):
     conf, plan = load()
     url = "rabbit://u:secret1@h1:5672,u:secret2@h2:5673/vh"
     transport = settings.parse_transport(conf, plan, url, "--transport-url")
-    assert [(e.host, e.port) for e in transport.endpoints] == [("h1", 5672), ("h2", 5673)]
-    assert transport.vhost == "vh"
+    assert [(e.host, e.port) for e in transport.login.endpoints] == [("h1", 5672), ("h2", 5673)]
+    assert transport.login.vhost == "vh"
     assert "secret" not in transport.redacted + repr(transport)
 
 
