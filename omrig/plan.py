@@ -18,6 +18,9 @@ EXCHANGE = "omrig"
 DEFAULT_MESSAGES = 10_000
 """Messages that a producer sends when no count is given: some ten seconds of load."""
 
+DEFAULT_PROJECT = "nova"
+"""The service whose configuration is looked for when none is named."""
+
 KILOBYTE = 1024
 """Bytes in one kilobyte of ``--message_size``."""
 
@@ -41,8 +44,10 @@ class Plan:
 
     ``messages`` is None only for a consumer that runs until it is stopped. ``size_bytes`` is the
     size of the payload as :mod:`omrig.load.payload` defines it. ``timeout_s`` is None for the
-    configuration's ``rpc_response_timeout``. ``transport_url`` may hold a password: it is left
-    out of ``repr`` and of :meth:`public`.
+    configuration's ``rpc_response_timeout``. ``project_named`` says whether the command line named
+    the project. ``transport_url`` and ``environment`` may hold a password: they are left out of
+    ``repr`` and of :meth:`public`. A plan that :attr:`is_resolved` is for a measured process: its
+    files, folders, URL and ``OS_...`` variables are all there is, and nothing is looked for.
 
     Raises :class:`~omrig.errors.UsageError` when a value makes no sense.
     """
@@ -67,10 +72,14 @@ class Plan:
     native: bool = False
     targets: tuple[str, ...] = ()
     topic: str = "omrig"
-    project: str = "nova"
+    project: str = DEFAULT_PROJECT
+    project_named: bool = False
     config_files: tuple[str, ...] = ()
     config_dirs: tuple[str, ...] = ()
     transport_url: str | None = dataclasses.field(default=None, repr=False)
+    environment: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    is_resolved: bool = False
+    yes: bool = False
     output: str = ""
     debug: bool = False
 
@@ -102,7 +111,8 @@ class Plan:
     def public(self) -> dict[str, Any]:
         """The plan as JSON-able values without the transport URL, for ``run.json``."""
         plan = dataclasses.asdict(self)
-        del plan["transport_url"]
+        for name in ("transport_url", "environment", "is_resolved", "yes"):
+            del plan[name]
         return plan
 
     def to_json(self) -> str:

@@ -1,32 +1,142 @@
-"""Keeping passwords out of whatever is shown or written."""
+"""Keeping passwords out of whatever is shown or written.
+
+What omrig itself says of a transport URL is put together from parts that never held the password
+(:func:`omrig.transport_url.show`), so its own sentences, keys and protocol need no redaction and
+get none. What *others* say (the driver, kombu, oslo.config, a traceback, a log) may quote a secret
+whole or in part, in any spelling: that is text for :func:`redact`.
+"""
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
 
 HIDDEN = "***"
 
-_SHORTEST_SECRET = 4
-"""Shorter passwords are only removed from URLs: as plain text they would match anywhere."""
+_SHORTEST = 4
+"""A shorter secret, or piece of one, is only taken out where text quotes a value: anywhere else it
+would blot out ordinary words, and by that tell what it is."""
 
-_CREDENTIALS = re.compile(
-    r"(?P<user>(?:://|,)[^\s:/@,'\"]*):(?P<password>[^\s@'\"]*?)@(?=[\w.\[-])"
-)
-_SECRET_QUERY = re.compile(r"(?i)(\b\w*password\w*\s*[=:]\s*)[^&\s'\",]+")
+_CUTS = re.compile(r"[#/?,@:$%\[\]&;=\s'\"\\]+")
+"""Where a parser that takes a URL, or a value in a file, for something else cuts a secret up."""
+
+_CREDENTIALS = re.compile(r"(://[^\s:/@,'\"]*):[^\s'\"]*?@(?=[\w.\[-])")
+"""A login in a URL that nobody told us of."""
+
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 _secrets: set[str] = set()
+_suspects: set[str] = set()
+_pattern: "re.Pattern[str] | None" = None
 
 
-def remember(passwords: Iterable[str | None]) -> None:
-    """Add passwords that :func:`redact` has to remove wherever they stand."""
-    for password in passwords:
-        if password and len(password) >= _SHORTEST_SECRET:
-            _secrets.update({password, quote(password, safe=""), quote(password)})
+def remember(secrets: Iterable[str | None]) -> None:
+    """Add secrets, as the configuration gives them, for :func:`redact` to know."""
+    _add(_secrets, secrets)
+
+
+def suspect(url: str) -> None:
+    """Add what may be a password in ``url``, for as long as nobody has taken it apart.
+
+    That may be a user or a host as well: :func:`clear` it once the password is known.
+    """
+    from urllib.parse import unquote
+
+    login, at, _ = url.partition(":")[2].lstrip("/").rpartition("@")
+    if at:
+        password = login.partition(":")[2]
+        _add(_suspects, [login, unquote(login), password, unquote(password)])
+
+
+def clear() -> None:
+    """Forget what was only suspected."""
+    global _pattern
+    _suspects.clear()
+    _pattern = None
+
+
+def forget() -> None:
+    """Forget every secret, as a new process would."""
+    _secrets.clear()
+    clear()
 
 
 def redact(text: str) -> str:
-    """``text`` without the passwords of its URLs and without any remembered password."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    text = _CREDENTIALS.sub(rf"\g<user>:{HIDDEN}@", text)
-    return _SECRET_QUERY.sub(rf"\g<1>{HIDDEN}", text)
+    """``text`` of others without any remembered secret, in whatever spelling."""
+    global _pattern
+    if _secrets or _suspects:
+        if _pattern is None:
+            _pattern = _compile()
+        text = _pattern.sub(HIDDEN, text)
+    return _CREDENTIALS.sub(rf"\g<1>:{HIDDEN}@", text)
+
+
+def shown_argument(argument: str) -> str:
+    """An argument of the command line as an error may show it: of a URL its scheme alone.
+
+    People give a URL to the wrong option, or without any.
+    """
+    scheme, colon, rest = argument.partition(":")
+    if "@" not in rest or not colon:
+        return argument
+    return f"{scheme}://{HIDDEN}" if re.fullmatch(r"[-\w+.=]{1,40}", scheme) else HIDDEN
+
+
+def mask_arguments(text: str, arguments: Iterable[str]) -> str:
+    """``text`` without what :func:`shown_argument` would not show of the arguments it quotes."""
+    for argument in arguments:
+        shown = shown_argument(argument)
+        if shown != argument:
+            text = text.replace(argument, shown).replace(repr(argument)[1:-1], shown)
+    return text
+
+
+def _add(known: set[str], secrets: Iterable[str | None]) -> None:
+    global _pattern
+    known.update(secret for secret in secrets if secret)
+    _pattern = None
+
+
+def _compile() -> "re.Pattern[str]":
+    whole = _secrets | _suspects
+    pieces = {piece for secret in whole for piece in _CUTS.split(secret) if piece}
+    anywhere = {each for each in whole | pieces if len(each) >= _SHORTEST}
+    quoted = (whole | pieces) - anywhere
+    patterns = [_spellings(each) for each in sorted(anywhere, key=len, reverse=True)]
+    # As a value: after ':' or '=' or a quote, and up to '@', a quote, or the end.
+    patterns += [
+        rf"(?<=[:='\"]){_spellings(each)}(?=[@'\"]|$)"
+        for each in sorted(quoted, key=len, reverse=True)
+    ]
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def _spellings(secret: str) -> str:
+    """A pattern for ``secret`` with each character as it is or escaped in any usual way."""
+    return "".join(_spellings_of(character) for character in secret)
+
+
+def _spellings_of(character: str) -> str:
+    encoded = character.encode("utf-8", "surrogateescape")
+    units = character.encode("utf-16-be", "surrogatepass")
+    ways = {
+        re.escape(character),
+        "".join(f"%{byte:02x}" for byte in encoded),
+        # Of one that had been percent-encoded before.
+        "".join(f"%25{byte:02x}" for byte in encoded),
+        # JSON, repr of text, repr of bytes.
+        "".join(rf"\\+u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)),
+        "".join(rf"\\+x{byte:02x}" for byte in encoded),
+        rf"\\+U{ord(character):08x}",
+        rf"\\+x{ord(character):02x}",
+        rf"&\#{ord(character)};",
+        rf"&\#x{ord(character):x};",
+    }
+    if not character.isalnum():
+        ways.add(r"\\+" + re.escape(character))
+    if character == " ":
+        ways.add(r"\+")
+    if character in _HTML:
+        ways.add(re.escape(_HTML[character]))
+    if character in "\t\n\r":
+        ways.add(r"\\+" + {"\t": "t", "\n": "n", "\r": "r"}[character])
+    # The longest first: a backslash alone is the beginning of an escape.
+    return f"(?:{'|'.join(sorted(ways, key=len, reverse=True))})"

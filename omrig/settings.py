@@ -1,23 +1,44 @@
-"""The configuration of the service whose messaging is measured, as oslo.config finds it."""
+"""The settings of a run: where its messages go, and every option that the driver will use.
 
-import contextlib
+Each is read where the driver reads it, the URL's query included, and comes with its source: what
+the report shows, the verdict judges by and ``omrig compare`` compares is what was in force.
+"""
+
 import dataclasses
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omrig import redaction
+from omrig import configuration, redaction, transport_url
+from omrig.configuration import Configuration, Found
 from omrig.errors import UsageError
 from omrig.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.connection import Endpoint, Login
-
-DEFAULT_PORT = 5672
-DEFAULT_USER = "guest"
+    from omrig.broker.connection import Login
 
 _IN_MEMORY = ("fake", "kombu+memory")
 _AMQP = ("rabbit", "kombu", "kombu+rabbit", "kombu+amqp")
+
+_QUERY = "the query of the transport URL"
+
+_ALWAYS = ("rpc_response_timeout", "executor_thread_pool_size", "rpc_conn_pool_size")
+"""Options whose value and source are told even where they are the defaults: they decide how long
+is waited, and for what."""
+
+_SECRET_NAMES = ("password", "secret", "transport_url", "token")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """An option as the driver uses it: its value, where that is from, and whether it is usual.
+
+    ``source`` is a file, a variable of the environment, the query of the transport URL, an option
+    of omrig's or ``default``.
+    """
+
+    value: Any
+    source: str
+    is_default: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +46,18 @@ class Transport:
     """Where messages go: the parsed transport URL and what is needed to reach the broker.
 
     ``redacted`` is the URL without password, for people and files. ``source`` says where the URL
-    came from. ``options`` are those of the driver as it resolves them, the URL's query included.
+    came from, and ``is_named`` whether the command line named it. ``options`` are the driver's, as
+    it resolves them; ``settings`` are all of oslo.messaging's that are no secret, by name.
     """
 
     scheme: str
     login: "Login"
     options: Mapping[str, Any]
+    settings: Mapping[str, Setting]
     redacted: str
     source: str
+    is_named: bool
+    url: str = dataclasses.field(repr=False)
 
     @property
     def in_memory(self) -> bool:
@@ -44,186 +69,192 @@ class Transport:
         """Whether a broker can be asked who it is with AMQP 0-9-1."""
         return self.scheme in _AMQP
 
+    def value(self, name: str) -> Any:
+        """The value of an option of oslo.messaging's that the installed version has, else None."""
+        for full in (name, f"[oslo_messaging_rabbit] {name}"):
+            if full in self.settings:
+                return self.settings[full].value
+        return None
 
-def load(plan: Plan) -> Any:
-    """oslo.config's global ``CONF``, filled for ``plan``; oslo.messaging's options registered.
 
-    The files of ``plan.project`` are looked for where oslo.config looks. ``--config-file``
-    replaces them, ``--config-dir`` comes after the files. The global object is used because
-    oslo.messaging registers some options only there.
+def resolve(found: Configuration, url: Found) -> Transport:
+    """What ``url`` means under a configuration, to the driver of the installed oslo.messaging.
 
-    Raises :class:`~omrig.errors.UsageError` for a file that is missing or cannot be read.
+    Raises :class:`~omrig.errors.UsageError` for a malformed URL, a driver that is not installed or
+    carries no RPC, and for options that are invalid or contradict each other.
     """
-    from oslo_config import cfg
-    from oslo_messaging import opts
-
-    for path in plan.config_files:
-        _require(path, "--config-file", Path(path).is_file(), "no such file")
-    for path in plan.config_dirs:
-        _require(path, "--config-dir", Path(path).is_dir(), "no such folder")
-    with _configuration_errors(plan):
-        cfg.CONF(
-            args=[],
-            project=plan.project,
-            prog="omrig",
-            default_config_files=list(plan.config_files) or None,
-            default_config_dirs=list(plan.config_dirs) or None,
-        )
-        for group, options in opts.list_opts():
-            cfg.CONF.register_opts(options, group=group)
-        # A value that does not parse is found when it is read: here, not in the middle of a run.
-        differing_options(cfg.CONF)
-    return cfg.CONF
-
-
-def transport_url(conf: Any, plan: Plan) -> str | None:
-    """The asked transport URL: the option, else the configuration's, else None."""
-    if plan.transport_url:
-        return plan.transport_url
-    with _configuration_errors(plan):
-        location = conf.get_location("transport_url")
-        if location is None or not location.location.is_user_controlled:
-            return None
-        return str(conf.transport_url)
-
-
-def parse_transport(conf: Any, plan: Plan, url: str, source: str) -> Transport:
-    """Parse ``url`` and remember its passwords for redaction.
-
-    Raises :class:`~omrig.errors.UsageError` for a malformed URL or a driver that is not installed.
-    """
-    import oslo_messaging
-    from oslo_messaging._drivers import common
-
+    from omrig.broker import driver
     from omrig.broker.connection import Login
 
-    option = f"{source}: " if source.startswith("--") else f"transport_url of {source}: "
-    try:
-        parsed = oslo_messaging.TransportURL.parse(conf, url)
-        hosts = [(h.hostname, h.port and int(h.port), h.username, h.password) for h in parsed.hosts]
-    except (oslo_messaging.InvalidTransportURL, ValueError, TypeError) as error:
-        raise UsageError(_malformed(option, url, str(error))) from error
-    redaction.remember(host[3] for host in hosts)
-    _check_driver(option, parsed.transport)
-    _check_hosts(option, url, parsed.transport, hosts)
-    with _configuration_errors(plan):
-        rabbit = common.ConfigOptsProxy(conf, parsed, "oslo_messaging_rabbit").oslo_messaging_rabbit
-        ssl_options = _ssl_options(rabbit, hosts)
+    remember_secrets(found)
+    option = url.source if url.source.startswith("--") else f"transport_url of {url.source}"
+    parsed = transport_url.parse(found.conf, url.url, option)
+    _check_use(option, parsed)
+    _check_query(option, parsed)
+    with configuration.errors_of(found):
+        # A value that does not parse is found when it is read: here, not in the middle of a run.
+        settings = _settings(found, parsed)
+    transport = driver.make_transport(found.conf, parsed, option)
+    speaks_amqp = parsed.transport in _AMQP
+    shown = [name.rpartition(" ")[2] for name in settings]
     return Transport(
         scheme=parsed.transport,
-        login=Login(
-            endpoints=_endpoints(parsed.transport, hosts),
-            vhost=parsed.virtual_host or "/",
-            ssl_options=ssl_options,
-            method=rabbit.rabbit_login_method,
-        ),
-        options={name: rabbit[name] for name in rabbit},
-        redacted=redaction.redact(url),
-        source=source,
+        login=driver.login(transport, parsed, option)
+        if speaks_amqp
+        else Login((), parsed.virtual_host or "/"),
+        options=driver.options(transport) if speaks_amqp else {},
+        settings=settings,
+        redacted=transport_url.show(parsed, shown),
+        source=url.source,
+        is_named=url.is_named,
+        url=url.url,
     )
 
 
-def differing_options(conf: Any) -> dict[str, Any]:
+def differing_options(transport: Transport) -> dict[str, Any]:
     """The messaging options that differ from oslo.messaging's defaults, secrets left out."""
-    from oslo_messaging import opts
-
-    differing = {}
-    for group, options in opts.list_opts():
-        values = conf[group] if group else conf
-        for option in options:
-            if option.secret:
-                continue
-            value = values[option.dest]
-            if value != option.default:
-                name = f"[{group}] {option.name}" if group else option.name
-                differing[name] = redaction.redact(value) if isinstance(value, str) else value
-    return differing
-
-
-def pool_sizes(conf: Any, plan: Plan) -> dict[str, int]:
-    """How many connections and executor threads messages have to share."""
-    rabbit = conf.oslo_messaging_rabbit
-    # Of all drivers, in [DEFAULT], until oslo.messaging 14.
-    connections = rabbit if "rpc_conn_pool_size" in rabbit else conf
     return {
-        "rpc_conn_pool_size": connections.rpc_conn_pool_size,
-        "executor_thread_pool_size": plan.executor_pool_size or conf.executor_thread_pool_size,
+        name: setting.value
+        for name, setting in transport.settings.items()
+        if not setting.is_default
     }
 
 
-def _require(path: str, option: str, found: bool, problem: str) -> None:
-    if not found:
-        raise UsageError(f"{option}: {path}: {problem}; give the path of an existing one")
+def with_sources(transport: Transport, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Each setting that matters, with its source: what differs, and what decides of waiting."""
+    chosen = {
+        name: setting
+        for name, setting in transport.settings.items()
+        if not setting.is_default or name.rpartition(" ")[2] in _ALWAYS
+    }
+    overridden = {
+        "rpc_response_timeout": (plan.timeout_s, "--timeout"),
+        "executor_thread_pool_size": (plan.executor_pool_size, "--executor-pool-size"),
+    }
+    for name, (value, option) in overridden.items():
+        if value is not None and name in chosen:
+            chosen[name] = Setting(value, option, False)
+    return {
+        name: {"value": setting.value, "source": setting.source} for name, setting in chosen.items()
+    }
 
 
-@contextlib.contextmanager
-def _configuration_errors(plan: Plan) -> Iterator[None]:
+def pool_sizes(transport: Transport, plan: Plan) -> dict[str, int]:
+    """How many connections and executor threads messages have to share."""
+    return {
+        "rpc_conn_pool_size": transport.value("rpc_conn_pool_size"),
+        "executor_thread_pool_size": plan.executor_pool_size
+        or transport.value("executor_thread_pool_size"),
+    }
+
+
+def remember_secrets(found: Configuration) -> None:
+    """Have every secret that the configuration holds redacted in what others say.
+
+    Values of options that are secret by name, in whatever section: a driver quotes what it likes.
+    """
     from oslo_config import cfg
 
-    where = "--config-file" if plan.config_files else f"configuration of {plan.project}"
-    try:
-        yield
-    except (cfg.Error, OSError, UnicodeDecodeError, ValueError) as error:
-        text = " ".join(redaction.redact(str(error)).split())
-        raise UsageError(f"{where}: {text}; correct the file or name another one") from error
+    values = [
+        value
+        for name, value in configuration.option_variables().items()
+        if any(word in name.lower() for word in _SECRET_NAMES)
+    ]
+    for path in found.read_files():
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        for options in sections.values():
+            for name, given in options.items():
+                if any(word in name.lower() for word in _SECRET_NAMES):
+                    values += given
+    for value in values:
+        if "://" in value:
+            redaction.remember(transport_url.passwords(value))
+        else:
+            redaction.remember([value])
 
 
-def _malformed(option: str, url: str, reason: str) -> str:
-    return (
-        f"{option}{redaction.redact(url)!r} is not a transport URL"
-        f" ({redaction.redact(reason)}); the form is rabbit://user:password@host:port/vhost"
-    )
-
-
-def _check_driver(option: str, scheme: str) -> None:
-    from importlib.metadata import entry_points
-
-    known = sorted(entry_points(group="oslo.messaging.drivers").names)
-    if scheme.split("+")[0] not in known:
+def _check_use(option: str, parsed: Any) -> None:
+    if parsed.transport in _IN_MEMORY and any(host.hostname for host in parsed.hosts):
+        raise UsageError(f"{option}: {parsed.transport} takes no host; write {parsed.transport}://")
+    if parsed.transport not in (*_IN_MEMORY, *_AMQP):
         raise UsageError(
-            f"{option}unknown driver {scheme!r}; oslo.messaging here has {', '.join(known)}"
+            f"{option}: omrig sends RPC over rabbit, kombu+memory or fake, not over"
+            f" {parsed.transport!r}; name a broker that speaks AMQP 0-9-1"
         )
 
 
-def _check_hosts(option: str, url: str, scheme: str, hosts: list[Any]) -> None:
-    for host, port, _, _ in hosts:
-        if port is not None and not 0 < port < 65536:
-            raise UsageError(_malformed(option, url, f"port {port} of host {host}"))
-    if "//" not in url:
-        raise UsageError(_malformed(option, url, "no '//' after the driver"))
-    if scheme in _IN_MEMORY and any(host[0] for host in hosts):
-        raise UsageError(_malformed(option, url, f"{scheme} takes no host"))
+def _check_query(option: str, parsed: Any) -> None:
+    """Refuse what the driver would refuse of a query, without showing the value."""
+    from oslo_messaging import opts
+
+    types = {
+        each.dest: each.type
+        for group, options in opts.list_opts()
+        if group == "oslo_messaging_rabbit"
+        for each in options
+    }
+    for name, value in parsed.query.items():
+        if name not in types:
+            if parsed.transport in _AMQP:
+                raise UsageError(
+                    f"{option}: the driver has no option {_shown_name(name)!r} for the query of"
+                    " the URL; correct the name, or leave it out"
+                )
+            continue
+        try:
+            types[name](value)
+        except ValueError:
+            raise UsageError(
+                f"{option}: {name} in the query is no {_type_name(types[name])}; correct it"
+            ) from None
 
 
-def _endpoints(scheme: str, hosts: list[Any]) -> "tuple[Endpoint, ...]":
-    if scheme in _IN_MEMORY:
-        return ()
-    from omrig.broker.connection import Endpoint
+def _shown_name(name: str) -> str:
+    """Of a URL that was cut up, what stands for a name may be part of a password."""
+    return name if name.replace("_", "").isalpha() and name.islower() else redaction.HIDDEN
 
-    return tuple(
-        Endpoint(
-            host=host or "localhost",
-            port=port or DEFAULT_PORT,
-            username=username or DEFAULT_USER,
-            password=password or DEFAULT_USER,
-        )
-        for host, port, username, password in hosts or [(None, None, None, None)]
+
+def _type_name(kind: Any) -> str:
+    name = type(kind).__name__ if not isinstance(kind, type) else kind.__name__
+    return {"Integer": "whole number", "Float": "number", "Boolean": "true or false"}.get(
+        name, "value that it may have"
     )
 
 
-def _ssl_options(rabbit: Any, hosts: list[Any]) -> dict[str, Any] | None:
-    """What impl_rabbit's ``Connection._fetch_ssl_params`` gives to kombu."""
-    import ssl
+def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
+    """All options of oslo.messaging but the secret ones, by ``[group] name``.
 
-    if not rabbit.ssl:
-        return None
-    options: dict[str, Any] = {}
-    if rabbit.ssl_key_file:
-        options["keyfile"] = rabbit.ssl_key_file
-    if rabbit.ssl_cert_file:
-        options["certfile"] = rabbit.ssl_cert_file
-    if rabbit.ssl_ca_file:
-        options["ca_certs"] = rabbit.ssl_ca_file
-        options["cert_reqs"] = ssl.CERT_REQUIRED
-        options["server_hostname"] = hosts[0][0] if len(hosts) == 1 else None
-    return options
+    They are read from a copy of the configuration: reading a deprecated option marks it, and the
+    driver would find its own registration to differ.
+    """
+    from oslo_config import cfg
+    from oslo_messaging import opts
+
+    copied = cfg.ConfigOpts()
+    copied(
+        args=[],
+        project=found.conf.project,
+        prog=found.conf.project,
+        default_config_files=list(found.files),
+        default_config_dirs=list(found.dirs),
+        use_env=found.uses_environment,
+    )
+    settings = {}
+    for group, options in opts.list_opts():
+        copied.register_opts(options, group=group)
+        for option in options:
+            if not option.secret:
+                name = f"[{group}] {option.name}" if group else option.name
+                settings[name] = _setting(found, copied, option, group, parsed)
+    return settings
+
+
+def _setting(
+    found: Configuration, copied: Any, option: Any, group: str | None, parsed: Any
+) -> Setting:
+    source = configuration.source_of(found, copied, option, group)
+    value = copied[group][option.dest] if group else copied[option.dest]
+    if group == "oslo_messaging_rabbit" and option.dest in parsed.query:
+        value, source = option.type(parsed.query[option.dest]), _QUERY
+    return Setting(value, source or "default", bool(value == option.default))

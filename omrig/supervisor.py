@@ -7,16 +7,18 @@ sides, watches them and the broker, and puts their recordings together.
 import contextlib
 import dataclasses
 import datetime
+import logging
 import queue
 import signal
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import assemble, executors, profilers, settings
+from omrig import assemble, configuration, consent, executors, profilers, redaction, settings
 from omrig.children import Child, Event, stop_all
 from omrig.errors import UsageError
 from omrig.live import Recent
@@ -57,17 +59,31 @@ _TICK_S = 0.1
 class Destination:
     """Where the messages go: the transport, who answers there, and the broker if it is ours.
 
-    ``process`` is the broker's on this host, or why it is not known; None without a broker.
+    ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``process`` is
+    the broker's on this host, or why it is not known; None without a broker.
     """
 
     plan: Plan
+    configuration: configuration.Configuration
     transport: settings.Transport
     timeout_s: float
     pools: dict[str, int]
-    differing: dict[str, Any]
     info: "BrokerInfo | None" = None
     embedded: "Broker | None" = None
     process: "broker_process.Located | None" = None
+
+    @property
+    def resolved_plan(self) -> Plan:
+        """The plan for measured processes: with what has been decided, and nothing to look for."""
+        found = self.configuration
+        return dataclasses.replace(
+            self.plan,
+            config_files=tuple(found.files),
+            config_dirs=tuple(found.dirs),
+            environment=configuration.option_variables() if found.uses_environment else {},
+            transport_url=self.transport.url,
+            is_resolved=True,
+        )
 
 
 class Interrupts:
@@ -100,7 +116,9 @@ def needs_broker(plan: Plan) -> bool:
     """
     # Keeps eventlet and its warnings out of this process as well.
     executors.load("threading").patch()
-    return len(plan.sides) > 1 and settings.transport_url(settings.load(plan), plan) is None
+    if len(plan.sides) == 1:
+        return False
+    return configuration.find_url(configuration.load(plan), plan) is None
 
 
 def run(
@@ -113,6 +131,7 @@ def run(
     Raises :class:`~omrig.errors.UsageError` before anything is measured, and
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
+    _set_up_logging(plan.debug)
     payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
     profilers.load(plan.profile, plan.executor)
     profilers.check_targets(plan.profile, plan.targets)
@@ -131,6 +150,18 @@ def run(
             raise
         _report(folder, plan, progress)
         return folder, assemble.finish(folder), interrupts.count > 0
+
+
+def _set_up_logging(debug: bool) -> None:
+    """Show what the messaging libraries log here only when asked to, and without passwords."""
+
+    class Redacting(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redaction.redact(super().format(record))
+
+    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    handler.setFormatter(Redacting("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
 
 
 def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
@@ -164,26 +195,34 @@ def _destination(
 ) -> Iterator[Destination]:
     # Keeps eventlet and its warnings out of this process as well.
     executors.load("threading").patch()
-    conf = settings.load(plan)
-    url = settings.transport_url(conf, plan)
+    found = configuration.load(plan)
+    _warn(found, plan, progress)
+    url = configuration.find_url(found, plan)
     both = len(plan.sides) > 1
     if url is None and both:
         with own_broker(progress) if broker is None else contextlib.nullcontext(broker) as broker:
-            plan = dataclasses.replace(plan, transport_url=broker.url)
-            found = _check(plan, conf, broker.url, "embedded broker", progress)
-            found.embedded = broker
-            yield found
+            url = configuration.Found(broker.url, configuration.EMBEDDED_SOURCE, True)
+            destination = _check(plan, found, url, progress)
+            destination.embedded = broker
+            yield destination
         return
-    source = "--transport-url" if plan.transport_url else f"the configuration of {plan.project}"
-    if url is None:
-        url, source = conf.transport_url, "oslo.messaging's default"
-    found = _check(plan, conf, url, source, progress)
-    if found.transport.in_memory and not both:
-        raise UsageError(
-            f"{source}: {found.transport.redacted} stays inside one process, and one side alone"
-            " finds nobody there; use omrig run, or the URL of a broker"
+    destination = _check(plan, found, url or configuration.default_url(found), progress)
+    yield destination
+
+
+def _warn(found: configuration.Configuration, plan: Plan, progress: "Progress") -> None:
+    """Tell what of the configuration cannot be used, where that is no reason to stop."""
+    if found.unreadable:
+        progress.tell(
+            f"warning: {', '.join(found.unreadable)} may not be looked into: options of"
+            f" {plan.project} that stand there are not used"
         )
-    yield found
+    unknown = configuration.unknown_options(found)
+    if unknown:
+        progress.tell(
+            f"warning: oslo.messaging {metadata.version('oslo.messaging')} has no such option:"
+            f" {', '.join(unknown)}"
+        )
 
 
 @contextlib.contextmanager
@@ -196,21 +235,32 @@ def own_broker(progress: "Progress") -> Iterator["Broker"]:
         yield broker
 
 
-def _check(plan: Plan, conf: Any, url: str, source: str, progress: "Progress") -> Destination:
-    transport = settings.parse_transport(conf, plan, url, source)
-    found = Destination(
+def _check(
+    plan: Plan, found: configuration.Configuration, url: configuration.Found, progress: "Progress"
+) -> Destination:
+    transport = settings.resolve(found, url)
+    if transport.in_memory and len(plan.sides) == 1:
+        raise UsageError(
+            f"{transport.source}: {transport.redacted} stays inside one process, and one side alone"
+            " finds nobody there; use omrig run, or the URL of a broker"
+        )
+    destination = Destination(
         plan=plan,
+        configuration=found,
         transport=transport,
-        timeout_s=plan.timeout_s or float(conf.rpc_response_timeout),
-        pools=settings.pool_sizes(conf, plan),
-        differing=settings.differing_options(conf),
+        timeout_s=plan.timeout_s or float(transport.value("rpc_response_timeout")),
+        pools=settings.pool_sizes(transport, plan),
     )
     if transport.speaks_amqp:
         from omrig.broker import preflight
 
-        found.info = preflight.check(transport.login, PREFLIGHT_S)
-        progress.say(f"{found.info.product} {found.info.version} at {transport.redacted}")
-    return found
+        destination.info = preflight.check(transport.login, PREFLIGHT_S)
+        progress.say(
+            f"{destination.info.product} {destination.info.version} at {transport.redacted}"
+        )
+        if transport.source != configuration.EMBEDDED_SOURCE:
+            consent.ask(plan, transport, destination.info, progress)
+    return destination
 
 
 def _locate(destination: Destination) -> "broker_process.Located | None":
@@ -254,7 +304,14 @@ def _write_run(folder: Path, destination: Destination) -> None:
             if destination.process
             else None,
             "pools": destination.pools,
-            "options": destination.differing,
+            "options": settings.differing_options(transport),
+            "settings": settings.with_sources(transport, destination.plan),
+            "driver_options": dict(transport.options),
+            "configuration": {
+                "files": destination.configuration.read_files(),
+                "unreadable": list(destination.configuration.unreadable),
+                "unknown_options": configuration.unknown_options(destination.configuration),
+            },
             "complete": False,
             "reason": "the run has not ended",
             "ended_because": None,
@@ -290,14 +347,14 @@ class _Run:
 
     def execute(self) -> None:
         """Run to the end, whatever happens; leaves no process and no queue behind."""
-        plan = self._to.plan
+        plan, measured = self._to.plan, self._to.resolved_plan
         groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
         self._sampler.start()
         try:
             if self._to.process and self._to.process.pid:
                 self._sampler.watch(series.BROKER, self._to.process.pid)
             for sides in groups:
-                child = Child(dataclasses.replace(plan, sides=sides), sides, self._folder)
+                child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
                 self._children[sides[0]] = child
                 self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
                 child.listen(self._events)

@@ -37,12 +37,14 @@ class Login:
 
     `ssl_options` are py-amqp's (`ca_certs`, `cert_reqs`, ...), an empty mapping for TLS without
     options, None for no TLS. `method` is py-amqp's `login_method`: AMQPLAIN, PLAIN or EXTERNAL.
+    `caution` says what the driver does not pass on as the URL has it; it may be why a login fails.
     """
 
     endpoints: Sequence[Endpoint]
     vhost: str = "/"
     ssl_options: Mapping[str, object] | None = None
     method: str = "AMQPLAIN"
+    caution: str = ""
 
 
 class ConnectError(Exception):

@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return INCOMPLETE
     except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
-        text = f"defect: {type(error).__name__}: {error} (--debug shows where; please report it)"
+        from omrig import redaction
+
+        said = redaction.redact(f"{type(error).__name__}: {error}")
+        text = f"defect: {said} (--debug shows where; please report it)"
         return _fail(error, arguments, INCOMPLETE, text)
 
 
@@ -56,7 +59,8 @@ def _fail(error: BaseException, arguments: list[str], status: int, text: str = "
     from omrig import redaction
 
     if "-d" in arguments or "--debug" in arguments:
-        sys.stderr.write(redaction.redact("".join(traceback.format_exception(error))))
-    line = " ".join(redaction.redact(text or str(error)).split())
+        shown = redaction.redact("".join(traceback.format_exception(error)))
+        sys.stderr.write(redaction.mask_arguments(shown, arguments))
+    line = redaction.mask_arguments(" ".join((text or str(error)).split()), arguments)
     sys.stderr.write(f"omrig: {line}\n")
     return status

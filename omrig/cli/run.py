@@ -13,7 +13,7 @@ import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
 from omrig.errors import UsageError
-from omrig.plan import DEFAULT_MESSAGES, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 
 _ABOUT = """\
 Load oslo.messaging and learn where the time of a message went.
@@ -193,9 +193,14 @@ def _add_transport(parser: Parser) -> None:
     )
     transport.add_argument(
         "--project",
-        default="nova",
         metavar="NAME",
         help="service whose configuration is looked for (default nova)",
+    )
+    transport.add_argument(
+        "--yes",
+        action="store_true",
+        help="send more than 100000 messages unasked to the broker that a service's configuration"
+        " names",
     )
     transport.add_argument("--topic", default="omrig", help="topic of the messages (default omrig)")
 
@@ -248,10 +253,12 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
         native=options.native,
         targets=tuple(options.target),
         topic=options.topic,
-        project=options.project,
+        project=options.project or DEFAULT_PROJECT,
+        project_named=options.project is not None,
         config_files=tuple(options.config_file),
         config_dirs=tuple(options.config_dir),
         transport_url=options.transport_url,
+        yes=options.yes,
         output=options.output or _default_output(sides),
         debug=options.debug,
     )

@@ -95,14 +95,14 @@ def _set_up_logging(plan: "Plan") -> None:
 def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
     import oslo_messaging
 
-    from omrig import profilers, settings
+    from omrig import configuration, profilers, settings
     from omrig.load.consumer import Consumer
     from omrig.load.producer import Producer
     from omrig.load.side import SHUT_DOWN_S, Measurement
 
-    conf = settings.load(plan)
-    url = settings.transport_url(conf, plan) or conf.transport_url
-    transport = settings.parse_transport(conf, plan, url, "transport_url")
+    found = configuration.load(plan)
+    url = configuration.find_url(found, plan) or configuration.default_url(found)
+    transport = settings.resolve(found, url)
     context = profilers.ProfilerContext(
         executor=plan.executor,
         side=plan.sides[0] if len(plan.sides) == 1 else "both",
@@ -117,7 +117,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     measurement = Measurement([mode(context) for mode in profilers.load(plan.profile)])
     for profiler in measurement.profilers:
         profiler.install()
-    messaging = oslo_messaging.get_rpc_transport(conf, url)
+    messaging = oslo_messaging.get_rpc_transport(found.conf, url.url)
     consumer = producer = None
     if "consumer" in plan.sides:
         consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))

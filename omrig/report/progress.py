@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from omrig import redaction
 from omrig.results import units
 
 if TYPE_CHECKING:
@@ -35,6 +34,17 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A step that has been taken."""
+
+    def tell(self, text: str) -> None:
+        """What has to be known, whatever is shown otherwise: a line that stays."""
+        sys.stderr.write(f"omrig: {text}\n")
+        sys.stderr.flush()
+
+    def ask(self, question: str) -> bool:
+        """Ask on the terminal; whether the answer is yes."""
+        sys.stderr.write(f"omrig: {question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def waiting(self, left_s: float) -> None:
         """No consumer has answered yet; ``left_s`` seconds are left to wait."""
@@ -136,8 +146,7 @@ class Lines(_Shown):
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
-        sys.stderr.write(f"omrig: {redaction.redact(text)}\n")
-        sys.stderr.flush()
+        self.tell(text)
 
     def waiting(self, left_s: float) -> None:
         """See :class:`Progress`."""
@@ -193,7 +202,19 @@ class Live(_Shown):
 
     def say(self, text: str) -> None:
         """See :class:`Progress`."""
-        self._said = redaction.redact(text)
+        self._said = text
+
+    def tell(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._screen.console.print(f"omrig: {text}", markup=False, highlight=False)
+
+    def ask(self, question: str) -> bool:
+        """See :class:`Progress`."""
+        self._screen.stop()
+        try:
+            return super().ask(question)
+        finally:
+            self._screen.start()
 
     def waiting(self, left_s: float) -> None:
         """See :class:`Progress`."""

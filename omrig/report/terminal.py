@@ -155,10 +155,18 @@ def _what_ran(run: dict[str, Any]) -> RenderableType:
         ),
     )
     grid.add_row("load", words.load(run))
-    if run["options"]:
-        options = ", ".join(f"{name}={value}" for name, value in sorted(run["options"].items()))
-        grid.add_row("options", escape(f"not oslo.messaging's defaults: {options}"))
+    if settings := _settings(run):
+        grid.add_row("settings", escape(settings))
     return grid
+
+
+def _settings(run: dict[str, Any]) -> str:
+    """Each setting that matters beside where it comes from, the defaults last."""
+    by_source: dict[str, list[str]] = {}
+    for name, setting in sorted(run.get("settings", {}).items()):
+        by_source.setdefault(setting["source"], []).append(f"{name}={setting['value']}")
+    ordered = sorted(by_source, key=lambda source: (source == "default", source))
+    return "; ".join(f"{', '.join(by_source[source])} ({source})" for source in ordered)
 
 
 def _messages(result: dict[str, Any]) -> RenderableType:

@@ -1,0 +1,405 @@
+"""Which configuration a run goes by: which files are read, and which transport URL is used.
+
+What is named on the command line is what is used. Only where no file and no folder is named are the
+files of a service looked for, where oslo.config looks, and only then do the ``OS_...`` variables of
+the environment count, which oslo.config would rank above any file.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omrig import redaction
+from omrig.errors import UsageError
+from omrig.plan import Plan
+
+URL_OPTION = "--transport-url"
+DEFAULT_SOURCE = "oslo.messaging's default"
+EMBEDDED_SOURCE = "embedded broker"
+
+_URL = "transport_url"
+
+_VARIABLE = re.compile(r"OS_\w+__\w+")
+"""How oslo.config names an option in the environment: OS_<GROUP>__<OPTION>."""
+
+_OLD_OPTIONS = frozenset(
+    {"rpc_backend", "rabbit_host", "rabbit_hosts", "rabbit_port", "rabbit_userid"}
+    | {"rabbit_password", "rabbit_virtual_host", "qpid_hostname", "kombu_ssl_ca_certs"}
+)
+"""What named the broker before transport_url did; oslo.messaging ignores it."""
+
+_LINE = re.compile(r":(?P<number>\d+), (?P<problem>.*?): ['\"]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """oslo.config's global ``CONF``, filled, and what it was filled from.
+
+    ``files`` and ``dirs`` were read, ``unreadable`` could not be looked into. ``is_named`` says
+    whether the command line named a file, a folder or a project. With ``uses_environment`` the
+    options in the environment outrank the files.
+    """
+
+    conf: Any
+    files: Sequence[str]
+    dirs: Sequence[str]
+    unreadable: Sequence[str]
+    is_named: bool
+    uses_environment: bool
+
+    def read_files(self) -> list[str]:
+        """Every file that was read, in the order in which later ones override earlier ones."""
+        in_dirs = (
+            str(path) for folder in self.dirs for path in sorted(Path(folder).glob("*.conf"))
+        )
+        return [*self.files, *in_dirs]
+
+    def described(self) -> str:
+        """The files and folders in words."""
+        return ", ".join([*self.files, *self.dirs])
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The transport URL of a run, and where it came from.
+
+    ``source`` is ``--transport-url``, a file, a variable of the environment, or oslo.messaging's
+    default. ``is_named`` says whether the command line named the URL, or the file or folder that
+    holds it: only then did a person choose this broker for this run.
+    """
+
+    url: str = dataclasses.field(repr=False)
+    source: str
+    is_named: bool
+
+
+def load(plan: Plan) -> Configuration:
+    """Read the configuration that ``plan`` asks for into oslo.config's global ``CONF``.
+
+    The global object is used because oslo.messaging registers some options only there.
+
+    Raises :class:`~omrig.errors.UsageError` for a file or folder that is missing, cannot be read
+    or is no configuration, and for a named project without any.
+    """
+    from oslo_config import cfg
+
+    _check_paths(plan)
+    os.environ.update(plan.environment)
+    if plan.config_files or plan.config_dirs or plan.is_resolved:
+        files, dirs = plan.config_files, plan.config_dirs
+        found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.environment))
+    else:
+        found = _look_for(plan)
+    with errors_of(found):
+        cfg.CONF(
+            args=[],
+            project=plan.project,
+            prog=plan.project,
+            default_config_files=list(found.files),
+            default_config_dirs=list(found.dirs),
+            use_env=found.uses_environment,
+        )
+        _register_url(cfg.CONF)
+    return found
+
+
+def find_url(found: Configuration, plan: Plan) -> Found | None:
+    """The one decision which transport URL is used, and its source; None where nothing gives one.
+
+    ``--transport-url`` comes first, then what is named or found, the environment above what is
+    found. Where a file, a folder or a project was named, or a configuration of the service was
+    found, it has to give one.
+
+    Raises :class:`~omrig.errors.UsageError` where that gives none, or an empty one, or could not be
+    read.
+    """
+    if plan.transport_url is None and found.unreadable:
+        raise UsageError(
+            f"configuration of {plan.project}: {', '.join(found.unreadable)} may not be looked"
+            " into, and may say which broker to use; run as a user who may, or give"
+            " --transport-url"
+        )
+    if plan.transport_url is not None:
+        return _not_empty(Found(plan.transport_url, URL_OPTION, True))
+    from oslo_config import cfg
+
+    source = _said_by(found, "DEFAULT", {_URL})
+    with errors_of(found, f"transport_url of {source}"):
+        location = found.conf.get_location(_URL)
+        url = str(found.conf.transport_url or "")
+    if location is not None and location.location.is_user_controlled:
+        in_environment = location.location is cfg.Locations.environment
+        by_name = bool(plan.config_files or plan.config_dirs)
+        return _not_empty(Found(url, source, by_name and not in_environment))
+    _refuse_without_url(found, plan)
+    return None
+
+
+def default_url(found: Configuration) -> Found:
+    """The URL that oslo.messaging uses where nothing is configured: a broker on this host."""
+    return Found(str(found.conf.transport_url), DEFAULT_SOURCE, False)
+
+
+def source_of(found: Configuration, conf: Any, option: Any, group: str | None) -> str | None:
+    """Where ``conf`` has the value of an option from: a file or a variable; None for its default.
+
+    Raises :class:`~omrig.errors.UsageError` for a value that the option cannot have.
+    """
+    from oslo_config import cfg
+
+    name = f"[{group}] {option.name}" if group else option.name
+    try:
+        location = conf.get_location(option.dest, group)
+    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+        raise
+    except ValueError:
+        where = _said_by(found, group or "DEFAULT", {option.name, option.dest})
+        raise UsageError(
+            f"{where}: the value of {name} is none that it may have; correct it"
+        ) from None
+    if location is None or not location.location.is_user_controlled:
+        return None
+    if location.location is cfg.Locations.environment:
+        return f"environment variable {location.detail}"
+    return str(location.detail)
+
+
+def _said_by(found: Configuration, group: str, names: set[str]) -> str:
+    """The variable or the file that gives an option its value."""
+    variables = {f"OS_{group.upper()}__{name.upper()}" for name in names} & set(os.environ)
+    if found.uses_environment and variables:
+        return f"environment variable {', '.join(sorted(variables))}"
+    files = [path for path in found.read_files() if names & _sections(path).get(group, set())]
+    return files[-1] if files else found.described()
+
+
+def option_variables() -> dict[str, str]:
+    """The variables of the environment that oslo.config reads options from.
+
+    One may hold a transport URL: measured processes get them through a pipe, where they are used,
+    and never in an environment that others on this host can look at.
+    """
+    return {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)}
+
+
+def unknown_options(found: Configuration) -> list[str]:
+    """Options of oslo.messaging's groups in the files that the installed version does not know.
+
+    In the form ``[group] name (file)``; never their values, which may be secrets.
+    """
+    from oslo_messaging import opts
+
+    known: dict[str, set[str]] = {}
+    for group, options in opts.list_opts():
+        names = known.setdefault(group or "DEFAULT", set())
+        for option in options:
+            names |= {option.name, option.dest} | {each.name for each in option.deprecated_opts}
+    unknown = []
+    for path in found.read_files():
+        for section, names_there in _sections(path).items():
+            if section.lower().startswith("oslo_messaging_"):
+                beyond = names_there - known.get(section.lower(), set())
+                beyond = {name for name in beyond if name.replace("-", "_") not in known}
+                unknown += [f"[{section}] {name} ({path})" for name in sorted(beyond)]
+    return unknown
+
+
+@contextlib.contextmanager
+def errors_of(found: Configuration, source: str = "") -> Iterator[None]:
+    """Tell what oslo.config finds wrong in one line, without the value that is wrong.
+
+    A value, or a line of a file, may be a password that nobody knows yet: it is quoted nowhere, nor
+    in a traceback. ``source`` names the file or variable, where that is known. Raises
+    :class:`~omrig.errors.UsageError`.
+    """
+    from oslo_config import cfg
+
+    where = source or found.described() or "configuration"
+    try:
+        yield
+    except cfg.ConfigFileParseError as error:
+        raise UsageError(f"{error.config_file}: {_parse_problem(str(error.msg))}") from None
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        raise UsageError(
+            f"{', '.join(error.config_files)}: may not be read; run as a user who may, or name"
+            " another one with --config-file"
+        ) from error
+    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+        raise UsageError(
+            f"{where}: a '$' in a value begins a reference to another option, and there is none of"
+            " that name; write '$$' for a '$'"
+        ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{where}: not text in UTF-8; correct the file") from None
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or where}: {error.strerror or error}; name another one"
+        ) from error
+    except (cfg.Error, ValueError) as error:
+        raise UsageError(
+            f"{where}: holds a value that its option cannot have ({type(error).__name__});"
+            " correct it"
+        ) from None
+
+
+def _check_paths(plan: Plan) -> None:
+    for option, paths, is_right, kind in (
+        ("--config-file", plan.config_files, Path.is_file, "file"),
+        ("--config-dir", plan.config_dirs, Path.is_dir, "folder"),
+    ):
+        for path in paths:
+            _check_path(option, path, is_right, kind)
+
+
+def _check_path(option: str, path: str, is_right: Any, kind: str) -> None:
+    try:
+        # Python takes some errors for "no such path": they are told here.
+        Path(path).stat()
+        if is_right(Path(path)):
+            _try_reading(path)
+            return
+        problem = f"is no {kind}"
+    except FileNotFoundError:
+        problem = f"no such {kind}"
+    except PermissionError:
+        problem = "may not be read"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "is no path"
+    raise UsageError(
+        f"{option}: {redaction.shown_argument(path)}: {problem}; give the path of a {kind} that"
+        " may be read"
+    )
+
+
+def _try_reading(path: str) -> None:
+    """Raise PermissionError for what may not be read: oslo.config passes over such a folder."""
+    whole = Path(path)
+    files = [each for each in whole.iterdir() if each.suffix == ".conf"] if whole.is_dir() else []
+    for each in files if whole.is_dir() else [whole]:
+        each.open("rb").close()
+
+
+def _look_for(plan: Plan) -> Configuration:
+    """The files of ``plan.project``, where oslo.config looks for them."""
+    from oslo_config import cfg
+
+    # The same name twice, or oslo.config would look for files of the program's name as well.
+    named = {"project": plan.project, "prog": plan.project}
+    files = list(dict.fromkeys(cfg.find_config_files(**named)))
+    dirs = list(dict.fromkeys(cfg.find_config_dirs(**named)))
+    unreadable = _unreadable(plan.project)
+    files, dirs = ([each for each in paths if _is_readable(each)] for paths in (files, dirs))
+    variables = option_variables()
+    found = Configuration(cfg.CONF, files, dirs, unreadable, plan.project_named, bool(variables))
+    if plan.project_named and not (files or dirs or unreadable):
+        raise UsageError(
+            f"--project: no configuration of {plan.project!r} is on this host (looked for"
+            f" {plan.project}.conf and {plan.project}.conf.d in"
+            f" {', '.join(_places(plan.project))}); give --config-file or --transport-url"
+        )
+    return found
+
+
+def _places(project: str) -> list[str]:
+    """The folders in which oslo.config looks for a project's files, the first one wins."""
+    home = Path("~").expanduser()
+    places = [str(home / f".{project}"), str(home), f"/etc/{project}", "/etc"]
+    for variable in ("SNAP_COMMON", "SNAP"):
+        if root := os.environ.get(variable):
+            places.append(str(Path(root) / "etc" / project))
+    return places
+
+
+def _unreadable(project: str) -> list[str]:
+    """What may hold the project's configuration and cannot be looked at.
+
+    oslo.config takes the first place that has the file, and the first that has the folder: what
+    comes after one that can be read counts for nothing.
+    """
+    unreadable = []
+    for name in (f"{project}.conf", f"{project}.conf.d"):
+        for place in _places(project):
+            path = Path(place) / name
+            try:
+                path.stat()
+                _try_reading(str(path))
+            except PermissionError as error:
+                unreadable.append(str(error.filename or path))
+            except OSError:
+                continue
+            else:
+                break
+    return list(dict.fromkeys(unreadable))
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        _try_reading(path)
+    except PermissionError:
+        return False
+    return True
+
+
+def _not_empty(found: Found) -> Found:
+    if not found.url.strip():
+        where = found.source if found.source == URL_OPTION else f"transport_url of {found.source}"
+        raise UsageError(f"{where}: is empty; the form is rabbit://user:password@host:port/vhost")
+    return found
+
+
+def _refuse_without_url(found: Configuration, plan: Plan) -> None:
+    """Raise where something was named or found, or might have been: it gives no URL."""
+    files = found.read_files()
+    if not (files or found.is_named):
+        return
+    option = "configuration of " + plan.project
+    if plan.config_files or plan.config_dirs:
+        option = "--config-file" if plan.config_files else "--config-dir"
+    looked_at = ", ".join(files) or f"{found.described()}, which holds no *.conf file"
+    raise UsageError(
+        f"{option}: no transport_url in [DEFAULT] of {looked_at}{_hints(files)}; set it there, or"
+        " give --transport-url"
+    )
+
+
+def _hints(files: Sequence[str]) -> str:
+    """What stands in the files in place of a transport_url, in words."""
+    elsewhere, old = set(), set()
+    for path in files:
+        for section, names in _sections(path).items():
+            if section != "DEFAULT" and _URL in names:
+                elsewhere.add(f"[{section}]")
+            old |= names & _OLD_OPTIONS
+    hints = ""
+    if elsewhere:
+        hints += f" (there is one in {', '.join(sorted(elsewhere))}, which is not read)"
+    if old:
+        hints += f" ({', '.join(sorted(old))}: oslo.messaging no longer reads that)"
+    return hints
+
+
+def _sections(path: str) -> dict[str, set[str]]:
+    """The names of the options in each section of a file that has been read before."""
+    from oslo_config import cfg
+
+    sections: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(path, sections).parse()
+    return {section: set(values) for section, values in sections.items()}
+
+
+def _register_url(conf: Any) -> None:
+    """Have oslo.messaging register ``transport_url`` and the like, as it does for any transport."""
+    import oslo_messaging
+
+    oslo_messaging.TransportURL(conf)
+
+
+def _parse_problem(text: str) -> str:
+    """What oslo.config's parser says, without the line: it may hold a password."""
+    if match := _LINE.search(text):
+        return f"line {match['number']}: {match['problem']}; correct it"
+    return "is no configuration file; correct it or name another one"
