@@ -133,6 +133,7 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
         url = str(found.conf.transport_url or "")
     if location is not None and location.location.is_user_controlled:
         in_environment = location.location is cfg.Locations.environment
+        source = f"environment variable {location.detail}" if in_environment else location.detail
         by_name = bool(plan.config_files or plan.config_dirs)
         return _not_empty(Found(url, source, by_name and not in_environment))
     _refuse_without_url(found, plan)

@@ -271,16 +271,28 @@ def test_a_thread_process_has_no_eventlet():
 
 
 def test_the_configuration_of_the_service_is_used(run, broker, tmp_path):
-    (tmp_path / "nova.conf").write_text(
+    path = tmp_path / "nova.conf"
+    path.write_text(
         f"[DEFAULT]\ntransport_url = {broker.url}\nrpc_response_timeout = 11\n"
         "[oslo_messaging_rabbit]\nrpc_conn_pool_size = 3\n"
     )
-    status, _, err = run("run", "-m", 20, "--config-file", "nova.conf", "--output", "r")
+    status, out, err = run(
+        "run", "-m", 20, "-s", 2, "--config-file", "nova.conf", "--output", "r", "--quiet"
+    )
     assert status == 0, err
+    assert err == (
+        f"omrig: the load goes to 127.0.0.1:{broker.port}, virtual host '/' (from"
+        f" {path}): 20 messages of 2 KB\n"
+    )
     about = json.loads((tmp_path / "r/run.json").read_text())
     assert about["plan"]["timeout_s"] == 11
     assert about["options"]["[oslo_messaging_rabbit] rpc_conn_pool_size"] == 3
-    assert about["transport"]["source"] == "the configuration of nova"
+    assert about["transport"]["source"] == str(path)
+    assert about["driver_options"]["rpc_conn_pool_size"] == 3
+    told = about["settings"]
+    assert told["rpc_response_timeout"] == {"value": 11, "source": str(path)}
+    assert told["executor_thread_pool_size"] == {"value": 64, "source": "default"}
+    assert f"rpc_response_timeout=11 ({path})" in " ".join(out.split())
     assert "***" in about["transport"]["url"]
 
 
