@@ -216,10 +216,13 @@ def _shown_name(name: str) -> str:
 
 
 def _type_name(kind: Any) -> str:
-    name = type(kind).__name__ if not isinstance(kind, type) else kind.__name__
-    return {"Integer": "whole number", "Float": "number", "Boolean": "true or false"}.get(
-        name, "value that it may have"
-    )
+    """What an option takes, in words, as oslo.config's types know it."""
+    names = {"Integer": "whole number", "Float": "number"}
+    words = names.get(type(kind).__name__, "value that it may have")
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is not None and most is not None:
+        return f"{words} from {least:g} to {most:g}"
+    return f"{words} of {least:g} or more" if least is not None else words
 
 
 def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:

@@ -98,7 +98,8 @@ def open_first(login: Login, deadline_s: float) -> tuple[Any, Endpoint]:
             return _open(endpoint, login, share), endpoint
         except ConnectError as error:
             failures.append((endpoint, error))
-    raise UsageError(_describe(failures))
+    caution = f" ({login.caution})" if login.caution else ""
+    raise UsageError(_describe(failures) + caution)
 
 
 def _describe(failures: Sequence[tuple[Endpoint, ConnectError]]) -> str:

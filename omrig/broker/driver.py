@@ -62,6 +62,11 @@ def login(transport: Any, parsed: Any, option: str) -> Login:
         raise UsageError(
             f"{option}: {_version()} cannot use this URL: {_mangled(parsed)}"
         ) from None
+    except KeyError:
+        raise UsageError(
+            f"{option}: {_version()} accepts {parsed.transport}:// and cannot connect with it;"
+            " write rabbit://"
+        ) from None
     tls = captured.options.get("ssl")
     return Login(
         endpoints=tuple(endpoints),
@@ -120,9 +125,13 @@ def _no_connection() -> Iterator[None]:
 
 
 def _as_kombu_does(url: str, options: Mapping[str, Any]) -> tuple[Endpoint, str]:
-    """The address, login and vhost that kombu gives to py-amqp; raises ValueError for no URL."""
+    """The address, login and vhost that kombu gives to py-amqp.
+
+    Raises ValueError for what is no URL to kombu, KeyError for one of no transport of its own.
+    """
     kombu: Any = importlib.import_module("kombu")
     connection = kombu.Connection(url, login_method=options.get("login_method"))
+    connection.get_transport_cls()
     # As kombu.transport.pyamqp.Transport.establish_connection fills in what is not given.
     host = connection.hostname or "localhost"
     endpoint = Endpoint(
