@@ -187,15 +187,31 @@ def option_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)}
 
 
+def known_options() -> list[tuple[str | None, list[Any]]]:
+    """The options of the installed oslo.messaging by group, copies: None for [DEFAULT]."""
+    import copy
+
+    from oslo_messaging import opts
+    from oslo_messaging._drivers import base
+
+    # Until release 14 those of all drivers were listed under [DEFAULT], and read from the driver's
+    # own group.
+    moved = copy.deepcopy(getattr(base, "base_opts", []))
+    names = {option.dest for option in moved}
+    listed = [
+        (group, [each for each in options if group or each.dest not in names])
+        for group, options in opts.list_opts()
+    ]
+    return [*listed, ("oslo_messaging_rabbit", moved)]
+
+
 def unknown_options(found: Configuration) -> list[str]:
     """Options of oslo.messaging's groups in the files that the installed version does not know.
 
     In the form ``[group] name (file)``; never their values, which may be secrets.
     """
-    from oslo_messaging import opts
-
     known: dict[str, set[str]] = {}
-    for group, options in opts.list_opts():
+    for group, options in known_options():
         names = known.setdefault(group or "DEFAULT", set())
         for option in options:
             names |= {option.name, option.dest} | {each.name for each in option.deprecated_opts}

@@ -186,13 +186,11 @@ def _check_use(option: str, parsed: Any) -> None:
 
 def _check_query(option: str, parsed: Any) -> None:
     """Refuse what the driver would refuse of a query, without showing the value."""
-    from oslo_messaging import opts
-
     types = {
-        each.dest: each.type
-        for group, options in opts.list_opts()
+        option.dest: option.type
+        for group, options in configuration.known_options()
         if group == "oslo_messaging_rabbit"
-        for each in options
+        for option in options
     }
     for name, value in parsed.query.items():
         if name not in types:
@@ -232,7 +230,6 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
     driver would find its own registration to differ.
     """
     from oslo_config import cfg
-    from oslo_messaging import opts
 
     copied = cfg.ConfigOpts()
     copied(
@@ -244,7 +241,7 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
         use_env=found.uses_environment,
     )
     settings = {}
-    for group, options in opts.list_opts():
+    for group, options in configuration.known_options():
         copied.register_opts(options, group=group)
         for option in options:
             if not option.secret:

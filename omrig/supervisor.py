@@ -161,7 +161,8 @@ def _set_up_logging(debug: bool) -> None:
 
     handler = logging.StreamHandler() if debug else logging.NullHandler()
     handler.setFormatter(Redacting("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
+    level = logging.DEBUG if debug else logging.ERROR
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def _report(folder: Path, plan: Plan, progress: "Progress") -> None:

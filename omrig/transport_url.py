@@ -50,7 +50,8 @@ def parse(conf: Any, url: str, option: str) -> Any:
 
 def passwords(url: str) -> list[str]:
     """The passwords in a URL of whatever kind (a database's, too), for redaction."""
-    logins = [host.rpartition("@")[0] for host in urlsplit(url).netloc.split(",")]
+    address = re.split("[/?#]", url.partition("://")[2])[0]
+    logins = [host.rpartition("@")[0] for host in address.split(",")]
     return [unquote(password) for login in logins if (password := login.partition(":")[2])]
 
 

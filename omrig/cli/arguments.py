@@ -1,6 +1,8 @@
 """What the commands' argument parsers share."""
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from omrig.errors import UsageError
@@ -22,7 +24,32 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse ``args``; ``--worker-count`` and ``--worker_count`` are one option."""
         known = {name.replace("_", "-"): name for name in self._option_string_actions}
-        return super().parse_args([_spelt(argument, known) for argument in args], namespace)
+        parsed = super().parse_args([_spelt(argument, known) for argument in args], namespace)
+        for name, value in vars(parsed).items():
+            if name != "transport_url":
+                self._refuse_logins(name, value if isinstance(value, list) else [value])
+        return parsed
+
+    def _refuse_logins(self, name: str, values: Iterable[Any]) -> None:
+        """A URL in the wrong place would be quoted, or cut up and quoted, with its password."""
+        from omrig import redaction
+
+        for value in values:
+            if not isinstance(value, str) or redaction.shown_argument(value) == value:
+                continue
+            if not _exists(value):
+                shown = redaction.shown_argument(value)
+                self.error(
+                    f"--{name.replace('_', '-')}: {shown} looks like a URL with a login; give it"
+                    " with --transport-url"
+                )
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _spelt(argument: str, known: dict[str, str]) -> str:

