@@ -8,9 +8,27 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from omrig.report import html
+from omrig.analysis import compare, gates
+from omrig.report import compare_html, html
 from omrig.results import folder as run_folder
+from omrig.results import runs
 from tools import synthetic
+
+FONTS = {
+    "narrow": 0.47,
+    "wide": 0.55,
+    "DejaVu Sans": None,
+}
+"""Fonts to show a page with, on purpose: how wide a letter of :data:`_LETTERS` is in ems, so that
+what the machine has is spaced like Arial or like Verdana; None for a font of that name."""
+
+_LETTERS = "The quick brown fox jumps over the lazy dog, 0123456789 ms"
+
+_LETTER_EMS = """([letters, font]) => {
+  const canvas = document.createElement('canvas').getContext('2d');
+  canvas.font = '100px ' + (font || getComputedStyle(document.body).fontFamily);
+  return canvas.measureText(letters).width / letters.length / 100;
+}"""
 
 HOSTILE = (
     "\"><script>window.taken = 1</script><img src=x onerror='window.taken = 2'>&amp;{{ 7 * 7 }}"
@@ -28,6 +46,13 @@ class Run:
     @property
     def url(self) -> str:
         return (self.folder / html.PAGE).as_uri()
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page that is not in its run's folder."""
+
+    url: str
 
 
 def make(folder: Path, change=None, **arguments) -> Run:
@@ -92,6 +117,11 @@ def profiled(run, result):
     )
 
 
+def elsewhere(run, result):
+    """As on another host, with a name that is not to be broken."""
+    run["environment"]["host"] = "another-host-of-this-cloud.region-one.example.org"
+
+
 @pytest.fixture(scope="session")
 def call(tmp_path_factory):
     """Both sides of calls, some of which failed, on a broker that blocked for a while."""
@@ -107,6 +137,21 @@ def full(tmp_path_factory):
     run_folder.write_json(run.folder / "producer" / "stages.json", meta)
     draw(run.folder)
     return run
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory):
+    """The page of a comparison of two runs."""
+    folder = tmp_path_factory.mktemp("comparison")
+    base, new = (
+        runs.read(str(make(folder / name, change, seed=seed).folder), name)
+        for name, change, seed in (("BASE", None, 1), ("NEW", elsewhere, 2))
+    )
+    both = runs.read_messages(base.runs[0]), runs.read_messages(new.runs[0])
+    found = compare.compare(base, new, [gates.parse("p99<=+5%")], both)
+    page = folder / "comparison.html"
+    page.write_text(compare_html.render(found, ([both[0]], [both[1]])), encoding="utf-8")
+    return Page(page.as_uri())
 
 
 @pytest.fixture(scope="package")
@@ -133,14 +178,17 @@ class Shown:
 def show(chromium):
     """Open a page; whatever it complains about or asks the network for is noted.
 
-    A page that was opened before is given again, as the last test left it, unless ``fresh``.
+    ``font`` is one of :data:`FONTS`, None for the machine's. A page that was opened before is given
+    again, as the last test left it, unless ``fresh``.
     """
     known = {}
 
-    def show(run, scheme="light", width=1280, fresh=False, **options):
-        key = (run.url, scheme, width, *sorted(options.items()))
+    def show(run, scheme="light", width=1280, fresh=False, font=None, **options):
+        key = (run.url, scheme, width, font, *sorted(options.items()))
         if fresh or key not in known:
             known[key] = _opened(chromium, run, scheme, width, options)
+            if font:
+                set_font(known[key].page, font)
         return known[key]
 
     return show
@@ -160,3 +208,26 @@ def _opened(chromium, run, scheme, width, options):
     shown.page.on("request", lambda request: shown.requests.append(request.url))
     shown.page.goto(run.url)
     return shown
+
+
+def set_font(page, font):
+    """Show the page, figures too, with a font of :data:`FONTS`."""
+    ems = FONTS[font]
+    if ems is None:
+        name = f'"{font}"'
+        # What is not there would be replaced without a word.
+        widths = {
+            page.evaluate(_LETTER_EMS, [_LETTERS, f"{name}, {other}"])
+            for other in ("monospace", "serif")
+        }
+        assert len(widths) == 1, (
+            f"no {font} here: apt-get install fonts-dejavu-core (tools/setup test does)"
+        )
+        page.add_style_tag(content=f":root {{ --font: {name} !important; }}")
+    else:
+        more = ems - page.evaluate(_LETTER_EMS, [_LETTERS, None])
+        page.add_style_tag(
+            content=f"body :not(code, pre) {{ letter-spacing: {more:.4f}em !important; }}"
+        )
+    # After which figures are drawn anew.
+    page.evaluate("dispatchEvent(new Event('afterprint'))")

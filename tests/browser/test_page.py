@@ -1,13 +1,12 @@
 """The page of a run as a browser shows it: its numbers, its looks, and who can read it."""
 
-import dataclasses
 import itertools
 import re
 
 import pytest
 
 from omrig.report import html, shares
-from tests.browser.conftest import HOSTILE, draw, make
+from tests.browser.conftest import FONTS, HOSTILE, Page, draw, make
 
 PHONE = {"width": 390, "is_mobile": True, "has_touch": True}
 
@@ -246,21 +245,56 @@ def test_nothing_hostile_is_taken_for_the_page_s_own(full, show):
 # Everywhere
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "phone"), [(1280, False), (768, True), (390, True), (320, True)])
-def test_nothing_is_wider_than_the_window(full, show, scheme, width, phone):
-    page = show(full, scheme, **(PHONE if phone else {})).page
+@pytest.mark.parametrize("font", FONTS)
+@pytest.mark.parametrize("kind", ["full", "comparison"])
+def test_nothing_is_wider_than_the_window_or_the_paper(request, show, kind, font):
+    run = request.getfixturevalue(kind)
+    desktop = show(run, font=font).page
+    fits(desktop, 1280)
+    # What every run has is seen whole; a function may have any name.
+    cut = desktop.locator(".scroller:has(.stages, .changes, .totals)").evaluate_all(
+        "(all) => all.filter((each) => each.scrollWidth > each.clientWidth)"
+        ".map((each) => each.getAttribute('aria-label'))"
+    )
+    assert cut == []
+    phone = show(run, font=font, **PHONE).page
+    for width in (768, 390, 320):
+        fits(phone, width)
+    on_paper(desktop)
+    fits(desktop, 700)
+    off_paper(desktop)
+
+
+def fits(page, width):
+    """Hold a page with all that can be opened to this width."""
     page.set_viewport_size({"width": width, "height": 800})
     opened(page)
     # Both figures and text have taken the new width.
-    page.wait_for_function("(width) => innerWidth === width", arg=width)
+    page.wait_for_function("(width) => document.documentElement.clientWidth === width", arg=width)
     wide = page.evaluate("document.scrollingElement.scrollWidth")
     assert wide <= width, page.evaluate(
-        "(width) => [...document.querySelectorAll('body *')].filter((each) =>"
-        " each.getBoundingClientRect().right > width + 1 && !each.closest('.scroller, pre'))"
-        ".slice(0, 5).map((each) => each.outerHTML.slice(0, 120))",
+        """(width) => {
+          const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+          while (walker.nextNode()) {
+            const range = document.createRange(), parent = walker.currentNode.parentElement;
+            range.selectNodeContents(walker.currentNode);
+            if (range.getBoundingClientRect().right > width && !parent.closest('svg, pre, .scroller'))
+              found.push(parent.outerHTML.slice(0, 120));
+          }
+          return found.slice(0, 5);
+        }""",
         width,
     )
+
+
+def on_paper(page):
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+
+def off_paper(page):
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
 
 
 CONTRASTS = """() => {
@@ -407,18 +441,14 @@ def test_it_is_read_without_a_script(call, show):
 
 def test_on_paper(full, show):
     page = show(full, "dark").page
-    page.set_viewport_size({"width": 700, "height": 800})
-    page.emulate_media(media="print")
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    on_paper(page)
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= 700
     drawn = page.evaluate(
         "getComputedStyle(document.querySelector('#figure-latency .xtick text')).fill"
     )
     assert drawn == "rgb(87, 95, 104)"
-    page.emulate_media(media="screen")
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    off_paper(page)
     drawn = page.evaluate(
         "getComputedStyle(document.querySelector('#figure-latency .xtick text')).fill"
     )
@@ -491,13 +521,6 @@ def test_a_mean_message_stands_in_where_messages_were_not_kept(tmp_path, show):
     assert shown.page.locator("[data-message=mean]").count() == 1
     assert nanoseconds(text_of(shown.page, "#p99")) > 0
     assert shown.complaints == []
-
-
-@dataclasses.dataclass
-class Page:
-    """A page that is not in its run's folder."""
-
-    url: str
 
 
 def test_pages_of_a_folder_share_the_script(tmp_path, show, call):
