@@ -8,7 +8,7 @@ import numpy
 
 from omrig import books, costs, sampled
 from omrig.analysis import usage, verdict
-from omrig.errors import UsageError
+from omrig.errors import Losses, UsageError
 from omrig.report import speedscope
 from omrig.results import folder as run_folder
 from omrig.results import latency, recordings, stacks
@@ -19,38 +19,52 @@ _NS = 1_000_000_000
 Sides = dict[str, Recording]
 
 
-def finish(folder: Path) -> dict[str, Any]:
+def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) -> dict[str, Any]:
     """Make the result of the run in ``folder``; write ``result.json`` and ``latency.hlog``.
 
-    A side that wrote nothing (it was killed) is left out and makes the run incomplete.
+    A side that wrote nothing (it was killed) is left out and makes the run incomplete. What cannot
+    be written is noted in ``losses``; it makes a run incomplete that has just ended, of which
+    ``ended`` is the ``run.json``.
     """
-    run = run_folder.read_json(folder / run_folder.RUN)
+    run = ended or run_folder.read_json(folder / run_folder.RUN)
     sides = recordings.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
-    if speedscope.write(folder / speedscope.FILE, result):
-        result["artefacts"].append(
-            {
-                "path": speedscope.FILE,
-                "kind": "speedscope",
-                "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
-                "open_with": stacks.OPEN_WITH,
-            }
-        )
+    with losses.noted():
+        if speedscope.write(folder / speedscope.FILE, result):
+            result["artefacts"].append(
+                {
+                    "path": speedscope.FILE,
+                    "kind": "speedscope",
+                    "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
+                    "open_with": stacks.OPEN_WITH,
+                }
+            )
     if timelines:
-        books.save(timelines)
+        with losses.noted():
+            books.save(timelines)
     latencies = _latencies(sides)
     if latencies is not None and len(latencies):
         first, last = _span(sides["producer"])
         started = run["started_epoch_seconds"]
-        latency.write_hlog(
-            folder / "latency.hlog", latencies, started, started + (last - first) / _NS
-        )
-        result["artefacts"].insert(0, _HLOG)
-    run.update(complete=result["complete"], reason=result["reason"])
-    run_folder.write_json(folder / run_folder.RUN, run)
-    run_folder.write_json(folder / run_folder.RESULT, result)
-    return result
+        with losses.noted():
+            latency.write_hlog(
+                folder / "latency.hlog", latencies, started, started + (last - first) / _NS
+            )
+            result["artefacts"].insert(0, _HLOG)
+    reasons = [result["reason"]] if result["reason"] else []
+    for name, content in ((run_folder.RUN, run), (run_folder.RESULT, result)):
+        if ended and losses:
+            result |= _incomplete([*reasons, f"not written: {losses}"])
+        run.update(complete=result["complete"], reason=result["reason"])
+        with losses.noted():
+            run_folder.write_json(folder / name, content)
+    # The last of them may have been refused, too.
+    return result | (_incomplete([*reasons, f"not written: {losses}"]) if ended and losses else {})
+
+
+def _incomplete(reasons: list[str]) -> dict[str, Any]:
+    return {"complete": False, "reason": "; ".join(reasons)}
 
 
 def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> None:
@@ -301,7 +315,7 @@ def _reason(run: dict[str, Any], sides: Sides, messages: dict[str, Any]) -> str 
         reasons.append(f"{failed} of {messages['sent']} messages failed: {names}")
     if messages["lost"]:
         reasons.append(f"{messages['lost']} messages were lost")
-    if "producer" not in sides and requested is not None:
+    if list(sides) == ["consumer"] and requested is not None:
         absent = requested - (messages["received"] or 0)
         if absent > 0:
             reasons.append(f"{absent} of {requested} messages did not come")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from omrig.analysis import accounting, comb, verdict
 from omrig.errors import UsageError
+from omrig.results import folder as run_folder
 from omrig.results.recordings import Recording
 from omrig.stages import arrivals
 
@@ -335,7 +336,7 @@ def save(timelines: Timelines) -> None:
     if "seq" in book.columns:
         arrays["seq"] = book.columns["seq"]
     arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}
-    with (book.recording.folder / "messages.npz").open("wb") as file:
+    with run_folder.writing(book.recording.folder / "messages.npz", "wb") as file:
         numpy.savez(file, **arrays)
 
 

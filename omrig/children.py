@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from omrig import redaction
+from omrig.errors import Losses
 from omrig.plan import Plan
+from omrig.results import folder as run_folder
 
 LOG = "log.txt"
 
@@ -97,7 +99,8 @@ class Child:
 
     def last_words(self) -> str:
         """The last line of its log, for a process that died without a word."""
-        lines = self._log.read_text().strip().splitlines() if self._log.exists() else []
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        lines = text.strip().splitlines()
         return lines[-1] if lines else "no output"
 
     def _pump_events(self, events: "queue.Queue[Event]") -> None:
@@ -109,13 +112,17 @@ class Child:
     def _pump_log(self) -> None:
         if self._process.stdout is None:
             return
+        losses = Losses(self._log.parent)
         with self._process.stdout as output:
             for raw in output:
                 line = redaction.redact(raw.decode(errors="replace"))
-                with self._log.open("a") as log:
-                    log.write(line)
+                # Read on even so: a child that cannot write stands still.
+                with losses.noted():
+                    run_folder.append(self._log, line.encode())
                 if self._plan.debug:
                     sys.stderr.write(line)
+        if losses:
+            sys.stderr.write(f"omrig: {self.name}: lines are missing in its {losses}\n")
 
 
 def stop_all(children: list[Child], patience_s: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TextIO, TypeVar
 
 import psutil
 
+from omrig.errors import in_words
 from omrig.results import series
 
 INTERVAL_S = 0.1
@@ -70,9 +71,12 @@ class Sampler:
         A process that is gone already leaves no samples.
         """
         folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        with contextlib.suppress(*_GONE):
-            self._processes.append(_Process(name, psutil.Process(pid), folder, memory))
+        try:
+            folder.mkdir(exist_ok=True)
+            with contextlib.suppress(*_GONE):
+                self._processes.append(_Process(name, psutil.Process(pid), folder, memory))
+        except OSError as error:
+            self._note(error)
 
     def start(self) -> None:
         """Begin; further processes may be watched later."""
@@ -83,7 +87,11 @@ class Sampler:
         self._over.set()
         self._thread.join()
         for process in self._processes:
-            process.close()
+            try:
+                process.close()
+            except OSError as error:
+                # It had rows left for which there was no room.
+                self._note(error)
 
     def cpu(self) -> dict[str, float]:
         """CPU seconds a second of each process over the last second; who has no two samples
@@ -110,9 +118,12 @@ class Sampler:
             with (self._folder / series.MACHINE).open("w", newline="", buffering=1) as file:
                 self._sample_all(_writer(file, series.MACHINE_COLUMNS))
         except OSError as error:
-            # A full disk must not end the run; the report says that the series ends early.
-            self._failure = f"{type(error).__name__}: {error}"
+            self._note(error)
         self._cpu_seconds = time.thread_time() - began
+
+    def _note(self, error: OSError) -> None:
+        # A full disk must not end the run; the report says that the series ends early.
+        self._failure = self._failure or in_words(error)
 
     def _sample_all(self, write_machine: Callable[[list[Any]], object]) -> None:
         due = time.monotonic()
@@ -148,7 +159,9 @@ class _Process:
             )
 
     def _open(self, path: Path) -> TextIO:
-        return self._files.enter_context(path.open("w", newline="", buffering=1))
+        return self._files.enter_context(
+            path.open("w", newline="", buffering=1, encoding="utf-8", errors="backslashreplace")
+        )
 
     def close(self) -> None:
         self._files.close()

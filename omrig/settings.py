@@ -177,6 +177,12 @@ def remember_secrets(found: Configuration) -> None:
 def _check_use(option: str, parsed: Any) -> None:
     if parsed.transport in _IN_MEMORY and any(host.hostname for host in parsed.hosts):
         raise UsageError(f"{option}: {parsed.transport} takes no host; write {parsed.transport}://")
+    if parsed.transport == "kafka":
+        # impl_kafka's send and listen raise NotImplementedError.
+        raise UsageError(
+            f"{option}: the driver kafka carries notifications and no RPC, which is what omrig"
+            " sends; use the URL of a RabbitMQ (rabbit://)"
+        )
     if parsed.transport not in (*_IN_MEMORY, *_AMQP):
         raise UsageError(
             f"{option}: omrig sends RPC over rabbit, kombu+memory or fake, not over"

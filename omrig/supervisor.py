@@ -18,9 +18,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import assemble, configuration, consent, executors, profilers, redaction, settings
+from omrig import (
+    assemble,
+    configuration,
+    consent,
+    errors,
+    executors,
+    profilers,
+    redaction,
+    settings,
+)
 from omrig.children import Child, Event, stop_all
-from omrig.errors import UsageError
+from omrig.errors import Losses, RunError, UsageError
 from omrig.live import Recent
 from omrig.load import payload
 from omrig.plan import Plan
@@ -53,6 +62,12 @@ SAVE_S = 30.0
 """How long a side may take to write its results."""
 
 _TICK_S = 0.1
+
+_MESSAGE_BYTES = 16
+"""Of a message in ``messages.npz`` before the accounting."""
+
+_RESERVED_BYTES = 256 * 1024
+"""For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
 
 
 @dataclasses.dataclass
@@ -136,20 +151,49 @@ def run(
     profilers.load(plan.profile, plan.executor)
     profilers.check_targets(plan.profile, plan.targets)
     folder = run_folder.create(plan.output, plan.sides)
+    losses = Losses(folder)
     plan = dataclasses.replace(plan, output=str(folder))
     interrupts = Interrupts()
     with interrupts.handled():
         try:
             with _destination(plan, progress, broker) as destination:
                 destination.process = _locate(destination)
-                _write_run(folder, destination)
+                with errors.naming("--output"):
+                    _reserve(folder, plan)
+                    _write_run(folder, destination)
                 interrupts.deferred = True
-                _Run(destination, folder, progress, interrupts).execute()
+                ended = _Run(destination, folder, progress, interrupts, losses).execute()
         except BaseException:
             _forget(folder, plan)
             raise
-        _report(folder, plan, progress)
-        return folder, assemble.finish(folder), interrupts.count > 0
+        with _after_load(folder):
+            _release(folder, plan)
+            with losses.noted():
+                _report(folder, plan, progress)
+            return folder, assemble.finish(folder, losses, ended), interrupts.count > 0
+
+
+def _reserve(folder: Path, plan: Plan) -> None:
+    """Keep room for what must not be lost when the disk fills up during the load."""
+    run_folder.reserve(folder, _RESERVED_BYTES)
+    for side in plan.sides:
+        run_folder.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.messages or 0))
+
+
+def _release(folder: Path, plan: Plan) -> None:
+    for each in (folder, *(folder / side for side in plan.sides)):
+        run_folder.release(each)
+
+
+@contextlib.contextmanager
+def _after_load(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the load is over, its recordings are in {folder}; no result:"
+            f" {errors.in_words(error)}; omrig report {folder} tries again"
+        ) from error
 
 
 def _set_up_logging(debug: bool) -> None:
@@ -183,6 +227,7 @@ def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
 
 def _forget(folder: Path, plan: Plan) -> None:
     """Remove the folders of a run that has not begun; a folder with anything in it stays."""
+    _release(folder, plan)
     if (folder / run_folder.RUN).exists():
         return
     with contextlib.suppress(OSError):
@@ -324,12 +369,18 @@ class _Run:
     """The load: from the start of the measured processes to the end of the last one."""
 
     def __init__(
-        self, destination: Destination, folder: Path, progress: "Progress", interrupts: Interrupts
+        self,
+        destination: Destination,
+        folder: Path,
+        progress: "Progress",
+        interrupts: Interrupts,
+        losses: Losses,
     ) -> None:
         self._to = destination
         self._folder = folder
         self._progress = progress
         self._interrupts = interrupts
+        self._losses = losses
         self._events: queue.Queue[Event] = queue.Queue()
         self._children: dict[str, Child] = {}
         self._declared: list[dict[str, list[str]]] = []
@@ -346,8 +397,11 @@ class _Run:
         sides = () if destination.transport.in_memory else plan.sides
         self._recent = Recent(folder, plan.pattern, sides)
 
-    def execute(self) -> None:
-        """Run to the end, whatever happens; leaves no process and no queue behind."""
+    def execute(self) -> dict[str, Any]:
+        """Run to the end, whatever happens; leaves no process and no queue behind.
+
+        Returns ``run.json`` as it is then, and is written if there is room.
+        """
         plan, measured = self._to.plan, self._to.resolved_plan
         groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
         self._sampler.start()
@@ -367,7 +421,8 @@ class _Run:
             self._sampler.stop()
             self._drain_events()
             self._clean_up()
-            self._note_end()
+            ended = self._note_end()
+        return ended
 
     def _hear(self) -> None:
         try:
@@ -431,6 +486,9 @@ class _Run:
 
     def _on_saved(self, child: Child, _event: dict[str, Any]) -> None:
         child.saved = True
+
+    def _on_unwritten(self, _child: Child, event: dict[str, Any]) -> None:
+        self._losses.add(event["paths"])
 
     def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
         child.failure = event["text"]
@@ -540,9 +598,13 @@ class _Run:
         if left:
             self._progress.say(f"left on the broker (in use, or it is gone): {', '.join(left)}")
 
-    def _note_end(self) -> None:
+    def _note_end(self) -> dict[str, Any]:
         path = self._folder / run_folder.RUN
-        run = run_folder.read_json(path)
-        run_folder.write_json(
-            path, {**run, "ended_because": self._because, "sampling": self._sampler.about()}
-        )
+        ended = {
+            **run_folder.read_json(path),
+            "ended_because": self._because,
+            "sampling": self._sampler.about(),
+        }
+        with self._losses.noted():
+            run_folder.write_json(path, ended)
+        return ended

@@ -4,7 +4,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from omrig.errors import RunError, UsageError
+from omrig.cli import streams
+from omrig.errors import RunError, UsageError, in_words
 
 INCOMPLETE, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -12,18 +13,20 @@ INCOMPLETE, USAGE, INTERRUPTED = 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in ``argv`` (the process' arguments) and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.prepare()
     try:
-        return _dispatch(arguments)
-    except UsageError as error:
+        status = _dispatch(arguments)
+        with streams.shown():
+            return status
+    except (UsageError, streams.OutputError) as error:
         return _fail(error, arguments, USAGE)
     except RunError as error:
         return _fail(error, arguments, INCOMPLETE)
     except KeyboardInterrupt as error:
         return _fail(error, arguments, INTERRUPTED, "interrupted before the load; nothing measured")
-    except BrokenPipeError:
-        # The reader of our output has gone: `omrig report RUN | head`.
-        sys.stderr.close()
-        return INCOMPLETE
+    except OSError as error:
+        # What is refused once the load is over is a RunError.
+        return _fail(error, arguments, USAGE, in_words(error))
     except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
         from omrig import redaction
 
@@ -33,6 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    """Run the command; the exit status, also of ``--help`` and ``--version``."""
+    try:
+        return _command(arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+def _command(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command == "report":
         from omrig.cli import report

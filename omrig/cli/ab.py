@@ -2,12 +2,14 @@
 
 import argparse
 import datetime
+import errno
+import os
 import sys
 from pathlib import Path
 
-from omrig.cli import INTERRUPTED
+from omrig.cli import INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count
-from omrig.errors import UsageError
+from omrig.errors import RunError, UsageError, naming
 from omrig.plan import Plan
 
 DEFAULT_PAIRS = 10
@@ -38,6 +40,9 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"ab: two configurations are needed; use {_USAGE}")
     plans = (_plan("A", configurations[0]), _plan("B", configurations[1]))
 
+    for option in ("json", "html", "junit"):
+        _check_file(f"--{option}", getattr(options, option))
+
     from omrig import interleaved
     from omrig.cli import compare
     from omrig.report import progress
@@ -56,7 +61,14 @@ def main(arguments: list[str]) -> int:
     pairs, interrupted = interleaved.run(plans, options.pairs, folder, make_progress, say)
     if pairs < 1:
         raise KeyboardInterrupt
-    status = compare.main([*(str(folder / name) for name in interleaved.NAMES), *_passed(options)])
+    both = [str(folder / name) for name in interleaved.NAMES]
+    try:
+        status = compare.main([*both, *_passed(options)])
+    except (UsageError, streams.OutputError) as error:
+        raise RunError(
+            f"the runs are over, they are in {folder}; {error};"
+            f" omrig compare {' '.join(both)} compares them again"
+        ) from error
     return INTERRUPTED if interrupted else status
 
 
@@ -103,6 +115,20 @@ def _plan(name: str, arguments: list[str]) -> Plan:
         return run.make_plan(options, both=True)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def _check_file(option: str, name: str | None) -> None:
+    """Refuse before the runs what cannot be written after them."""
+    if not name:
+        return
+    path = Path(name)
+    with naming(option):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        # The message of what is missing, if it is.
+        path.absolute().parent.stat()
+        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
 
 def _passed(options: argparse.Namespace) -> list[str]:

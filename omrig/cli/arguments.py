@@ -1,10 +1,12 @@
 """What the commands' argument parsers share."""
 
 import argparse
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from omrig.cli import streams
 from omrig.errors import UsageError
 
 
@@ -21,8 +23,16 @@ class Parser(argparse.ArgumentParser):
         text = message.removeprefix("argument ")
         raise UsageError(f"{text}; see {self.prog} --help")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse passes over what it cannot write.
+        with streams.shown():
+            (file or sys.stderr).write(message)
+
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse ``args``; ``--worker-count`` and ``--worker_count`` are one option."""
+        for argument in args:
+            if "\0" in argument:
+                raise UsageError(f"{argument!r}: no path and no name has a NUL in it")
         known = {name.replace("_", "-"): name for name in self._option_string_actions}
         parsed = super().parse_args([_spelt(argument, known) for argument in args], namespace)
         for name, value in vars(parsed).items():

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omrig import errors
+from omrig.cli import streams
 from omrig.cli.arguments import Parser
-from omrig.errors import UsageError
+from omrig.results import folder as run_folder
 
 if TYPE_CHECKING:
     from omrig.analysis.compare import Comparison
@@ -46,13 +48,16 @@ def main(arguments: list[str]) -> int:
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
     comparison = compare.compare(base, new, wanted, _messages(base, new))
-    if options.json == _STDOUT:
-        print(_json(comparison), end="")
-    else:
-        compare_terminal.show(comparison)
     _write_files(comparison, options)
-    for ruling in comparison.rulings:
-        _say(ruling.gate.text, ruling.outcome)
+    try:
+        with streams.shown():
+            if options.json == _STDOUT:
+                print(_json(comparison), end="")
+            else:
+                compare_terminal.show(comparison)
+    finally:
+        for ruling in comparison.rulings:
+            _say(ruling.gate.text, ruling.outcome)
     return GATE_NOT_MET if comparison.failed else 0
 
 
@@ -112,12 +117,8 @@ def _all_messages(
 
 
 def _write(option: str, name: str, text: str) -> None:
-    try:
-        Path(name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{option}: {name} cannot be written ({error.strerror}); name another file"
-        ) from error
+    with errors.naming(option), run_folder.writing(Path(name)) as file:
+        file.write(text)
 
 
 def _say(gate: str, outcome: str) -> None:

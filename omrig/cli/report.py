@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omrig import errors
+from omrig.cli import streams
 from omrig.cli.arguments import Parser
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
@@ -57,10 +59,11 @@ def main(arguments: list[str]) -> int:
     from omrig.report import terminal
 
     folders, run, result = _read(options.run)
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
-        terminal.show(folders, run, result)
+    with streams.shown():
+        if options.json:
+            print(json.dumps(result, indent=1))
+        else:
+            terminal.show(folders, run, result)
     return 0
 
 
@@ -78,13 +81,10 @@ def _draw(options: argparse.Namespace) -> int:
 
     folders, run, result, stages = _read_messages(options.run)
     path = Path(options.html or folders[0] / html.PAGE)
-    try:
+    with errors.naming("--html"):
         html.write(path, folders, run, result, shared_assets=options.shared_assets, stages=stages)
-    except OSError as error:
-        raise UsageError(
-            f"--html: {path} cannot be written ({error.strerror}); name another file"
-        ) from error
-    print(path)
+    with streams.shown():
+        print(path)
     return 0
 
 
@@ -92,10 +92,12 @@ def _export(options: argparse.Namespace) -> int:
     from omrig.report import export
 
     folders, _, result, stages = _read_messages(options.run)
-    if options.csv == "stages":
-        export.write_stages(result, sys.stdout)
-    else:
-        export.write_messages(export.messages(folders, stages), sys.stdout)
+    messages = None if options.csv == "stages" else export.messages(folders, stages)
+    with streams.shown():
+        if messages is None:
+            export.write_stages(result, sys.stdout)
+        else:
+            export.write_messages(messages, sys.stdout)
     return 0
 
 
@@ -107,18 +109,23 @@ def _read_messages(
         return *_read(names), None
     from omrig import assemble
 
-    folders = [run_folder.read_run(name)[0] for name in names]
-    return folders, *assemble.merge_messages(folders)
+    with errors.naming("RUN"):
+        folders = [run_folder.read_run(name)[0] for name in names]
+        return folders, *assemble.merge_messages(folders)
 
 
 def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:
     from omrig import assemble
 
-    found = [run_folder.read_run(name) for name in names]
-    folders = [folder for folder, _ in found]
-    if len(folders) > 1:
-        return folders, *assemble.merge(folders)
-    folder, run = found[0]
-    # A run whose omrig was killed has recordings and no result yet.
-    result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder)
+    with errors.naming("RUN"):
+        found = [run_folder.read_run(name) for name in names]
+        folders = [folder for folder, _ in found]
+        if len(folders) > 1:
+            return folders, *assemble.merge(folders)
+        folder, run = found[0]
+        # A run whose omrig was killed has recordings and no result yet.
+        losses = errors.Losses(folder)
+        result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder, losses)
+    if losses:
+        sys.stderr.write(f"omrig: not kept in the run folder: {losses}\n")
     return folders, run, result

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import omrig
-from omrig.cli import INCOMPLETE, INTERRUPTED
+from omrig.cli import INCOMPLETE, INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
-from omrig.errors import UsageError
+from omrig.errors import RunError, UsageError, in_words
 from omrig.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 
 _ABOUT = """\
@@ -301,20 +301,29 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
         folder, result, interrupted = supervisor.run(plan, shown)
     finally:
         shown.close()
-    _draw(folder, result, options)
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
-        terminal.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
-    if not result["complete"]:
-        sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
+    drawn = _draw(folder, result, options)
+    try:
+        with streams.shown():
+            if options.json:
+                print(json.dumps(result, indent=1))
+            else:
+                terminal.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
+    except streams.OutputError as error:
+        what = "result" if options.json else "report"
+        raise RunError(
+            f"the load is over, the results are in {folder}; {what} not shown: {error};"
+            f" omrig report {folder} shows it"
+        ) from error
+    finally:
+        if not result["complete"]:
+            sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
     if interrupted:
         return INTERRUPTED
-    return 0 if result["complete"] else INCOMPLETE
+    return 0 if result["complete"] and drawn else INCOMPLETE
 
 
-def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> None:
-    """Draw the page; the run is measured and written, and is not lost with it."""
+def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
     from omrig import assemble
 
     try:
@@ -322,8 +331,11 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()
-        text = " ".join(f"{type(error).__name__} {error}".split())
+        told = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}"
+        text = " ".join(told.split())
         sys.stderr.write(
             f"omrig: report.html was not drawn ({text}); the results are there:"
             f" omrig report {folder} --html tries again\n"
         )
+        return False
+    return True

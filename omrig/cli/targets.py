@@ -1,5 +1,6 @@
 """``omrig targets``: the stage maps, and which of their functions are there."""
 
+from omrig.cli import streams
 from omrig.cli.arguments import Parser
 
 _ABOUT = """\
@@ -27,5 +28,6 @@ def main(arguments: list[str]) -> int:
     # Functions are looked at where they are: without this their modules load eventlet.
     executors.load("threading").patch()
     yours = [maps.read(path) for path in options.target]
-    targets.show([*maps.known().values(), *yours])
+    with streams.shown():
+        targets.show([*maps.known().values(), *yours])
     return 0

@@ -166,21 +166,26 @@ def _load(
 def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
+    from omrig.errors import Losses
     from omrig.results import folder as run_folder
 
     measurement.stop()
+    losses = Losses(Path(plan.output))
     for side in sides:
-        folder = Path(plan.output) / side.name
-        side.save(folder, measurement)
+        run_folder.release(Path(plan.output) / side.name)
+        with losses.noted():
+            side.save(Path(plan.output) / side.name, measurement)
         emit("declared", **side.declared())
     folder = Path(plan.output) / plan.sides[0]
     side_shown = plan.sides[0] if len(plan.sides) == 1 else "both"
-    artefacts = [
-        artefact.listed(plan.sides[0], side_shown)
-        for profiler in measurement.profilers
-        for artefact in profiler.save(folder)
-    ]
-    run_folder.write_json(folder / run_folder.ARTEFACTS, artefacts)
+    artefacts: list[dict[str, str]] = []
+    for profiler in measurement.profilers:
+        with losses.noted():
+            artefacts += [each.listed(plan.sides[0], side_shown) for each in profiler.save(folder)]
+    with losses.noted():
+        run_folder.write_json(folder / run_folder.ARTEFACTS, artefacts)
+    if losses:
+        emit("unwritten", paths=losses.paths)
     emit("saved", sides=[side.name for side in sides])
 
 

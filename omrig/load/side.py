@@ -17,6 +17,7 @@ from omrig import redaction
 from omrig.executors import Executor
 from omrig.load.events import Emit
 from omrig.profilers import Profiler, is_pausable, is_slow, works_inside
+from omrig.results import folder as run_folder
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
@@ -259,6 +260,8 @@ def save_recording(
     arrays: dict[str, Any] = {
         name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()
     }
-    with (folder / "messages.npz").open("wb") as file:
+    # First what is small: with it alone there are still counts.
+    with run_folder.writing(folder / "side.json") as file:
+        file.write(json.dumps(about, indent=1) + "\n")
+    with run_folder.writing(folder / "messages.npz", "wb") as file:
         numpy.savez(file, **arrays)
-    (folder / "side.json").write_text(json.dumps(about, indent=1) + "\n")

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omrig.profilers.callgraph import Cost, Graph, Key
+from omrig.results import folder as run_folder
 
 
 def write(graph: Graph, path: Path, event: str, description: str) -> None:
     """Write the graph; costs are integer nanoseconds of the named event."""
-    with path.open("w", encoding="utf-8") as file:
+    with run_folder.writing(path) as file:
         file.writelines(f"{line}\n" for line in _lines(graph, event, description))
 
 

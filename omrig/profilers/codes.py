@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
-from omrig.errors import UsageError
+from omrig.errors import UsageError, naming
 from omrig.stages import maps
 
 DRIVERS = "oslo_messaging._drivers"
@@ -185,9 +185,10 @@ def _of_map(stage_map: maps.StageMap, target: str) -> list[Place]:
 def _checked(place: Place) -> Place:
     """The place, if there is a function in it."""
     try:
-        source = decode_source(Path(place.file).read_bytes())
+        with naming(f"--target: {place.target!r}"):
+            source = decode_source(Path(place.file).read_bytes())
         found = list(nested(compile(source, place.file, "exec", dont_inherit=True)))
-    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         raise UsageError(f"--target: {place.target!r} cannot be read ({error})") from error
     if any(map(place.holds, found)):
         return place

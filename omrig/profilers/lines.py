@@ -7,7 +7,6 @@ beside (:mod:`omrig.profilers.switches`), and lines are ranked by the rest.
 """
 
 import importlib
-import json
 import linecache
 import os
 import platform
@@ -18,6 +17,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from omrig.profilers import Artefact, ProfilerContext, codes, switches, tracing
+from omrig.results import folder as run_folder
 from omrig.results import lines as words
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
@@ -91,10 +91,10 @@ class LinesProfiler:
         if self._profiler is None:
             return []
         summary = self._summary()
-        (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+        run_folder.write_json(folder / SUMMARY, summary)
         stats = self._recorded.stats()
         stats.to_file(folder / LPROF)
-        with (folder / TEXT).open("w", encoding="utf-8") as file:
+        with run_folder.writing(folder / TEXT) as file:
             file.writelines(f"{line}\n" for line in _text(summary, self._run))
             stats.print(file, output_unit=1e-6, stripzeros=True, config=False)
         return [

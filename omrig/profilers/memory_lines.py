@@ -11,7 +11,6 @@ Slow: every call in the process asks whether it is one of those, and every line 
 On Linux 6.2 to 6.15 each core counts what is resident up to some hundred KiB late.
 """
 
-import json
 import linecache
 import os
 import resource
@@ -23,6 +22,7 @@ from typing import Any, TextIO
 
 from omrig.errors import UsageError
 from omrig.profilers import Artefact, ProfilerContext, codes, tracing
+from omrig.results import folder as run_folder
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
 
@@ -101,8 +101,8 @@ class MemoryLinesProfiler:
         if not self._started:
             return []
         summary = {"targets": self._targets, **self._recorded.summary(), "notes": [SLOW, OTHERS]}
-        (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
-        with (folder / TEXT).open("w", encoding="utf-8") as file:
+        run_folder.write_json(folder / SUMMARY, summary)
+        with run_folder.writing(folder / TEXT) as file:
             file.write(
                 f"Memory by line of the {self._run.side}, executor {self._run.executor}\n"
                 f"{', '.join(self._targets)}: {summary['functions_registered']} functions found,"

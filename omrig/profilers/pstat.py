@@ -4,6 +4,7 @@ import marshal
 from pathlib import Path
 
 from omrig.profilers.callgraph import Graph
+from omrig.results import folder as run_folder
 
 
 def write(graph: Graph, path: Path) -> None:
@@ -25,5 +26,5 @@ def write(graph: Graph, path: Path) -> None:
         )
         for key, node in graph.items()
     }
-    with path.open("wb") as file:
+    with run_folder.writing(path, "wb") as file:
         marshal.dump(stats, file)

@@ -6,13 +6,13 @@ The probes are put in before the transport exists and stamp nothing until the lo
 import array
 import contextlib
 import heapq
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omrig.profilers import Artefact, ProfilerContext
+from omrig.results import folder as run_folder
 from omrig.stages import maps, probes
 from omrig.stages.arrivals import Watcher
 from omrig.stages.records import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
@@ -81,13 +81,13 @@ class StagesProfiler:
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        self._log_cpu(folder)
+        run_folder.write_json(folder / META, self._meta())
         _save_rows(
             folder / STAMPS,
             producer=(self._state.producer_rows, PRODUCER_COLUMNS),
             consumer=(self._state.consumer_rows, CONSUMER_COLUMNS),
         )
-        (folder / META).write_text(json.dumps(self._meta(), indent=1) + "\n")
+        self._log_cpu(folder)
         return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
 
     def recent(self) -> dict[str, list[list[int]]]:
@@ -102,7 +102,9 @@ class StagesProfiler:
                 ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
             )
         }
-        self._log_cpu(self._run.folder)
+        # What finds no room now is tried again with the rest.
+        with contextlib.suppress(OSError):
+            self._log_cpu(self._run.folder)
         return chosen
 
     def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
@@ -117,11 +119,11 @@ class StagesProfiler:
         if self._state.cpu_now is None:
             return
         notes = self._state.cpu_notes[self._cpu_logged :]
-        self._cpu_logged += len(notes)
+        logged = len(notes)
         if sys.byteorder == "big":
             notes.byteswap()
-        with (folder / CPU).open("ab") as file:
-            notes.tofile(file)
+        run_folder.append(folder / CPU, notes.tobytes())
+        self._cpu_logged += logged
 
     def _note_offset(self) -> None:
         self._offsets.append((probes.now(), probes.realtime_offset_ns()))
@@ -156,5 +158,5 @@ def _save_rows(path: Path, **tables: tuple["array.array[int]", tuple[str, ...]])
         name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(columns))
         for name, (rows, columns) in tables.items()
     }
-    with path.open("wb") as file:
+    with run_folder.writing(path, "wb") as file:
         numpy.savez(file, **arrays)

@@ -85,15 +85,16 @@ class YappiProfiler:
         """Write all files into the folder; nothing if `start` was never called."""
         if not self._graph:
             return []
+        # First what the reports need.
+        run_folder.write_json(
+            folder / "profile.yappi.json",
+            tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
+        )
         pstat.write(self._graph, folder / "yappi.pstat")
         event, description = _EVENTS[self._run.clock]
         callgrind.write(self._graph, folder / "yappi.callgrind", event, description)
         speedscope, collapsed = folder / "yappi.speedscope.json", folder / "yappi.collapsed"
         flames.write(self._by_role, self._run.side, speedscope, collapsed)
-        run_folder.write_json(
-            folder / "profile.yappi.json",
-            tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
-        )
         return [
             Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
             Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),

@@ -11,6 +11,16 @@ from rich.console import Console
 _WIDTH_WITHOUT_TERMINAL = 100
 
 
+class _Paper(io.StringIO):
+    """What is to go into a file of this encoding: no lines are drawn that it lacks."""
+
+    encoding: str | None = None  # type: ignore[assignment]
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__()
+        self.encoding = encoding
+
+
 @contextlib.contextmanager
 def console(file: TextIO | None, width: int | None) -> Iterator[Console]:
     """A console that prints on ``file`` (standard output), in ``width`` columns (the terminal's).
@@ -18,7 +28,7 @@ def console(file: TextIO | None, width: int | None) -> Iterator[Console]:
     Without a terminal nobody wants the blanks that fill its lines: they are cut in the end.
     """
     file = file or sys.stdout
-    paper = None if file.isatty() else io.StringIO()
+    paper = None if file.isatty() else _Paper(file.encoding)
     yield Console(
         file=paper or file,
         width=width or (_WIDTH_WITHOUT_TERMINAL if paper else None),

@@ -13,6 +13,10 @@ Column = NDArray[Any]
 """Integers, one a message."""
 
 
+_NOTHING = {"producer": {name: numpy.zeros(0, numpy.int64) for name in ("start_ns", "end_ns")}}
+"""The times of a side that had no room for them; its counts are there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Recording:
     """One side of a run.
@@ -51,7 +55,8 @@ def load(folder: Path) -> dict[str, Recording]:
                 folder=folder / side,
                 run=run,
                 about=about,
-                times=_clock_readings(_read_columns(folder / side / "messages.npz")),
+                times=_NOTHING.get(side, {})
+                | _clock_readings(_read_columns(folder / side / "messages.npz")),
                 stamps=_read_columns(stamps_in / "stamps.npz").get(side),
                 meta=run_folder.read_json(stamps_in / "stages.json"),
             )

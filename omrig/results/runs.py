@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.errors import RunError, UsageError
+from omrig.errors import RunError, UsageError, naming
 from omrig.results import folder as run_folder
 from omrig.results import series
 
@@ -64,8 +64,9 @@ def read(name: str, argument: str) -> RunSet:
     or of other sides than the rest; :class:`~omrig.errors.RunError` when none is fit to compare.
     """
     folder = Path(name)
-    inner = sorted(path.parent for path in folder.glob(f"*/{run_folder.RUN}"))
-    names = [folder] if (folder / run_folder.RUN).exists() else inner
+    with naming(argument):
+        inner = sorted(path.parent for path in folder.glob(f"*/{run_folder.RUN}"))
+        names = [folder] if (folder / run_folder.RUN).exists() else inner
     if not names:
         raise UsageError(
             f"{argument}: {name} holds no run (no {run_folder.RUN} in it or in its folders);"
@@ -95,8 +96,9 @@ def read(name: str, argument: str) -> RunSet:
 def _result(folder: Path, argument: str) -> dict[str, Any] | None:
     path = folder / run_folder.RESULT
     try:
-        result: dict[str, Any] | None = run_folder.read_json(path)
-    except (OSError, ValueError) as error:
+        with naming(argument):
+            result: dict[str, Any] | None = run_folder.read_json(path)
+    except ValueError as error:
         raise UsageError(f"{argument}: {path} cannot be read ({error})") from error
     return result
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import omrig
+from omrig.results import folder as run_folder
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 
@@ -60,7 +61,8 @@ def write_speedscope(path: Path, name: str, profiles: Sequence[Profile]) -> None
         "profiles": written,
         "shared": {"frames": [_described(frame) for frame in frames]},
     }
-    path.write_text(json.dumps(file, separators=(",", ":")) + "\n", encoding="utf-8")
+    with run_folder.writing(path) as written_file:
+        written_file.write(json.dumps(file, separators=(",", ":")) + "\n")
 
 
 def read_speedscope(path: Path) -> list[Profile]:
@@ -91,7 +93,7 @@ def write_collapsed(path: Path, stacks: Iterable[Weighted]) -> None:
     for stack, weight in stacks:
         weights[";".join(_label(frame) for frame in stack)] += weight  # type: ignore[assignment]
     lines = ((text, round(weight)) for text, weight in sorted(weights.items()))
-    with path.open("w", encoding="utf-8") as file:
+    with run_folder.writing(path) as file:
         file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
 
 

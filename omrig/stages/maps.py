@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.analysis.stages import BY_NAME
-from omrig.errors import UsageError
+from omrig.errors import UsageError, naming
 
 SCHEMA = 1
 
@@ -101,8 +101,9 @@ def read(path: str) -> StageMap:
     Raises :class:`~omrig.errors.UsageError` naming the file and the key that is wrong.
     """
     try:
-        return parse(Path(path).read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
+        with naming("--target"):
+            return parse(Path(path).read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
         raise UsageError(f"--target: {path} cannot be read ({error})") from error
 
 

@@ -278,7 +278,8 @@ def fits(page, width):
           while (walker.nextNode()) {
             const range = document.createRange(), parent = walker.currentNode.parentElement;
             range.selectNodeContents(walker.currentNode);
-            if (range.getBoundingClientRect().right > width && !parent.closest('svg, pre, .scroller'))
+            const right = range.getBoundingClientRect().right;
+            if (right > width && !parent.closest("svg, pre, .scroller"))
               found.push(parent.outerHTML.slice(0, 120));
           }
           return found.slice(0, 5);

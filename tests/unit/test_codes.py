@@ -108,7 +108,7 @@ def test_the_file_of_a_map_means_the_modules_it_lists(tmp_path):
         ("somepackage.inner.module:function.nested", "no function 'function.nested'"),
         ("/absent/file.py", "no file /absent/file.py"),
         ("absent.py", "no file absent.py"),
-        ("absent.toml", "absent.toml cannot be read"),
+        ("absent.toml", "absent.toml: No such file or directory"),
         ("somepackage", "'somepackage' has no functions; name a module in it: inner, other"),
         ("somepackage.other", "'somepackage.other' has no functions$"),
         ("broken", "'broken' cannot be read"),

@@ -12,6 +12,7 @@ from omrig import cli
 from omrig.report import html
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
 from omrig.results import folder as run_folder
+from tests.unit.refused import limited_files
 from tools import synthetic
 from tools.synthetic import BEGAN_NS, MS, SECOND
 
@@ -337,19 +338,17 @@ def test_modes_without_tables_tell_their_figures():
 # The file
 
 
-def test_the_page_is_whole_or_not_there(tmp_path, monkeypatch):
+def test_the_page_is_whole_or_not_there(tmp_path):
     run = tmp_path / "run"
     synthetic.write(run, 200)
     assert cli.main(["report", str(run), "--html"]) == 0
     before = (run / html.PAGE).read_text()
     assert before.startswith("<!doctype html>") and before.rstrip().endswith("</html>")
 
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_text", fail)
-    assert cli.main(["report", str(run), "--html"]) == 2
+    with limited_files(100_000):
+        assert cli.main(["report", str(run), "--html"]) == 2
     assert (run / html.PAGE).read_text() == before
+    assert not list(run.rglob("*.part"))
 
 
 def test_report_html(tmp_path, capsys):
@@ -369,7 +368,10 @@ def test_report_html(tmp_path, capsys):
     ("arguments", "said"),
     [
         (["RUN", "RUN", "--html"], "name the file"),
-        (["RUN", "--html", "/absent/page.html"], "cannot be written"),
+        (
+            ["RUN", "--html", "/absent/page.html"],
+            "--html: /absent/page.html: No such",
+        ),
         (["RUN", "--html", "--json"], "one of them"),
         (["RUN", "--shared-assets"], "give --html"),
     ],

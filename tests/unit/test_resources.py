@@ -10,7 +10,7 @@ from rich.console import Console
 
 from omrig import assemble, profilers, sampled
 from omrig.analysis import verdict
-from omrig.errors import UsageError
+from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
 from omrig.report import memory, resources
 from omrig.results import folder as run_folder
@@ -106,7 +106,7 @@ def result(tmp_path):
         if side != "broker":
             record(folder, side)
     sample_machine(folder, 1.5)
-    return assemble.finish(folder)
+    return assemble.finish(folder, Losses(folder))
 
 
 def test_a_result_has_the_own_readings_and_the_samples(result):
@@ -140,7 +140,7 @@ def test_a_side_that_died_has_its_samples_of_the_others_load(tmp_path):
     folder = make_run(tmp_path)
     record(folder, "producer")
     sample(folder, "consumer", 0.4)
-    found = assemble.finish(folder)
+    found = assemble.finish(folder, Losses(folder))
     assert not found["complete"]
     assert found["sides"] == ["producer"]
     assert found["resources"]["consumer"]["cpu_user_seconds"] == pytest.approx(4)
@@ -151,7 +151,7 @@ def test_a_side_that_died_has_its_samples_of_the_others_load(tmp_path):
 def test_a_broker_that_is_not_here_is_none(tmp_path):
     folder = make_run(tmp_path, broker_process={"pid": None, "name": None, "reason": "elsewhere"})
     record(folder, "producer")
-    assert assemble.finish(folder)["resources"]["broker"] is None
+    assert assemble.finish(folder, Losses(folder))["resources"]["broker"] is None
 
 
 def test_a_run_of_before_there_were_samples(tmp_path):
@@ -160,7 +160,7 @@ def test_a_run_of_before_there_were_samples(tmp_path):
     del run["broker_process"]
     run_folder.write_json(folder / "run.json", run)
     record(folder, "producer")
-    found = assemble.finish(folder)
+    found = assemble.finish(folder, Losses(folder))
     assert found["resources"] == {
         "producer": {**USAGE, "sampled": None},
         "consumer": None,
@@ -205,7 +205,9 @@ def grown(tmp_path, per_message, stamps=None, in_memory=False):
     if stamps:
         numpy.savez(folder / "producer/stamps.npz", producer=numpy.zeros((MESSAGES, stamps), "<u8"))
     (side,) = recordings.load(folder).values()
-    assert assemble.finish(folder)["profiles"]["producer"]["memory"] == sampled.memory(side)
+    assert assemble.finish(folder, Losses(folder))["profiles"]["producer"][
+        "memory"
+    ] == sampled.memory(side)
     return sampled.memory(side)
 
 

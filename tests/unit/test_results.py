@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig import assemble
-from omrig.errors import UsageError
+from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
 from omrig.results import folder as run_folder
 from omrig.results import latency
@@ -72,7 +72,7 @@ def test_both_sides_of_a_call(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, SECOND + 1), (SECOND, 2 * SECOND + 1), (SECOND, 4 * SECOND + 1)])
     consumer(folder, [1, 2, 3])
-    result = assemble.finish(folder)
+    result = assemble.finish(folder, Losses(folder))
     assert result["complete"] and result["reason"] is None
     assert result["messages"] == {
         "requested": 3,
@@ -101,7 +101,7 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), pattern="cast", messages=2)
     producer(folder, [(1, 10), (10, 20)])
     consumer(folder, [SECOND, 4 * SECOND + 1])
-    result = assemble.finish(folder)
+    result = assemble.finish(folder, Losses(folder))
     assert result["throughput"]["duration_seconds"] == 4
     assert result["throughput"]["messages_per_second"] == 0.5
     assert result["messages"]["replied"] is None
@@ -110,7 +110,7 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 def test_a_consumer_alone_does_not_count_the_message_that_starts_the_clock(tmp_path):
     folder = make_run(tmp_path, ("consumer",))
     consumer(folder, [1, SECOND + 1, 2 * SECOND + 1])
-    result = assemble.finish(folder)
+    result = assemble.finish(folder, Losses(folder))
     assert result["throughput"]["messages_per_second"] == 1
     assert result["latency"] is None
     assert result["messages"]["sent"] is None
@@ -128,7 +128,7 @@ def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, 2)] * 2, sent=sent, errors=errors)
     consumer(folder, list(range(1, received + 1)))
-    result = assemble.finish(folder)
+    result = assemble.finish(folder, Losses(folder))
     assert not result["complete"]
     assert said in result["reason"]
     assert not json.loads((folder / "run.json").read_text())["complete"]
@@ -137,7 +137,7 @@ def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
 def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), ended_because="the broker died")
     consumer(folder, [1])
-    result = assemble.finish(folder)
+    result = assemble.finish(folder, Losses(folder))
     assert "the broker died" in result["reason"]
     assert "the producer left no results" in result["reason"]
     assert result["sides"] == ["consumer"]

@@ -16,6 +16,7 @@ from markupsafe import Markup
 import omrig
 from omrig.report import shares
 from omrig.report.html import recorded, view
+from omrig.results import folder as run_folder
 from omrig.results import units
 
 PAGE = "report.html"
@@ -95,7 +96,5 @@ def _plotly() -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(content, encoding="utf-8")
-    draft.replace(path)
+    with run_folder.writing(path) as file:
+        file.write(content)
