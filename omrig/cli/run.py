@@ -12,7 +12,7 @@ from typing import Any
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
-from omrig.errors import RunError, UsageError, in_words
+from omrig.errors import RunError, UsageError
 from omrig.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 
 _ABOUT = """\
@@ -327,15 +327,14 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
     from omrig import assemble
 
     try:
-        assemble.draw(folder, result, options.shared_assets)
+        text = str(assemble.draw(folder, result, options.shared_assets))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()
-        told = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__} {error}"
-        text = " ".join(told.split())
+        text = " ".join(f"report.html: {type(error).__name__} {error}".split())
+    if text:
         sys.stderr.write(
-            f"omrig: report.html was not drawn ({text}); the results are there:"
+            f"omrig: not drawn: {text}; the load is over, its results are in {folder}:"
             f" omrig report {folder} --html tries again\n"
         )
-        return False
-    return True
+    return not text

@@ -42,8 +42,8 @@ def test_a_page_that_cannot_be_drawn_does_not_lose_the_run(run, tmp_path):
     status, out, err = run(
         "run", "-m", 20, "-w", 2, "--transport-url", "kombu+memory://", "--output", "r", "--json"
     )
-    assert status == 0, err
-    assert "report.html was not drawn (IsADirectoryError" in err and "Traceback" not in err
+    assert status == 1, err
+    assert "not drawn: report.html: Is a directory; " in err and "Traceback" not in err
     assert json.loads(out) == result_of(tmp_path / "r")
     assert result_of(tmp_path / "r")["messages"]["replied"] == 20
 
