@@ -27,6 +27,9 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
     ``ended`` is the ``run.json``.
     """
     run = ended or run_folder.read_json(folder / run_folder.RUN)
+    # Where omrig was killed it is still kept.
+    for each in (folder, *(folder / side for side in run["sides"])):
+        run_folder.release(each)
     sides = recordings.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
