@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from omrig import books, costs, sampled
+from omrig import books, costs, little, sampled, stalled
 from omrig.analysis import usage, verdict
 from omrig.errors import Losses, UsageError
 from omrig.report import speedscope
@@ -170,7 +170,8 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     reason = _reason(run, sides, messages)
     sliced = costs.slicing(sides)
     staged, timelines = books.stages(sides, costs.in_slices(sliced))
-    quiet = _undisturbed(sides, sliced)
+    quiet, undisturbed = _undisturbed(sides, sliced)
+    found = stalled.find(sides, undisturbed if quiet else timelines)
     result: dict[str, Any] = {
         "schema": run_folder.SCHEMA,
         "complete": reason is None,
@@ -182,7 +183,9 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "messages": messages,
         "throughput": _throughput(run, sides, sliced),
         "latency": latency.summarise(latencies) if latencies is not None else None,
+        "latency_with_failures": _with_failures(run, messages, latencies),
         **(quiet or staged),
+        "stalls": found.told if found else None,
         "verdict": None,
         "distortion": costs.of_modes(sides, sliced, timelines),
         "slices": costs.coverage(sliced, stages_are_quiet=quiet is not None),
@@ -191,20 +194,34 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "profiles": {name: _profiles(side) for name, side in sides.items()},
         "artefacts": [],
     }
-    result["little"] = books.little(run, result)
-    if result["stages"]:
-        facts = dataclasses.replace(books.facts(sides, result), **usage.facts(result))
+    slices = [(each.first, each.end) for each in sliced.spans] if sliced else []
+    result["little"] = little.check(run, result, sides.get("producer"), slices)
+    if result["stages"] or (messages["errors"] and not result["latency"]):
+        rest = found.rest if found else None
+        facts = books.facts(sides, {**result, **(rest or {})})
+        facts = dataclasses.replace(facts, **usage.facts(result))
         cores = {**facts.cpu_share, **costs.cpu_share(sliced, profiled=quiet is None)}
         facts = dataclasses.replace(facts, cpu_share=cores)
-        result["verdict"] = verdict.decide(result, facts)
+        result["verdict"] = verdict.decide(result, facts, rest)
     return result, timelines
 
 
-def _undisturbed(sides: Sides, sliced: costs.Slicing | None) -> dict[str, Any] | None:
+def _with_failures(
+    run: dict[str, Any], messages: dict[str, Any], latencies: Column | None
+) -> dict[str, int] | None:
+    if latencies is None:
+        return None
+    failed = sum(messages["errors"].values())
+    return latency.summarise_with_failures(latencies, failed, latency.timeout_ns(run))
+
+
+def _undisturbed(
+    sides: Sides, sliced: costs.Slicing | None
+) -> tuple[dict[str, Any] | None, books.Timelines | None]:
     """The stages of the messages that were sent without what slows the run; None without any."""
     keep = costs.undisturbed(sliced)
-    quiet = books.stages(sides, keep)[0] if keep else {}
-    return quiet if quiet.get("stages") else None
+    quiet, timelines = books.stages(sides, keep) if keep else ({}, None)
+    return (quiet, timelines) if quiet.get("stages") else (None, None)
 
 
 def _profiles(side: Recording) -> dict[str, Any]:

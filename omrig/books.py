@@ -1,14 +1,15 @@
 """The stage part of a result: recordings of one or two sides, accounted."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis import accounting, comb, verdict
+from omrig.analysis import accounting, comb, prefetch
+from omrig.analysis.facts import Blocked, Facts, Held, Network
 from omrig.errors import UsageError
 from omrig.results import folder as run_folder
 from omrig.results.recordings import Recording
@@ -41,10 +42,27 @@ class Book:
 
 @dataclasses.dataclass(frozen=True)
 class Timelines:
-    """The stages of each message, row by row with ``book``, the producer's where there is one."""
+    """The stages of each message, row by row with ``book``, the producer's where there is one.
+
+    ``waits`` are what messages waited in the broker because of prefetch, by stage.
+    """
 
     book: Book
     durations: accounting.Stages
+    waits: dict[str, prefetch.Waits] = dataclasses.field(default_factory=dict)
+
+    def take(self, rows: NDArray[Any]) -> "Timelines":
+        """The same with only these rows."""
+        return Timelines(
+            self.book.take(rows),
+            {name: values[rows] for name, values in self.durations.items()},
+            {name: each.take(rows) for name, each in self.waits.items()},
+        )
+
+    @property
+    def producer(self) -> Book | None:
+        """The producer's book, where there is one."""
+        return self.book if self.book.recording.side == "producer" else None
 
 
 _KEYS = (
@@ -55,6 +73,7 @@ _KEYS = (
     "clock",
     "not_measured",
     "combs",
+    "prefetch",
     "instrument",
 )
 
@@ -70,6 +89,8 @@ def stages(
         # Nothing was on a wire, and nothing of it would be a measurement.
         return dict.fromkeys(_KEYS), None
     books = {side: book for side, each in sides.items() if (book := _open(each))}
+    # Of all that came, whichever messages count below.
+    credits = {side: found for side, book in books.items() if (found := _credit(book))}
     if keep:
         books = {side: book.take(keep(book)) for side, book in books.items()}
     if not books:
@@ -109,6 +130,8 @@ def stages(
     present = producer or consumer
     if present is None or not present.rows or not durations:
         return dict.fromkeys(_KEYS), None
+    waits = _waits(credits, producer, consumer, clock, durations)
+    timelines = Timelines(present, durations, waits)
     rows = accounting.statistics(durations)
     whole = accounting.total(durations)
     result = {
@@ -119,9 +142,10 @@ def stages(
         "clock": dataclasses.asdict(clock) if clock else None,
         "not_measured": sorted({text for book in books.values() for text in _missing(book)}),
         "combs": _combs(rows, durations, producer),
+        "prefetch": {name: each.summary() for name, each in waits.items()},
         "instrument": {side: _instrument(book) for side, book in books.items()},
     }
-    return result, Timelines(present, durations)
+    return result, timelines
 
 
 def _open(recording: Recording) -> Book | None:
@@ -310,6 +334,66 @@ def _endpoint_check(
     return until + (consumer.columns["endpoint"] - consumer.columns["start"]), measured
 
 
+def driver_option(run: Mapping[str, Any], name: str, default: Any) -> Any:
+    """What the driver of a run was told; ``default`` where its ``run.json`` does not say."""
+    options = run.get("driver_options") or {}
+    if name in options:
+        return options[name]
+    return run.get("options", {}).get(f"[oslo_messaging_rabbit] {name}", default)
+
+
+def prefetch_count(run: Mapping[str, Any]) -> int:
+    """``rabbit_qos_prefetch_count`` of a run, 0 where the broker may send all it has."""
+    return max(0, int(driver_option(run, "rabbit_qos_prefetch_count", 0)))
+
+
+def _credit(book: Book) -> prefetch.Credit | None:
+    """What the side received, where the broker waits for it; None where that cannot be told."""
+    run = book.recording.run
+    count = prefetch_count(run)
+    if not count or run["plan"]["sample"] > 1 or not book.rows:
+        return None
+    return prefetch.credit_of(book.columns, book.recording.side, count)
+
+
+def _waits(
+    credits: dict[str, prefetch.Credit],
+    producer: Book | None,
+    consumer: Book | None,
+    clock: accounting.Clock | None,
+    durations: accounting.Stages,
+) -> dict[str, prefetch.Waits]:
+    if producer is None or consumer is None or clock is None:
+        return {}
+    ways = (
+        ("amqp_request", producer, consumer, clock.offset_ns),
+        ("amqp_reply", consumer, producer, -clock.offset_ns),
+    )
+    return {
+        name: prefetch.waits(
+            credits[to.recording.side], sender.columns["depart"] + offset, to.columns["arrival"]
+        )
+        for name, sender, to, offset in ways
+        if name in durations and to.recording.side in credits
+    }
+
+
+def without(timelines: Timelines, numbers: NDArray[Any]) -> tuple[Timelines, Timelines]:
+    """The timelines of the other messages, and of those with these sequence numbers."""
+    chosen = numpy.isin(timelines.book.columns["seq"], numbers)
+    return timelines.take(~chosen), timelines.take(chosen)
+
+
+def judged(timelines: Timelines) -> dict[str, Any]:
+    """The keys of the result that a verdict on some of the messages needs."""
+    rows = accounting.statistics(timelines.durations)
+    return {
+        "stages": rows,
+        "combs": _combs(rows, timelines.durations, timelines.producer),
+        "prefetch": {name: each.summary() for name, each in timelines.waits.items()},
+    }
+
+
 def _combs(
     rows: list[dict[str, Any]], durations: accounting.Stages, producer: Book | None
 ) -> dict[str, dict[str, Any]]:
@@ -321,7 +405,9 @@ def _combs(
         if row["share"] < _COMB_SHARE or row["bucket"] in _COMPUTING:
             continue
         values = durations[row["name"]]
-        found = comb.find_comb(values)
+        # A way that takes a constant time is long, and no poll.
+        single = comb.TCP_PERIODS if row["bucket"] == "amqp" else tuple(comb.KINDS)
+        found = comb.find_comb(values, single)
         if row["name"] == "wakeup" and producer and not found:
             found = comb.find_comb(producer.columns["woke"] - producer.columns["wait"])
         if found:
@@ -340,14 +426,18 @@ def save(timelines: Timelines) -> None:
         numpy.savez(file, **arrays)
 
 
-def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
+def facts(sides: dict[str, Recording], result: dict[str, Any]) -> Facts:
     """What the verdict is told beside the stages."""
     some = next(iter(sides.values()))
     serving = sides.get("consumer", some)
-    return verdict.Facts(
+    sending = sides.get("producer", some)
+    return Facts(
         workers=some.run["plan"]["workers"],
-        pool_size=some.run["pools"]["rpc_conn_pool_size"],
+        pool_size=sending.run["pools"]["rpc_conn_pool_size"],
+        reply_pool_size=serving.run["pools"]["rpc_conn_pool_size"],
         executor_pool_size=serving.run["pools"]["executor_thread_pool_size"],
+        prefetch={side: prefetch_count(each.run) for side, each in sides.items()},
+        held={name: Held(**found) for name, found in (result["prefetch"] or {}).items()},
         combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
         network={
@@ -361,7 +451,7 @@ def facts(sides: dict[str, Recording], result: dict[str, Any]) -> verdict.Facts:
     )
 
 
-def _blocked(recording: Recording) -> list[verdict.Blocked]:
+def _blocked(recording: Recording) -> list[Blocked]:
     """The broker's connection.blocked notices, each until the next unblocked or the run's end."""
     if not recording.meta:
         return []
@@ -372,15 +462,13 @@ def _blocked(recording: Recording) -> list[verdict.Blocked]:
             since = (when, reason)
         elif not reason and since is not None:
             blocks.append(
-                verdict.Blocked(
-                    side=recording.side, reason=since[1], duration_ns=max(0, when - since[0])
-                )
+                Blocked(side=recording.side, reason=since[1], duration_ns=max(0, when - since[0]))
             )
             since = None
     return blocks
 
 
-def _network(folder: Path) -> verdict.Network | None:
+def _network(folder: Path) -> Network | None:
     connections = arrivals.read_tcp_info(folder)
     if not connections:
         return None
@@ -393,7 +481,7 @@ def _network(folder: Path) -> verdict.Network | None:
     def added(name: str) -> int:
         return sum(connection[name] or 0 for connection in connections)
 
-    return verdict.Network(
+    return Network(
         rtt_us=sum(rtts) / len(rtts) if rtts else None,
         retransmits=added("retransmits"),
         rwnd_limited_share=added("rwnd_limited_us") * 1000 / lasted,
@@ -407,22 +495,4 @@ def _cpu_share(sides: dict[str, Recording]) -> dict[str, float]:
         side: (usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) / usage["wall_seconds"]
         for side, each in sides.items()
         if (usage := each.about["usage"])
-    }
-
-
-def little(run: dict[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
-    """Little's law: in a closed loop, workers divided by throughput is the mean latency.
-
-    A cross-check of latency by counting alone: ``ratio`` is measured over expected and should be
-    near 1; it falls where workers idled at the beginning and the end of a short run.
-    """
-    if not result["throughput"] or not result["latency"] or run["plan"]["pattern"] != "call":
-        return None
-    rate = result["throughput"]["messages_per_second"]
-    workers = min(run["plan"]["workers"], result["latency"]["count"])
-    expected = workers / rate * _SECOND_NS
-    return {
-        "expected_mean_ns": int(expected),
-        "measured_mean_ns": result["latency"]["mean"],
-        "ratio": result["latency"]["mean"] / expected,
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import omrig
 from omrig.analysis import accounting, verdict
+from omrig.analysis.facts import Facts
 from omrig.analysis.stages import STAGES
 from omrig.results import environment, latency, series
 from omrig.results import folder as run_folder
@@ -262,7 +263,7 @@ def _staged(
         "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0} if both else None,
         "not_measured": [],
     }
-    facts = verdict.Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
+    facts = Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
     return staged | {"verdict": verdict.decide({**result, **staged}, facts)}
 
 

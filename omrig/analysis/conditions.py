@@ -7,8 +7,8 @@ from typing import Any
 import numpy
 
 from omrig.analysis import metrics
+from omrig.analysis.evidence import OTHER_CPU, STOLEN
 from omrig.analysis.rows import MIN_PAIRS, Design, Slices
-from omrig.analysis.verdict import OTHER_CPU, STOLEN
 from omrig.results.runs import RunSet, StoredRun
 
 ADVISED_RUNS = 5

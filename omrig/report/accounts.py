@@ -152,6 +152,7 @@ def _little(run: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         f"{workers:,} {noun} at {rate:,.0f} msg/s {make}"
         f" {units.duration(little['expected_mean_ns'])} a message,"
         f" {units.duration(little['measured_mean_ns'])} were measured: ratio {little['ratio']:.2f}"
+        + (f"; {little['explanation']}" if little.get("explanation") else "")
     )
 
 

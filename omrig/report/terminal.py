@@ -65,8 +65,8 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
     parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
     parts.append(_messages(result))
-    if result["latency"]:
-        parts.append(_latency(run, result["latency"], console.width))
+    if result["latency"] or result.get("latency_with_failures"):
+        parts.append(_latency(run, result, console.width))
     if result["resources"]:
         parts.append(_resources(run, result))
     if result["stages"]:
@@ -190,28 +190,38 @@ def _messages(result: dict[str, Any]) -> RenderableType:
     return grid
 
 
-def _latency(run: dict[str, Any], latency: dict[str, int], width: int) -> RenderableType:
-    title = f"latency, {words.latency(run)}"
-    names = {
-        "mean": "mean",
-        "p50": "p50",
-        "p90": "p90",
-        "p99": "p99",
-        "p999": "p99.9",
-        "max": "max",
-    }
+_LATENCIES = {
+    "mean": "mean",
+    "p50": "p50",
+    "p90": "p90",
+    "p99": "p99",
+    "p999": "p99.9",
+    "max": "max",
+}
+
+
+def _latency(run: dict[str, Any], result: dict[str, Any], width: int) -> RenderableType:
+    rows = []
+    if result["latency"]:
+        count = result["latency"]["count"]
+        rows.append((f"{count:,} message{'' if count == 1 else 's'}", result["latency"]))
+    failing = result.get("latency_with_failures")
+    if failing:
+        rows.append((words.with_failures(run, result), failing))
     if width < _WITH_LATENCY_TABLE:
         grid = _grid()
-        values = [f"{shown} {units.duration(latency[name])}" for name, shown in names.items()]
-        grid.add_row("latency", ", ".join(values))
+        for number, (label, row) in enumerate(rows):
+            values = ", ".join(
+                f"{shown} {units.duration(row[name])}" for name, shown in _LATENCIES.items()
+            )
+            grid.add_row("" if number else "latency", f"{label}: {values}" if failing else values)
         return grid
     table = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False)
-    table.add_column(title)
-    for shown in names.values():
+    table.add_column(f"latency, {words.latency(run)}")
+    for shown in _LATENCIES.values():
         table.add_column(shown, justify="right", no_wrap=True)
-    table.add_row(
-        f"{latency['count']:,} messages", *(units.duration(latency[name]) for name in names)
-    )
+    for label, row in rows:
+        table.add_row(label, *(units.duration(row[name]) for name in _LATENCIES))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from omrig.results import latency as latencies
 from omrig.results import units
 
 _LATENCIES = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
@@ -10,6 +11,13 @@ _LATENCIES = {"call": "call() to its reply", "cast": "cast() to the publisher co
 def latency(run: dict[str, Any]) -> str:
     """From where to where a latency of this run is."""
     return _LATENCIES[run["plan"]["pattern"]]
+
+
+def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
+    """What the latencies with failures are of."""
+    failed = sum(result["messages"]["errors"].values())
+    timeout = units.duration(latencies.timeout_ns(run))
+    return f"with the {failed:,} that failed, as at least {timeout} each"
 
 
 def caveats(run: dict[str, Any], result: dict[str, Any]) -> list[str]:

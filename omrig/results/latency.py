@@ -1,5 +1,6 @@
 """Latency statistics of many messages, and their HdrHistogram log."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,32 @@ def summarise(values: Nanoseconds) -> dict[str, int] | None:
         **{name: percentile(values, percent) for name, percent in PERCENTILES.items()},
         "max": int(values.max()),
     }
+
+
+RESPONSE_TIMEOUT_S = 60
+"""oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
+
+_SECOND_NS = 1_000_000_000
+
+
+def timeout_ns(run: Mapping[str, Any]) -> int:
+    """After how long a call of the run counted as failed, in ns; ``run`` is its ``run.json``."""
+    asked = run["plan"].get("timeout_s")
+    name = "rpc_response_timeout"
+    set_to = {**run.get("options", {}), **(run.get("driver_options") or {})}.get(name)
+    return int((asked or set_to or RESPONSE_TIMEOUT_S) * _SECOND_NS)
+
+
+def summarise_with_failures(
+    values: Nanoseconds, failed: int, each_ns: int
+) -> dict[str, int] | None:
+    """As :func:`summarise`, with ``failed`` messages more that took ``each_ns``, at least.
+
+    None where none failed: there is nothing to add then.
+    """
+    if not failed:
+        return None
+    return summarise(numpy.concatenate([values, numpy.full(failed, each_ns, numpy.int64)]))
 
 
 def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float) -> None:

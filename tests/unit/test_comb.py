@@ -7,7 +7,6 @@ from omrig.analysis.comb import (
     KINDS,
     MILLISECOND,
     MIN_MESSAGES,
-    SINGLE_TOOTH_NS,
     TCP_PERIODS,
     Comb,
     find_comb,
@@ -103,3 +102,47 @@ def test_a_narrow_bell_around_a_multiple_is_no_comb(centre, spread):
     for seed in SEEDS:
         rng = numpy.random.default_rng(seed)
         assert not find_comb(rng.normal(centre, spread, 500) * MILLISECOND)
+
+
+ANY = [3, 7, 20, 37, 40, 50, 75, 125, 200, 230, 300, 500, 750, 1500, 3000]
+
+
+def _late(rng, kind, period_ms, count):
+    """How late sleeps end, in ms, within a tooth."""
+    tooth = min(max(2, 0.02 * period_ms), 0.15 * period_ms)
+    if kind == "gamma":
+        return rng.gamma(2, tooth / 8, count)
+    if kind == "exponential":
+        return rng.exponential(tooth / 6, count)
+    return rng.uniform(0, 0.8 * tooth, count)
+
+
+@pytest.mark.parametrize("period_ms", ANY)
+@pytest.mark.parametrize("kind", ["gamma", "exponential", "uniform"])
+def test_any_period_is_found_and_no_harmonic_of_it(period_ms, kind):
+    for seed, (count, elsewhere) in enumerate(((60, 0), (200, 0.25), (1000, 0.4))):
+        rng = numpy.random.default_rng(seed)
+        stray = int(elsewhere * count)
+        teeth = rng.choice([1, 2, 3, 4, 5], count - stray, p=[0.4, 0.25, 0.15, 0.12, 0.08])
+        stepped = teeth * period_ms + _late(rng, kind, period_ms, count - stray)
+        smooth = rng.uniform(0, 5 * period_ms, stray)
+        assert _period(numpy.concatenate([stepped, smooth]) * MILLISECOND) == (
+            period_ms * MILLISECOND
+        )
+
+
+@pytest.mark.parametrize("scale", [7, 23, 111, 170, 700])
+def test_two_clusters_are_no_comb(scale):
+    for seed in SEEDS:
+        rng = numpy.random.default_rng(seed)
+        for ratio in (1.6, 2, 2.9, 3.3):
+            few = rng.normal(scale, 0.03 * scale, 200)
+            many = rng.normal(ratio * scale, 0.05 * scale, 300)
+            assert not find_comb(numpy.concatenate([few, many]) * MILLISECOND)
+
+
+def test_a_constant_way_is_no_comb_on_a_wire_but_a_delayed_acknowledgement_is():
+    rng = numpy.random.default_rng(7)
+    assert not find_comb((50 + rng.gamma(2, 0.2, 500)) * MILLISECOND, TCP_PERIODS)
+    comb = find_comb((40 + rng.gamma(2, 0.2, 500)) * MILLISECOND, TCP_PERIODS)
+    assert (comb.period_ns, comb.kind) == (40 * MILLISECOND, "delayed acknowledgement")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from omrig import assemble, profilers, sampled
 from omrig.analysis import verdict
+from omrig.analysis.facts import Facts, Machine
 from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
 from omrig.report import memory, resources
@@ -231,7 +232,7 @@ def test_growth_that_is_omrigs_own(tmp_path):
 
 
 def evidence(**facts):
-    return verdict.decide({"stages": []}, verdict.Facts(**facts))["evidence"]
+    return verdict.decide({"stages": []}, Facts(**facts))["evidence"]
 
 
 def test_a_process_whose_core_is_full_limits_the_run():
@@ -242,7 +243,7 @@ def test_a_process_whose_core_is_full_limits_the_run():
 
 
 def test_a_full_machine_is_what_is_measured():
-    machine = verdict.Machine(sides=("producer", "consumer"), cores=2, busy_share=0.96)
+    machine = Machine(sides=("producer", "consumer"), cores=2, busy_share=0.96)
     assert evidence(broker_cpu_share=1.45, machines=[machine]) == [
         "CPU of the broker: 1.45 of 2 cores",
         "all 2 cores were busy 96 % of the time: what is measured is the machine",
@@ -250,9 +251,9 @@ def test_a_full_machine_is_what_is_measured():
 
 
 def test_a_machine_with_room_others_and_a_hypervisor():
-    quiet = verdict.Machine(sides=("producer",), cores=4, busy_share=0.5)
+    quiet = Machine(sides=("producer",), cores=4, busy_share=0.5)
     assert evidence(machines=[quiet]) == []
-    shared = verdict.Machine(
+    shared = Machine(
         sides=("consumer",), cores=1, busy_share=0.81, steal_share=0.12, other_cpu_share=0.4
     )
     assert evidence(machines=[quiet, shared]) == [

@@ -488,3 +488,29 @@ def test_percentages_of_a_part_are_rounded_one_by_one():
 def test_an_unknown_bucket_is_its_own_owner():
     rows = [{"name": "new", "bucket": "news", "share": 1.0}]
     assert shares.of_buckets(rows) == {"news": {"news": 100.0}}
+
+
+FAILED = {"sent": 4000, "errors": {"MessagingTimeout": 12}}
+
+
+def _failing(latency):
+    result = _result(latency=latency, little=None)
+    failing = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), 2000 * MS)
+    result["messages"] |= FAILED
+    return result | {"latency_with_failures": failing | {"count": 4012}}
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_failures_have_latencies_of_their_own(width):
+    run = _run(plan={"timeout_s": 2.0})
+    text = _joined(_shown(run, _failing(_result()["latency"]), width))
+    assert "with the 12 that failed, as at least 2.00 s each" in text
+    assert "4,000 messages" in text
+    text = _joined(_shown(run, _failing(None), width))
+    assert "as at least 2.00 s each" in text
+    assert "failed, as at least" not in _shown(width=width)
+
+
+def test_an_explanation_goes_with_little_s_ratio():
+    little = {"expected_mean_ns": 9, "measured_mean_ns": 8, "ratio": 0.8, "explanation": "so it is"}
+    assert "ratio 0.80; so it is" in _joined(_shown(result=_result(little=little)))

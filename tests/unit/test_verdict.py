@@ -5,8 +5,9 @@ import json
 import pytest
 
 from omrig.analysis.comb import MILLISECOND, Comb
+from omrig.analysis.facts import Blocked, Facts, Held, Network
 from omrig.analysis.stages import BY_NAME, OWNERS, STAGES
-from omrig.analysis.verdict import Blocked, Facts, Network, decide
+from omrig.analysis.verdict import decide
 
 MESSAGES = 1000
 MEAN_NS = 100 * MILLISECOND
@@ -116,7 +117,7 @@ REASONS = [
         {"network": {"consumer": Network(unread_bytes_max=1 << 20, rwnd_limited_share=0.4)}},
         [
             "1.00 MiB lay unread",
-            "rabbit_qos_prefetch_count",
+            "fewer workers or more processes",
             "receive window was full 40 %",
             "hides in here",
         ],
@@ -146,7 +147,7 @@ REASONS = [
     (
         "reply_pool_wait",
         "threading",
-        {"pool_size": 30, "executor_pool_size": 64, "workers": 100},
+        {"reply_pool_size": 30, "executor_pool_size": 64, "workers": 100},
         ["replies wait", "rpc_conn_pool_size 30 for 64 executor workers"],
     ),
     ("reply_connect", "eventlet", {}, ["makes connections"]),
@@ -434,3 +435,142 @@ def test_the_text_stays_short_whatever_is_known(stage, executor, share, cpu, com
         cpu_share=dict.fromkeys(sides, cpu),
     )
     _decide(_result({stage: share}, executor, "notify", ("consumer",)), facts)
+
+
+HELD = Held(
+    prefetch=10,
+    side="consumer",
+    waited_share=0.97,
+    own_share=0.9,
+    own_most_share=0.92,
+    way_ns=300_000,
+)
+
+
+def test_what_prefetch_holds_back_is_our_own():
+    facts = Facts(prefetch={"consumer": 10}, held={"amqp_request": HELD}, cpu_share=SATURATED)
+    verdict = _decide(_result({"amqp_request": 0.8}), facts)
+    assert (verdict["owner"], verdict["stage"]) == ("process", "amqp_request")
+    assert verdict["share"] == pytest.approx(0.72 + 0.2 / 3, abs=0.01)
+    assert (
+        "of a call is the consumer's own process, above all amqp_request (72 %)"
+        in (verdict["text"])
+    )
+    for words in (
+        "rabbit_qos_prefetch_count 10 keeps messages in the broker until we read",
+        "at least 90 % of its 80.0 ms: our own lag; the hub is busy",
+    ):
+        assert words in verdict["text"]
+    assert "AMQP 8 %" in verdict["evidence"][0]
+    assert "97 % of it messages waited in the broker" in verdict["evidence"][1]
+
+
+def test_a_long_way_with_a_small_prefetch_is_amqp_s():
+    held = Held(
+        prefetch=1,
+        side="consumer",
+        waited_share=0.95,
+        own_share=0.04,
+        own_most_share=0.06,
+        way_ns=45 * MILLISECOND,
+    )
+    facts = Facts(prefetch={"consumer": 1}, held={"amqp_request": held})
+    verdict = _decide(_result({"amqp_request": 0.8}), facts)
+    assert (verdict["owner"], verdict["stage"]) == ("amqp", "amqp_request")
+    assert "(rabbit_qos_prefetch_count 1)" in verdict["text"]
+    assert "45.0 ms under way each time" in verdict["text"]
+    assert "raise it" in verdict["text"]
+
+
+def test_no_verdict_where_it_cannot_be_told_whose_what_is_held_back_is():
+    held = Held(
+        prefetch=1,
+        side="consumer",
+        waited_share=0.99,
+        own_share=0.3,
+        own_most_share=0.7,
+        way_ns=MILLISECOND,
+    )
+    facts = Facts(prefetch={"consumer": 1}, held={"amqp_request": held})
+    verdict = _decide(_result({"amqp_request": 0.9}), facts)
+    assert verdict["owner"] == "unknown"
+    assert "between 27 % and 63 % for our own process" in verdict["text"]
+
+
+@pytest.mark.parametrize(("workers", "owner"), [(100, "unknown"), (1, "amqp")])
+def test_a_sample_cannot_tell_what_prefetch_holds_back(workers, owner):
+    facts = Facts(workers=workers, prefetch={"consumer": 1}, sample=10)
+    verdict = _decide(_result({"amqp_request": 0.8}), facts)
+    assert verdict["owner"] == owner
+    assert ("run without --sample" in verdict["text"]) == (owner == "unknown")
+
+
+@pytest.mark.parametrize("prefetch", [0, 10])
+def test_nobody_is_told_to_set_prefetch(prefetch):
+    held = {"amqp_request": Held(prefetch=10, side="consumer")} if prefetch else {}
+    facts = Facts(
+        prefetch={"consumer": prefetch},
+        held=held,
+        network={"consumer": Network(unread_bytes_max=1 << 20)},
+    )
+    text = _decide(_result({"amqp_request": 0.8}), facts)["text"]
+    assert "we read too slowly" in text
+    assert "prefetch" not in text
+
+
+def test_a_pool_that_has_room_is_not_called_too_small():
+    text = _decide(_result({"pool_wait": 0.7}), Facts(pool_size=30, workers=1))["text"]
+    assert "rpc_conn_pool_size 30 for 1 worker, so its size is not the reason" in text
+    assert "too small" not in text
+
+
+FAILED = {"sent": 1000, "errors": {"MessagingTimeout": 12}}
+
+
+def test_failures_are_in_the_words():
+    text = _decide(_result({"endpoint": 0.7}, messages=FAILED))["text"]
+    assert "messaging is not the reason; 12 of 1,000 calls failed: MessagingTimeout 12" in text
+
+
+def test_a_run_of_failures_alone_says_so():
+    failed = {"sent": 1000, "errors": {"MessagingTimeout": 1000}}
+    text = _without_verdict(
+        {"pattern": "call", "messages": failed, "latency": None, "stages": None}
+    )
+    assert text == "no verdict: all 1,000 calls failed: MessagingTimeout 1,000"
+
+
+STALL = {
+    "messages": 1,
+    "of": 1000,
+    "share": 0.4,
+    "longest_ns": 6_000_000_000,
+    "stalled_ns": 6_000_000_000,
+    "stalls": [{"begins_ns": 5_100_000_000, "ends_ns": 11_100_000_000, "messages": 1}],
+    "owner": "amqp",
+    "owner_share": 0.998,
+    "queue_share": 0.0,
+}
+
+
+def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():
+    result = _result({"amqp_request": 0.6}, stalls=STALL)
+    rest = {"stages": _result({"endpoint": 0.7})["stages"]}
+    verdict = decide(result, Facts(), rest)
+    assert verdict["text"].startswith(
+        "one message is 40 % of all time: for 6.0 s nothing moved, from 5.1 s to 11.1 s of the"
+        " load, 100 % of its time AMQP; without it 70 % of a call is the endpoint: "
+    )
+    assert (verdict["owner"], verdict["stage"]) == ("endpoint", "endpoint")
+    assert verdict["evidence"][0].startswith("a closed loop sends nothing new while it waits")
+    assert verdict["evidence"][1] == "what follows is without the 1 message"
+
+
+def test_many_messages_that_hold_much_of_the_time_stay_in_the_verdict():
+    many = {**STALL, "messages": 400, "queue_share": 0.3, "owner_share": 0.6}
+    text = decide(_result({"amqp_request": 0.6}, stalls=many), Facts())["text"]
+    assert text.startswith("60 % of a call is AMQP, above all amqp_request")
+    assert text.endswith(
+        "; 400 of 1,000 messages are 40 % of all time: for 6.0 s nothing moved, from 5.1 s to"
+        " 11.1 s of the load, 60 % of their time AMQP and 30 % queues behind that"
+    )

@@ -119,6 +119,9 @@ def page(
         "caveats": _caveats(run, result),
         "load": words.load(dict(run)),
         "latency_is": words.latency(dict(run)),
+        "with_failures": words.with_failures(dict(run), dict(result))
+        if result.get("latency_with_failures")
+        else None,
         "began": datetime.datetime.fromisoformat(run["started_at"]).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
@@ -162,7 +165,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "message": content["message"],
         "stages": content["stages"],
         "shares": content["stages"],
-        "latency": result["latency"],
+        "latency": result["latency"] or result.get("latency_with_failures"),
         "time": content["series"],
         "slowest": content["slowest"],
         "usage": content["usages"] or content["totals"],

@@ -1,0 +1,92 @@
+"""What a verdict is told beside the times of the stages."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from omrig.analysis.comb import Comb
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """A ``connection.blocked`` of the broker: on which side, its words, for how long in ns."""
+
+    side: str
+    reason: str
+    duration_ns: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """What TCP says of a side's connections to the broker.
+
+    ``rtt_us`` is the round trip in microseconds, or None. ``retransmits`` counts segments. The
+    two shares (0 to 1) are of the time in which sending waited for the receive window or for the
+    send buffer. ``unread_bytes_max`` is the most that lay unread in our socket.
+    """
+
+    rtt_us: float | None = None
+    retransmits: int = 0
+    rwnd_limited_share: float = 0.0
+    sndbuf_limited_share: float = 0.0
+    unread_bytes_max: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """How busy a machine was, and which ``sides`` ran there.
+
+    The shares (0 to 1) are of the time of all its ``cores``, ``steal_share`` what the hypervisor
+    gave to others. ``other_cpu_share`` is in cores: what processes used that are not measured.
+    """
+
+    sides: Sequence[str] = ()
+    cores: int = 1
+    busy_share: float = 0.0
+    steal_share: float = 0.0
+    other_cpu_share: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Held:
+    """How the broker held messages of a stage back because of ``prefetch``.
+
+    The shares (0 to 1) are of the stage's time: in which messages waited until ``side`` had read an
+    earlier one, and of that what was this side's own lag, at least and at most. ``way_ns`` is what
+    acknowledgement and next message then took, typically; None where nothing was held back.
+    """
+
+    prefetch: int
+    side: str
+    waited_share: float = 0.0
+    own_share: float = 0.0
+    own_most_share: float = 0.0
+    way_ns: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known beside the times of the stages; every default means "not known".
+
+    ``workers`` of the producer (0: unknown); ``pool_size`` is ``rpc_conn_pool_size``, of the
+    producer and of the consumer (``reply_pool_size``), ``executor_pool_size``
+    ``executor_thread_pool_size``, ``prefetch`` ``rabbit_qos_prefetch_count`` by side. ``combs`` and
+    ``held`` are keyed by stage;
+    ``network`` and ``cpu_share`` (CPU seconds per second of the measured process) by side,
+    ``broker_cpu_share`` likewise.
+    ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
+    """
+
+    workers: int = 0
+    pool_size: int | None = None
+    reply_pool_size: int | None = None
+    executor_pool_size: int | None = None
+    prefetch: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
+    combs: Mapping[str, Comb] = dataclasses.field(default_factory=dict)
+    blocked: Sequence[Blocked] = ()
+    network: Mapping[str, Network] = dataclasses.field(default_factory=dict)
+    cpu_share: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    broker_cpu_share: float | None = None
+    machines: Sequence[Machine] = ()
+    is_measurement: bool = True
+    sample: int = 1

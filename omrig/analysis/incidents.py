@@ -1,0 +1,113 @@
+"""What happened to some of the messages, in the words of the verdict: failures, and stalls."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from omrig.analysis.phrases import counted, noun, percent
+from omrig.results import units
+
+_SECOND_NS = 1_000_000_000
+
+QUEUED = 0.1
+"""Part of the time of held messages in queues behind others from which it is told."""
+
+_OWNERS = {
+    "amqp": "AMQP",
+    "driver": "the driver",
+    "process": "our own processes",
+    "endpoint": "the endpoint",
+}
+
+
+def failures(result: Mapping[str, Any]) -> str | None:
+    """How many messages failed, of how many, and of what; None where none did."""
+    messages = result.get("messages") or {}
+    errors: Mapping[str, int] = messages.get("errors") or {}
+    failed = sum(errors.values())
+    if not failed:
+        return None
+    sent = messages.get("sent") or failed
+    names = ", ".join(f"{name} {count:,}" for name, count in errors.items())
+    if failed >= sent:
+        which = f"all {sent:,} {noun(result)}s" if sent > 1 else f"the only {noun(result)}"
+        return f"{which} failed: {names}"
+    return f"{failed:,} of {sent:,} {noun(result)}s failed: {names}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Failures and stalls of a ``result`` around its verdict.
+
+    ``left_out`` says that the verdict is on the messages without those of the stalls.
+    """
+
+    result: Mapping[str, Any]
+    left_out: bool
+
+    def around(self, verdict: str) -> str:
+        """The verdict with what is to be said before and after it."""
+        stalls, failed = self.result.get("stalls"), failures(self.result)
+        if stalls and self.left_out:
+            which = "it" if stalls["messages"] == 1 else "them"
+            verdict = f"{_few(stalls)}; without {which} {verdict}"
+        elif stalls:
+            verdict = f"{verdict}; {_few(stalls)}"
+        if failed and failed not in verdict:
+            verdict = f"{verdict}; {failed}"
+        return verdict
+
+    def evidence(self) -> list[str]:
+        """Lines for what the sentence has no room for."""
+        stalls = self.result.get("stalls")
+        if not stalls:
+            return []
+        line = (
+            "a closed loop sends nothing new while it waits: the percentiles have no message of"
+            " those that would have come meanwhile"
+        )
+        lines = [line] if stalls["stalls"] else []
+        if self.left_out:
+            lines.append(f"what follows is without the {counted(stalls['messages'], 'message')}")
+        return lines
+
+
+def _few(stalls: Mapping[str, Any]) -> str:
+    count = stalls["messages"]
+    held = "one message is" if count == 1 else f"{count:,} of {stalls['of']:,} messages are"
+    return f"{held} {percent(stalls['share'])} of all time: {_how(stalls)}{_whose(stalls)}"
+
+
+def _how(stalls: Mapping[str, Any]) -> str:
+    found = stalls["stalls"]
+    if not found:
+        took = _seconds(stalls["longest_ns"])
+        return (
+            f"{'it' if stalls['messages'] == 1 else 'the longest'} took {took} while others went on"
+        )
+    longest = max(found, key=lambda each: each["ends_ns"] - each["begins_ns"])
+    begins, ends = longest["begins_ns"], longest["ends_ns"]
+    digits = 1 if ends - begins >= _SECOND_NS else 2
+    when = (
+        f"from {begins / _SECOND_NS:.{digits}f} s to {ends / _SECOND_NS:.{digits}f} s of the load"
+    )
+    stalled = _seconds(stalls["stalled_ns"])
+    if len(found) == 1:
+        return f"for {stalled} nothing moved, {when}"
+    return f"{len(found):,} times nothing moved, {stalled} in all, the longest {when}"
+
+
+def _whose(stalls: Mapping[str, Any]) -> str:
+    owner = _OWNERS.get(stalls.get("owner") or "")
+    if not owner:
+        return ""
+    time = "its time" if stalls["messages"] == 1 else "their time"
+    queued = stalls["queue_share"]
+    behind = f" and {percent(queued)} queues behind that" if queued >= QUEUED else ""
+    return f", {percent(stalls['owner_share'])} of {time} {owner}{behind}"
+
+
+def _seconds(nanoseconds: int) -> str:
+    if nanoseconds >= _SECOND_NS:
+        return f"{nanoseconds / _SECOND_NS:.1f} s"
+    return units.duration(nanoseconds)

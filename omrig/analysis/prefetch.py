@@ -1,0 +1,136 @@
+"""How long messages waited in the broker because of prefetch, and how much of that is our own lag.
+
+With ``rabbit_qos_prefetch_count`` N the broker sends a consumer no more than N messages that it has
+not acknowledged; the others wait in their queue, which is on no wire and yet between departure and
+arrival. The driver acknowledges what it has read and decoded, before it hands it on. So the message
+that arrives as number k could not have been sent before number k - N was read: until then the
+broker was not the reason. Of that time it was our process' own while there was one that had arrived
+and was not read; else an acknowledgement or the next message was on its way.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+Integers = NDArray[numpy.int64]
+
+Columns = Mapping[str, Integers]
+
+_HANDED_ON = {"producer": "put", "consumer": "submit"}
+"""The first stamp of a side after the acknowledgement of a message."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Waits:
+    """What each message waited in the broker, in ns, a row each.
+
+    ``waited`` until an earlier message was read; ``own`` of that at least was the receiver's lag,
+    ``own_most`` at most: the acknowledgement itself is not timed, but lies between two stamps.
+    ``way`` is from then to the arrival: an acknowledgement, the broker, and this message's way.
+    """
+
+    prefetch: int
+    side: str
+    total: Integers
+    waited: Integers
+    own: Integers
+    own_most: Integers
+    way: Integers
+
+    def take(self, rows: NDArray[Any]) -> "Waits":
+        """The same of these rows only."""
+        columns = ("total", "waited", "own", "own_most", "way")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in columns})
+
+    def summary(self) -> dict[str, Any]:
+        """Shares of all time between departure and arrival, and the median ``way_ns``."""
+        whole = float(self.total.sum()) or 1.0
+        held = self.way[self.waited > 0]
+        return {
+            "prefetch": self.prefetch,
+            "side": self.side,
+            "waited_share": round(float(self.waited.sum()) / whole, 4),
+            "own_share": round(float(self.own.sum()) / whole, 4),
+            "own_most_share": round(float(self.own_most.sum()) / whole, 4),
+            "way_ns": int(numpy.median(held)) if len(held) else None,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Credit:
+    """All that a side received, in the order of arrival, and when it could have been acknowledged.
+
+    ``read`` are the earliest such times, ``handed_on`` the latest, each never before an earlier
+    message's.
+    """
+
+    prefetch: int
+    side: str
+    arrival: Integers
+    read: Integers
+    handed_on: Integers
+
+
+def credit_of(columns: Columns, side: str, prefetch: int) -> Credit:
+    """What the stamps of the receiving ``side`` say: of all its messages, not of a sample."""
+    known = (columns["arrival"] > 0) & (columns["read"] > 0)
+    arrival = columns["arrival"][known]
+    order = numpy.argsort(arrival, kind="stable")
+    read = (columns["read"] + columns["json_in"])[known][order]
+    handed_on = numpy.maximum(columns[_HANDED_ON[side]][known][order], read)
+    return Credit(
+        prefetch,
+        side,
+        arrival[order],
+        numpy.maximum.accumulate(read),
+        numpy.maximum.accumulate(handed_on),
+    )
+
+
+def waits(credit: Credit, departed: Integers, arrived: Integers) -> Waits:
+    """What messages waited that left at ``departed`` and came at ``arrived``, on one clock."""
+    number = numpy.searchsorted(credit.arrival, arrived, side="left")
+    before = number - credit.prefetch
+    nothing = numpy.zeros_like(departed)
+    free = credit.read[numpy.maximum(before, 0)] if len(credit.read) else nothing
+    # What came before it may have been sent, this prefetch did not hold back.
+    held = (before >= 0) & (free > departed) & (free <= arrived)
+    until = numpy.where(held, free, departed)
+    later = credit.handed_on[numpy.maximum(before, 0)] if len(credit.read) else nothing
+    until_most = numpy.where(held, numpy.minimum(later, arrived), departed)
+    # The acknowledgement of a message came before what it made room for.
+    following = credit.arrival[credit.prefetch :]
+    handed_on = credit.handed_on.copy()
+    handed_on[: len(following)] = numpy.minimum(handed_on[: len(following)], following)
+    handed_on = numpy.maximum(handed_on, credit.read)
+    return Waits(
+        credit.prefetch,
+        credit.side,
+        total=arrived - departed,
+        waited=until - departed,
+        own=_covered(credit.arrival, credit.read, departed, until),
+        own_most=_covered(credit.arrival, handed_on, departed, until_most),
+        way=numpy.where(held, arrived - until, nothing),
+    )
+
+
+def _covered(begins: Integers, ends: Integers, since: Integers, until: Integers) -> Integers:
+    """How much of each time from ``since`` to ``until`` lies within any of the spans."""
+    times = numpy.concatenate([begins, ends])
+    steps = numpy.concatenate([numpy.ones(len(begins)), -numpy.ones(len(ends))])
+    order = numpy.argsort(times, kind="stable")
+    times, open_spans = times[order], numpy.cumsum(steps[order])
+    if len(times) < 2:
+        return numpy.zeros_like(since)
+    inside = numpy.diff(times) * (open_spans[:-1] > 0)
+    # From the first time on: what a float can hold exactly.
+    covered = numpy.concatenate([[0], numpy.cumsum(inside)])
+    at = (times - times[0]).astype(numpy.float64)
+    amounts = numpy.interp(until - times[0], at, covered) - numpy.interp(
+        since - times[0], at, covered
+    )
+    rounded: Integers = numpy.maximum(0, amounts).astype(numpy.int64)
+    return rounded

@@ -1,0 +1,107 @@
+"""Little's law as a cross-check of latency, and what explains it where it does not hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.results import latency
+from omrig.results.recordings import Recording
+
+_SECOND_NS = 1_000_000_000
+
+FAR = 0.1
+"""How far from 1 the ratio is before it needs an explanation."""
+
+EXPLAINS = 0.5
+"""Part of what is missing that a cause must make up to be the explanation."""
+
+
+def check(
+    run: Mapping[str, Any],
+    result: Mapping[str, Any],
+    producer: Recording | None,
+    slices: Sequence[tuple[int, int]] = (),
+) -> dict[str, Any] | None:
+    """Little's law: in a closed loop, workers divided by throughput is the mean latency.
+
+    A cross-check of latency by counting alone: ``ratio`` is measured over expected and should be
+    near 1. Where it is not, ``explanation`` says in words why, else it is None. ``slices`` are
+    first and end of the sequence numbers of each, where the load was sent in several.
+    """
+    if not result["throughput"] or not result["latency"] or run["plan"]["pattern"] != "call":
+        return None
+    rate = result["throughput"]["messages_per_second"]
+    workers = min(run["plan"]["workers"], result["latency"]["count"])
+    expected = workers / rate * _SECOND_NS
+    ratio = result["latency"]["mean"] / expected
+    return {
+        "expected_mean_ns": int(expected),
+        "measured_mean_ns": result["latency"]["mean"],
+        "ratio": ratio,
+        "explanation": _explanation(ratio, expected * result["latency"]["count"], producer, slices)
+        if abs(ratio - 1) > FAR
+        else None,
+    }
+
+
+def _explanation(
+    ratio: float, worked_ns: float, producer: Recording | None, slices: Sequence[tuple[int, int]]
+) -> str:
+    """Why the latencies do not make up the time that the workers had."""
+    unknown = "no explanation is known: quote the latencies with care"
+    if producer is None or ratio > 1:
+        return unknown
+    missing = (1 - ratio) * worked_ns
+    started, ended = producer.times["start_ns"], producer.times["end_ns"]
+    failed = min(_failed_ns(producer), missing)
+    idle = min(_idle_ns(started, ended, slices or ((0, len(started)),)), missing - failed)
+    # What failed did so at a time that is not known, so that no more can be told beside it.
+    between = 0.0 if failed else missing - idle
+    causes = {
+        "workers waited for messages that failed, which have no latency": failed,
+        _idle_words(slices): idle,
+        "between two messages workers had to wait for their turn to run": between,
+    }
+    told = sorted((each for each in causes if causes[each] > 0), key=lambda each: -causes[each])
+    shares = [causes[each] / missing for each in told]
+    if sum(shares) < EXPLAINS:
+        return unknown
+    count = 1 if shares[0] >= EXPLAINS else 2
+    percent = 100 * sum(shares[:count])
+    return f"{', and '.join(told[:count])}: {percent:.0f} % of what is missing"
+
+
+def _idle_words(slices: Sequence[tuple[int, int]]) -> str:
+    when = f"each of the {len(slices):,} slices" if slices else "the run"
+    return f"workers had nothing to do yet, or no more, as {when} began and ended"
+
+
+def _failed_ns(producer: Recording) -> float:
+    """For how long workers waited for what failed, at least."""
+    return float(sum(producer.about["errors"].values()) * latency.timeout_ns(producer.run))
+
+
+def _idle_ns(
+    started: NDArray[Any], ended: NDArray[Any], slices: Sequence[tuple[int, int]]
+) -> float:
+    """Workers' time before their first message and after their last one, added up."""
+    workers = _most_under_way(started, ended)
+    idle = 0.0
+    for first, end in slices:
+        began, done = started[first:end], ended[first:end]
+        starts, ends = numpy.sort(began[done > 0]), numpy.sort(done[done > 0])
+        if len(starts):
+            idle += float((starts[:workers] - starts[0]).sum())
+            idle += float((ends[-1] - ends[-workers:]).sum())
+    return idle
+
+
+def _most_under_way(started: NDArray[Any], ended: NDArray[Any]) -> int:
+    """How many messages were under way at once, at most: so many workers had work."""
+    done = ended > 0
+    times = numpy.concatenate([started[done], ended[done]])
+    steps = numpy.concatenate([numpy.ones(done.sum(), int), -numpy.ones(done.sum(), int)])
+    order = numpy.lexsort((steps, times))
+    return int(numpy.cumsum(steps[order]).max(initial=0))
