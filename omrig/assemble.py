@@ -300,11 +300,21 @@ def _one_host(sides: Sides) -> bool:
 
 
 def _messages(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
-    """The counts of the run; None for what no side of it could see."""
+    """The counts of the run; None for what no side of it could see.
+
+    ``foreign`` messages are of producers that had not presented themselves, and are part of
+    ``out_of_range``; no message of another producer is ``received``, nor is it ``lost``.
+    """
     producer = sides["producer"].about if "producer" in sides else None
     consumer = sides["consumer"].about if "consumer" in sides else None
     sent = producer["sent"] if producer else None
     received = consumer["received"] if consumer else None
+    others = None
+    if producer and consumer:
+        # The same consumer may have served other producers.
+        times = sides["consumer"].times.get(f"received_ns.{producer['producer_id']}")
+        received = 0 if times is None else int((times > 0).sum())
+        others = consumer["received"] - received
     replied = producer["done"] if producer and run["plan"]["pattern"] == "call" else None
     lost = None
     if sent is not None and received is not None:
@@ -319,6 +329,8 @@ def _messages(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
         "lost": lost,
         "duplicated": consumer["duplicated"] if consumer else None,
         "out_of_range": consumer["out_of_range"] if consumer else None,
+        "foreign": consumer.get("foreign") if consumer else None,
+        "of_other_producers": others,
         "errors": producer["errors"] if producer else {},
     }
 
@@ -327,7 +339,7 @@ def _reason(run: dict[str, Any], sides: Sides, messages: dict[str, Any]) -> str 
     """Why the run is incomplete, in words; None when it is complete."""
     reasons = [run["ended_because"]] if run["ended_because"] else []
     missing = [name for name in run["sides"] if name not in sides]
-    if missing:
+    if missing and (sides or not reasons):
         reasons.append(f"the {' and the '.join(missing)} left no results")
     requested = messages["requested"]
     unsent = requested - messages["sent"] if "producer" in sides else 0

@@ -12,8 +12,8 @@ EXECUTORS = ("eventlet", "threading")
 SIDES = ("producer", "consumer")
 CLOCKS = ("cpu", "wall")
 
-EXCHANGE = "omrig"
-"""The exchange of every omrig message: never a service's."""
+TAG_DIGITS = 12
+"""So much of a run's id is in the name of whatever it declares on a broker."""
 
 DEFAULT_MESSAGES = 10_000
 """Messages that a producer sends when no count is given: some ten seconds of load."""
@@ -49,6 +49,11 @@ class Plan:
     ``repr`` and of :meth:`public`. A plan that :attr:`is_resolved` is for a measured process: its
     files, folders, URL and ``OS_...`` variables are all there is, and nothing is looked for.
 
+    ``topic`` is where producers and consumers that are started one by one meet; the messages go by
+    :attr:`queue_topic`. A producer that has met its consumer uses that consumer's ``served_topic``
+    and ``served_exchange``, and ``served_by`` says who that is. ``record`` is the file that lists
+    what the run declares (:mod:`omrig.broker.declared`); empty where there is no broker.
+
     Raises :class:`~omrig.errors.UsageError` when a value makes no sense.
     """
 
@@ -72,6 +77,10 @@ class Plan:
     native: bool = False
     targets: tuple[str, ...] = ()
     topic: str = "omrig"
+    served_topic: str = ""
+    served_exchange: str = ""
+    served_by: str = ""
+    record: str = dataclasses.field(default="", repr=False)
     project: str = DEFAULT_PROJECT
     project_named: bool = False
     config_files: tuple[str, ...] = ()
@@ -100,18 +109,31 @@ class Plan:
             )
 
     @property
-    def queue_topic(self) -> str:
-        """The topic on the broker: the asked one, always under the name ``omrig``.
+    def tag(self) -> str:
+        """What is in every name that this run declares, and in none of another's."""
+        return self.run_id[:TAG_DIGITS]
 
-        oslo.messaging names the queue of a topic after the topic alone, whatever the exchange,
-        so ``--topic compute`` would otherwise take messages from a service's own queue.
+    @property
+    def queue_topic(self) -> str:
+        """The topic on the broker: of this run alone, and under the name ``omrig``.
+
+        oslo.messaging names the queue of a topic after the topic alone, whatever the exchange: a
+        topic that a service or another run has, too, would share its queue.
         """
-        return self.topic if self.topic.startswith("omrig") else f"omrig.{self.topic}"
+        if self.served_topic:
+            return self.served_topic
+        asked = self.topic if self.topic.startswith("omrig") else f"omrig.{self.topic}"
+        return f"{asked}.{self.tag}"
+
+    @property
+    def exchange(self) -> str:
+        """The exchange of the messages, named like the topic."""
+        return self.served_exchange or self.queue_topic
 
     def public(self) -> dict[str, Any]:
         """The plan as JSON-able values without the transport URL, for ``run.json``."""
         plan = dataclasses.asdict(self)
-        for name in ("transport_url", "environment", "is_resolved", "yes"):
+        for name in ("transport_url", "environment", "is_resolved", "yes", "record"):
             del plan[name]
         return plan
 

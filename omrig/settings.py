@@ -85,6 +85,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
     """
     from omrig.broker import driver
     from omrig.broker.connection import Login
+    from omrig.load import identity
 
     remember_secrets(found)
     option = url.source if url.source.startswith("--") else f"transport_url of {url.source}"
@@ -102,7 +103,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
         login=driver.login(transport, parsed, option)
         if speaks_amqp
         else Login((), parsed.virtual_host or "/"),
-        options=driver.options(transport) if speaks_amqp else {},
+        options=driver.options(transport, identity.OPTIONS) if speaks_amqp else {},
         settings=settings,
         redacted=transport_url.show(parsed, shown),
         source=url.source,
@@ -230,12 +231,14 @@ def _type_name(kind: Any) -> str:
 
 
 def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
-    """All options of oslo.messaging but the secret ones, by ``[group] name``.
+    """All options of oslo.messaging that a run takes, but the secret ones, by ``[group] name``.
 
     They are read from a copy of the configuration: reading a deprecated option marks it, and the
     driver would find its own registration to differ.
     """
     from oslo_config import cfg
+
+    from omrig.load import identity
 
     copied = cfg.ConfigOpts()
     copied(
@@ -250,8 +253,8 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
     for group, options in configuration.known_options():
         copied.register_opts(options, group=group)
         for option in options:
-            if not option.secret:
-                name = f"[{group}] {option.name}" if group else option.name
+            name = f"[{group}] {option.name}" if group else option.name
+            if not option.secret and name not in identity.NOT_TAKEN:
                 settings[name] = _setting(found, copied, option, group, parsed)
     return settings
 

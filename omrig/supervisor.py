@@ -8,8 +8,10 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import os
 import queue
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -38,6 +40,7 @@ from omrig.results import folder as run_folder
 from omrig.sampling import Sampler
 
 if TYPE_CHECKING:
+    from omrig.broker import meeting
     from omrig.broker import process as broker_process
     from omrig.broker.embedded import Broker
     from omrig.broker.preflight import BrokerInfo
@@ -76,6 +79,7 @@ class Destination:
 
     ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``process`` is
     the broker's on this host, or why it is not known; None without a broker.
+    ``found`` is the consumer that a producer alone has met, ``alone`` says why it met none.
     """
 
     plan: Plan
@@ -86,6 +90,13 @@ class Destination:
     info: "BrokerInfo | None" = None
     embedded: "Broker | None" = None
     process: "broker_process.Located | None" = None
+    found: "meeting.Found | None" = None
+    alone: str | None = None
+
+    @property
+    def has_lasting_broker(self) -> bool:
+        """Whether what is declared on the broker would be there after the run."""
+        return self.transport.speaks_amqp and self.embedded is None
 
     @property
     def resolved_plan(self) -> Plan:
@@ -102,7 +113,7 @@ class Destination:
 
 
 class Interrupts:
-    """SIGINT and SIGTERM: an exception while preparing, a request to stop during the load."""
+    """SIGINT, SIGTERM, SIGHUP: an exception while preparing, a request to stop in the load."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -115,8 +126,12 @@ class Interrupts:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Take both signals until the block ends."""
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Take the signals until the block ends."""
+        ending = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            # The terminal was closed; with nohup that is no reason to end.
+            ending.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self) for number in ending}
         try:
             yield
         finally:
@@ -158,11 +173,12 @@ def run(
         try:
             with _destination(plan, progress, broker) as destination:
                 destination.process = _locate(destination)
-                with errors.naming("--output"):
-                    _reserve(folder, plan)
-                    _write_run(folder, destination)
-                interrupts.deferred = True
-                ended = _Run(destination, folder, progress, interrupts, losses).execute()
+                with _met(destination, progress):
+                    with errors.naming("--output"):
+                        _reserve(folder, plan)
+                        _write_run(folder, destination)
+                    interrupts.deferred = True
+                    ended = _Run(destination, folder, progress, interrupts, losses).execute()
         except BaseException:
             _forget(folder, plan)
             raise
@@ -309,6 +325,43 @@ def _check(
     return destination
 
 
+@contextlib.contextmanager
+def _met(to: Destination, progress: "Progress") -> Iterator[None]:
+    """Have a producer alone meet its consumer, which serves it until the block ends.
+
+    Raises :class:`~omrig.errors.UsageError` when the consumer declares other things than it would.
+    """
+    if to.plan.sides != ("producer",) or not to.transport.speaks_amqp:
+        yield
+        return
+    from omrig.broker import meeting
+
+    plan = to.plan
+    try:
+        found = meeting.find(
+            to.transport.login, plan.topic, plan.run_id, plan.wait_s, progress.waiting
+        )
+    except RunError as error:
+        to.alone = str(error)
+        yield
+        return
+    try:
+        consumer = found.consumer
+        meeting.check_options(meeting.declaring_options(to.transport.options), consumer)
+        least = f", of {found.answered} the one with the fewest producers"
+        progress.say(f"served by {consumer.who}{least if found.answered > 1 else ''}")
+        to.found = found
+        to.plan = dataclasses.replace(
+            plan,
+            served_topic=consumer.topic,
+            served_exchange=consumer.exchange,
+            served_by=consumer.who,
+        )
+        yield
+    finally:
+        found.release()
+
+
 def _locate(destination: Destination) -> "broker_process.Located | None":
     from omrig.broker import process
 
@@ -343,7 +396,7 @@ def _write_run(folder: Path, destination: Destination) -> None:
                 "vhost": transport.login.vhost,
                 "tls": transport.login.ssl_options is not None,
                 "in_memory": transport.in_memory,
-                "exchange": omrig.plan.EXCHANGE,
+                "exchange": destination.plan.exchange,
                 "topic": destination.plan.queue_topic,
             },
             "broker_process": dataclasses.asdict(destination.process)
@@ -383,8 +436,12 @@ class _Run:
         self._losses = losses
         self._events: queue.Queue[Event] = queue.Queue()
         self._children: dict[str, Child] = {}
-        self._declared: list[dict[str, list[str]]] = []
-        self._because: str | None = None
+        self._record: Path | None = None
+        self._left: list[dict[str, str]] = []
+        self._host: meeting.Host | None = None
+        self._waiting = ""
+        self._ended: dict[str, Any] = {}
+        self._because: str | None = destination.alone
         self._stopping_since: float | None = None
         self._producer_ended_at: float | None = None
         self._changed_at = time.monotonic()
@@ -402,27 +459,52 @@ class _Run:
 
         Returns ``run.json`` as it is then, and is written if there is room.
         """
+        with contextlib.ExitStack() as ending:
+            # Each of them is done, whatever becomes of those before it; the last one first.
+            ending.callback(self._note_end)
+            if not self._because:
+                self._load(ending)
+        return self._ended
+
+    def _load(self, ending: contextlib.ExitStack) -> None:
+        """From the start of the measured processes to the end of the last one."""
+        ending.callback(self._clean_up)
+        ending.callback(self._drain_events)
+        ending.callback(self._sampler.stop)
+        ending.callback(self._stop)
+        self._sampler.start()
+        if self._to.process and self._to.process.pid:
+            self._sampler.watch(series.BROKER, self._to.process.pid)
+        self._begin_record()
+        self._start()
+        while any(child.running for child in self._children.values()):
+            self._hear()
+            self._decide()
+
+    def _start(self) -> None:
         plan, measured = self._to.plan, self._to.resolved_plan
         groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
-        self._sampler.start()
-        try:
-            if self._to.process and self._to.process.pid:
-                self._sampler.watch(series.BROKER, self._to.process.pid)
-            for sides in groups:
-                child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
-                self._children[sides[0]] = child
-                self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
-                child.listen(self._events)
-            while any(child.running for child in self._children.values()):
-                self._hear()
-                self._decide()
-        finally:
-            stop_all(list(self._children.values()), STOP_S)
-            self._sampler.stop()
-            self._drain_events()
-            self._clean_up()
-            ended = self._note_end()
-        return ended
+        for sides in groups:
+            child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
+            self._children[sides[0]] = child
+            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
+            child.listen(self._events)
+
+    def _stop(self) -> None:
+        if self._host:
+            self._host.close()
+        stop_all(list(self._children.values()), STOP_S)
+
+    def _begin_record(self) -> None:
+        from omrig.broker import declared
+
+        plan = self._to.plan
+        self._record, elsewhere = declared.begin(
+            plan, self._to.transport.login, broker_lasts=self._to.has_lasting_broker
+        )
+        self._to.plan = dataclasses.replace(plan, record=str(self._record))
+        if elsewhere and self._to.has_lasting_broker:
+            self._progress.say(elsewhere)
 
     def _hear(self) -> None:
         try:
@@ -451,11 +533,41 @@ class _Run:
         if child.name == "consumer" or "consumer" not in self._children:
             child.send_plan()
 
-    def _on_ready(self, _child: Child, _event: dict[str, Any]) -> None:
+    def _on_ready(self, child: Child, _event: dict[str, Any]) -> None:
         self._progress.say("the consumer is ready")
         producer = self._children.get("producer")
         if producer:
             producer.send_plan()
+        elif self._to.transport.speaks_amqp:
+            self._host = self._meet_producers(child)
+
+    def _meet_producers(self, child: Child) -> "meeting.Host":
+        from omrig.broker import meeting
+
+        plan, transport = self._to.plan, self._to.transport
+        about = meeting.Consumer(
+            run_id=plan.run_id,
+            topic=plan.queue_topic,
+            exchange=plan.exchange,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            options=meeting.declaring_options(transport.options),
+        )
+
+        def tell(text: str) -> None:
+            self._events.put((child, {"event": "note", "text": text}))
+
+        return meeting.Host(transport.login, plan.topic, about, tell)
+
+    def _on_note(self, _child: Child, event: dict[str, Any]) -> None:
+        self._progress.say(event["text"])
+
+    def _on_unanswered(self, _child: Child, _event: dict[str, Any]) -> None:
+        from omrig.broker import cleanup
+
+        plan = self._to.plan
+        if plan.served_by and (count := cleanup.depth(self._to.transport.login, plan.queue_topic)):
+            self._waiting = f"; {count:,} messages wait in its queue"
 
     def _on_waiting(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.waiting(event["left_s"])
@@ -463,9 +575,6 @@ class _Run:
     def _on_phase(self, _child: Child, event: dict[str, Any]) -> None:
         self._loading = self._loading or event["phase"] == "load"
         self._progress.phase(event["side"], event["phase"])
-
-    def _on_declared(self, _child: Child, event: dict[str, Any]) -> None:
-        self._declared.append({k: v for k, v in event.items() if isinstance(v, list)})
 
     def _on_progress(self, child: Child, event: dict[str, Any]) -> None:
         counts = {k: v for k, v in event.items() if isinstance(v, int)}
@@ -491,8 +600,8 @@ class _Run:
         self._losses.add(event["paths"])
 
     def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
-        child.failure = event["text"]
-        self._end(event["text"])
+        child.failure = event["text"] + self._waiting
+        self._end(child.failure)
 
     def _on_end(self, child: Child) -> None:
         child.send_plan()
@@ -579,32 +688,38 @@ class _Run:
                 producer.stop()
 
     def _clean_up(self) -> None:
-        if self._to.embedded or not self._to.transport.speaks_amqp:
+        """Delete what was declared, and the record of it; say what is left, and keep that."""
+        if self._record is None:
             return
-        from omrig.broker import cleanup
+        from omrig.broker import cleanup, declared
 
-        names = {
-            kind: sorted({name for declared in self._declared for name in declared[kind]})
-            for kind in ("queues", "shared_queues", "exchanges")
-        }
-        if not any(names.values()):
+        login = self._to.transport.login
+        if not self._to.has_lasting_broker:
+            login = dataclasses.replace(login, endpoints=())
+        left = cleanup.remove(login, declared.read(self._record).things)
+        if not left:
+            self._record.unlink()
             return
-        left = cleanup.delete_declared(
-            self._to.transport.login,
-            queues=names["queues"],
-            shared_queues=names["shared_queues"],
-            exchanges=names["exchanges"],
-        )
-        if left:
-            self._progress.say(f"left on the broker (in use, or it is gone): {', '.join(left)}")
+        self._left = [
+            {
+                "kind": each.thing.kind,
+                "name": each.thing.name,
+                "reason": each.reason,
+                "command": each.command(login.vhost),
+            }
+            for each in left
+        ]
+        for line in cleanup.told(left, login.vhost):
+            self._progress.tell(line)
+        self._progress.tell("or, with the same transport options: omrig clean")
 
-    def _note_end(self) -> dict[str, Any]:
+    def _note_end(self) -> None:
         path = self._folder / run_folder.RUN
-        ended = {
+        self._ended = {
             **run_folder.read_json(path),
             "ended_because": self._because,
             "sampling": self._sampler.about(),
+            "left_on_broker": self._left,
         }
         with self._losses.noted():
-            run_folder.write_json(path, ended)
-        return ended
+            run_folder.write_json(path, self._ended)

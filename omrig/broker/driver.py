@@ -8,7 +8,7 @@ what comes out is what the measured process will use, contradictions included.
 import contextlib
 import copy
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omrig import redaction
@@ -77,13 +77,13 @@ def login(transport: Any, parsed: Any, option: str) -> Login:
     )
 
 
-def options(transport: Any) -> Mapping[str, Any]:
+def options(transport: Any, leave_out: Sequence[str] = ()) -> Mapping[str, Any]:
     """The options of the driver's group as the driver resolves them; none for other drivers."""
     conf = transport._driver.conf
     if GROUP not in conf:
         return {}
     group = conf[GROUP]
-    return {name: group[name] for name in group}
+    return {name: group[name] for name in group if name not in leave_out}
 
 
 def _copy(parsed: Any) -> Any:

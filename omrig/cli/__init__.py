@@ -57,6 +57,10 @@ def _command(arguments: list[str]) -> int:
         from omrig.cli import ab
 
         return ab.main(arguments[1:])
+    if command == "clean":
+        from omrig.cli import clean
+
+        return clean.main(arguments[1:])
     if command == "targets":
         from omrig.cli import targets
 

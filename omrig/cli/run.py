@@ -25,6 +25,7 @@ Load oslo.messaging and learn where the time of a message went.
   omrig report RUN               show a run again
   omrig report PRODUCER CONSUMER show the two sides of one run together
   omrig compare BASE NEW         two runs, or two folders of runs, beside each other
+  omrig clean                    delete what killed runs left on the broker
   omrig targets                  list the functions that delimit the stages
 """
 
@@ -43,7 +44,7 @@ def make_parser(both: bool) -> Parser:
     parser = Parser(
         prog="omrig run" if both else "omrig",
         description=_ABOUT,
-        usage="omrig [run | report | compare | targets] [options]"
+        usage="omrig [run | report | compare | clean | targets] [options]"
         if not both
         else "omrig run [options]",
     )
@@ -52,7 +53,18 @@ def make_parser(both: bool) -> Parser:
         _add_sides(parser)
     _add_load(parser)
     _add_profiling(parser)
-    _add_transport(parser)
+    transport = add_transport(parser)
+    transport.add_argument(
+        "--topic",
+        default="omrig",
+        help="where producers and consumers that are started one by one meet (default omrig)",
+    )
+    transport.add_argument(
+        "--yes",
+        action="store_true",
+        help="send more than 100000 messages unasked to the broker that a service's configuration"
+        " names",
+    )
     _add_output(parser)
     return parser
 
@@ -178,7 +190,8 @@ def _add_profiling(parser: Parser) -> None:
     )
 
 
-def _add_transport(parser: Parser) -> None:
+def add_transport(parser: Parser) -> argparse._ArgumentGroup:
+    """Add the options that say which broker, and how to get in; the group that they are in."""
     transport = parser.add_argument_group(
         "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
     )
@@ -196,13 +209,7 @@ def _add_transport(parser: Parser) -> None:
         metavar="NAME",
         help="service whose configuration is looked for (default nova)",
     )
-    transport.add_argument(
-        "--yes",
-        action="store_true",
-        help="send more than 100000 messages unasked to the broker that a service's configuration"
-        " names",
-    )
-    transport.add_argument("--topic", default="omrig", help="topic of the messages (default omrig)")
+    return transport
 
 
 def _add_output(parser: Parser) -> None:

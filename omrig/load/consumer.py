@@ -21,7 +21,7 @@ from omrig.load.side import (
     save_recording,
     who_i_am,
 )
-from omrig.plan import EXCHANGE, Plan
+from omrig.plan import Plan
 
 SWITCH_TIMEOUT_S = 50.0
 """How long the main thread may take to turn the profilers on or off; a producer waits longer."""
@@ -38,6 +38,7 @@ class Tally:
         self.last = 0
         self.duplicated: list[None] = []
         self.out_of_range: list[None] = []
+        self.foreign: list[None] = []
         self.wake = threading.Event()
 
     def unique(self) -> int:
@@ -104,8 +105,10 @@ class Endpoint:
             column = tally.received[producer]
             again = column[seq]
             column[seq] = now_ns()
-        except (KeyError, IndexError):
+        except (KeyError, IndexError) as error:
             tally.out_of_range.append(None)
+            if isinstance(error, KeyError):
+                tally.foreign.append(None)
             return seq
         if again:
             tally.duplicated.append(None)
@@ -144,7 +147,7 @@ class Consumer:
         import oslo_messaging
 
         target = oslo_messaging.Target(
-            exchange=EXCHANGE,
+            exchange=self._plan.exchange,
             topic=self._plan.queue_topic,
             server=f"{socket.gethostname()}.{os.getpid()}",
         )
@@ -155,7 +158,6 @@ class Consumer:
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
         self._server.start(override_pool_size=self._plan.executor_pool_size)
-        self._emit("declared", **self.declared())
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -229,23 +231,6 @@ class Consumer:
         """Nothing: how long a message took, its producer knows."""
         return []
 
-    def declared(self) -> dict[str, list[str]]:
-        """The queues and exchanges that this side declared on the broker.
-
-        The queue of the topic may be shared with another consumer; the others are this server's.
-        """
-        connection = getattr(
-            getattr(self._server.listener, "_poll_style_listener", None), "conn", None
-        )
-        consumers = getattr(getattr(connection, "connection", None), "_consumers", {})
-        names = {consumer.queue_name for consumer in consumers}
-        topic = self._plan.queue_topic
-        return {
-            "queues": sorted(names - {topic}),
-            "shared_queues": sorted(names & {topic}),
-            "exchanges": sorted({consumer.exchange_name for consumer in consumers}),
-        }
-
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
         unique = self._tally.unique()
@@ -257,6 +242,7 @@ class Consumer:
             "received": unique,
             "duplicated": len(self._tally.duplicated),
             "out_of_range": len(self._tally.out_of_range),
+            "foreign": len(self._tally.foreign),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.telling_seconds,

@@ -96,6 +96,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     import oslo_messaging
 
     from omrig import configuration, profilers, settings
+    from omrig.load import identity
     from omrig.load.consumer import Consumer
     from omrig.load.producer import Producer
     from omrig.load.side import SHUT_DOWN_S, Measurement
@@ -117,7 +118,9 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     measurement = Measurement([mode(context) for mode in profilers.load(plan.profile)])
     for profiler in measurement.profilers:
         profiler.install()
-    messaging = oslo_messaging.get_rpc_transport(found.conf, url.url)
+    messaging = oslo_messaging.get_rpc_transport(
+        found.conf, identity.take(found.conf, plan, url.url)
+    )
     consumer = producer = None
     if "consumer" in plan.sides:
         consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))
@@ -175,7 +178,6 @@ def _save(
         run_folder.release(Path(plan.output) / side.name)
         with losses.noted():
             side.save(Path(plan.output) / side.name, measurement)
-        emit("declared", **side.declared())
     folder = Path(plan.output) / plan.sides[0]
     side_shown = plan.sides[0] if len(plan.sides) == 1 else "both"
     artefacts: list[dict[str, str]] = []

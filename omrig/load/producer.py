@@ -25,7 +25,7 @@ from omrig.load.side import (
     save_recording,
     who_i_am,
 )
-from omrig.plan import EXCHANGE, Plan, twin_messages
+from omrig.plan import Plan, twin_messages
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
@@ -77,7 +77,7 @@ class Producer:
         make = getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)
         self._client = make(
             transport,
-            oslo_messaging.Target(exchange=EXCHANGE, topic=self._plan.queue_topic),
+            oslo_messaging.Target(exchange=self._plan.exchange, topic=self._plan.queue_topic),
             timeout=self._plan.timeout_s,
         )
         arguments = payload.build(self._plan.size_bytes)
@@ -93,7 +93,6 @@ class Producer:
         gets through.
         """
         self._find_consumer()
-        self._emit("declared", **self.declared())
         self._warm_up()
         if self._stop.requested:
             return
@@ -220,15 +219,6 @@ class Producer:
         begun = self._slices[-1]["end"] if self._slices else 0
         return int(begun) - operator.length_hint(self._sequence)
 
-    def declared(self) -> dict[str, list[str]]:
-        """The queues and exchanges that this side declared on the broker."""
-        reply_queue = getattr(self._transport._driver, "_reply_q", None)
-        return {
-            "queues": [reply_queue] if reply_queue else [],
-            "shared_queues": [],
-            "exchanges": [EXCHANGE],
-        }
-
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
         about = {
@@ -265,11 +255,9 @@ class Producer:
                 failure = f"{type(error).__name__}"
             left = deadline - time.monotonic()
             if left <= 0:
-                raise RunError(
-                    f"no consumer answered on topic {self._plan.queue_topic} within"
-                    f" {self._plan.wait_s:g} s ({failure}); start one with the same transport:"
-                    f" omrig -c --topic {self._plan.topic}, or use omrig run for both sides"
-                )
+                self._emit("unanswered", side=self.name)
+                who = f"{self._plan.served_by}," if self._plan.served_by else "the consumer"
+                raise RunError(f"{who} did not answer within {self._plan.wait_s:g} s ({failure})")
             self._emit("waiting", side=self.name, left_s=round(left, 1))
 
     def _control(self, method: str, **arguments: Any) -> Any:

@@ -206,7 +206,10 @@ class Live(_Shown):
 
     def tell(self, text: str) -> None:
         """See :class:`Progress`."""
-        self._screen.console.print(f"omrig: {text}", markup=False, highlight=False)
+        from rich.text import Text
+
+        # Above what is drawn, where it stays.
+        self._screen.console.print(Text(f"omrig: {text}"), soft_wrap=True)
 
     def ask(self, question: str) -> bool:
         """See :class:`Progress`."""

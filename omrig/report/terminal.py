@@ -176,6 +176,8 @@ def _messages(result: dict[str, Any]) -> RenderableType:
         "messages",
         ", ".join(f"{messages[name]:,} {name}" for name in shown if messages[name] is not None),
     )
+    if apart := words.apart(messages):
+        grid.add_row("besides", apart)
     if messages["errors"]:
         grid.add_row(
             "errors", ", ".join(f"{name} {count:,}" for name, count in messages["errors"].items())

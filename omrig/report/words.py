@@ -20,6 +20,15 @@ def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
     return f"with the {failed:,} that failed, as at least {timeout} each"
 
 
+def apart(messages: dict[str, Any]) -> str:
+    """The messages that the consumer received and that are not of this run; empty for none."""
+    shown = (
+        ("of_other_producers", "of the consumer's other producers"),
+        ("foreign", "of producers that the consumer does not know"),
+    )
+    return ", ".join(f"{messages[name]:,} {text}" for name, text in shown if messages.get(name))
+
+
 def caveats(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
     """What to know before the figures of a run are believed or quoted."""
     warnings = []

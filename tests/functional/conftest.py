@@ -1,6 +1,7 @@
 """A real RabbitMQ for all functional tests, and omrig as a user starts it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def start(tmp_path):
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "omrig", *map(str, arguments)],
             cwd=tmp_path,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -19,8 +20,9 @@ import amqp
 import psutil
 import pytest
 
-from omrig.broker import cleanup, preflight
+from omrig.broker import cleanup, node, preflight
 from omrig.broker.connection import Endpoint, Login
+from omrig.broker.declared import Thing
 from omrig.broker.embedded import embedded_broker
 from omrig.errors import RunError, UsageError
 
@@ -177,45 +179,97 @@ def test_plain_port_spoken_to_with_tls(broker):
     assert "speaks plain AMQP" in failure([endpoint_of(broker)], ssl_options={})
 
 
+TYPES = {
+    "classic": {"durable": False},
+    "durable": {"durable": True},
+    "quorum": {"durable": True, "arguments": {"x-queue-type": "quorum"}},
+    "stream": {"durable": True, "arguments": {"x-queue-type": "stream"}},
+}
+
+
+def queue(name, is_own=True):
+    return Thing("queue", name, is_own)
+
+
+def exchange(name, is_own=True):
+    return Thing("exchange", name, is_own)
+
+
 def test_cleanup_deletes_what_is_ours_and_unused(broker, channel):
-    for name in ("own", "own-busy", "shared-idle", "shared-busy", "other"):
-        channel.queue_declare(name, auto_delete=False)
-    for name in ("ex-idle", "ex-bound", "ex-other"):
-        channel.exchange_declare(name, "topic", auto_delete=False)
-    channel.basic_publish(amqp.Message("left over"), routing_key="own")
-    channel.queue_bind("other", "ex-bound", "#")
-    channel.queue_bind("own", "ex-idle", "#")
-    channel.basic_consume("own-busy")
-    channel.basic_consume("shared-busy")
+    for kind, how in TYPES.items():
+        for name in ("idle", "busy"):
+            channel.queue_declare(f"{kind}-{name}", auto_delete=False, **how)
+        channel.basic_publish(amqp.Message("left over"), routing_key=f"{kind}-idle")
+        channel.basic_qos(0, 1, False)
+        channel.basic_consume(f"{kind}-busy")
+    channel.queue_declare("other", auto_delete=False)
+    for name in ("ex-idle", "ex-bound", "ex-shared", "ex-other"):
+        channel.exchange_declare(name, "topic", auto_delete=False, durable=True)
+    for name in ("ex-bound", "ex-shared"):
+        channel.queue_bind("other", name, "#")
+    channel.queue_bind("quorum-idle", "ex-idle", "#")
 
-    left = cleanup.delete_declared(
+    assert cleanup.depth(Login([endpoint_of(broker)]), "classic-idle") == 1
+    assert cleanup.depth(Login([endpoint_of(broker)]), "never-was") is None
+    left = cleanup.remove(
         Login([endpoint_of(broker)]),
-        queues=["own", "own-busy", "never-was"],
-        shared_queues=["shared-busy", "shared-idle"],
-        exchanges=["ex-bound", "ex-idle", "never-was-either"],
-    )
+        [
+            exchange("ex-bound"), exchange("ex-idle"), exchange("never-was-either"),
+            exchange("ex-shared", is_own=False), queue("other", is_own=False), queue("never-was"),
+            *(queue(f"{kind}-{name}") for kind in TYPES for name in ("busy", "idle")),
+        ],
+    )  # fmt: skip
 
-    assert left == ["shared-busy", "ex-bound"]
+    # A stream does not tell of its consumers.
+    busy = [f"{kind}-busy" for kind in TYPES if kind != "stream"]
+    assert [each.thing.name for each in left] == [*busy, "ex-bound", "other"]
+    assert "1 other consumes it" in left[0].reason
     survivors = connect(broker)
-    for name in ("shared-busy", "other"):
+    for name in ("other", *busy):
         survivors.channel().queue_declare(name, passive=True)
-    for name in ("ex-bound", "ex-other"):
+    for name in ("ex-bound", "ex-other", "ex-shared"):
         survivors.channel().exchange_declare(name, "topic", passive=True)
-    for name in ("own", "own-busy", "shared-idle"):
+    for kind in TYPES:
         with pytest.raises(amqp.NotFound):
-            survivors.channel().queue_declare(name, passive=True)
+            survivors.channel().queue_declare(f"{kind}-idle", passive=True)
     with pytest.raises(amqp.NotFound):
         survivors.channel().exchange_declare("ex-idle", "topic", passive=True)
+    # The names are free again once nobody consumes, however short that is ago.
+    channel.connection.collect()
+    mine = [queue(name) for name in ("other", *busy)]
+    mine += [exchange(name) for name in ("ex-bound", "ex-other", "ex-shared")]
+    assert cleanup.remaining(Login([endpoint_of(broker)]), mine) == mine
+    assert cleanup.remove(Login([endpoint_of(broker)]), mine) == []
+    assert cleanup.remaining(Login([endpoint_of(broker)]), mine) == []
     survivors.collect()
+
+
+def test_what_is_left_is_told_with_the_command_that_deletes_it(broker, channel):
+    channel.queue_declare("to-delete", auto_delete=False, durable=True)
+    channel.exchange_declare("ex-to-delete", "topic", auto_delete=False, durable=True)
+    things = [queue("to-delete"), exchange("ex-to-delete")]
+    for thing in things:
+        command = shlex.split(cleanup.Left(thing, "busy").command("/"))
+        assert command[0] == "rabbitmqctl"
+        rabbitmqctl(broker, *command[1:])
+    assert cleanup.remaining(Login([endpoint_of(broker)]), things) == []
+
+
+def rabbitmqctl(broker, *arguments):
+    lines = Path(f"/proc/{broker.beam_pid}/environ").read_text().split("\0")
+    environment = dict(line.split("=", 1) for line in lines if "=" in line)
+    program = str(node.LIB / "bin" / "rabbitmqctl")
+    subprocess.run([program, *arguments], env=environment, check=True, timeout=60)
 
 
 def test_stopped_broker_is_reported_in_time(broker):
     os.kill(broker.beam_pid, signal.SIGSTOP)
     try:
         assert "never answered" in failure([endpoint_of(broker)])
-        assert cleanup.delete_declared(
-            Login([endpoint_of(broker)]), queues=["q"], deadline_s=2
-        ) == ["q"]
+        began = time.monotonic()
+        left = cleanup.remove(Login([endpoint_of(broker)]), [queue("q"), exchange("e")])
+        assert [each.thing.name for each in left] == ["q", "e"]
+        assert time.monotonic() - began < 2 * cleanup.CONNECT_S
         assert broker.is_alive()
     finally:
         os.kill(broker.beam_pid, signal.SIGCONT)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import amqp
@@ -95,6 +96,71 @@ def test_two_commands_and_nothing_left_on_the_broker(start, run, broker, channel
     assert channel.queue_declare("compute", passive=True).message_count == 1
     channel.queue_delete("compute")
     channel.exchange_delete("nova")
+
+
+SERVICE = """
+[oslo_messaging_rabbit]
+rabbit_quorum_queue = true
+rabbit_transient_quorum_queue = true
+rabbit_stream_fanout = true
+rabbit_qos_prefetch_count = 50
+use_queue_manager = true
+hostname = ctl1
+processname = nova-api
+[oslo_concurrency]
+lock_path = /nowhere
+"""
+
+
+def test_durable_things_go_too_and_a_service_of_that_name_keeps_its_own(
+    run, broker, channel, tmp_path
+):
+    (tmp_path / "service.conf").write_text(SERVICE)
+    theirs = "reply_ctl1:nova-api:1"
+    channel.queue_declare(theirs, durable=True, auto_delete=False)
+    channel.basic_publish(amqp.Message("for nova"), "", theirs)
+    before = declared(broker), sorted(Path("/dev/shm").glob("*omrig*"))
+    status, _, err = run(
+        "run", "-m", 100, "-w", 5, "--executor", "threading", "--config-file", "service.conf",
+        "--transport-url", broker.url, "--output", "r",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "left" not in err.replace(" s left", "")
+    assert (declared(broker), sorted(Path("/dev/shm").glob("*omrig*"))) == before
+    assert not list((tmp_path / "state").rglob("*.jsonl"))
+    kept = channel.queue_declare(theirs, passive=True)
+    assert (kept.message_count, kept.consumer_count) == (1, 0)
+    channel.queue_delete(theirs)
+
+
+def test_what_a_killed_run_left_is_removed_by_clean_and_nothing_else(
+    start, run, broker, channel, tmp_path
+):
+    (tmp_path / "service.conf").write_text(SERVICE)
+    channel.queue_declare("omrig.older", auto_delete=False)
+    before = declared(broker)
+    transport = ("--config-file", "service.conf", "--transport-url", broker.url)
+    process = start(
+        "run", "-m", 1_000_000, "-w", 5, "--executor", "threading", *transport, "--output", "r"
+    )
+    loading(process)
+    status, out, err = run("clean", *transport)
+    assert (status, "is under way" in out) == (0, True), err
+    running = descendants(process)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not [child for child in running if child.is_running()])
+    left = declared(broker)
+    status, out, err = run("clean", "--dry-run", *transport)
+    assert status == 1, err
+    names = {line.split()[-1] for line in out.splitlines() if "/dev/shm" not in line}
+    assert names == {*left} - {*before}
+    assert declared(broker) == left
+    status, _, err = run("clean", *transport)
+    assert status == 0, err
+    assert declared(broker) == before
+    assert not list((tmp_path / "state").rglob("*.jsonl"))
+    channel.queue_delete("omrig.older")
 
 
 def test_a_foreign_topic_takes_nothing_from_the_queue_of_that_name(run, broker, channel, tmp_path):

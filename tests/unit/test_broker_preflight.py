@@ -11,6 +11,7 @@ import pytest
 
 from omrig.broker import cleanup, preflight
 from omrig.broker.connection import Endpoint, Login, call_within
+from omrig.broker.declared import Thing
 from omrig.errors import UsageError
 
 PASSWORD = "s3cret-pass"
@@ -173,12 +174,13 @@ def test_call_within_passes_errors_and_none_on():
 def test_cleanup_of_a_dead_broker_leaves_everything(closed_port, black_hole):
     for port in (closed_port, black_hole):
         started = time.monotonic()
-        left = cleanup.delete_declared(
-            Login([endpoint(port)]),
-            queues=["a"],
-            shared_queues=["b"],
-            exchanges=["c"],
-            deadline_s=1,
-        )
-        assert left == ["a", "b", "c"]
+        things = [
+            Thing("queue", "a", True),
+            Thing("queue", "b", True),
+            Thing("exchange", "c", True),
+        ]
+        left = cleanup.remove(Login([endpoint(port)]), things)
+        assert [each.thing for each in left] == things
+        # The reason is told once.
+        assert len(cleanup.told(left, "/")) == 1 + len(things)
         assert time.monotonic() - started < LIMIT_SECONDS

@@ -43,7 +43,20 @@ def test_the_transport_url_is_not_public():
 
 
 @pytest.mark.parametrize(
-    ("topic", "queue_topic"), [("omrig", "omrig"), ("omrig-2", "omrig-2"), ("nova", "omrig.nova")]
+    ("topic", "named"),
+    [("omrig", "omrig.5a"), ("omrig-2", "omrig-2.5a"), ("nova", "omrig.nova.5a")],
 )
-def test_a_topic_never_names_a_queue_outside_omrig(topic, queue_topic):
-    assert dataclasses.replace(PLAN, topic=topic).queue_topic == queue_topic
+def test_a_topic_is_of_omrig_and_of_this_run_alone(topic, named):
+    plan = dataclasses.replace(PLAN, run_id="5a", topic=topic)
+    assert plan.queue_topic == plan.exchange == named
+
+
+def test_two_runs_never_share_a_name():
+    one, other = (dataclasses.replace(PLAN, run_id=digit * 32) for digit in "ab")
+    assert one.tag in one.queue_topic
+    assert one.tag not in other.queue_topic
+
+
+def test_a_producer_uses_the_names_of_the_consumer_that_serves_it():
+    plan = dataclasses.replace(PLAN, served_topic="omrig.5b", served_exchange="elsewhere")
+    assert (plan.queue_topic, plan.exchange) == ("omrig.5b", "elsewhere")

@@ -11,6 +11,7 @@ from hdrh.log import HistogramLogReader
 from omrig import assemble
 from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
+from omrig.report import words
 from omrig.results import folder as run_folder
 from omrig.results import latency
 
@@ -56,16 +57,20 @@ def producer(folder, starts_ends, sent=None, errors=None):
     save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
 
 
-def consumer(folder, stamps, duplicated=0):
+def consumer(folder, stamps, duplicated=0, others=(), foreign=0):
     about = {
-        "received": len(stamps),
+        "received": sum(stamp > 0 for stamp in [*stamps, *others]),
         "duplicated": duplicated,
-        "out_of_range": 0,
+        "out_of_range": foreign,
+        "foreign": foreign,
         "usage": None,
         "producers": {"p1": {}},
         "boot_id": "b1",
     }
-    save_recording(folder / "consumer", about, {"received_ns.p1": array.array("Q", stamps)})
+    columns = {"received_ns.p1": stamps} | ({"received_ns.p2": others} if others else {})
+    save_recording(
+        folder / "consumer", about, {name: array.array("Q", each) for name, each in columns.items()}
+    )
 
 
 def test_both_sides_of_a_call(tmp_path):
@@ -82,6 +87,8 @@ def test_both_sides_of_a_call(tmp_path):
         "lost": 0,
         "duplicated": 0,
         "out_of_range": 0,
+        "foreign": 0,
+        "of_other_producers": 0,
         "errors": {},
     }
     assert result["throughput"]["messages_per_second"] == 0.75
@@ -132,6 +139,27 @@ def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
     assert not result["complete"]
     assert said in result["reason"]
     assert not json.loads((folder / "run.json").read_text())["complete"]
+
+
+def test_messages_of_other_producers_are_counted_apart_and_make_up_for_none(tmp_path):
+    folder = make_run(tmp_path, ("producer", "consumer"))
+    producer(folder, [(1, 2)] * 3)
+    consumer(folder, [1, 2, 0], others=[3, 4, 5], foreign=7)
+    result = assemble.finish(folder, Losses(folder))
+    messages = result["messages"]
+    assert (messages["received"], messages["lost"]) == (2, 1)
+    assert (messages["of_other_producers"], messages["foreign"]) == (3, 7)
+    assert result["reason"] == "1 messages were lost"
+    assert words.apart(messages) == (
+        "3 of the consumer's other producers, 7 of producers that the consumer does not know"
+    )
+
+
+def test_a_run_that_met_nobody_says_that_alone(tmp_path):
+    folder = make_run(tmp_path, ("producer",), ended_because="no consumer answered")
+    result = assemble.finish(folder, Losses(folder))
+    assert result["reason"] == "no consumer answered"
+    assert words.apart(result["messages"]) == ""
 
 
 def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):

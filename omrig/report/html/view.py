@@ -117,6 +117,7 @@ def page(
         "why": why,
         "evidence": _evidence(result),
         "caveats": _caveats(run, result),
+        "apart": words.apart(result["messages"]),
         "load": words.load(dict(run)),
         "latency_is": words.latency(dict(run)),
         "with_failures": words.with_failures(dict(run), dict(result))

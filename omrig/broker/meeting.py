@@ -1,0 +1,332 @@
+"""Where producers and consumers that are started one by one find each other.
+
+What a run declares is its own, so a producer has to be told the topic of a consumer. They meet at
+an exchange, :data:`EXCHANGE`, with ``--topic`` as routing key: each consumer has a queue there on
+which it answers who it is, until a producer has claimed it. All of it is exclusive or deletes
+itself, so it vanishes with the connection. This is spoken by the processes that started the sides,
+not by those that are measured: a consumer answers however busy it is.
+
+A message is a JSON object, ``ask`` says which: ``who`` (answered by a :class:`Consumer` and how
+many producers it ``serves``), ``claim`` (with the ``serves`` that the producer has seen: another
+one may have been faster; answered by ``accepted``) and ``release``.
+"""
+
+import contextlib
+import dataclasses
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import amqp
+
+from omrig.broker.cleanup import bounded
+from omrig.broker.connection import Login
+from omrig.errors import RunError, UsageError
+
+EXCHANGE = "omrig.meet"
+
+CONNECT_S = 5.0
+"""How long the broker may take to let us in; then it is tried again."""
+
+ANSWER_S = 3.0
+"""How long the broker may take to answer."""
+
+CONSUMER_S = 1.0
+"""How long a consumer may take to answer."""
+
+OTHERS_S = 0.3
+"""How long to wait for the answers of other consumers after the first one."""
+
+RETRY_S = 0.5
+
+CHECK_S = 10.0
+"""How often a consumer that is not asked makes sure that it still could be."""
+
+_REPLIES = "amq.rabbitmq.reply-to"
+_FAILURES = (UsageError, OSError, amqp.AMQPError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Consumer:
+    """What a producer has to know of a consumer.
+
+    ``pid`` is that of its ``omrig -c``; ``options`` are those of the driver that decide what both
+    sides declare (:func:`declaring_options`).
+    """
+
+    run_id: str
+    topic: str
+    exchange: str
+    host: str
+    pid: int
+    options: Mapping[str, Any]
+
+    @property
+    def who(self) -> str:
+        """It in words."""
+        return f"the consumer on {self.host}, pid {self.pid}"
+
+
+def declaring_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the driver's ``options`` that decide how both sides declare the exchange."""
+    names = ("amqp_durable_queues", "amqp_auto_delete", "rabbit_quorum_queue")
+    return {name: bool(options.get(name)) for name in names}
+
+
+def check_options(ours: Mapping[str, Any], consumer: Consumer) -> None:
+    """Compare what both sides would declare.
+
+    Raises :class:`~omrig.errors.UsageError` where the broker would refuse the second of the two.
+    """
+    if _declares(ours) == _declares(consumer.options):
+        return
+    differing = [
+        f"[oslo_messaging_rabbit] {name} is {ours[name]} here and {theirs} there"
+        for name, theirs in consumer.options.items()
+        if ours.get(name) != theirs
+    ]
+    raise UsageError(
+        f"{consumer.who}, declares its exchange with other settings: {'; '.join(differing)};"
+        " give both sides the same"
+    )
+
+
+def _declares(options: Mapping[str, Any]) -> tuple[bool, bool]:
+    # As impl_rabbit's Connection.durable has it.
+    durable = options.get("amqp_durable_queues") or options.get("rabbit_quorum_queue")
+    return bool(durable), bool(options.get("amqp_auto_delete"))
+
+
+class Host:
+    """Answers for a consumer, in a thread of its own, until it is closed.
+
+    ``tell`` is called by that thread with a line for a person, when producers cannot reach the
+    consumer and when they can again.
+    """
+
+    def __init__(
+        self, login: Login, topic: str, about: Consumer, tell: Callable[[str], None]
+    ) -> None:
+        self._login = login
+        self._topic = topic
+        self._about = about
+        self._tell = tell
+        self._claims: set[str] = set()
+        self._closed = threading.Event()
+        self._socket: socket.socket | None = None
+        self._failed = False
+        self._queue = f"{EXCHANGE}.{about.run_id}"
+        threading.Thread(target=self._stay, name="omrig meeting", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more; what was declared vanishes."""
+        self._closed.set()
+        if self._socket is not None:
+            # From under the thread that waits on it.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _stay(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._answer()
+            except _FAILURES as error:
+                if self._closed.is_set():
+                    return
+                if not self._failed:
+                    self._failed = True
+                    self._tell(
+                        f"no producer finds this consumer, exchange {EXCHANGE} cannot be used:"
+                        f" {_reason(error)}; it is tried again and again"
+                    )
+            self._closed.wait(RETRY_S)
+
+    def _answer(self) -> None:
+        connection = bounded(self._login, CONNECT_S, ANSWER_S)
+        self._socket = connection.transport.sock
+        try:
+            channel = connection.channel()
+            channel.exchange_declare(EXCHANGE, "direct", durable=False, auto_delete=True)
+            channel.queue_declare(self._queue, exclusive=True, auto_delete=True)
+            channel.queue_bind(self._queue, EXCHANGE, self._topic)
+            channel.basic_consume(
+                self._queue, no_ack=True, callback=lambda message: self._reply(channel, message)
+            )
+            if self._failed:
+                self._failed = False
+                self._tell("producers find this consumer again")
+            while not self._closed.is_set():
+                try:
+                    connection.drain_events(CHECK_S)
+                except TimeoutError:
+                    channel.queue_declare(self._queue, passive=True)
+        finally:
+            connection.collect()
+
+    def _reply(self, channel: Any, message: Any) -> None:
+        asked = _value(message)
+        if asked.get("ask") == "who":
+            answer = {**dataclasses.asdict(self._about), "queue": self._queue}
+        elif asked.get("ask") == "claim":
+            producer = str(asked.get("producer"))
+            accepted = producer in self._claims or asked.get("serves") == len(self._claims)
+            if accepted:
+                self._claims.add(producer)
+            answer = {"accepted": accepted}
+        else:
+            self._claims.discard(str(asked.get("producer")))
+            return
+        answer["serves"] = len(self._claims)
+        reply_to = message.properties.get("reply_to")
+        if reply_to:
+            channel.basic_publish(amqp.Message(json.dumps(answer)), routing_key=reply_to)
+
+
+class Found:
+    """A consumer that a producer has claimed; ``answered`` consumers were there to choose from."""
+
+    def __init__(self, login: Login, producer: str, answer: dict[str, Any], answered: int) -> None:
+        names = [field.name for field in dataclasses.fields(Consumer)]
+        self.consumer = Consumer(**{name: answer[name] for name in names})
+        self.serves = int(answer["serves"])
+        self.answered = answered
+        self._login = login
+        self._queue = answer["queue"]
+        self._producer = producer
+
+    def release(self) -> None:
+        """Tell the consumer that this producer has ended; one that is gone is not told."""
+        with contextlib.suppress(*_FAILURES), contextlib.ExitStack() as ending:
+            connection = bounded(self._login, CONNECT_S, ANSWER_S)
+            ending.callback(connection.collect)
+            text = json.dumps({"ask": "release", "producer": self._producer})
+            connection.channel().basic_publish(amqp.Message(text), routing_key=self._queue)
+            connection.close()
+
+
+def find(
+    login: Login, topic: str, producer: str, wait_s: float, waiting: Callable[[float], None]
+) -> Found:
+    """The consumer of ``topic`` that serves the fewest producers, claimed for the run ``producer``.
+
+    ``waiting`` is called with the seconds that are left, again and again, while there is none.
+    Raises :class:`~omrig.errors.RunError` when none has answered within ``wait_s``.
+    """
+    deadline = time.monotonic() + wait_s
+    problem = ""
+    while True:
+        try:
+            connect_s = min(CONNECT_S, max(CONSUMER_S, deadline - time.monotonic()))
+            with contextlib.closing(_Search(login, topic, producer, connect_s)) as search:
+                while True:
+                    problem = ""
+                    if (found := search.try_once()) is not None:
+                        return found
+                    _wait(deadline, waiting, "", topic, wait_s)
+        except _FAILURES as error:
+            problem = _reason(error)
+        _wait(deadline, waiting, problem, topic, wait_s)
+
+
+def _wait(
+    deadline: float, waiting: Callable[[float], None], problem: str, topic: str, wait_s: float
+) -> None:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        reason = f" ({problem})" if problem else ""
+        raise RunError(
+            f"no consumer answered on topic {topic} within {wait_s:g} s{reason}; start one with the"
+            f" same transport: omrig -c --topic {topic}, or use omrig run for both sides"
+        )
+    waiting(left)
+    time.sleep(min(RETRY_S, left))
+
+
+class _Search:
+    """A producer's connection to the meeting."""
+
+    def __init__(self, login: Login, topic: str, producer: str, connect_s: float) -> None:
+        self._login = login
+        self._topic = topic
+        self._producer = producer
+        self._connection = bounded(login, connect_s, ANSWER_S)
+        self._answers: list[dict[str, Any]] = []
+        self._nobody = False
+
+    def close(self) -> None:
+        """Leave."""
+        self._connection.collect()
+
+    def try_once(self) -> Found | None:
+        """A consumer, if there is one that is not claimed by another meanwhile."""
+        try:
+            with self._channel() as channel:
+                while answers := self._ask(channel):
+                    answer = min(answers, key=lambda each: int(each["serves"]))
+                    if self._claim(channel, answer):
+                        return Found(self._login, self._producer, answer, len(answers))
+        except amqp.NotFound:
+            # The exchange is there as long as a consumer is.
+            pass
+        return None
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[Any]:
+        # One for each try: answers that come too late go with it.
+        channel = self._connection.channel()
+        channel.basic_consume(_REPLIES, no_ack=True, callback=self._take)
+        channel.events["basic_return"].add(self._returned)
+        yield channel
+        channel.close()
+
+    def _take(self, message: Any) -> None:
+        self._answers.append(_value(message))
+
+    def _returned(self, *_: Any) -> None:
+        self._nobody = True
+
+    def _ask(self, channel: Any) -> list[dict[str, Any]]:
+        self._send(channel, {"ask": "who"}, EXCHANGE, self._topic)
+        self._drain(CONSUMER_S, until_first=True)
+        if self._answers:
+            self._drain(OTHERS_S, until_first=False)
+        return [each for each in self._answers if "queue" in each]
+
+    def _claim(self, channel: Any, answer: dict[str, Any]) -> bool:
+        asked = {"ask": "claim", "producer": self._producer, "serves": answer["serves"]}
+        self._send(channel, asked, "", answer["queue"])
+        self._drain(CONSUMER_S, until_first=True)
+        return any(each.get("accepted") for each in self._answers)
+
+    def _send(self, channel: Any, value: dict[str, Any], exchange: str, key: str) -> None:
+        self._answers.clear()
+        self._nobody = False
+        message = amqp.Message(json.dumps(value), reply_to=_REPLIES)
+        channel.basic_publish(message, exchange=exchange, routing_key=key, mandatory=True)
+
+    def _drain(self, seconds: float, until_first: bool) -> None:
+        end = time.monotonic() + seconds
+        while not self._nobody and not (until_first and self._answers):
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                self._connection.drain_events(left)
+
+
+def _value(message: Any) -> dict[str, Any]:
+    """The object in a message; empty for what is not of this protocol."""
+    try:
+        value = json.loads(message.body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, amqp.AMQPError):
+        return str(error.reply_text or type(error).__name__)
+    return str(error) or type(error).__name__

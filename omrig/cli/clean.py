@@ -1,0 +1,162 @@
+"""``omrig clean``: delete what runs left on the broker that could not do it themselves."""
+
+import argparse
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omrig.cli import INCOMPLETE
+from omrig.cli.arguments import Parser
+from omrig.errors import UsageError
+from omrig.plan import DEFAULT_PROJECT, Plan
+
+if TYPE_CHECKING:
+    from omrig.broker.connection import Login
+    from omrig.broker.declared import Record
+
+_ABOUT = """\
+Delete the queues and exchanges that earlier runs of this user declared and could not delete: runs
+that were killed, or whose broker was gone at their end. Each run writes down what it declares
+before it does. Nothing else is touched, nor what a run that is under way uses, nor what others
+consume. Of several brokers this looks at the one that the transport reaches.
+
+Ends with 0 when nothing is left there, with 1 when something is.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Clean up as ``arguments`` ask for; the exit status."""
+    options = make_parser().parse_args(arguments)
+
+    from omrig.broker import declared
+
+    paths = [Path(name) for name in options.record] or list(declared.records())
+    records = [_read(path, options) for path in paths]
+    if not records:
+        print("no run has left anything: there is no record")
+        return 0
+    login = _login(options)
+    for record in sorted(records, key=lambda each: each.started_at):
+        if reason := _passed_over(record, login, named=bool(options.record)):
+            print(f"{_run(record)}: {reason}")
+    chosen = [each for each in records if not _passed_over(each, login, named=bool(options.record))]
+    return INCOMPLETE if _clean(chosen, login, options.dry_run) else 0
+
+
+def make_parser() -> Parser:
+    """The parser of ``omrig clean``."""
+    from omrig.cli.run import add_transport
+
+    parser = Parser(prog="omrig clean", description=_ABOUT)
+    parser.add_argument(
+        "record", nargs="*", metavar="RECORD", help="records (default: those of this user's runs)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show it, and delete nothing")
+    add_transport(parser)
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
+    return parser
+
+
+def _read(path: Path, options: argparse.Namespace) -> "Record":
+    from omrig.broker import declared
+
+    try:
+        return declared.read(path)
+    except OSError as error:
+        raise UsageError(f"RECORD: {path}: {error.strerror}") from error
+    except ValueError as error:
+        what = "name another file" if options.record else "delete that file"
+        raise UsageError(f"RECORD: {error}; {what}") from error
+
+
+def _login(options: argparse.Namespace) -> "Login":
+    """How to get into the broker that the options or the configuration name.
+
+    Raises :class:`~omrig.errors.UsageError` when the configuration cannot be read.
+    """
+    from omrig import configuration, executors, settings
+
+    # Keeps eventlet and its warnings out of this process.
+    executors.load("threading").patch()
+    plan = Plan(
+        sides=("producer",),
+        run_id="",
+        project=options.project or DEFAULT_PROJECT,
+        project_named=options.project is not None,
+        config_files=tuple(options.config_file),
+        config_dirs=tuple(options.config_dir),
+        transport_url=options.transport_url,
+    )
+    found = configuration.load(plan)
+    url = configuration.find_url(found, plan) or configuration.default_url(found)
+    return settings.resolve(found, url).login
+
+
+def _passed_over(record: "Record", login: "Login", named: bool) -> str:
+    """Why a record is none of this broker, or not over; empty when it is to be cleaned up."""
+    if not record.is_of_this_host and not named:
+        return f"was on {record.host}; run `omrig clean` there"
+    if record.is_of_this_host and not record.is_over:
+        return f"is under way (pid {record.pid})"
+    if not record.broker_lasts:
+        return ""
+    if not _same_broker(record, login):
+        return (
+            f"its broker is {', '.join(record.addresses)}, virtual host {record.vhost}: give the"
+            " transport options that it had"
+        )
+    return ""
+
+
+def _same_broker(record: "Record", login: "Login") -> bool:
+    if record.vhost != login.vhost:
+        return False
+    here = {endpoint.address for endpoint in login.endpoints}
+    if here & set(record.addresses):
+        return True
+    return bool(_resolved(here) & _resolved(record.addresses))
+
+
+def _resolved(addresses: "set[str] | tuple[str, ...]") -> set[tuple[str, int]]:
+    """The IP addresses and ports; those of a name that is not known are left out."""
+    found = set()
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            known = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        except OSError:
+            continue
+        found |= {(str(each[4][0]), int(each[4][1])) for each in known}
+    return found
+
+
+def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
+    """Clean up after the runs of these records; whether anything is left."""
+    from omrig.broker import cleanup
+    from omrig.broker.connection import Login
+
+    is_left = False
+    for record in records:
+        # What never was on a lasting broker is files alone.
+        there = login if record.broker_lasts else Login(())
+        things = cleanup.remaining(there, record.things)
+        for thing in things:
+            verb = "would delete" if dry_run else "delete"
+            print(f"{_run(record)}: {verb} {thing.kind} {thing.name}")
+        if dry_run:
+            is_left = is_left or bool(things)
+            continue
+        left = cleanup.remove(there, record.things)
+        for line in cleanup.told(left, record.vhost):
+            sys.stderr.write(f"omrig: {line}\n")
+        if left:
+            is_left = True
+        else:
+            record.path.unlink(missing_ok=True)
+            print(f"{_run(record)}: nothing is left" if not things else f"{_run(record)}: done")
+    return is_left
+
+
+def _run(record: "Record") -> str:
+    return f"run {record.run_id[:12]} of {record.started_at}"

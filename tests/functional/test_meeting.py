@@ -1,0 +1,92 @@
+"""Producers and consumers that are started one by one find each other on the real broker."""
+
+import contextlib
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from omrig.broker import meeting
+from omrig.broker.connection import Endpoint, Login
+from omrig.errors import RunError
+from tools import faults
+
+
+@pytest.fixture
+def login(broker):
+    url = urlsplit(broker.url)
+    return Login([Endpoint(url.hostname, url.port, url.username, url.password)])
+
+
+@pytest.fixture
+def serve(login):
+    """Start consumers that can be met; ``said`` is what they tell."""
+    with contextlib.ExitStack() as hosts:
+        said = []
+
+        def serve(topic, run_id):
+            about = meeting.Consumer(run_id, f"{topic}.{run_id}", "e", "here", 1, {})
+            host = meeting.Host(login, topic, about, said.append)
+            hosts.callback(host.close)
+            return host
+
+        serve.said = said
+        yield serve
+
+
+def find(login, producer, topic="t", wait_s=15.0):
+    return meeting.find(login, topic, producer, wait_s, lambda _left_s: None)
+
+
+def test_nobody_is_there(login):
+    waits = []
+    with pytest.raises(RunError, match="no consumer answered on topic t within 1 s; start one"):
+        meeting.find(login, "t", "p", 1.0, waits.append)
+    assert waits == sorted(waits, reverse=True)
+    assert 0 < waits[0] <= 1
+
+
+def test_a_consumer_of_another_topic_does_not_answer(login, serve):
+    serve("u", "a")
+    assert find(login, "p", "u").consumer.topic == "u.a"
+    with pytest.raises(RunError, match="no consumer"):
+        find(login, "p", "t", wait_s=1.0)
+
+
+def test_the_consumer_with_the_fewest_producers_serves_also_at_the_same_moment(login, serve):
+    for run_id in "abc":
+        serve("t", run_id)
+    deadline = time.monotonic() + 10
+    while (first := find(login, "first")).answered < 3:
+        first.release()
+        assert time.monotonic() < deadline
+    found = [first]
+    workers = [
+        threading.Thread(target=lambda name=name: found.append(find(login, name)))
+        for name in ("second", "third")
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(each.consumer.run_id for each in found) == ["a", "b", "c"]
+    # Who has ended counts no more, and who asks again is still served.
+    first.release()
+    assert find(login, "fourth").consumer.run_id == first.consumer.run_id
+
+
+def test_a_meeting_leaves_nothing_and_survives_a_broker_that_cuts_it(login, serve, broker):
+    host = serve("t", "a")
+    assert find(login, "p").consumer.run_id == "a"
+    faults.evaluate(broker, 'rabbit_networking:close_all_connections("by a test").')
+    assert find(login, "p").consumer.run_id == "a"
+    assert "no producer finds this consumer" in serve.said[0]
+    assert "again" in serve.said[-1]
+    host.close()
+    deadline = time.monotonic() + 10
+    while "omrig.meet" in "".join(
+        faults.evaluate(broker, f"{kind}:list_names().")
+        for kind in ("rabbit_amqqueue", "rabbit_exchange")
+    ):
+        assert time.monotonic() < deadline

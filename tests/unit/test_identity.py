@@ -1,0 +1,82 @@
+"""Whatever the configuration says, a run is itself to the broker."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from omrig.broker import declared
+from omrig.broker.connection import Login
+from omrig.plan import Plan
+
+CONFIGURED = """
+[oslo_messaging_rabbit]
+use_queue_manager = true
+hostname = ctl1
+processname = nova-api
+[oslo_concurrency]
+lock_path = /nowhere
+"""
+
+# oslo.config's object and sys.argv are the process': so in one of its own.
+CODE = """
+import json, os, sys
+from omrig import configuration, settings
+from omrig.load import identity
+from omrig.plan import Plan
+plan = Plan.from_json(sys.stdin.readline())
+found = configuration.load(plan)
+settings.resolve(found, configuration.find_url(found, plan))
+conf = found.conf
+url = identity.take(conf, plan, plan.transport_url)
+from oslo_messaging._drivers import amqpdriver, common
+rabbit = common.ConfigOptsProxy(conf, url, identity.GROUP)[identity.GROUP]
+names = []
+if rabbit["use_queue_manager"]:
+    manager = amqpdriver.QManager(rabbit["hostname"], rabbit["processname"])
+    names = [manager.get(), manager.get()]
+print(json.dumps([sys.argv[0], rabbit["hostname"], rabbit["processname"], names, len(url.query)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "configured", "managed"),
+    [
+        ("", CONFIGURED, True),
+        ("", "", False),
+        ("?hostname=ctl2&processname=neutron&use_queue_manager=true", "", True),
+        ("?use_queue_manager=false&processname=neutron", CONFIGURED, False),
+    ],
+)
+def test_a_run_has_names_of_its_own(tmp_path, monkeypatch, query, configured, managed):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = tmp_path / "service.conf"
+    file.write_text(configured)
+    plan = Plan(
+        sides=("producer",),
+        run_id="5a" * 16,
+        config_files=(str(file),),
+        transport_url=f"rabbit://u:p@h/{query}",
+    )
+    record, _ = declared.begin(plan, Login(()), broker_lasts=False)
+    sent = Plan(**{**json.loads(plan.to_json()), "record": str(record)}).to_json()
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], input=sent + "\n", capture_output=True, text=True, check=True
+    )
+    program, hostname, processname, names, query_options = json.loads(done.stdout)
+    assert program == processname == f"omrig-producer-{plan.tag}"
+    assert hostname == socket.gethostname()
+    assert query_options == query.count("use_queue_manager")
+    files = [each for each in declared.read(record).things if each.kind == "file"]
+    assert all(each.is_own for each in files)
+    if not managed:
+        assert names == files == []
+        return
+    assert names == [f"{hostname}:{processname}:{number}" for number in (1, 2)]
+    from omrig.broker import cleanup
+
+    assert cleanup.remaining(Login(()), files) == files
+    assert cleanup.remove(Login(()), files) == []
+    assert cleanup.remaining(Login(()), files) == []
