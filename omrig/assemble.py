@@ -338,7 +338,8 @@ def _messages(run: dict[str, Any], sides: Sides) -> dict[str, Any]:
 def _reason(run: dict[str, Any], sides: Sides, messages: dict[str, Any]) -> str | None:
     """Why the run is incomplete, in words; None when it is complete."""
     reasons = [run["ended_because"]] if run["ended_because"] else []
-    missing = [name for name in run["sides"] if name not in sides]
+    # Who was never told to begin has nothing to leave.
+    missing = [name for name in run.get("began", run["sides"]) if name not in sides]
     if missing and (sides or not reasons):
         reasons.append(f"the {' and the '.join(missing)} left no results")
     requested = messages["requested"]

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omrig import redaction
+from omrig import interpreter, phases, redaction
 from omrig.errors import Losses
 from omrig.plan import Plan
 from omrig.results import folder as run_folder
 
 LOG = "log.txt"
+
+_ERROR = re.compile(r"^\S+ \S+ \d+ ERROR \S+ (?:\[[0-9a-f-]{36}\] )?(.*)")
+_LONGEST_ERROR = 400
+
+_TRACEBACK = "Traceback (most recent call last):"
 
 Event = tuple["Child", dict[str, Any] | None]
 """What a child said; None when it has closed its end of the pipe."""
@@ -30,14 +36,20 @@ class Child:
         self.name = sides[0]
         self.failure: str | None = None
         self.saved = False
+        self.began = False
+        """Whether it was told what to do."""
         self._asked = False
         self.counts: dict[str, int] = {}
+        self.phase = phases.loading(self.name)
         self._plan = plan
         self._log = folder / self.name / LOG
         read, write = os.pipe()
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "omrig.load.process", self.name, plan.executor, str(write)],
+            interpreter.command(
+                "omrig.load.process", self.name, plan.executor, str(write), str(os.getpid())
+            ),
+            env=interpreter.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,6 +69,7 @@ class Child:
         """Let the child begin."""
         if self._process.stdin is None:
             return
+        self.began = True
         try:
             self._process.stdin.write((self._plan.to_json() + "\n").encode())
             self._process.stdin.close()
@@ -64,6 +77,12 @@ class Child:
             # It died while it was loading: its end is an event of its own.
             return
         finally:
+            self._process.stdin = None
+
+    def close(self) -> None:
+        """Have it hear nothing more: a child that has not begun ends."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
             self._process.stdin = None
 
     @property
@@ -98,10 +117,19 @@ class Child:
         return status
 
     def last_words(self) -> str:
-        """The last line of its log, for a process that died without a word."""
+        """What it died of, as its log has it: the exception, else the last line."""
+        lines = self._lines()
+        return _exception(lines) or (lines[-1] if lines else "no output")
+
+    def last_error(self) -> str:
+        """The last line of its log that tells of an error, without what every line begins with."""
+        lines = self._lines()
+        told = [found[1] for line in lines if (found := _ERROR.search(line))]
+        return told[-1][:_LONGEST_ERROR] if told else ""
+
+    def _lines(self) -> list[str]:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
-        lines = text.strip().splitlines()
-        return lines[-1] if lines else "no output"
+        return text.strip().splitlines()
 
     def _pump_events(self, events: "queue.Queue[Event]") -> None:
         with self._events:
@@ -123,6 +151,13 @@ class Child:
                     sys.stderr.write(line)
         if losses:
             sys.stderr.write(f"omrig: {self.name}: lines are missing in its {losses}\n")
+
+
+def _exception(lines: list[str]) -> str | None:
+    """The line that ends the last traceback: what is written after it may be about anything."""
+    begins = [number for number, line in enumerate(lines) if line == _TRACEBACK]
+    ends = (line for line in lines[begins[-1] + 1 :] if line[:1].strip()) if begins else ()
+    return next(iter(ends), None)
 
 
 def stop_all(children: list[Child], patience_s: float) -> None:

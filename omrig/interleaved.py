@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from omrig import supervisor
 from omrig.errors import RunError, UsageError
+from omrig.interrupts import Interrupts
 from omrig.plan import Plan
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def run(
     if any((folder / name).exists() for name in NAMES):
         raise UsageError(f"--output: {folder} already holds runs; name another folder")
     done = 0
-    with _broker(plans, make_progress(None)) as broker:
+    interrupts = Interrupts()
+    with interrupts.handled(), _broker(plans, make_progress(None)) as broker:
         for number, name in order(pairs):
             plan = dataclasses.replace(
                 plans[NAMES.index(name)],
@@ -58,7 +60,7 @@ def run(
             )
             shown = make_progress(plan.messages)
             try:
-                path, result, interrupted = supervisor.run(plan, shown, broker)
+                path, result, interrupted = supervisor.run(plan, shown, broker, interrupts)
             except KeyboardInterrupt:
                 return done // 2, True
             finally:

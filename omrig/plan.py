@@ -24,6 +24,9 @@ DEFAULT_PROJECT = "nova"
 KILOBYTE = 1024
 """Bytes in one kilobyte of ``--message_size``."""
 
+SHORTEST_PATIENCE_S = 10.0
+"""A step before the load may take so long, however short ``--wait`` is."""
+
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Largest message that RabbitMQ accepts by default (``max_message_size`` since 3.8)."""
 
@@ -129,6 +132,11 @@ class Plan:
     def exchange(self) -> str:
         """The exchange of the messages, named like the topic."""
         return self.served_exchange or self.queue_topic
+
+    @property
+    def patience_s(self) -> float:
+        """How long a step before the load may take: ``--wait``, and what a check may at least."""
+        return max(SHORTEST_PATIENCE_S, self.wait_s)
 
     def public(self) -> dict[str, Any]:
         """The plan as JSON-able values without the transport URL, for ``run.json``."""

@@ -10,13 +10,11 @@ import datetime
 import logging
 import os
 import queue
-import signal
 import socket
 import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import omrig
@@ -26,14 +24,16 @@ from omrig import (
     consent,
     errors,
     executors,
+    phases,
     profilers,
     redaction,
     settings,
 )
 from omrig.children import Child, Event, stop_all
 from omrig.errors import Losses, RunError, UsageError
+from omrig.interrupts import Interrupts
 from omrig.live import Recent
-from omrig.load import payload
+from omrig.load import envelope, payload
 from omrig.plan import Plan
 from omrig.results import environment, series
 from omrig.results import folder as run_folder
@@ -42,8 +42,10 @@ from omrig.sampling import Sampler
 if TYPE_CHECKING:
     from omrig.broker import meeting
     from omrig.broker import process as broker_process
+    from omrig.broker.asking import Asking
     from omrig.broker.embedded import Broker
     from omrig.broker.preflight import BrokerInfo
+    from omrig.broker.trial import Needs
     from omrig.report.progress import Progress
 
 PREFLIGHT_S = 10.0
@@ -88,6 +90,7 @@ class Destination:
     timeout_s: float
     pools: dict[str, int]
     info: "BrokerInfo | None" = None
+    needs: "Needs | None" = None
     embedded: "Broker | None" = None
     process: "broker_process.Located | None" = None
     found: "meeting.Found | None" = None
@@ -112,33 +115,6 @@ class Destination:
         )
 
 
-class Interrupts:
-    """SIGINT, SIGTERM, SIGHUP: an exception while preparing, a request to stop in the load."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.deferred = False
-
-    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if not self.deferred:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def handled(self) -> Iterator[None]:
-        """Take the signals until the block ends."""
-        ending = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            # The terminal was closed; with nohup that is no reason to end.
-            ending.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self) for number in ending}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def needs_broker(plan: Plan) -> bool:
     """Whether :func:`run` would start a RabbitMQ of its own for ``plan``.
 
@@ -152,11 +128,15 @@ def needs_broker(plan: Plan) -> bool:
 
 
 def run(
-    plan: Plan, progress: "Progress", broker: "Broker | None" = None
+    plan: Plan,
+    progress: "Progress",
+    broker: "Broker | None" = None,
+    interrupts: Interrupts | None = None,
 ) -> tuple[Path, dict[str, Any], bool]:
     """Do what ``plan`` says. Returns the run folder, the result, and whether it was interrupted.
 
-    ``broker`` is used where one of its own would be started.
+    ``broker`` is used where one of its own would be started; ``interrupts`` are those of a caller
+    who handles signals before and after.
 
     Raises :class:`~omrig.errors.UsageError` before anything is measured, and
     :class:`KeyboardInterrupt` when interrupted before the load.
@@ -167,26 +147,32 @@ def run(
     profilers.check_targets(plan.profile, plan.targets)
     folder = run_folder.create(plan.output, plan.sides)
     losses = Losses(folder)
+    ended: dict[str, Any] | None = None
     plan = dataclasses.replace(plan, output=str(folder))
-    interrupts = Interrupts()
+    interrupts = interrupts or Interrupts()
     with interrupts.handled():
         try:
             with _destination(plan, progress, broker) as destination:
                 destination.process = _locate(destination)
-                with _met(destination, progress):
+                with _met(destination, progress), interrupts.deferring():
                     with errors.naming("--output"):
                         _reserve(folder, plan)
                         _write_run(folder, destination)
-                    interrupts.deferred = True
                     ended = _Run(destination, folder, progress, interrupts, losses).execute()
-        except BaseException:
+        except BaseException as error:
             _forget(folder, plan)
-            raise
+            # What was measured is told, also if the broker's end was cut short.
+            if not isinstance(error, KeyboardInterrupt) or not (folder / run_folder.RUN).exists():
+                raise
         with _after_load(folder):
             _release(folder, plan)
-            with losses.noted():
-                _report(folder, plan, progress)
-            return folder, assemble.finish(folder, losses, ended), interrupts.count > 0
+            try:
+                with losses.noted():
+                    _report(folder, plan, progress)
+            except KeyboardInterrupt:
+                progress.say("interrupted: not all reports of the profilers were made")
+            with interrupts.deferring():
+                return folder, assemble.finish(folder, losses, ended), interrupts.count > 0
 
 
 def _reserve(folder: Path, plan: Plan) -> None:
@@ -264,7 +250,10 @@ def _destination(
     if url is None and both:
         with own_broker(progress) if broker is None else contextlib.nullcontext(broker) as broker:
             url = configuration.Found(broker.url, configuration.EMBEDDED_SOURCE, True)
-            destination = _check(plan, found, url, progress)
+            try:
+                destination = _check(plan, found, url, progress)
+            except RunError as error:
+                raise RunError(f"{error}; it runs in {broker.data_dir.parent} (TMPDIR)") from error
             destination.embedded = broker
             yield destination
         return
@@ -314,14 +303,19 @@ def _check(
         pools=settings.pool_sizes(transport, plan),
     )
     if transport.speaks_amqp:
-        from omrig.broker import preflight
+        from omrig.broker import preflight, trial
 
+        end = time.monotonic() + PREFLIGHT_S
         destination.info = preflight.check(transport.login, PREFLIGHT_S)
         progress.say(
             f"{destination.info.product} {destination.info.version} at {transport.redacted}"
         )
         if transport.source != configuration.EMBEDDED_SOURCE:
             consent.ask(plan, transport, destination.info, progress)
+            end = time.monotonic() + PREFLIGHT_S
+        size = envelope.body_bytes(plan, transport.options)
+        destination.needs = trial.Needs(plan.sides, transport.options, size)
+        preflight.check(transport.login, end - time.monotonic(), destination.needs)
     return destination
 
 
@@ -448,6 +442,8 @@ class _Run:
         self._tried_at = 0.0
         self._unreachable_since: float | None = None
         self._loading = False
+        self._unanswered = False
+        self._asking = self._make_asking()
         self._sampler = Sampler(folder)
         plan = destination.plan
         # In one process nothing is on a wire, and nothing of it would be a measurement.
@@ -493,6 +489,8 @@ class _Run:
     def _stop(self) -> None:
         if self._host:
             self._host.close()
+        if self._asking:
+            self._asking.close()
         stop_all(list(self._children.values()), STOP_S)
 
     def _begin_record(self) -> None:
@@ -505,6 +503,13 @@ class _Run:
         self._to.plan = dataclasses.replace(plan, record=str(self._record))
         if elsewhere and self._to.has_lasting_broker:
             self._progress.say(elsewhere)
+
+    def _make_asking(self) -> "Asking | None":
+        if not self._to.needs:
+            return None
+        from omrig.broker.asking import Asking
+
+        return Asking(self._to.transport.login, self._to.needs)
 
     def _hear(self) -> None:
         try:
@@ -529,17 +534,27 @@ class _Run:
             handler(child, event)
 
     def _on_loaded(self, child: Child, _event: dict[str, Any]) -> None:
+        child.phase = phases.waiting()
         # The producer waits for the consumer's queues where both are ours.
         if child.name == "consumer" or "consumer" not in self._children:
-            child.send_plan()
+            self._begin(child)
+
+    def _begin(self, child: Child) -> None:
+        child.phase = phases.starting(child.name, self._to.plan)
+        child.send_plan()
 
     def _on_ready(self, child: Child, _event: dict[str, Any]) -> None:
         self._progress.say("the consumer is ready")
+        if child.name == "consumer":
+            child.phase = phases.working()
         producer = self._children.get("producer")
-        if producer:
-            producer.send_plan()
-        elif self._to.transport.speaks_amqp:
-            self._host = self._meet_producers(child)
+        if producer is None:
+            # Alone it is not told when the load begins.
+            self._loading = True
+            if self._to.transport.speaks_amqp:
+                self._host = self._meet_producers(child)
+        elif not producer.began:
+            self._begin(producer)
 
     def _meet_producers(self, child: Child) -> "meeting.Host":
         from omrig.broker import meeting
@@ -572,8 +587,17 @@ class _Run:
     def _on_waiting(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.waiting(event["left_s"])
 
-    def _on_phase(self, _child: Child, event: dict[str, Any]) -> None:
-        self._loading = self._loading or event["phase"] == "load"
+    def _on_moved(self, child: Child, _event: dict[str, Any]) -> None:
+        child.phase = phases.warming_up(self._to.plan)
+
+    def _on_phase(self, child: Child, event: dict[str, Any]) -> None:
+        if event["phase"] == "load":
+            self._loading, self._changed_at = True, time.monotonic()
+            child.phase = phases.working()
+        elif event["phase"] == "saving":
+            child.phase = phases.saving(child.name)
+        else:
+            child.phase = phases.warming_up(self._to.plan)
         self._progress.phase(event["side"], event["phase"])
 
     def _on_progress(self, child: Child, event: dict[str, Any]) -> None:
@@ -601,10 +625,11 @@ class _Run:
 
     def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
         child.failure = event["text"] + self._waiting
-        self._end(child.failure)
+        self._unanswered = event["unanswered"]
+        self._end(child.failure, event["likely"], ask_broker=event["late"])
 
     def _on_end(self, child: Child) -> None:
-        child.send_plan()
+        child.close()
         status = child.ended(STOP_S)
         if not child.saved and not child.failure:
             self._end(f"the {child.name} process died (status {status}): {child.last_words()}")
@@ -641,10 +666,12 @@ class _Run:
         since = now - (self._stopping_since or now)
         producer, consumer = self._children.get("producer"), self._children.get("consumer")
         # Calls under way get their reply as long as the consumer lives.
-        if consumer and (not producer or producer.saved or not producer.running or since > 2.0):
+        is_needed = self._loading and producer and producer.running and not producer.saved
+        if consumer and (not is_needed or since > 2.0):
             consumer.stop()
         for child in self._children.values():
-            if since > (STOP_S if child.saved else SAVE_S):
+            # Before the load there is next to nothing to write.
+            if since > (SAVE_S if self._loading and not child.saved else STOP_S):
                 child.kill()
 
     def _watch_broker(self, now: float) -> None:
@@ -652,10 +679,15 @@ class _Run:
         if embedded and not embedded.is_alive():
             self._end("the embedded broker died")
             return
+        for child in self._children.values():
+            if overdue := child.phase.overdue():
+                self._end(overdue, child.last_error(), ask_broker=True)
+                return
         quiet = now - self._changed_at
-        if not self._loading and "producer" in self._children:
+        if not self._loading:
             return
         self._watch_failures(quiet)
+        self._watch_refusals(quiet)
         if quiet < STALLED_S or now - self._tried_at < STALLED_S / 2:
             return
         self._tried_at = now
@@ -666,6 +698,14 @@ class _Run:
         if now - self._unreachable_since >= BROKER_GONE_S:
             self._end(f"the broker at {self._to.transport.redacted} cannot be reached any more")
 
+    def _watch_refusals(self, quiet_s: float) -> None:
+        """End a load in which the broker takes nothing any more, whatever trickles."""
+        if not self._asking or quiet_s < STALLED_S or "producer" not in self._children:
+            return
+        self._asking.ask()
+        if refused := self._asking.refused_for(self._to.plan.patience_s):
+            self._end(f"nothing gets through any more: {refused}")
+
     def _reachable(self) -> bool:
         from omrig.broker import preflight
 
@@ -673,19 +713,48 @@ class _Run:
 
     def _watch_failures(self, quiet_s: float) -> None:
         producer = self._children.get("producer")
-        if producer and producer.counts.get("errors") and quiet_s > self._to.timeout_s + STALLED_S:
-            self._end(
-                f"no message got through for {quiet_s:.0f} s: the consumer or the broker is gone"
-            )
+        if not producer or producer.phase.limit_s is not None:
+            return
+        limit_s = phases.quiet_limit_s(self._to.plan, self._to.timeout_s)
+        if producer.counts.get("errors"):
+            limit_s = self._to.timeout_s + STALLED_S
+        if quiet_s > limit_s:
+            likely = producer.last_error() or "the consumer or the broker is gone"
+            self._end(f"no message got through for {quiet_s:.0f} s", likely, ask_broker=True)
 
-    def _end(self, because: str) -> None:
-        """Note why the run ends early, the first reason, and ask the producer to stop."""
+    def _end(self, because: str, likely: str = "", ask_broker: bool = False) -> None:
+        """Note why the run ends early, the first reason, and ask the producer to stop.
+
+        ``likely`` is what it may come from, unless the broker can be asked and says what it is.
+        """
+        first = self._because is None
         self._because = self._because or because
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
             producer = self._children.get("producer")
             if producer:
                 producer.stop()
+        if first and (why := (self._ask_broker() if ask_broker else "") or likely):
+            self._because = f"{because}: {why}"
+
+    def _ask_broker(self) -> str:
+        """Why the broker would not do now what it did before the run, or whom it knows to listen;
+        empty when that is nobody."""
+        if not self._to.needs:
+            return ""
+        from omrig.broker import preflight
+
+        try:
+            preflight.check(self._to.transport.login, STALLED_S, self._to.needs)
+        except (RunError, UsageError) as error:
+            return str(error)
+        queue = self._to.plan.queue_topic
+        if self._unanswered and preflight.consumers(self._to.transport.login, queue):
+            return (
+                f"somebody listens on queue {queue} and did not answer, busy with other messages"
+                " or hung"
+            )
+        return ""
 
     def _clean_up(self) -> None:
         """Delete what was declared, and the record of it; say what is left, and keep that."""
@@ -718,6 +787,9 @@ class _Run:
         self._ended = {
             **run_folder.read_json(path),
             "ended_because": self._because,
+            "began": [
+                side for child in self._children.values() if child.began for side in child.sides
+            ],
             "sampling": self._sampler.about(),
             "left_on_broker": self._left,
         }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from omrig.broker import refusals
 from omrig.errors import UsageError
 
 T = TypeVar("T")
@@ -154,7 +155,9 @@ def _attempt(endpoint: Endpoint, login: Login, seconds: float) -> Any:
     except TimeoutError:
         abandoned.set()
         raise
-    except (amqp.AccessRefused, amqp.NotAllowed) as error:
+    except amqp.AMQPError as error:
+        if not refusals.is_broker_s(error):
+            raise
         raise _refused(error, endpoint, login.vhost) from error
     except OSError as error:
         if connection.server_properties:
@@ -203,26 +206,27 @@ def _connection(endpoint: Endpoint, login: Login, seconds: float) -> Any:
 
 
 def _refused(error: Any, endpoint: Endpoint, vhost: str) -> ConnectError:
-    """The broker's own refusal (403 or 530) in words."""
-    text = str(error.reply_text or "")
+    """The broker's own refusal in words."""
+    text = refusals.said(error)
     if error.reply_code == 403:
         return ConnectError(
             f"refused user {endpoint.username!r} or the password",
             "correct the credentials in the transport URL",
         )
-    if "not found" in text:
+    if text.endswith("not found"):
         return ConnectError(
             f"has no virtual host {vhost!r}",
             "correct the virtual host in the transport URL, or create it with"
             " `rabbitmqctl add_vhost`",
         )
-    if "access to vhost" in text:
+    if "access to vhost" in text and ": " not in text:
         return ConnectError(
             f"does not let user {endpoint.username!r} into the virtual host {vhost!r}",
             "give the permission with `rabbitmqctl set_permissions`",
         )
     return ConnectError(
-        f"refused the virtual host {vhost!r} ({text})", "see the broker's log for the reason"
+        f"refused user {endpoint.username!r}: {text}",
+        refusals.advice(text, endpoint.username, vhost),
     )
 
 

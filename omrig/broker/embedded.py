@@ -1,11 +1,9 @@
 """A RabbitMQ of our own for one run, started for it and gone after it, whatever ends the run."""
 
 import json
-import os
 import select
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +14,7 @@ from types import MappingProxyType
 
 import psutil
 
-import omrig
+from omrig import interpreter
 from omrig.errors import RunError, UsageError
 
 # Longer than the launcher's own limit for the broker: it reports why.
@@ -77,12 +75,9 @@ def embedded_broker(
 
 
 def _launch() -> "subprocess.Popen[bytes]":
-    # Found wherever this process found it, installed or not.
-    package_root = str(Path(omrig.__file__).parents[1])
-    search_path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "omrig.broker.launcher"],
-        env={**os.environ, "PYTHONPATH": search_path},
+        interpreter.command("omrig.broker.launcher"),
+        env=interpreter.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # A Ctrl-C in the terminal is ours to handle: the broker is needed until we are done.

@@ -1,12 +1,18 @@
-"""The check before a run: does a broker answer, and does it let us in?"""
+"""The check before a run: does a broker answer, does it let us in, does it do what we need?"""
 
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from omrig.broker import trial
 from omrig.broker.connection import Endpoint, Login, call_within, open_first
+from omrig.errors import UsageError
 
 REACHABLE_SECONDS = 1.0
+
+TRIAL_SECONDS = 3.0
+"""A trial has so long at least, however long the login took."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +28,22 @@ class BrokerInfo:
     port: int
 
 
-def check(login: Login, deadline_s: float = 10.0) -> BrokerInfo:
-    """Log in to the first endpoint that answers and return what the broker is.
+def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = None) -> BrokerInfo:
+    """Log in to the first endpoint that answers, try there what the run needs of the broker, and
+    return what the broker is.
 
-    Takes `deadline_s` seconds at most, over all endpoints. Raises UsageError, one line saying what
-    was wrong with each and what to do.
+    Takes about `deadline_s` seconds at most, over all endpoints. Raises UsageError, one line saying
+    what was wrong with each and what to do, and RunError from a broker that is blocked.
     """
+    end = time.monotonic() + deadline_s
     connection, endpoint = open_first(login, deadline_s)
     properties = connection.server_properties
-    connection.collect()
+    try:
+        if needs:
+            left = max(TRIAL_SECONDS, end - time.monotonic())
+            trial.perform(connection, endpoint, login, needs, left)
+    finally:
+        connection.collect()
     return BrokerInfo(
         product=_text(properties.get("product")),
         version=_text(properties.get("version")),
@@ -40,6 +53,27 @@ def check(login: Login, deadline_s: float = 10.0) -> BrokerInfo:
         host=endpoint.host,
         port=endpoint.port,
     )
+
+
+def consumers(login: Login, queue: str, deadline_s: float = 3.0) -> int | None:
+    """How many consumers listen on a queue; None where the broker does not say. Never raises."""
+    import amqp
+
+    try:
+        connection, _ = open_first(login, deadline_s)
+    except UsageError:
+        return None
+    try:
+        declared = call_within(
+            deadline_s, lambda: connection.channel().queue_declare(queue, passive=True)
+        )
+    except amqp.NotFound:
+        return 0
+    except (amqp.AMQPError, OSError):
+        return None
+    finally:
+        connection.collect()
+    return int(declared.consumer_count)
 
 
 def reachable(endpoints: Sequence[Endpoint]) -> bool:

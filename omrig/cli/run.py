@@ -13,6 +13,7 @@ import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
 from omrig.errors import RunError, UsageError
+from omrig.interrupts import Interrupts
 from omrig.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 
 _ABOUT = """\
@@ -304,11 +305,13 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     from omrig.results import folder as run_folder
 
     shown = progress.make(plan.messages, options.quiet, plan.debug)
-    try:
-        folder, result, interrupted = supervisor.run(plan, shown)
-    finally:
-        shown.close()
-    drawn = _draw(folder, result, options)
+    interrupts = Interrupts()
+    with interrupts.handled():
+        try:
+            folder, result, _ = supervisor.run(plan, shown, interrupts=interrupts)
+        finally:
+            shown.close()
+        drawn = _draw(folder, result, options)
     try:
         with streams.shown():
             if options.json:
@@ -324,7 +327,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     finally:
         if not result["complete"]:
             sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
-    if interrupted:
+    if interrupts.count:
         return INTERRUPTED
     return 0 if result["complete"] and drawn else INCOMPLETE
 
@@ -339,6 +342,8 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
         if options.debug:
             traceback.print_exc()
         text = " ".join(f"report.html: {type(error).__name__} {error}".split())
+        if isinstance(error, KeyboardInterrupt):
+            text = "interrupted"
     if text:
         sys.stderr.write(
             f"omrig: not drawn: {text}; the load is over, its results are in {folder}:"

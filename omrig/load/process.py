@@ -1,19 +1,19 @@
 """The measured process: fresh, patched before anything else, one side (or both in memory).
 
-Started by :mod:`omrig.supervisor` as ``python -m omrig.load.process SIDE EXECUTOR DESCRIPTOR``
-(the side is for people who look at the process list); the plan, which may hold a password, comes
-as one line on standard input, events go to DESCRIPTOR.
+Started by :mod:`omrig.supervisor` as ``omrig.load.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the
+side is for people who look at the process list); the plan, which may hold a password, comes as one
+line on standard input, events go to DESCRIPTOR, and without PARENT nobody waits for the results.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig import executors
+from omrig import executors, tethered
 
 if TYPE_CHECKING:
     from omrig.executors import Executor
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from omrig.load.side import Measurement, Stop
     from omrig.plan import Plan
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ORPHAN_S = 8.0
+"""So long may a process without its parent still write what it measured."""
+
+_LOOK_S = 1.0
 
 
 def main() -> None:
@@ -36,8 +39,10 @@ def main() -> None:
     emit = events.emitter(int(sys.argv[3]))
     status = 1
     try:
-        _stop_when_orphaned()
+        _end_when_orphaned(executor, int(sys.argv[4]))
         status = _measure(executor, emit)
+    except BaseException:  # noqa: BLE001 - whatever it is, it is the last thing said
+        traceback.print_exc()
     finally:
         # A worker that waits for a dead broker must not keep the process.
         with contextlib.suppress(BrokenPipeError):
@@ -45,35 +50,53 @@ def main() -> None:
         os._exit(status)
 
 
-def _stop_when_orphaned() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_when_orphaned(executor: "Executor", parent: int) -> None:
+    """Stop when the parent has ended; do not stay longer than ``ORPHAN_S``, whatever hangs."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            executor.native_sleep(_LOOK_S)
+        executor.native_sleep(ORPHAN_S)
+        os._exit(1)
+
+    executor.start_native_thread(watch, "omrig orphaned")
+    tethered.die_with_parent(parent, signal.SIGTERM)
 
 
 def _measure(executor: "Executor", emit: "Emit") -> int:
     import oslo_messaging  # noqa: F401 - imported while the parent still prepares
 
-    from omrig import redaction
     from omrig.errors import RunError, UsageError
+    from omrig.load import deadline
     from omrig.load.side import Stop
     from omrig.plan import Plan
 
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop.request)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     emit("loaded")
     line = sys.stdin.readline()
     if not line:
         return 1
+    # Only now: before, there is nothing to save, and SIGTERM ends the process at once.
+    signal.signal(signal.SIGTERM, stop.request)
     plan = Plan.from_json(line)
     _set_up_logging(plan)
     try:
         _run(plan, executor, emit, stop)
     except (UsageError, RunError) as error:
-        emit("failed", usage=isinstance(error, UsageError), text=str(error))
+        usage, late = isinstance(error, UsageError), isinstance(error, deadline.Late)
+        emit(
+            "failed",
+            usage=usage,
+            late=late,
+            unanswered=isinstance(error, deadline.NoAnswer),
+            text=str(error),
+            likely=error.likely if isinstance(error, deadline.Late) else "",
+        )
         return 1
     except Exception as error:
-        text = " ".join(str(error).split())
-        emit("failed", usage=False, text=redaction.redact(f"{type(error).__name__}: {text}"))
+        text = deadline.words(error)
+        emit("failed", usage=False, late=False, unanswered=False, text=text, likely="")
         if plan.debug:
             raise
         return 1
@@ -83,6 +106,8 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
 def _set_up_logging(plan: "Plan") -> None:
     import logging
 
+    from omrig.load import deadline
+
     # A service's log level: a warning a message would measure logging, not messaging.
     level = logging.DEBUG if plan.debug else logging.ERROR
     logging.basicConfig(
@@ -90,6 +115,7 @@ def _set_up_logging(plan: "Plan") -> None:
         stream=sys.stderr,
         format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s",
     )
+    logging.getLogger().addHandler(deadline.last_error)
 
 
 def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
@@ -127,7 +153,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     if "producer" in plan.sides:
         producer = Producer(plan, executor, emit, stop)
     try:
-        _load(executor, emit, messaging, consumer, producer, measurement, stop)
+        _load(plan, executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
         emit("phase", side=plan.sides[0], phase="saving")
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
@@ -135,6 +161,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
 
 
 def _load(
+    plan: "Plan",
     executor: "Executor",
     emit: "Emit",
     transport: Any,
@@ -143,11 +170,20 @@ def _load(
     measurement: "Measurement",
     stop: "Stop",
 ) -> None:
+    from omrig.load import deadline
     from omrig.load.side import DRAIN_S, SHUT_DOWN_S
 
     serving = None
     if consumer:
-        consumer.connect(transport)
+        listens = deadline.within(
+            executor,
+            stop,
+            plan.patience_s,
+            lambda: consumer.connect(transport),
+            "the consumer could not declare its queues and listen to them",
+        )
+        if not listens:
+            return
         emit("ready", side="consumer")
     if producer:
         producer.connect(transport)

@@ -7,12 +7,13 @@ import operator
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omrig.errors import RunError
 from omrig.executors import Executor
-from omrig.load import patterns, payload, slices
+from omrig.load import deadline, patterns, payload, slices
 from omrig.load.events import Emit
 from omrig.load.side import (
     DRAIN_S,
@@ -30,6 +31,9 @@ from omrig.plan import Plan, twin_messages
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
 
+HELLO_LATE_S = 5.0
+"""So much longer than ``--wait`` may the handshake take where the driver cannot even send."""
+
 STOP_GRACE_S = 1.5
 """How long calls under way may still get their reply after the request to stop."""
 
@@ -40,6 +44,49 @@ RECENT_LATENCIES = 400
 """So many are told at a time, at most."""
 
 _DRAIN_POLL_S = 0.01
+
+
+class _WarmUp:
+    """What became of the messages before the load: shared by the workers that send them."""
+
+    def __init__(self, plan: Plan, emit: Emit) -> None:
+        self._plan = plan
+        self._emit = emit
+        self._numbers = iter(range(plan.warmup))
+        self._through: list[None] = []
+        self._failures = Errors()
+        self._hopeless: list[Exception] = []
+        self._seen, self._moved_at = 0, time.monotonic()
+
+    def next(self) -> int | None:
+        """The number of the next message; None when there is none, or none has a chance."""
+        return None if self._is_hopeless() else next(self._numbers, None)
+
+    def got_through(self) -> None:
+        """A message was sent, and answered where it is a call."""
+        self._through.append(None)
+
+    def failed(self, error: Exception) -> None:
+        """A message was not."""
+        self._failures.add(error)
+        if deadline.is_hopeless(error):
+            self._hopeless.append(error)
+
+    def judge(self) -> None:
+        """Raise :class:`~omrig.errors.RunError` when the load would not get through."""
+        if self._is_hopeless():
+            raise RunError(f"no warm-up message got through: {deadline.words(self._hopeless[0])}")
+        if len(self._failures) == self._plan.warmup:
+            raise RunError(f"every warm-up message failed: {self._failures.examples()[0]}")
+        if len(self._through) != self._seen:
+            self._seen, self._moved_at = len(self._through), time.monotonic()
+            self._emit("moved", side="producer")
+        if time.monotonic() - self._moved_at > self._plan.patience_s:
+            more = "further " if self._through else ""
+            raise deadline.late(f"no {more}warm-up message got through", self._plan.patience_s)
+
+    def _is_hopeless(self) -> bool:
+        return bool(self._hopeless) and not self._through
 
 
 class Producer:
@@ -92,7 +139,15 @@ class Producer:
         Raises :class:`~omrig.errors.RunError` when no consumer answers or no warm-up message
         gets through.
         """
-        self._find_consumer()
+        found = deadline.within(
+            self._executor,
+            self._stop,
+            self._plan.wait_s + HELLO_LATE_S,
+            self._find_consumer,
+            "the producer could not ask for a consumer",
+        )
+        if not found:
+            return
         self._warm_up()
         if self._stop.requested:
             return
@@ -242,7 +297,7 @@ class Producer:
         save_recording(folder, about, {"start_ns": self._started, "end_ns": self._ended})
 
     def _find_consumer(self) -> None:
-        deadline = time.monotonic() + self._plan.wait_s
+        end = time.monotonic() + self._plan.wait_s
         hello = self._client.prepare(timeout=HELLO_TIMEOUT_S)
         failure = "no answer"
         while not self._stop.requested:
@@ -251,13 +306,17 @@ class Producer:
                     {}, "hello", producer=self._id, messages=self._total, about=who_i_am()
                 )
                 return
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
+            except Exception as error:
+                if deadline.is_hopeless(error):
+                    raise RunError(deadline.words(error)) from error
                 failure = f"{type(error).__name__}"
-            left = deadline - time.monotonic()
+            left = end - time.monotonic()
             if left <= 0:
                 self._emit("unanswered", side=self.name)
                 who = f"{self._plan.served_by}," if self._plan.served_by else "the consumer"
-                raise RunError(f"{who} did not answer within {self._plan.wait_s:g} s ({failure})")
+                raise deadline.NoAnswer(
+                    f"{who} did not answer within {self._plan.wait_s:g} s ({failure})", ""
+                )
             self._emit("waiting", side=self.name, left_s=round(left, 1))
 
     def _control(self, method: str, **arguments: Any) -> Any:
@@ -292,23 +351,26 @@ class Producer:
         if not self._plan.warmup:
             return
         self._emit("phase", side=self.name, phase="warm-up")
-        left = itertools.count()
-        failures = Errors()
+        warming = _WarmUp(self._plan, self._emit)
 
         def warm() -> None:
-            while (number := next(left)) < self._plan.warmup and not self._stop.requested:
+            while (number := warming.next()) is not None and not self._stop.requested:
                 try:
                     # Negative: the consumer does not count it.
                     self._send(-1 - number)
-                except Exception as error:  # noqa: BLE001 - told below, when all have failed
-                    failures.add(error)
+                except Exception as error:  # noqa: BLE001 - judged below, by the thread that waits
+                    warming.failed(error)
+                else:
+                    warming.got_through()
 
-        self._work(min(self._plan.workers, self._plan.warmup), warm)
-        if len(failures) == self._plan.warmup:
-            raise RunError(f"every warm-up message failed: {failures.examples()[0]}")
+        self._work(min(self._plan.workers, self._plan.warmup), warm, warming.judge)
+        warming.judge()
 
-    def _work(self, count: int, target: Any) -> None:
-        """Run ``target`` in ``count`` workers until all end, or the stop's grace is over."""
+    def _work(self, count: int, target: Any, look: Callable[[], None] | None = None) -> None:
+        """Run ``target`` in ``count`` workers until all end, or the stop's grace is over.
+
+        ``look`` is called now and then meanwhile, and ends it by raising something.
+        """
         ended: list[None] = []
         all_ended = threading.Event()
 
@@ -326,6 +388,8 @@ class Producer:
             self._executor.spawn(work, "producer worker")
         stop_at = None
         while not all_ended.wait(POLL_S):
+            if look and not self._stop.requested:
+                look()
             if self._stop.requested:
                 stop_at = stop_at or time.monotonic() + STOP_GRACE_S
                 if time.monotonic() > stop_at:

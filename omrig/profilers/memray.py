@@ -16,13 +16,13 @@ import io
 import json
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import memray
 
+from omrig import interpreter
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 
@@ -136,7 +136,8 @@ def _memray(arguments: list[str]) -> str | None:
     """Run memray's own command; why it failed."""
     try:
         subprocess.run(
-            [sys.executable, "-m", "memray", *arguments],
+            interpreter.tethered("memray", *arguments),
+            env=interpreter.environment(),
             check=True,
             capture_output=True,
             text=True,

@@ -29,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from omrig import interpreter
 from omrig.profilers import Artefact, ProfilerContext, roles
 from omrig.results import folder as run_folder
 from omrig.results import stacks
@@ -280,6 +281,7 @@ class _Recording:
                     *(PROGRAM, "record", "--pid", str(os.getpid()), "--rate", str(RATE_HZ)),
                     *("--format", "speedscope", "--output", str(self._written), *self._options),
                 ],
+                env=interpreter.without_options(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

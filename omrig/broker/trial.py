@@ -1,0 +1,331 @@
+"""The trial before a run: what the driver will ask of the broker, asked on names of our own.
+
+The driver tries for ever what a broker refuses, and says why at best in its log. So what a side
+needs is tried once, with the driver's own arguments, before any process of the load is started:
+exchanges and queues are declared and bound, messages published and consumed, and all of it deleted.
+"""
+
+import contextlib
+import dataclasses
+import re
+import shlex
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from omrig.broker import cleanup, refusals
+from omrig.broker.connection import Endpoint, Login, call_within
+from omrig.broker.declared import EXCHANGE, QUEUE, Thing
+from omrig.errors import RunError, UsageError
+
+SAFE_BYTES = 64 * 1024
+"""No broker is known to take less: the size of larger messages is tried."""
+
+EXPIRES_MS = 60_000
+"""What a killed omrig leaves of its trial is gone after so long."""
+
+_DELETE_S = 2.0
+
+_TOO_LARGE = re.compile(r"message size (\d+) is larger than (?:configured )?max size (\d+)")
+
+
+class Blocked(Exception):
+    """The broker takes nothing from those that publish, for the reason in its own words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What to try: the sides that will be there, the driver's options, the bytes of a message."""
+
+    sides: tuple[str, ...]
+    options: Mapping[str, Any]
+    body_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Queue:
+    name: str
+    exchange: str
+    durable: bool
+    auto_delete: bool
+    arguments: dict[str, Any]
+    consumer_arguments: dict[str, Any] | None = None
+
+
+def perform(
+    connection: Any, endpoint: Endpoint, login: Login, needs: Needs, deadline_s: float
+) -> None:
+    """Try what ``needs`` says on an open ``amqp.Connection``, and delete it again.
+
+    Takes ``deadline_s`` seconds, and some more to delete when the broker does not answer. Raises
+    :class:`~omrig.errors.UsageError`, one line, for what the broker refuses, and
+    :class:`~omrig.errors.RunError` when it has blocked those that publish.
+    """
+    trial = _Trial(connection, needs)
+    deleted = False
+    end = time.monotonic() + deadline_s
+    try:
+        call_within(deadline_s, trial.run)
+        call_within(max(_DELETE_S, end - time.monotonic()), trial.delete)
+        deleted = True
+    except Exception as error:
+        raise _explain(error, trial, endpoint, login.vhost, deadline_s) from error
+    finally:
+        if not deleted:
+            # What was not asked again on the way must not be answered after it was deleted.
+            connection.collect()
+            only = dataclasses.replace(login, endpoints=(endpoint,))
+            things = [Thing(QUEUE, name, is_own=True) for name in trial.queues]
+            things += [Thing(EXCHANGE, name, is_own=True) for name in trial.exchanges]
+            # What a broker that hangs still has then, it deletes by itself.
+            with contextlib.suppress(TimeoutError):
+                call_within(_DELETE_S, lambda: cleanup.remove(only, things))
+
+
+def _explain(
+    error: Exception, trial: "_Trial", endpoint: Endpoint, vhost: str, seconds: float
+) -> Exception:
+    """A failure in words, with what to do about it."""
+    import amqp
+
+    where = f"the broker {endpoint.address}"
+    if isinstance(error, Blocked):
+        return RunError(
+            f"{where} has blocked its publishers ({error}): free what it is short of, or wait until"
+            " it has"
+        )
+    if isinstance(error, TimeoutError):
+        return UsageError(
+            f"{where} did not answer within {seconds:.0f} s when omrig tried to {trial.doing}: see"
+            " the broker's log for the reason"
+        )
+    if isinstance(error, amqp.AMQPError) and refusals.is_broker_s(error):
+        return UsageError(f"{where} {_refusal(error, trial.doing, endpoint.username, vhost)}")
+    if isinstance(error, amqp.AMQPError | amqp.exceptions.MessageNacked | OSError):
+        text = " ".join(str(error).split()) or type(error).__name__
+        return UsageError(
+            f"{where} did not let omrig {trial.doing} ({text}): see the broker's log for the reason"
+        )
+    return error
+
+
+def _refusal(error: Any, doing: str, user: str, vhost: str) -> str:
+    words = refusals.said(error)
+    if sizes := _TOO_LARGE.search(words):
+        size, most = sizes.groups()
+        return (
+            f"takes messages up to {most} bytes, one is {size}: lower -s, or raise max_message_size"
+            " in the broker's configuration"
+        )
+    if missing := refusals.permission(error):
+        what, name = missing
+        return (
+            f"did not let omrig {doing} ({words}): the {what} permission is missing; `rabbitmqctl"
+            f" set_permissions -p {shlex.quote(vhost)} {shlex.quote(user)} CONFIGURE WRITE READ`"
+            f" with a {what.upper()} that matches {_family(name)}"
+        )
+    return f"did not let omrig {doing} ({words}): {refusals.advice(words, user, vhost)}"
+
+
+def _family(name: str) -> str:
+    """A pattern for all names like this one."""
+    for beginning in ("reply_", "omrig"):
+        if name.startswith(beginning):
+            return f"'^{beginning}.*'"
+    return repr(name)
+
+
+class _Trial:
+    """What is asked, and what there is to delete."""
+
+    def __init__(self, connection: Any, needs: Needs) -> None:
+        self.doing = "open a channel"
+        self.queues: list[str] = []
+        self.exchanges: list[str] = []
+        self._connection = connection
+        self._needs = needs
+        # Of this trial alone: another one of the same run may be under way.
+        self._topic = f"omrig.check.{uuid.uuid4().hex[:12]}"
+        _hear_blocked(connection)
+
+    def run(self) -> None:
+        """Everything that the sides need. Raises what py-amqp raises, and :class:`Blocked`."""
+        channel = self._connection.channel()
+        options, sides = self._needs.options, self._needs.sides
+        self._declare_exchange(channel, self._topic, "topic")
+        queues = []
+        if "consumer" in sides:
+            self._declare_exchange(channel, f"{self._topic}_fanout", "fanout")
+            queues += _served(self._topic, options)
+        if "producer" in sides:
+            queues.append(_reply(f"reply_{self._topic}", options))
+        for queue in queues:
+            self._declare_queue(channel, queue)
+        if "producer" in sides:
+            self._publish(channel, self._topic, self._topic)
+            self._publish_large(channel)
+        if "consumer" in sides:
+            self.doing = "publish a reply to the default exchange"
+            self._send(channel, "", f"reply_{self._topic}", 1)
+        # Also what was confirmed before the broker said that it is blocked: now it has said so.
+        self._consume(channel, queues)
+
+    def delete(self) -> None:
+        """Delete all that was declared, on a channel of its own."""
+        self.doing = "delete what it had declared"
+        channel = self._connection.channel()
+        while self.queues:
+            channel.queue_delete(self.queues[-1])
+            self.queues.pop()
+        while self.exchanges:
+            channel.exchange_delete(self.exchanges[-1])
+            self.exchanges.pop()
+
+    def _declare_exchange(self, channel: Any, name: str, kind: str) -> None:
+        options = self._needs.options
+        self.doing = f"declare a {kind} exchange"
+        durable = _durable(options) if kind == "topic" else _fanout_durable(options)
+        self.exchanges.append(name)
+        # With the last queue goes the exchange, also where nobody is left to delete it.
+        channel.exchange_declare(name, kind, durable=durable, auto_delete=True)
+
+    def _declare_queue(self, channel: Any, queue: _Queue) -> None:
+        self.doing = f"declare {_description(queue)}"
+        self.queues.append(queue.name)
+        channel.queue_declare(
+            queue.name,
+            durable=queue.durable,
+            auto_delete=queue.auto_delete,
+            arguments=_expiring(queue.arguments),
+        )
+        if queue.exchange:
+            self.doing = "bind a queue to an exchange"
+            channel.queue_bind(queue.name, queue.exchange, self._topic)
+
+    def _publish(self, channel: Any, exchange: str, key: str) -> None:
+        self.doing = "publish a message to a topic exchange"
+        self._send(channel, exchange, key, 1)
+
+    def _publish_large(self, channel: Any) -> None:
+        if self._needs.body_bytes > SAFE_BYTES:
+            self.doing = f"publish a message of {self._needs.body_bytes} bytes"
+            # With a key that is bound to nothing: confirmed, and stored nowhere.
+            self._send(channel, self._topic, "nowhere", self._needs.body_bytes)
+
+    def _send(self, channel: Any, exchange: str, key: str, size: int) -> None:
+        import amqp
+
+        message = amqp.Message(body=b"x" * size, delivery_mode=2)
+        channel.basic_publish_confirm(message, exchange, key)
+
+    def _consume(self, channel: Any, queues: list[_Queue]) -> None:
+        if (prefetch := self._needs.options.get("rabbit_qos_prefetch_count") or 0) > 0:
+            self.doing = f"have {prefetch} messages prefetched"
+            channel.basic_qos(0, prefetch, False)
+        for queue in queues:
+            self.doing = f"consume from {_description(queue)}"
+            arguments = queue.consumer_arguments
+            channel.basic_cancel(
+                channel.basic_consume(queue.name, callback=_ignore, arguments=arguments)
+            )
+
+
+def _ignore(_message: Any) -> None:
+    """What comes is deleted with its queue."""
+
+
+def _hear_blocked(connection: Any) -> None:
+    """Raise :class:`Blocked` from whatever waits when the broker says so, with its reason.
+
+    py-amqp knows the method and drops the reason.
+    """
+    from amqp import spec
+
+    def blocked(reason: str) -> None:
+        raise Blocked(reason)
+
+    method = spec.Connection.Blocked
+    connection._METHODS = {**connection._METHODS, method: spec.method(method, "s")}
+    connection._callbacks[method] = blocked
+
+
+# As oslo.messaging's impl_rabbit declares them: options that a release does not have are off.
+
+
+def _served(topic: str, options: Mapping[str, Any]) -> list[_Queue]:
+    """The queues of a server: of the topic, of the server itself, and for all servers."""
+    auto_delete = bool(options.get("amqp_auto_delete"))
+    arguments = _arguments(options, bool(options.get("rabbit_quorum_queue")), expires=False)
+    cancel = {"x-cancel-on-ha-failover": True} if options.get("enable_cancel_on_failover") else None
+    stream = bool(options.get("rabbit_stream_fanout"))
+    fanout = _Queue(
+        name=f"{topic}_fanout",
+        exchange=f"{topic}_fanout",
+        durable=_fanout_durable(options),
+        auto_delete=False,
+        arguments=_stream_arguments(options) if stream else _transient_arguments(options),
+        consumer_arguments={"x-stream-offset": "last"} if stream else cancel,
+    )
+    return [
+        _Queue(name, topic, _durable(options), auto_delete, arguments, cancel)
+        for name in (topic, f"{topic}.server")
+    ] + [fanout]
+
+
+def _reply(name: str, options: Mapping[str, Any]) -> _Queue:
+    return _Queue(
+        name=name,
+        exchange="",
+        durable=bool(options.get("rabbit_transient_quorum_queue")),
+        auto_delete=False,
+        arguments=_transient_arguments(options),
+    )
+
+
+def _durable(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("amqp_durable_queues") or options.get("rabbit_quorum_queue"))
+
+
+def _fanout_durable(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("rabbit_transient_quorum_queue") or options.get("rabbit_stream_fanout"))
+
+
+def _transient_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    return _arguments(options, bool(options.get("rabbit_transient_quorum_queue")), expires=True)
+
+
+def _arguments(options: Mapping[str, Any], quorum: bool, expires: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if options.get("rabbit_ha_queues"):
+        arguments["x-ha-policy"] = "all"
+    if quorum:
+        arguments["x-queue-type"] = "quorum"
+        for argument, option in (
+            ("x-delivery-limit", "rabbit_quorum_delivery_limit"),
+            ("x-max-in-memory-length", "rabbit_quorum_max_memory_length"),
+            ("x-max-in-memory-bytes", "rabbit_quorum_max_memory_bytes"),
+        ):
+            if options.get(option):
+                arguments[argument] = options[option]
+    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
+    if expires and ttl_s > 0:
+        arguments["x-expires"] = ttl_s * 1000
+    return arguments
+
+
+def _stream_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
+    age = {"x-max-age": f"{ttl_s}s"} if ttl_s > 0 else {}
+    return {"x-queue-type": "stream", **age}
+
+
+def _expiring(arguments: dict[str, Any]) -> dict[str, Any]:
+    if arguments.get("x-queue-type") == "stream":
+        return arguments
+    return {**arguments, "x-expires": min(EXPIRES_MS, arguments.get("x-expires", EXPIRES_MS))}
+
+
+def _description(queue: _Queue) -> str:
+    kind = queue.arguments.get("x-queue-type", "durable" if queue.durable else "transient")
+    return f"a {kind} queue"

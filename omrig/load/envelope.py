@@ -1,0 +1,47 @@
+"""The size of a message as it is published: the payload in the driver's envelope."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from omrig.load import patterns, payload
+from omrig.plan import Plan
+
+_SAMPLE_BYTES = 4096
+"""From a payload of this size on, each further byte adds one: it is text that JSON leaves alone."""
+
+
+def body_bytes(plan: Plan, options: Mapping[str, Any]) -> int:
+    """Bytes of the largest message of the load as the driver with these ``options`` publishes it.
+
+    0 for a consumer alone, which sends none of it.
+    """
+    if "producer" not in plan.sides:
+        return 0
+    compression = options.get("kombu_compression")
+    if compression:
+        from kombu import compression as codecs
+
+        compress: Any = codecs.compress
+        return len(compress(_body(plan, plan.size_bytes), compression)[0])
+    sample = min(plan.size_bytes, _SAMPLE_BYTES)
+    return len(_body(plan, sample)) + plan.size_bytes - sample
+
+
+def _body(plan: Plan, size_bytes: int) -> bytes:
+    """What ``RPCClient``, ``AMQPDriverBase._send`` and ``kombu.Producer`` make of a message."""
+    from kombu import serialization
+    from oslo_messaging._drivers import common
+
+    number = (plan.messages or 1) - 1
+    unique = uuid.uuid4().hex
+    message: dict[str, Any] = {
+        "method": patterns.METHOD,
+        "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
+    }
+    if plan.pattern == "call":
+        message |= {"_msg_id": unique, "_reply_q": f"reply_{unique}", "_timeout": None}
+    message["_unique_id"] = unique
+    dumps: Any = serialization.dumps
+    body = dumps(common.serialize_msg(message), serializer="json")[2]
+    return body if isinstance(body, bytes) else str(body).encode()

@@ -1,0 +1,54 @@
+"""The size of a message is what kombu is given to publish."""
+
+import dataclasses
+
+import pytest
+
+from omrig import configuration
+from omrig.load import envelope, patterns, payload
+from omrig.plan import Plan
+
+PLAN = Plan(sides=("producer",), run_id="r", messages=100, size_bytes=10_240)
+
+
+def published(plan, monkeypatch):
+    """Bytes of the body that goes to the broker for a message of ``plan``."""
+    import kombu.messaging
+    import oslo_messaging
+
+    bodies = []
+
+    class Published(Exception):
+        pass
+
+    def publish(_self, body, *_):
+        bodies.append(body)
+        raise Published
+
+    monkeypatch.setattr(kombu.messaging.Producer, "_publish", publish)
+    transport = oslo_messaging.get_rpc_transport(configuration.load(plan).conf, "kombu+memory:////")
+    client = oslo_messaging.get_rpc_client(
+        transport, oslo_messaging.Target(exchange="omrig", topic="omrig"), timeout=1
+    )
+    send = patterns.sender(plan.pattern, client, "0" * 32, payload.build(plan.size_bytes))
+    with pytest.raises(oslo_messaging.MessageDeliveryFailure):
+        send(plan.messages - 1)
+    transport.cleanup()
+    body = bodies[0]
+    return len(body if isinstance(body, bytes) else body.encode())
+
+
+@pytest.mark.parametrize("pattern", ["call", "cast"])
+@pytest.mark.parametrize("size", [0, 20, 1000, 4096, 4097, 204_800])
+def test_the_size_is_that_of_what_is_published(monkeypatch, pattern, size):
+    plan = dataclasses.replace(PLAN, pattern=pattern, size_bytes=size)
+    assert envelope.body_bytes(plan, {}) == published(plan, monkeypatch)
+
+
+def test_a_compressed_message_is_smaller():
+    plain = envelope.body_bytes(PLAN, {})
+    assert 0 < envelope.body_bytes(PLAN, {"kombu_compression": "gzip"}) < plain / 2
+
+
+def test_a_consumer_sends_no_load():
+    assert envelope.body_bytes(dataclasses.replace(PLAN, sides=("consumer",)), {}) == 0
