@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig import supervisor
+from omrig import destination, supervisor
 from omrig.errors import RunError, UsageError
 from omrig.interrupts import Interrupts
 from omrig.plan import Plan
@@ -77,11 +77,11 @@ def run(
 
 @contextlib.contextmanager
 def _broker(plans: tuple[Plan, Plan], progress: "Progress") -> "Iterator[Broker | None]":
-    if not any(supervisor.needs_broker(plan) for plan in plans):
+    if not any(destination.needs_broker(plan) for plan in plans):
         yield None
         return
     try:
-        with supervisor.own_broker(progress) as broker:
+        with destination.own_broker(progress) as broker:
             progress.close()
             yield broker
     finally:

@@ -13,7 +13,6 @@ import queue
 import socket
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +20,19 @@ import omrig
 from omrig import (
     assemble,
     configuration,
-    consent,
+    destination,
     errors,
-    executors,
     phases,
     profilers,
     redaction,
     settings,
 )
 from omrig.children import Child, Event, stop_all
+from omrig.destination import Destination
 from omrig.errors import Losses, RunError, UsageError
 from omrig.interrupts import Interrupts
 from omrig.live import Recent
-from omrig.load import envelope, payload
+from omrig.load import payload
 from omrig.plan import Plan
 from omrig.results import environment, series
 from omrig.results import folder as run_folder
@@ -41,15 +40,9 @@ from omrig.sampling import Sampler
 
 if TYPE_CHECKING:
     from omrig.broker import meeting
-    from omrig.broker import process as broker_process
     from omrig.broker.asking import Asking
     from omrig.broker.embedded import Broker
-    from omrig.broker.preflight import BrokerInfo
-    from omrig.broker.trial import Needs
     from omrig.report.progress import Progress
-
-PREFLIGHT_S = 10.0
-"""How long the broker has to answer before the load."""
 
 STALLED_S = 5.0
 """After so long without progress the broker is tried."""
@@ -73,58 +66,6 @@ _MESSAGE_BYTES = 16
 
 _RESERVED_BYTES = 256 * 1024
 """For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
-
-
-@dataclasses.dataclass
-class Destination:
-    """Where the messages go: the transport, who answers there, and the broker if it is ours.
-
-    ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``process`` is
-    the broker's on this host, or why it is not known; None without a broker.
-    ``found`` is the consumer that a producer alone has met, ``alone`` says why it met none.
-    """
-
-    plan: Plan
-    configuration: configuration.Configuration
-    transport: settings.Transport
-    timeout_s: float
-    pools: dict[str, int]
-    info: "BrokerInfo | None" = None
-    needs: "Needs | None" = None
-    embedded: "Broker | None" = None
-    process: "broker_process.Located | None" = None
-    found: "meeting.Found | None" = None
-    alone: str | None = None
-
-    @property
-    def has_lasting_broker(self) -> bool:
-        """Whether what is declared on the broker would be there after the run."""
-        return self.transport.speaks_amqp and self.embedded is None
-
-    @property
-    def resolved_plan(self) -> Plan:
-        """The plan for measured processes: with what has been decided, and nothing to look for."""
-        found = self.configuration
-        return dataclasses.replace(
-            self.plan,
-            config_files=tuple(found.files),
-            config_dirs=tuple(found.dirs),
-            environment=configuration.option_variables() if found.uses_environment else {},
-            transport_url=self.transport.url,
-            is_resolved=True,
-        )
-
-
-def needs_broker(plan: Plan) -> bool:
-    """Whether :func:`run` would start a RabbitMQ of its own for ``plan``.
-
-    Raises :class:`~omrig.errors.UsageError` when the configuration cannot be read.
-    """
-    # Keeps eventlet and its warnings out of this process as well.
-    executors.load("threading").patch()
-    if len(plan.sides) == 1:
-        return False
-    return configuration.find_url(configuration.load(plan), plan) is None
 
 
 def run(
@@ -152,13 +93,13 @@ def run(
     interrupts = interrupts or Interrupts()
     with interrupts.handled():
         try:
-            with _destination(plan, progress, broker) as destination:
-                destination.process = _locate(destination)
-                with _met(destination, progress), interrupts.deferring():
+            with destination.opened(plan, progress, broker) as to:
+                to.process = destination.locate(to)
+                with destination.met(to, progress), interrupts.deferring():
                     with errors.naming("--output"):
                         _reserve(folder, plan)
-                        _write_run(folder, destination)
-                    ended = _Run(destination, folder, progress, interrupts, losses).execute()
+                        _write_run(folder, to)
+                    ended = _Run(to, folder, progress, interrupts, losses).execute()
         except BaseException as error:
             _forget(folder, plan)
             # What was measured is told, also if the broker's end was cut short.
@@ -237,145 +178,17 @@ def _forget(folder: Path, plan: Plan) -> None:
             path.rmdir()
 
 
-@contextlib.contextmanager
-def _destination(
-    plan: Plan, progress: "Progress", broker: "Broker | None"
-) -> Iterator[Destination]:
-    # Keeps eventlet and its warnings out of this process as well.
-    executors.load("threading").patch()
-    found = configuration.load(plan)
-    _warn(found, plan, progress)
-    url = configuration.find_url(found, plan)
-    both = len(plan.sides) > 1
-    if url is None and both:
-        with own_broker(progress) if broker is None else contextlib.nullcontext(broker) as broker:
-            url = configuration.Found(broker.url, configuration.EMBEDDED_SOURCE, True)
-            try:
-                destination = _check(plan, found, url, progress)
-            except RunError as error:
-                raise RunError(f"{error}; it runs in {broker.data_dir.parent} (TMPDIR)") from error
-            destination.embedded = broker
-            yield destination
-        return
-    destination = _check(plan, found, url or configuration.default_url(found), progress)
-    yield destination
-
-
-def _warn(found: configuration.Configuration, plan: Plan, progress: "Progress") -> None:
-    """Tell what of the configuration cannot be used, where that is no reason to stop."""
-    if found.unreadable:
-        progress.tell(
-            f"warning: {', '.join(found.unreadable)} may not be looked into: options of"
-            f" {plan.project} that stand there are not used"
-        )
-    unknown = configuration.unknown_options(found)
-    if unknown:
-        progress.tell(
-            f"warning: oslo.messaging {metadata.version('oslo.messaging')} has no such option:"
-            f" {', '.join(unknown)}"
-        )
-
-
-@contextlib.contextmanager
-def own_broker(progress: "Progress") -> Iterator["Broker"]:
-    """An embedded RabbitMQ for the length of the block."""
-    from omrig.broker.embedded import embedded_broker
-
-    progress.say("starting an embedded RabbitMQ")
-    with embedded_broker() as broker:
-        yield broker
-
-
-def _check(
-    plan: Plan, found: configuration.Configuration, url: configuration.Found, progress: "Progress"
-) -> Destination:
-    transport = settings.resolve(found, url)
-    if transport.in_memory and len(plan.sides) == 1:
-        raise UsageError(
-            f"{transport.source}: {transport.redacted} stays inside one process, and one side alone"
-            " finds nobody there; use omrig run, or the URL of a broker"
-        )
-    destination = Destination(
-        plan=plan,
-        configuration=found,
-        transport=transport,
-        timeout_s=plan.timeout_s or float(transport.value("rpc_response_timeout")),
-        pools=settings.pool_sizes(transport, plan),
-    )
-    if transport.speaks_amqp:
-        from omrig.broker import preflight, trial
-
-        end = time.monotonic() + PREFLIGHT_S
-        destination.info = preflight.check(transport.login, PREFLIGHT_S)
-        progress.say(
-            f"{destination.info.product} {destination.info.version} at {transport.redacted}"
-        )
-        if transport.source != configuration.EMBEDDED_SOURCE:
-            consent.ask(plan, transport, destination.info, progress)
-            end = time.monotonic() + PREFLIGHT_S
-        size = envelope.body_bytes(plan, transport.options)
-        destination.needs = trial.Needs(plan.sides, transport.options, size)
-        preflight.check(transport.login, end - time.monotonic(), destination.needs)
-    return destination
-
-
-@contextlib.contextmanager
-def _met(to: Destination, progress: "Progress") -> Iterator[None]:
-    """Have a producer alone meet its consumer, which serves it until the block ends.
-
-    Raises :class:`~omrig.errors.UsageError` when the consumer declares other things than it would.
-    """
-    if to.plan.sides != ("producer",) or not to.transport.speaks_amqp:
-        yield
-        return
-    from omrig.broker import meeting
-
-    plan = to.plan
-    try:
-        found = meeting.find(
-            to.transport.login, plan.topic, plan.run_id, plan.wait_s, progress.waiting
-        )
-    except RunError as error:
-        to.alone = str(error)
-        yield
-        return
-    try:
-        consumer = found.consumer
-        meeting.check_options(meeting.declaring_options(to.transport.options), consumer)
-        least = f", of {found.answered} the one with the fewest producers"
-        progress.say(f"served by {consumer.who}{least if found.answered > 1 else ''}")
-        to.found = found
-        to.plan = dataclasses.replace(
-            plan,
-            served_topic=consumer.topic,
-            served_exchange=consumer.exchange,
-            served_by=consumer.who,
-        )
-        yield
-    finally:
-        found.release()
-
-
-def _locate(destination: Destination) -> "broker_process.Located | None":
-    from omrig.broker import process
-
-    if destination.embedded:
-        return process.embedded(destination.embedded.beam_pid)
-    info = destination.info
-    return process.locate(info.host, info.port, info.product) if info else None
-
-
-def _write_run(folder: Path, destination: Destination) -> None:
+def _write_run(folder: Path, to: Destination) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    info, transport = destination.info, destination.transport
+    info, transport = to.info, to.transport
     run_folder.write_json(
         folder / run_folder.RUN,
         {
             "schema": run_folder.SCHEMA,
             "omrig": omrig.__version__,
-            "run_id": destination.plan.run_id,
-            "plan": {**destination.plan.public(), "timeout_s": destination.timeout_s},
-            "sides": list(destination.plan.sides),
+            "run_id": to.plan.run_id,
+            "plan": {**to.plan.public(), "timeout_s": to.timeout_s},
+            "sides": list(to.plan.sides),
             "started_at": now.isoformat(timespec="seconds"),
             "started_epoch_seconds": now.timestamp(),
             "environment": {
@@ -390,20 +203,18 @@ def _write_run(folder: Path, destination: Destination) -> None:
                 "vhost": transport.login.vhost,
                 "tls": transport.login.ssl_options is not None,
                 "in_memory": transport.in_memory,
-                "exchange": destination.plan.exchange,
-                "topic": destination.plan.queue_topic,
+                "exchange": to.plan.exchange,
+                "topic": to.plan.queue_topic,
             },
-            "broker_process": dataclasses.asdict(destination.process)
-            if destination.process
-            else None,
-            "pools": destination.pools,
+            "broker_process": dataclasses.asdict(to.process) if to.process else None,
+            "pools": to.pools,
             "options": settings.differing_options(transport),
-            "settings": settings.with_sources(transport, destination.plan),
+            "settings": settings.with_sources(transport, to.plan),
             "driver_options": dict(transport.options),
             "configuration": {
-                "files": destination.configuration.read_files(),
-                "unreadable": list(destination.configuration.unreadable),
-                "unknown_options": configuration.unknown_options(destination.configuration),
+                "files": to.configuration.read_files(),
+                "unreadable": list(to.configuration.unreadable),
+                "unknown_options": configuration.unknown_options(to.configuration),
             },
             "complete": False,
             "reason": "the run has not ended",
@@ -417,13 +228,13 @@ class _Run:
 
     def __init__(
         self,
-        destination: Destination,
+        to: Destination,
         folder: Path,
         progress: "Progress",
         interrupts: Interrupts,
         losses: Losses,
     ) -> None:
-        self._to = destination
+        self._to = to
         self._folder = folder
         self._progress = progress
         self._interrupts = interrupts
@@ -435,7 +246,7 @@ class _Run:
         self._host: meeting.Host | None = None
         self._waiting = ""
         self._ended: dict[str, Any] = {}
-        self._because: str | None = destination.alone
+        self._because: str | None = to.alone
         self._stopping_since: float | None = None
         self._producer_ended_at: float | None = None
         self._changed_at = time.monotonic()
@@ -445,9 +256,9 @@ class _Run:
         self._unanswered = False
         self._asking = self._make_asking()
         self._sampler = Sampler(folder)
-        plan = destination.plan
+        plan = to.plan
         # In one process nothing is on a wire, and nothing of it would be a measurement.
-        sides = () if destination.transport.in_memory else plan.sides
+        sides = () if to.transport.in_memory else plan.sides
         self._recent = Recent(folder, plan.pattern, sides)
 
     def execute(self) -> dict[str, Any]:
