@@ -1,16 +1,20 @@
 """What happened to some of the messages, in the words of the verdict: failures, and stalls."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omrig.analysis.phrases import counted, noun, percent
+from omrig.analysis.facts import Blocked
+from omrig.analysis.phrases import counted, noun, percent, words
 from omrig.results import units
 
 _SECOND_NS = 1_000_000_000
 
 QUEUED = 0.1
 """Part of the time of held messages in queues behind others from which it is told."""
+
+BLOCKING = 0.5
+"""Part of the time in which nothing moved that a blocking has to have lasted to be why."""
 
 _OWNERS = {
     "amqp": "AMQP",
@@ -39,23 +43,44 @@ def failures(result: Mapping[str, Any]) -> str | None:
 class Told:
     """Failures and stalls of a ``result`` around its verdict.
 
-    ``left_out`` says that the verdict is on the messages without those of the stalls.
+    ``left_out`` says that the verdict is on the messages without those of the stalls, ``blocked``
+    when the broker took nothing from those that publish.
     """
 
     result: Mapping[str, Any]
     left_out: bool
+    blocked: Sequence[Blocked] = ()
 
     def around(self, verdict: str) -> str:
         """The verdict with what is to be said before and after it."""
         stalls, failed = self.result.get("stalls"), failures(self.result)
         if stalls and self.left_out:
             which = "it" if stalls["messages"] == 1 else "them"
-            verdict = f"{_few(stalls)}; without {which} {verdict}"
+            verdict = f"{self._few(stalls)}; without {which} {verdict}"
         elif stalls:
-            verdict = f"{verdict}; {_few(stalls)}"
+            verdict = f"{verdict}; {self._few(stalls)}"
         if failed and failed not in verdict:
             verdict = f"{verdict}; {failed}"
         return verdict
+
+    def _few(self, stalls: Mapping[str, Any]) -> str:
+        count = stalls["messages"]
+        held = "one message is" if count == 1 else f"{count:,} of {stalls['of']:,} messages are"
+        how = f"{_how(stalls)}{self._while(stalls)}{_whose(stalls)}"
+        return f"{held} {percent(stalls['share'])} of all time: {how}"
+
+    def _while(self, stalls: Mapping[str, Any]) -> str:
+        """The broker's blocking, where it lasted long enough to be why nothing moved."""
+        if not self.blocked:
+            return ""
+        longest = max(self.blocked, key=lambda each: each.duration_ns)
+        if longest.duration_ns < BLOCKING * stalls["stalled_ns"]:
+            return ""
+        lasted = units.duration(longest.duration_ns)
+        return (
+            f", while the {longest.side} was blocked by the broker ({words(longest.reason)}) for"
+            f" {lasted}"
+        )
 
     def evidence(self) -> list[str]:
         """Lines for what the sentence has no room for."""
@@ -70,12 +95,6 @@ class Told:
         if self.left_out:
             lines.append(f"what follows is without the {counted(stalls['messages'], 'message')}")
         return lines
-
-
-def _few(stalls: Mapping[str, Any]) -> str:
-    count = stalls["messages"]
-    held = "one message is" if count == 1 else f"{count:,} of {stalls['of']:,} messages are"
-    return f"{held} {percent(stalls['share'])} of all time: {_how(stalls)}{_whose(stalls)}"
 
 
 def _how(stalls: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ def decide(
     are None when the owner is ``unknown`` for want of any usable stage.
     """
     verdict = _decided({**result, **(rest or {})}, facts)
-    told = incidents.Told(result, left_out=rest is not None)
+    told = incidents.Told(result, rest is not None, facts.blocked)
     return {
         **verdict,
         "text": told.around(verdict["text"]),

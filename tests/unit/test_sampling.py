@@ -164,7 +164,8 @@ def test_a_full_disk_ends_the_samples_and_is_told(tmp_path):
     sampler = sampling.Sampler(tmp_path)
     sampler.start()
     sampler.stop()
-    assert sampler.about()["failure"].startswith("IsADirectoryError")
+    failure = sampler.about()["failure"]
+    assert failure == f"{tmp_path / series.MACHINE}: Is a directory; name a file, not a folder"
 
 
 def test_a_line_that_a_killed_writer_left_unfinished_is_dropped(tmp_path):

@@ -566,6 +566,17 @@ def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():
     assert verdict["evidence"][1] == "what follows is without the 1 message"
 
 
+@pytest.mark.parametrize(("lasted_s", "is_why"), [(5.5, True), (2.0, False)])
+def test_a_blocking_that_lasted_as_long_is_why_nothing_moved(lasted_s, is_why):
+    result = _result({"amqp_request": 0.6}, stalls=STALL)
+    blocked = Blocked(side="producer", reason="low on memory", duration_ns=int(lasted_s * 1e9))
+    rest = {"stages": _result({"endpoint": 0.7})["stages"]}
+    text = decide(result, Facts(blocked=[blocked]), rest)["text"]
+    words = "while the producer was blocked by the broker (low on memory) for 5.50 s"
+    assert (f"11.1 s of the load, {words}, 100 % of its time AMQP" in text) is is_why
+    assert ("blocked by the broker" in text) is is_why
+
+
 def test_many_messages_that_hold_much_of_the_time_stay_in_the_verdict():
     many = {**STALL, "messages": 400, "queue_share": 0.3, "owner_share": 0.6}
     text = decide(_result({"amqp_request": 0.6}, stalls=many), Facts())["text"]
