@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import time
 from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from omrig.report.progress import Progress
 
 PREFLIGHT_S = 10.0
-"""How long the broker has to answer before the load."""
+"""How long the broker has to let us in before the load, and to do then what the sides need."""
 
 
 @dataclasses.dataclass
@@ -149,17 +148,15 @@ def _check(
     if transport.speaks_amqp:
         from omrig.broker import preflight, trial
 
-        end = time.monotonic() + PREFLIGHT_S
         destination.info = preflight.check(transport.login, PREFLIGHT_S)
+        if transport.source != configuration.EMBEDDED_SOURCE:
+            consent.ask(plan, transport, destination.info, progress)
+        size = envelope.body_bytes(plan, transport.options)
+        destination.needs = trial.Needs(plan.sides, transport.options, size)
+        preflight.check(transport.login, PREFLIGHT_S, destination.needs)
         progress.say(
             f"{destination.info.product} {destination.info.version} at {transport.redacted}"
         )
-        if transport.source != configuration.EMBEDDED_SOURCE:
-            consent.ask(plan, transport, destination.info, progress)
-            end = time.monotonic() + PREFLIGHT_S
-        size = envelope.body_bytes(plan, transport.options)
-        destination.needs = trial.Needs(plan.sides, transport.options, size)
-        preflight.check(transport.login, end - time.monotonic(), destination.needs)
     return destination
 
 

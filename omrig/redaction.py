@@ -8,6 +8,7 @@ whole or in part, in any spelling: that is text for :func:`redact`.
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 HIDDEN = "***"
 
@@ -74,9 +75,12 @@ def shown_argument(argument: str) -> str:
 
     People give a URL to the wrong option, or without any.
     """
+    if "@" not in argument:
+        return argument
     scheme, colon, rest = argument.partition(":")
     if "@" not in rest or not colon:
-        return argument
+        # What a shell makes of a password with a blank in it.
+        return HIDDEN
     return f"{scheme}://{HIDDEN}" if re.fullmatch(r"[-\w+.=]{1,40}", scheme) else HIDDEN
 
 
@@ -84,9 +88,18 @@ def mask_arguments(text: str, arguments: Iterable[str]) -> str:
     """``text`` without what :func:`shown_argument` would not show of the arguments it quotes."""
     for argument in arguments:
         shown = shown_argument(argument)
-        if shown != argument:
+        if shown != argument and not _is_in_a_folder(argument):
             text = text.replace(argument, shown).replace(repr(argument)[1:-1], shown)
     return text
+
+
+def _is_in_a_folder(argument: str) -> bool:
+    """Whether it is the path of something in a folder that is there, and so no URL."""
+    parent = Path(argument.partition("=")[2] or argument).parent
+    try:
+        return parent != Path() and parent.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _add(known: set[str], secrets: Iterable[str | None]) -> None:

@@ -25,7 +25,10 @@ _ALWAYS = ("rpc_response_timeout", "executor_thread_pool_size", "rpc_conn_pool_s
 """Options whose value and source are told even where they are the defaults: they decide how long
 is waited, and for what."""
 
-_SECRET_NAMES = ("password", "secret", "transport_url", "token")
+_SECRET_NAMES = ("password", "passwd", "secret", "secret_key", "auth_token", "transport_url")
+"""How the names of options end whose values are secrets, in whatever service."""
+
+_NO_SECRETS = frozenset({"true", "false", "yes", "no", "on", "off", "none"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,19 +162,19 @@ def remember_secrets(found: Configuration) -> None:
     values = [
         value
         for name, value in configuration.option_variables().items()
-        if any(word in name.lower() for word in _SECRET_NAMES)
+        if name.lower().endswith(_SECRET_NAMES)
     ]
     for path in found.read_files():
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         for options in sections.values():
             for name, given in options.items():
-                if any(word in name.lower() for word in _SECRET_NAMES):
+                if name.lower().endswith(_SECRET_NAMES):
                     values += given
     for value in values:
         if "://" in value:
             redaction.remember(transport_url.passwords(value))
-        else:
+        elif value.lower() not in _NO_SECRETS:
             redaction.remember([value])
 
 

@@ -112,11 +112,6 @@ def _describe(failures: Sequence[tuple[Endpoint, ConnectError]]) -> str:
         advice = list(dict.fromkeys(error.advice for _, error in failures))
         line = f"no connection to any of {len(failures)} brokers: {reasons}: "
         line += advice[0] if len(advice) == 1 else "check the transport URL, host by host"
-    for endpoint, _ in failures:
-        # A peer may quote the login back. A short password would blot out ordinary words, and
-        # the texts written here hold none.
-        if len(endpoint.password) > 3:
-            line = line.replace(endpoint.password, "***")
     return " ".join(line.split())
 
 

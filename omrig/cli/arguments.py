@@ -45,9 +45,9 @@ class Parser(argparse.ArgumentParser):
         from omrig import redaction
 
         for value in values:
-            if not isinstance(value, str) or redaction.shown_argument(value) == value:
-                continue
-            if not _exists(value):
+            if isinstance(value, str) and ":" in value and not _exists(value):
+                if redaction.shown_argument(value) == value:
+                    continue
                 shown = redaction.shown_argument(value)
                 self.error(
                     f"--{name.replace('_', '-')}: {shown} looks like a URL with a login; give it"

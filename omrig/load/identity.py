@@ -27,7 +27,8 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the driver keeps its cou
 def take(conf: Any, plan: Plan, url: str) -> Any:
     """Make ``conf`` and this process those of a side of ``plan``; the transport URL to be used.
 
-    Has to come before the driver is loaded. From now on what is declared is written down.
+    Has to come before a connection is made. From now on what is declared is written down. A driver
+    without these options has no names on a broker.
     """
     import oslo_messaging
 
@@ -35,6 +36,8 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
     sys.argv[0] = name
     own = dict(zip(OPTIONS, (socket.gethostname(), name), strict=True))
     transport_url = oslo_messaging.TransportURL.parse(conf, url)
+    if GROUP not in conf:
+        return transport_url
     for option, value in own.items():
         # A query of the URL would win over the override.
         transport_url.query.pop(option, None)

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omrig import interpreter
 from omrig.stages import capture, records, watcher
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _spawn(control: int, folder: Path, capture: bool) -> int:
     return posix.posix_spawn(
         sys.executable,
         [sys.executable, *arguments],
-        posix.environ,
+        interpreter.without_options(),
         file_actions=[
             (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDONLY, 0),
             (posix.POSIX_SPAWN_DUP2, control, _CONTROL),

@@ -37,10 +37,11 @@ def test_a_run_ends_with_its_page(run, broker, tmp_path):
     assert len(page) < 500_000
 
 
-def test_a_page_that_cannot_be_drawn_does_not_lose_the_run(run, tmp_path):
+@pytest.mark.parametrize("url", ["kombu+memory://", "fake://"])
+def test_a_page_that_cannot_be_drawn_does_not_lose_the_run(run, tmp_path, url):
     (tmp_path / "r" / html.PAGE).mkdir(parents=True)
     status, out, err = run(
-        "run", "-m", 20, "-w", 2, "--transport-url", "kombu+memory://", "--output", "r", "--json"
+        "run", "-m", 20, "-w", 2, "--transport-url", url, "--output", "r", "--json"
     )
     assert status == 1, err
     assert "not drawn: report.html: Is a directory; " in err and "Traceback" not in err

@@ -67,6 +67,8 @@ def told_to_processes(process, secret):
         ("Zebra@Qua'gga #?,:[]%41\u00e9\u20ac", "environment"),
         ('Zebra$Qua"gga\\n<&>;', "file"),
     ],
+    # pytest puts the name of a test into the environment.
+    ids=["environment", "file"],
 )
 def test_a_run_leaves_no_trace_of_a_password(start, broker, user, tmp_path, password, way):
     url = f"rabbit://{user(password)}:{quote(password, safe='')}@127.0.0.1:{broker.port}/"

@@ -215,6 +215,20 @@ def test_paths_that_cannot_be_read_are_named(tmp_path, option, path, said):
     assert "Invented" not in str(error.value)
 
 
+def test_secrets_are_known_by_value_and_ordinary_words_are_none(tmp_path):
+    text = (
+        "[DEFAULT]\ntransport_url = rabbit://u:Invented99@h/\n"
+        "[database]\nconnection_password = Quagga77\n"
+        "[service_user]\nsend_service_user_token = true\nauth_token = Zebra55\n"
+        "[keystone_authtoken]\nservice_token_roles = service\ntoken_cache_time = 300\n"
+        "service_token_roles_required = true\npassword = true\n"
+    )
+    found, url = decide(config_files=(write(tmp_path / "f.conf", text),))
+    settings.resolve(found, url)
+    said = "Invented99 Quagga77 Zebra55: set to true, no service listens for 300 s"
+    assert redaction.redact(said) == "*** *** ***: set to true, no service listens for 300 s"
+
+
 def as_nobody(function):
     """What ``function`` returns or raises in a process without root's rights, as text."""
     read, write_end = os.pipe()

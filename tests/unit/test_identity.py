@@ -63,8 +63,10 @@ def test_a_run_has_names_of_its_own(tmp_path, monkeypatch, query, configured, ma
     record, _ = declared.begin(plan, Login(()), broker_lasts=False)
     sent = Plan(**{**json.loads(plan.to_json()), "record": str(record)}).to_json()
     done = subprocess.run(
-        [sys.executable, "-c", CODE], input=sent + "\n", capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", CODE], input=sent + "\n", capture_output=True, text=True, check=True,
+        # As the measured process is started: the queue manager asks who leads its group.
+        start_new_session=True,
+    )  # fmt: skip
     program, hostname, processname, names, query_options = json.loads(done.stdout)
     assert program == processname == f"omrig-producer-{plan.tag}"
     assert hostname == socket.gethostname()

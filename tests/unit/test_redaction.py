@@ -98,6 +98,8 @@ def test_what_was_suspected_is_forgotten_and_what_is_known_is_not():
         ("--topic=rabbit:/u:pw@h", "--topic=rabbit://***"),
         ("u:pw@h", "u://***"),
         ("Zebra#:pw@h", "***"),
+        ("S3cret@host:5672/", "***"),
+        ("S3cret@host", "***"),
         ("-m", "-m"),
         ("rabbit://h/", "rabbit://h/"),
         ("impl_rabbit:Connection", "impl_rabbit:Connection"),
@@ -108,6 +110,11 @@ def test_an_argument_is_shown_without_a_login(argument, shown):
     text = f"unrecognized arguments: {argument}; quoted {argument!r}"
     expected = f"unrecognized arguments: {shown}; quoted '{shown}'"
     assert redaction.mask_arguments(text, [argument]) == expected
+
+
+def test_a_path_in_a_folder_that_is_there_is_shown(tmp_path):
+    path = str(tmp_path / "me@home")
+    assert redaction.mask_arguments(f"{path}: no such file", [path]) == f"{path}: no such file"
 
 
 @pytest.mark.parametrize(
