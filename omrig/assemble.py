@@ -183,7 +183,7 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "messages": messages,
         "throughput": _throughput(run, sides, sliced),
         "latency": latency.summarise(latencies) if latencies is not None else None,
-        "latency_with_failures": _with_failures(run, messages, latencies),
+        **_failures(sides, latencies),
         **(quiet or staged),
         "stalls": found.told if found else None,
         "verdict": None,
@@ -206,13 +206,16 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     return result, timelines
 
 
-def _with_failures(
-    run: dict[str, Any], messages: dict[str, Any], latencies: Column | None
-) -> dict[str, int] | None:
+def _failures(sides: Sides, latencies: Column | None) -> dict[str, Any]:
+    """The latencies with those that failed, and of these alone where it is known."""
     if latencies is None:
-        return None
-    failed = sum(messages["errors"].values())
-    return latency.summarise_with_failures(latencies, failed, latency.timeout_ns(run))
+        return {"latency_with_failures": None, "latency_of_failures": None}
+    producer = sides["producer"]
+    known, failed = latency.of_failed(producer), latency.of_failed_at_least(producer)
+    return {
+        "latency_with_failures": latency.summarise_with_failures(latencies, failed),
+        "latency_of_failures": None if known is None else latency.summarise(known),
+    }
 
 
 def _undisturbed(

@@ -418,7 +418,7 @@ def _combs(
 def save(timelines: Timelines) -> None:
     """Add the stages to ``messages.npz``: a column ``stage.<name>`` each, rows as in ``seq``."""
     book = timelines.book
-    arrays: dict[str, Any] = {**book.recording.times}
+    arrays: dict[str, Any] = {**book.recording.times, **book.recording.failed}
     if "seq" in book.columns:
         arrays["seq"] = book.columns["seq"]
     arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}

@@ -57,8 +57,8 @@ def _explanation(
     started, ended = producer.times["start_ns"], producer.times["end_ns"]
     failed = min(_failed_ns(producer), missing)
     idle = min(_idle_ns(started, ended, slices or ((0, len(started)),)), missing - failed)
-    # What failed did so at a time that is not known, so that no more can be told beside it.
-    between = 0.0 if failed else missing - idle
+    # Where it is not known when what failed did, no more can be told beside it.
+    between = 0.0 if failed and not producer.failed else missing - failed - idle
     causes = {
         "workers waited for messages that failed, which have no latency": failed,
         _idle_words(slices): idle,
@@ -79,8 +79,8 @@ def _idle_words(slices: Sequence[tuple[int, int]]) -> str:
 
 
 def _failed_ns(producer: Recording) -> float:
-    """For how long workers waited for what failed, at least."""
-    return float(sum(producer.about["errors"].values()) * latency.timeout_ns(producer.run))
+    """For how long workers waited for what failed."""
+    return float(latency.of_failed_at_least(producer).sum())
 
 
 def _idle_ns(

@@ -36,8 +36,7 @@ def find(sides: Sides, timelines: books.Timelines | None) -> Found | None:
     if producer is None:
         return None
     times = producer.times
-    timeout_ns = latency.timeout_ns(producer.run)
-    found = stalls.find(times["start_ns"], times["end_ns"], timeout_ns)
+    found = stalls.find(times["start_ns"], times["end_ns"], latency.given_up_ns(producer))
     if found is None:
         return None
     told = found.as_json()

@@ -75,10 +75,11 @@ class Stalls:
         }
 
 
-def find(started: Integers, ended: Integers, timeout_ns: int) -> Stalls | None:
+def find(started: Integers, ended: Integers, given_up: Integers) -> Stalls | None:
     """What is to be told of the messages that began and ended so; None where nothing is.
 
-    By sequence number, 0 for none. One that began and never ended was under way for ``timeout_ns``.
+    By sequence number, 0 for none. One that began and never ended was under way until it was
+    ``given_up``.
     """
     numbers = numpy.flatnonzero(ended > 0)
     if len(numbers) < MIN_MESSAGES:
@@ -87,8 +88,8 @@ def find(started: Integers, ended: Integers, timeout_ns: int) -> Stalls | None:
     numbers = numbers[order]
     starts, ends = started[numbers], ended[numbers]
     latency = ends - starts
-    open_starts = started[(started > 0) & (ended == 0)]
-    spans = _spans(starts, ends, open_starts, timeout_ns)
+    without_end = (started > 0) & (ended == 0)
+    spans = _spans(starts, ends, started[without_end], given_up[without_end])
     usual = numpy.percentile(latency, USUAL, method="inverted_cdf")
     held = latency >= LONG_FACTOR * usual
     origin, stalls = int(starts.min()), []
@@ -104,7 +105,7 @@ def find(started: Integers, ended: Integers, timeout_ns: int) -> Stalls | None:
 
 
 def _spans(
-    starts: Integers, ends: Integers, open_starts: Integers, timeout_ns: int
+    starts: Integers, ends: Integers, open_starts: Integers, open_ends: Integers
 ) -> list[tuple[int, int]]:
     """The stalls; ``starts`` and ``ends`` are in the order of the ends."""
     previous = numpy.concatenate([starts.min(keepdims=True), ends[:-1]])
@@ -113,10 +114,10 @@ def _spans(
     found = []
     for place in numpy.flatnonzero(ends - previous >= max(1, limit)):
         before, end = int(previous[place]), int(ends[place])
-        waiting = open_starts[(open_starts < end) & (open_starts + timeout_ns > before)]
         # Between two slices of a load nothing is under way, and that is no stall.
-        under_way = min(int(each.min()) for each in (starts[place:], waiting) if len(each))
-        begin = max(before, under_way)
+        begin = max(before, int(starts[place:].min()))
+        waiting = open_starts[(open_starts < end) & (open_ends > begin)]
+        begin = max(before, min(begin, int(waiting.min(initial=begin))))
         if end - begin >= limit:
             found.append((begin, end))
     return found

@@ -108,6 +108,7 @@ class Producer:
         # By sequence number; an end of 0 has not come. 16 bytes a message.
         self._started = array.array("Q", bytes(8 * self._total))
         self._ended = array.array("Q", bytes(8 * self._total))
+        self._failed: dict[int, int] = {}
         self._looked_at = 0
         self._open: list[int] = []
         self._busy = 0
@@ -294,7 +295,16 @@ class Producer:
             "slicing": self._slicing,
             "stopped": self._stop.requested,
         }
-        save_recording(folder, about, {"start_ns": self._started, "end_ns": self._ended})
+        columns = {"start_ns": self._started, "end_ns": self._ended}
+        save_recording(folder, about, columns | self._failures())
+
+    def _failures(self) -> dict[str, "array.array[int]"]:
+        # At once: who still has a message under way may fail meanwhile.
+        failed = list(self._failed.items())
+        return {
+            "failed_seq": array.array("Q", [seq for seq, _ in failed]),
+            "failed_ns": array.array("Q", [at for _, at in failed]),
+        }
 
     def _find_consumer(self) -> None:
         end = time.monotonic() + self._plan.wait_s
@@ -397,7 +407,7 @@ class Producer:
 
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
-        started, ended = self._started, self._ended
+        started, ended, failed = self._started, self._ended, self._failed
         ahead = patterns.CASTS_AHEAD if self._plan.pattern == "cast" else 0
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
@@ -407,6 +417,7 @@ class Producer:
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
+                failed[seq] = now_ns()
                 self._errors.add(error)
             else:
                 ended[seq] = now_ns()

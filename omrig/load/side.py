@@ -253,7 +253,8 @@ def save_recording(
 ) -> None:
     """Write ``side.json`` and ``messages.npz`` into the folder of a side.
 
-    ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none.
+    ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none, and
+    those of ``failed_ns`` of the messages that ``failed_seq`` numbers.
     """
     import numpy
 

@@ -16,6 +16,8 @@ def latency(run: dict[str, Any]) -> str:
 def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
     """What the latencies with failures are of."""
     failed = sum(result["messages"]["errors"].values())
+    if result.get("latency_of_failures"):
+        return f"with the {failed:,} that failed, as long as they took until then"
     timeout = units.duration(latencies.timeout_ns(run))
     return f"with the {failed:,} that failed, as at least {timeout} each"
 

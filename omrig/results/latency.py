@@ -8,6 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.results import folder as run_folder
+from omrig.results.recordings import Recording
 
 Nanoseconds = NDArray[Any]
 """Durations, one element a message, in nanoseconds."""
@@ -50,16 +51,41 @@ def timeout_ns(run: Mapping[str, Any]) -> int:
     return int((asked or set_to or RESPONSE_TIMEOUT_S) * _SECOND_NS)
 
 
-def summarise_with_failures(
-    values: Nanoseconds, failed: int, each_ns: int
-) -> dict[str, int] | None:
-    """As :func:`summarise`, with ``failed`` messages more that took ``each_ns``, at least.
+def of_failed(producer: Recording) -> Nanoseconds | None:
+    """What the messages that failed took until they did; None where that was not recorded."""
+    if not producer.failed:
+        return None
+    started = producer.times["start_ns"][producer.failed["failed_seq"]]
+    took: Nanoseconds = producer.failed["failed_ns"] - started
+    return took
+
+
+def of_failed_at_least(producer: Recording) -> Nanoseconds:
+    """As :func:`of_failed`, each as a timeout where that was not recorded."""
+    took = of_failed(producer)
+    if took is not None:
+        return took
+    failed = sum(producer.about["errors"].values())
+    return numpy.full(failed, timeout_ns(producer.run), numpy.int64)
+
+
+def given_up_ns(producer: Recording) -> Nanoseconds:
+    """When each message was given up, by sequence number, if it did not end before.
+
+    That is when it failed, else when its timeout had passed.
+    """
+    given_up: Nanoseconds = producer.times["start_ns"] + timeout_ns(producer.run)
+    if producer.failed:
+        given_up[producer.failed["failed_seq"]] = producer.failed["failed_ns"]
+    return given_up
+
+
+def summarise_with_failures(values: Nanoseconds, failed: Nanoseconds) -> dict[str, int] | None:
+    """As :func:`summarise`, of ``values`` and of what those took that ``failed``.
 
     None where none failed: there is nothing to add then.
     """
-    if not failed:
-        return None
-    return summarise(numpy.concatenate([values, numpy.full(failed, each_ns, numpy.int64)]))
+    return summarise(numpy.concatenate([values, failed])) if len(failed) else None
 
 
 def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float) -> None:

@@ -17,13 +17,17 @@ _NOTHING = {"producer": {name: numpy.zeros(0, numpy.int64) for name in ("start_n
 """The times of a side that had no room for them; its counts are there."""
 
 
+_FAILED = ("failed_seq", "failed_ns")
+
+
 @dataclasses.dataclass(frozen=True)
 class Recording:
     """One side of a run.
 
     ``about`` is its ``side.json``, ``times`` the columns of ``messages.npz`` by sequence number
     (ns, 0 for none), ``stamps`` the rows of the stage instrument (None without it), ``meta`` what
-    the instrument says of itself.
+    the instrument says of itself. ``failed`` are the columns ``failed_seq`` and ``failed_ns``: when
+    which messages failed; empty where that was not recorded.
     """
 
     side: str
@@ -33,6 +37,7 @@ class Recording:
     times: dict[str, Column]
     stamps: Column | None
     meta: dict[str, Any] | None
+    failed: dict[str, Column] = dataclasses.field(default_factory=dict)
 
     def received(self) -> Column:
         """Arrival times at the endpoint of all producers' messages, in order of arrival."""
@@ -50,15 +55,16 @@ def load(folder: Path) -> dict[str, Recording]:
         if about:
             # Where both sides ran in one process, their stamps are in the first side's folder.
             stamps_in = folder / (run["sides"][0] if run["transport"]["in_memory"] else side)
+            columns = _read_columns(folder / side / "messages.npz")
             found[side] = Recording(
                 side=side,
                 folder=folder / side,
                 run=run,
                 about=about,
-                times=_NOTHING.get(side, {})
-                | _clock_readings(_read_columns(folder / side / "messages.npz")),
+                times=_NOTHING.get(side, {}) | _clock_readings(columns),
                 stamps=_read_columns(stamps_in / "stamps.npz").get(side),
                 meta=run_folder.read_json(stamps_in / "stages.json"),
+                failed={n: values for n, values in columns.items() if n in _FAILED},
             )
     return found
 

@@ -1,10 +1,18 @@
 """What a run was told, and what its failures count as."""
 
+import dataclasses
+import json
+import time
+
 import numpy
 import pytest
 
-from omrig import books
-from omrig.results import latency
+from omrig import assemble, books, executors, little
+from omrig.load import producer
+from omrig.load.side import Measurement, Stop
+from omrig.plan import Plan
+from omrig.report import words
+from omrig.results import latency, recordings
 
 PREFETCH = "[oslo_messaging_rabbit] rabbit_qos_prefetch_count"
 
@@ -37,9 +45,77 @@ def test_the_timeout_of_a_call(plan, more, seconds):
     assert latency.timeout_ns({"plan": plan, **more}) == seconds * 1_000_000_000
 
 
-def test_failures_count_as_their_timeout():
-    values = numpy.arange(1, 91)
-    found = latency.summarise_with_failures(values, 10, 1000)
+def test_failures_count_as_what_they_took():
+    values, nothing = numpy.arange(1, 91), numpy.zeros(0, int)
+    found = latency.summarise_with_failures(values, numpy.full(10, 1000))
     assert (found["count"], found["p50"], found["p90"], found["p99"]) == (100, 50, 90, 1000)
-    assert latency.summarise_with_failures(values, 0, 1000) is None
-    assert latency.summarise_with_failures(values[:0], 3, 1000)["mean"] == 1000
+    assert latency.summarise_with_failures(values, nothing) is None
+    assert latency.summarise_with_failures(nothing, numpy.full(3, 1000))["mean"] == 1000
+
+
+TOOK_S = 0.02
+FAILING = {3: RuntimeError("refused"), 7: RuntimeError("refused")}
+
+
+def _recorded(folder):
+    """Ten messages of a producer, two of which fail after a while; read back."""
+
+    def send(seq):
+        if seq in FAILING:
+            time.sleep(TOOK_S)
+            raise FAILING[seq]
+
+    plan = Plan(sides=("producer",), run_id="r", messages=10, workers=1)
+    sender = producer.Producer(plan, executors.load("threading"), lambda *_, **__: None, Stop())
+    sender._send = send
+    sender._sequence = iter(range(10))
+    sender._load()
+    (folder / "producer").mkdir()
+    sender.save(folder / "producer", Measurement([]))
+    run = {"sides": ["producer"], "transport": {"in_memory": False}, "plan": plan.public()}
+    (folder / "run.json").write_text(json.dumps(run))
+    return recordings.load(folder)["producer"]
+
+
+def test_when_a_message_failed_is_recorded(tmp_path):
+    side = _recorded(tmp_path)
+    assert side.failed["failed_seq"].tolist() == list(FAILING)
+    assert (side.times["end_ns"] == 0).nonzero()[0].tolist() == list(FAILING)
+    took = latency.of_failed(side)
+    assert (took >= TOOK_S * 1e9).all() and (took < 10e9).all()
+    assert little._failed_ns(side) == took.sum()
+    given_up = latency.given_up_ns(side) - side.times["start_ns"]
+    assert given_up[[3, 7]].tolist() == took.tolist()
+    assert (numpy.delete(given_up, [3, 7]) == 60e9).all()
+
+
+def test_failures_that_came_at_once_are_no_timeouts(tmp_path):
+    side = _recorded(tmp_path)
+    done = side.times["end_ns"] > 0
+    found = assemble._failures(
+        {"producer": side}, (side.times["end_ns"] - side.times["start_ns"])[done]
+    )
+    assert found["latency_with_failures"]["count"] == 10
+    assert found["latency_with_failures"]["max"] == latency.of_failed(side).max() < 10e9
+    assert found["latency_of_failures"]["count"] == 2
+    result = {"messages": {"errors": {"RuntimeError": 2}}, **found}
+    said = words.with_failures(side.run, result)
+    assert said == "with the 2 that failed, as long as they took until then"
+
+
+def test_failures_of_a_run_that_did_not_record_when_are_timeouts(tmp_path):
+    side = dataclasses.replace(_recorded(tmp_path), failed={})
+    found = assemble._failures({"producer": side}, numpy.arange(1, 9))
+    assert found["latency_with_failures"]["max"] == 60e9
+    assert found["latency_of_failures"] is None
+    result = {"messages": {"errors": {"RuntimeError": 2}}, **found}
+    assert "as at least 60.0 s each" in words.with_failures(side.run, result)
+
+
+def test_when_a_message_failed_stays_where_stages_are_added(tmp_path):
+    side = _recorded(tmp_path)
+    book = books.Book(side, {"seq": numpy.arange(8)})
+    books.save(books.Timelines(book, {"api": numpy.ones(8, int)}, None))
+    again = recordings.load(tmp_path)["producer"]
+    assert latency.of_failed(again).tolist() == latency.of_failed(side).tolist()
+    assert recordings.stages(tmp_path / "producer")["stage.api"].tolist() == [1] * 8

@@ -11,12 +11,18 @@ from omrig.results.recordings import Recording
 MS = 1_000_000
 
 
-def _checked(starts_ms, ends_ms, workers, errors=None, slices=()):
+def _checked(starts_ms, ends_ms, workers, errors=None, slices=(), failed_ms=None):
     starts, ends = ((numpy.asarray(each) * MS).astype(numpy.int64) for each in (starts_ms, ends_ms))
     run = {"plan": {"pattern": "call", "workers": workers, "timeout_s": 1.0}, "options": {}}
     times = {"start_ns": starts, "end_ns": ends}
     about = {"errors": errors or {}}
-    producer = Recording("producer", Path(), run, about, times, None, None)
+    failed = {}
+    if failed_ms:
+        failed = {
+            "failed_seq": numpy.array(list(failed_ms)),
+            "failed_ns": (numpy.array(list(failed_ms.values())) * MS).astype(numpy.int64),
+        }
+    producer = Recording("producer", Path(), run, about, times, None, None, failed)
     done = ends > 0
     lasted = (ends.max() - starts[done].min()) / 1e9
     result = {
@@ -49,6 +55,15 @@ def test_failures_are_told():
     ends[49] = 0
     found = _checked(starts, ends, 1, {"MessagingTimeout": 1})
     assert "messages that failed" in found["explanation"]
+
+
+def test_failures_explain_as_long_as_they_took():
+    starts = numpy.arange(100) * 20.0 + 1
+    ends = starts + 10
+    ends[49] = 0
+    found = _checked(starts, ends, 1, {"RemoteError": 1}, failed_ms={49: starts[49] + 1})
+    assert found["explanation"].startswith("between two messages")
+    assert "failed" not in found["explanation"]
 
 
 def test_waits_between_messages_are_told():

@@ -25,8 +25,9 @@ def _closed_loop(rng, workers, messages, latency_s, stopped=()):
     return tuple((1 + numpy.array(each)) * SECOND for each in (starts, ends))
 
 
-def _find(starts, ends):
-    return stalls.find(starts.astype(numpy.int64), ends.astype(numpy.int64), TIMEOUT_NS)
+def _find(starts, ends, took_ns=TIMEOUT_NS):
+    starts, ends = starts.astype(numpy.int64), ends.astype(numpy.int64)
+    return stalls.find(starts, ends, starts + int(took_ns))
 
 
 @pytest.mark.parametrize(("workers", "latency_s"), [(1, 0.002), (100, 0.1)])
@@ -79,6 +80,18 @@ def test_what_failed_was_under_way_until_its_timeout():
     found = _find(starts, numpy.where(held, 0, ends))
     (stall,) = found.stalls
     assert stall.ends_ns - stall.begins_ns == pytest.approx(20 * SECOND, rel=0.05)
+
+
+def test_what_failed_at_once_was_not_under_way_afterwards():
+    starts, ends = _closed_loop(numpy.random.default_rng(1), 1, 1500, 0.002)
+    later = numpy.arange(1500) >= 700
+    starts, ends = starts + later * 6 * SECOND, ends + later * 6 * SECOND
+    before = ends[698]
+    ends[699] = 0
+    starts[700] = before + 2 * SECOND
+    for took_ns, waited_s in ((SECOND // 1000, 4), (TIMEOUT_NS, 6)):
+        (stall,) = _find(starts, ends, took_ns).stalls
+        assert stall.ends_ns - stall.begins_ns == pytest.approx(waited_s * SECOND, rel=0.01)
 
 
 def test_many_are_not_few():
