@@ -56,6 +56,7 @@ def _owned(held: books.Timelines | None) -> dict[str, Any]:
     """Whose most of the time of these messages is, less what waited in queues behind others.
 
     Who waits for a connection or an executor waits for those that have one, and these are held.
+    Nobody's where all of it is in queues.
     """
     if held is None or not held.book.rows:
         return {"owner": None, "owner_share": None, "queue_share": None}
@@ -65,8 +66,9 @@ def _owned(held: books.Timelines | None) -> dict[str, Any]:
     queued = [part for part in parts if not part.held and part.stage["bucket"] in QUEUES]
     shares = shares_of([part for part in parts if part not in queued])
     owner = max(shares, key=lambda name: shares[name])
+    owned = round(shares[owner], 4)
     return {
-        "owner": owner,
-        "owner_share": round(shares[owner], 4),
+        "owner": owner if owned > 0 else None,
+        "owner_share": owned if owned > 0 else None,
         "queue_share": round(sum(part.share for part in queued), 4),
     }

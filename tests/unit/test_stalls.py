@@ -3,7 +3,9 @@
 import numpy
 import pytest
 
-from omrig.analysis import stalls
+from omrig import books, stalled
+from omrig.analysis import incidents, stalls
+from omrig.analysis.stages import BY_NAME
 
 SECOND = 1_000_000_000
 TIMEOUT_NS = 60 * SECOND
@@ -97,3 +99,17 @@ def test_what_failed_at_once_was_not_under_way_afterwards():
 def test_many_are_not_few():
     found = _find(*_closed_loop(numpy.random.default_rng(1), 100, 250, 0.1, [(0.1, 6.0)]))
     assert not found.few
+
+
+@pytest.mark.parametrize(("stage", "owner"), [("pool_wait", None), ("amqp_request", "amqp")])
+def test_time_in_queues_alone_is_nobody_s(monkeypatch, stage, owner):
+    rows = [{"name": stage, "side": "producer", "bucket": BY_NAME[stage].bucket, "share": 1.0}]
+    monkeypatch.setattr(books, "judged", lambda _: {"stages": rows, "prefetch": {}})
+    book = books.Book(None, {"id": numpy.zeros(1)})
+    told = stalled._owned(books.Timelines(book, {}))
+    assert told["owner"] == owner
+    assert told["owner_share"] == (owner and 1.0)
+    assert told["queue_share"] == (0.0 if owner else 1.0)
+    more = {"messages": 3, "of": 1000, "share": 0.4, "longest_ns": SECOND, "stalls": []}
+    said = incidents.Told({"pattern": "call", "stalls": more | told}, left_out=False).around("v")
+    assert ("of their time" in said) == bool(owner)
