@@ -53,15 +53,28 @@ class Told:
 
     def around(self, verdict: str) -> str:
         """The verdict with what is to be said before and after it."""
-        stalls, failed = self.result.get("stalls"), failures(self.result)
+        stalls = self.result.get("stalls")
+        told = self.besides(verdict)
         if stalls and self.left_out:
             which = "it" if stalls["messages"] == 1 else "them"
-            verdict = f"{self._few(stalls)}; without {which} {verdict}"
-        elif stalls:
-            verdict = f"{verdict}; {self._few(stalls)}"
-        if failed and failed not in verdict:
-            verdict = f"{verdict}; {failed}"
-        return verdict
+            verdict = f"{told.pop(0)}; without {which} {verdict}"
+        return "; ".join([verdict, *told])
+
+    def besides(self, verdict: str) -> list[str]:
+        """What is to be said beside the verdict, the stalls first."""
+        stalls, failed = self.result.get("stalls"), failures(self.result)
+        told = [self._few(stalls)] if stalls else []
+        return [*told, failed] if failed and failed not in verdict else told
+
+    def without(self) -> str | None:
+        """Which messages the verdict leaves out; None where it is on all of them."""
+        stalls = self.result.get("stalls")
+        if not stalls or not self.left_out:
+            return None
+        count, share = stalls["messages"], percent(stalls["share"])
+        if count == 1:
+            return f"without the one message that is {share} of all time"
+        return f"without the {count:,} messages that are {share} of all time"
 
     def _few(self, stalls: Mapping[str, Any]) -> str:
         count = stalls["messages"]

@@ -33,6 +33,8 @@ DOMINANT = 0.5
 ONE_SIDED = 0.9
 """A side with this share of the processes' waiting is named as the one whose process it is."""
 
+_NO_VERDICT = "no verdict"
+
 
 def decide(
     result: Mapping[str, Any], facts: Facts, rest: Mapping[str, Any] | None = None
@@ -45,13 +47,18 @@ def decide(
     Returns ``owner``, ``bucket``, ``stage``, ``share`` (of the owner's part of the time, 0 to 1;
     of the two largest owners together when ``mixed``), ``text`` (one sentence) and ``evidence``
     (a list of lines). ``bucket`` is that of ``stage``, the largest of the owner's stages; both
-    are None when the owner is ``unknown`` for want of any usable stage.
+    are None when the owner is ``unknown`` for want of any usable stage. The parts of the sentence
+    are ``head`` and ``reason``, ``without`` (which messages were left out, or None) and ``besides``
+    (what was to be said of some messages, a list).
     """
     verdict = _decided({**result, **(rest or {})}, facts)
     told = incidents.Told(result, rest is not None, facts.blocked)
+    sentence = f"{verdict['head']}: {verdict['reason']}"
     return {
         **verdict,
-        "text": told.around(verdict["text"]),
+        "text": told.around(sentence),
+        "without": told.without(),
+        "besides": told.besides(sentence),
         "evidence": [*told.evidence(), *verdict["evidence"]],
     }
 
@@ -60,7 +67,7 @@ def _decided(result: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     lines = evidence.lines(result, facts)
     objection = _objection(result, facts)
     if objection:
-        return _verdict("unknown", None, 0.0, f"no verdict: {objection}", lines)
+        return _verdict("unknown", None, 0.0, (_NO_VERDICT, objection), lines)
     parts = parts_of(result, facts)
     shares = shares_of(parts)
     largest = max(result["stages"], key=lambda stage: stage["share"])
@@ -70,8 +77,8 @@ def _decided(result: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     part = _largest(parts, owners)
     doubt = _doubt(result, facts, owners, part)
     if doubt:
-        return _verdict("unknown", part.stage, part.share, f"no verdict: {doubt}", lines)
-    text = f"{_head(result, parts, owners, part)}: {reason_of(Case(result, facts, part))}"
+        return _verdict("unknown", part.stage, part.share, (_NO_VERDICT, doubt), lines)
+    text = (_head(result, parts, owners, part), reason_of(Case(result, facts, part)))
     share = sum(shares[owner] for owner in owners)
     return _verdict(owners[0] if len(owners) == 1 else "mixed", part.stage, share, text, lines)
 
@@ -108,14 +115,20 @@ def _doubt(
 
 
 def _verdict(
-    owner: str, stage: Mapping[str, Any] | None, share: float, text: str, evidence: list[str]
+    owner: str,
+    stage: Mapping[str, Any] | None,
+    share: float,
+    text: tuple[str, str],
+    evidence: list[str],
 ) -> dict[str, Any]:
+    head, reason = text
     return {
         "owner": owner,
         "bucket": stage and stage["bucket"],
         "stage": stage and stage["name"],
         "share": round(float(share), 4),
-        "text": text,
+        "head": head,
+        "reason": reason,
         "evidence": evidence,
     }
 
@@ -170,12 +183,12 @@ def _open_books(closure: Mapping[str, Any], messages: int) -> str | None:
 
 def _remote(result: Mapping[str, Any], lines: list[str]) -> dict[str, Any]:
     stage = next(stage for stage in result["stages"] if is_mixed(stage))
-    text = (
-        f"no verdict: {percent(stage['share'])} of {_subject(result)} is {stage['name']}"
+    reason = (
+        f"{percent(stage['share'])} of {_subject(result)} is {stage['name']}"
         f" (mean {units.duration(stage['mean_ns'])}), which holds broker, network and the whole"
         " other side; merge with the consumer's run: omrig report P C"
     )
-    return _verdict("unknown", stage, stage["share"], text, lines)
+    return _verdict("unknown", stage, stage["share"], (_NO_VERDICT, reason), lines)
 
 
 def _subject(result: Mapping[str, Any]) -> str:

@@ -181,14 +181,25 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
 def _headline(run: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, str]:
     """The verdict and its reason; without one what came out, and why there is none."""
     if result["verdict"]:
-        head, _, why = str(result["verdict"]["text"]).partition(": ")
-        return head[:1].upper() + head[1:], why
+        return _sentence(result["verdict"], bool(result.get("stalls")))
     if not result["throughput"]:
         return "Nothing was measured", ""
     parts = [f"{result['throughput']['messages_per_second']:,.0f} msg/s"]
     if result["latency"]:
         parts += [f"{name} {units.duration(result['latency'][name])}" for name in ("p50", "p99")]
     return ", ".join(parts), f"no verdict without stages: {accounts.why_no_stages(run, result)}"
+
+
+def _sentence(verdict: Mapping[str, Any], stalled: bool) -> tuple[str, str]:
+    if "head" in verdict:
+        head = ", ".join(part for part in (verdict["head"], verdict["without"]) if part)
+        why = "; ".join([verdict["reason"], *verdict["besides"]])
+    else:
+        # An older omrig kept the whole sentence alone.
+        head, _, why = str(verdict["text"]).partition(": ")
+        if stalled and "; without " in why:
+            head, why = str(verdict["text"]), ""
+    return head[:1].upper() + head[1:], why
 
 
 def _caveats(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
