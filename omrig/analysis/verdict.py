@@ -100,7 +100,7 @@ def _doubt(
         return (
             f"{percent(part.share)} of {_subject(result)} is {name}, and with"
             f" rabbit_qos_prefetch_count {prefetch} messages may wait there for our own process;"
-            " a sample cannot tell: run without --sample"
+            f" {_why_not_told(facts)}"
         )
     at_most = parts_of(result, facts, at_most=True)
     if held is None or set(named_alone(shares_of(at_most), DOMINANT)) == set(owners):
@@ -111,6 +111,15 @@ def _doubt(
         f" holds back (rabbit_qos_prefetch_count {prefetch}), between"
         f" {percent(held.own_share * whole)} and {percent(held.own_most_share * whole)} for our own"
         " process, the rest for acknowledgements under way; a larger prefetch would tell them apart"
+    )
+
+
+def _why_not_told(facts: Facts) -> str:
+    if facts.sample > 1:
+        return "a sample cannot tell: run without --sample"
+    return (
+        "what this run recorded does not tell for how long; with rabbit_qos_prefetch_count 0 none"
+        " has to"
     )
 
 

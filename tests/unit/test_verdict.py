@@ -506,6 +506,13 @@ def test_a_sample_cannot_tell_what_prefetch_holds_back(workers, owner):
     assert ("run without --sample" in verdict["text"]) == (owner == "unknown")
 
 
+def test_who_took_no_sample_is_not_told_to_leave_it_out():
+    facts = Facts(workers=100, prefetch={"consumer": 1}, sample=1)
+    text = _decide(_result({"amqp_request": 0.8}), facts)["text"]
+    assert "what this run recorded does not tell for how long" in text
+    assert "sample" not in text
+
+
 @pytest.mark.parametrize("prefetch", [0, 10])
 def test_nobody_is_told_to_set_prefetch(prefetch):
     held = {"amqp_request": Held(prefetch=10, side="consumer")} if prefetch else {}
