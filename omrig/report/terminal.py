@@ -163,8 +163,9 @@ def _what_ran(run: dict[str, Any]) -> RenderableType:
 def _settings(run: dict[str, Any]) -> str:
     """Each setting that matters beside where it comes from, the defaults last."""
     by_source: dict[str, list[str]] = {}
-    for name, setting in sorted(run.get("settings", {}).items()):
-        by_source.setdefault(setting["source"], []).append(f"{name}={setting['value']}")
+    for name, setting in sorted(words.settings(run).items()):
+        source = setting["source"] or "source not recorded"
+        by_source.setdefault(source, []).append(f"{name}={setting['value']}")
     ordered = sorted(by_source, key=lambda source: (source == "default", source))
     return "; ".join(f"{', '.join(by_source[source])} ({source})" for source in ordered)
 

@@ -1,5 +1,6 @@
 """What every renderer says of a run in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from omrig.results import latency as latencies
@@ -20,6 +21,16 @@ def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
         return f"with the {failed:,} that failed, as long as they took until then"
     timeout = units.duration(latencies.timeout_ns(run))
     return f"with the {failed:,} that failed, as at least {timeout} each"
+
+
+def settings(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings that matter with their sources, None for one that was not recorded."""
+    if "settings" in run:
+        return dict(run["settings"])
+    # An older omrig recorded what differed from the defaults, alone.
+    return {
+        name: {"value": value, "source": None} for name, value in run.get("options", {}).items()
+    }
 
 
 def apart(messages: dict[str, Any]) -> str:

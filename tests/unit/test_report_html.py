@@ -1,6 +1,7 @@
 """The page of a run: the numbers behind it, and how it is written."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -349,6 +350,29 @@ def test_the_page_is_whole_or_not_there(tmp_path):
         assert cli.main(["report", str(run), "--html"]) == 2
     assert (run / html.PAGE).read_text() == before
     assert not list(run.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "row"),
+    [
+        ({"options": {"rpc_conn_pool_size": 5}}, "5 not recorded"),
+        (
+            {
+                "options": {},
+                "settings": {"rpc_conn_pool_size": {"value": 6, "source": "nova.conf"}},
+            },
+            "6 nova.conf",
+        ),
+    ],
+)
+def test_settings_of_any_omrig_are_shown(tmp_path, recorded, row):
+    synthetic.write(tmp_path / "run", 50)
+    path = tmp_path / "run" / "run.json"
+    run = {n: v for n, v in json.loads(path.read_text()).items() if n != "settings"} | recorded
+    path.write_text(json.dumps(run))
+    page = tmp_path / "page.html"
+    assert cli.main(["report", str(path.parent), "--html", str(page), "--shared-assets"]) == 0
+    assert f"rpc_conn_pool_size {row}" in " ".join(re.sub("<[^>]*>", " ", page.read_text()).split())
 
 
 def test_report_html(tmp_path, capsys):

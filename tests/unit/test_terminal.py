@@ -514,3 +514,17 @@ def test_failures_have_latencies_of_their_own(width):
 def test_an_explanation_goes_with_little_s_ratio():
     little = {"expected_mean_ns": 9, "measured_mean_ns": 8, "ratio": 0.8, "explanation": "so it is"}
     assert "ratio 0.80; so it is" in _joined(_shown(result=_result(little=little)))
+
+
+def test_settings_are_shown_with_their_sources():
+    settings = {
+        "[DEFAULT] rpc_response_timeout": {"value": 60, "source": "default"},
+        "rpc_conn_pool_size": {"value": 5, "source": "nova.conf"},
+    }
+    text = _joined(_shown(_run(settings=settings), width=160))
+    assert "rpc_conn_pool_size=5 (nova.conf); [DEFAULT] rpc_response_timeout=60 (default)" in text
+
+
+def test_a_run_of_an_older_omrig_shows_the_options_that_it_recorded():
+    text = _joined(_shown(_run(options={"rpc_conn_pool_size": 5}), width=160))
+    assert "settings rpc_conn_pool_size=5 (source not recorded)" in text

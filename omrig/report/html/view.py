@@ -119,6 +119,7 @@ def page(
         "caveats": _caveats(run, result),
         "apart": words.apart(result["messages"]),
         "load": words.load(dict(run)),
+        "settings": words.settings(run),
         "latency_is": words.latency(dict(run)),
         "with_failures": words.with_failures(dict(run), dict(result))
         if result.get("latency_with_failures")
