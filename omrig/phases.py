@@ -24,6 +24,7 @@ class Phase:
 
     doing: str
     limit_s: float | None
+    is_saving: bool = False
     since: float = dataclasses.field(default_factory=time.monotonic)
 
     def overdue(self) -> str | None:
@@ -61,7 +62,7 @@ def working() -> Phase:
 
 def saving(side: str) -> Phase:
     """Results are written."""
-    return Phase(f"the {side} did not write its results", SAVE_S)
+    return Phase(f"the {side} did not write its results", SAVE_S, is_saving=True)
 
 
 def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
@@ -72,6 +73,29 @@ def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
     alone = "consumer" not in plan.sides
     catching_up = patterns.CATCH_UP_S if plan.pattern == "cast" and alone else 0.0
     return max(timeout_s, ANSWER_S, plan.wait_s, catching_up) + LATE_S
+
+
+@dataclasses.dataclass
+class Failing:
+    """Failures since a message last got through: seconds since then of the first and the last."""
+
+    first_s: float | None = None
+    last_s: float = 0.0
+
+    def add(self, quiet_s: float) -> None:
+        """Messages failed ``quiet_s`` after the last one that got through."""
+        self.first_s = quiet_s if self.first_s is None else self.first_s
+        self.last_s = quiet_s
+
+    def is_all(self, timeout_s: float, margin_s: float) -> bool:
+        """Whether nothing but failures is to be expected.
+
+        That is when they keep coming although all that was under way has had its timeout. A single
+        one says nothing of the others, that may wait for the consumer to keep up.
+        """
+        if self.first_s is None or self.last_s - self.first_s < margin_s:
+            return False
+        return self.last_s > timeout_s + margin_s
 
 
 def _own(deadline_s: float) -> float:

@@ -56,8 +56,8 @@ DRAIN_S = 15.0
 STOP_S = 4.5
 """How long a side may take to end once its results are written or it was asked to stop."""
 
-SAVE_S = 30.0
-"""How long a side may take to write its results."""
+ASKED_SAVE_S = 30.0
+"""How long a side may take to write its results once it was asked to end."""
 
 _TICK_S = 0.1
 
@@ -250,6 +250,7 @@ class _Run:
         self._stopping_since: float | None = None
         self._producer_ended_at: float | None = None
         self._changed_at = time.monotonic()
+        self._failing = phases.Failing()
         self._tried_at = 0.0
         self._unreachable_since: float | None = None
         self._loading = False
@@ -416,6 +417,9 @@ class _Run:
         moved = {k: v for k, v in counts.items() if k in ("done", "received")}
         if any(child.counts.get(k) != v for k, v in moved.items()):
             self._changed_at = time.monotonic()
+            self._failing = phases.Failing()
+        if counts.get("errors", 0) > child.counts.get("errors", 0):
+            self._failing.add(time.monotonic() - self._changed_at)
         child.counts.update(counts)
         self._progress.counts(event["side"], counts)
         self._progress.processors(self._sampler.cpu())
@@ -469,6 +473,11 @@ class _Run:
             self._watch_broker(now)
 
     def _let_consumer_drain(self, now: float) -> None:
+        consumer = self._children.get("consumer")
+        if consumer and consumer.phase.is_saving:
+            if overdue := consumer.phase.overdue():
+                self._end(overdue)
+            return
         quiet_since = max(self._changed_at, self._producer_ended_at or 0.0)
         if now - quiet_since > DRAIN_S:
             self._stopping_since = now
@@ -481,9 +490,18 @@ class _Run:
         if consumer and (not is_needed or since > 2.0):
             consumer.stop()
         for child in self._children.values():
-            # Before the load there is next to nothing to write.
-            if since > (SAVE_S if self._loading and not child.saved else STOP_S):
+            if since > self._patience_s(child):
                 child.kill()
+
+    def _patience_s(self, child: Child) -> float:
+        """How long after the request to end a side may still run."""
+        # Before the load there is next to nothing to write.
+        if child.saved or not self._loading:
+            return STOP_S
+        # Nobody waits for a run that came to its end: what was measured is worth the time.
+        if not self._because and child.phase.is_saving:
+            return phases.SAVE_S
+        return ASKED_SAVE_S
 
     def _watch_broker(self, now: float) -> None:
         embedded = self._to.embedded
@@ -526,10 +544,12 @@ class _Run:
         producer = self._children.get("producer")
         if not producer or producer.phase.limit_s is not None:
             return
+        ended = producer.counts.get("done", 0) + producer.counts.get("errors", 0)
+        if ended >= (self._to.plan.messages or 0):
+            # Nothing is left that could get through: the profilers come to their end.
+            return
         limit_s = phases.quiet_limit_s(self._to.plan, self._to.timeout_s)
-        if producer.counts.get("errors"):
-            limit_s = self._to.timeout_s + STALLED_S
-        if quiet_s > limit_s:
+        if quiet_s > limit_s or self._failing.is_all(self._to.timeout_s, STALLED_S):
             likely = producer.last_error() or "the consumer or the broker is gone"
             self._end(f"no message got through for {quiet_s:.0f} s", likely, ask_broker=True)
 
