@@ -23,10 +23,13 @@ class Interrupts:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Take the signals until the block ends; under ``nohup`` the terminal's end is none."""
+        """Take the signals until the block ends.
+
+        Those that are ignored stay so: the terminal's end under ``nohup``, the Ctrl-C meant for
+        another of a job in the background.
+        """
         before = {number: signal.getsignal(number) for number in ASKING}
-        if before[signal.SIGHUP] == signal.SIG_IGN:
-            del before[signal.SIGHUP]
+        before = {n: handler for n, handler in before.items() if handler != signal.SIG_IGN}
         for number in before:
             signal.signal(number, self)
         try:

@@ -102,9 +102,12 @@ def run(
                     ended = _Run(to, folder, progress, interrupts, losses).execute()
         except BaseException as error:
             _forget(folder, plan)
-            # What was measured is told, also if the broker's end was cut short.
-            if not isinstance(error, KeyboardInterrupt) or not (folder / run_folder.RUN).exists():
+            if not isinstance(error, KeyboardInterrupt):
                 raise
+            # What was measured is told, also if the broker's end was cut short.
+            if not (folder / run_folder.RUN).exists():
+                text = "interrupted before the load; nothing measured"
+                raise KeyboardInterrupt(text) from error
         with _after_load(folder):
             _release(folder, plan)
             try:

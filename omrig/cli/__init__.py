@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(error, arguments, INCOMPLETE)
     except KeyboardInterrupt as error:
-        return _fail(error, arguments, INTERRUPTED, "interrupted before the load; nothing measured")
+        # Who knows what there is says so.
+        return _fail(error, arguments, INTERRUPTED, str(error) or "interrupted")
     except OSError as error:
         # What is refused once the load is over is a RunError.
         return _fail(error, arguments, USAGE, in_words(error))

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
     pairs, interrupted = interleaved.run(plans, options.pairs, folder, make_progress, say)
     if pairs < 1:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("interrupted before there was a pair to compare")
     both = [str(folder / name) for name in interleaved.NAMES]
     try:
         status = compare.main([*both, *_passed(options)])

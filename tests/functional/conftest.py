@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ import amqp
 import pytest
 
 from omrig.broker.embedded import embedded_broker
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # The tests run in the background, and omrig is to be interrupted as in the foreground.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

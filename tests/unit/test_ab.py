@@ -62,3 +62,9 @@ def test_outputs_and_gates_go_to_the_comparison():
         "--json",
         "--html=x.html",
     ]
+
+
+def test_an_interrupt_before_there_is_a_pair_does_not_deny_what_was_measured(monkeypatch, capsys):
+    monkeypatch.setattr("omrig.interleaved.run", lambda *_: (0, True))
+    assert cli.main(["ab", "--", "-m", "5", "--", "-m", "5"]) == 130
+    assert capsys.readouterr().err == "omrig: interrupted before there was a pair to compare\n"

@@ -134,3 +134,14 @@ def test_function_check_in_memory(executor, pattern, tmp_path, capsys):
     assert result["is_measurement"] is False
     assert cli.main(["report", str(tmp_path / "run")]) == 0
     assert "not a measurement" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "ab", "clean", "run"])
+@pytest.mark.parametrize("said", ["", "interrupted before the load; nothing measured"])
+def test_an_interrupt_is_told_as_who_was_interrupted_tells_it(monkeypatch, capsys, command, said):
+    def interrupted(_arguments):
+        raise KeyboardInterrupt(*[said] * bool(said))
+
+    monkeypatch.setattr(f"omrig.cli.{command}.main", interrupted)
+    assert cli.main([command]) == 130
+    assert capsys.readouterr().err == f"omrig: {said or 'interrupted'}\n"

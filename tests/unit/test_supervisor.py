@@ -158,3 +158,23 @@ def test_when_all_has_ended_nothing_more_is_expected_to_get_through(make, clock)
     tell(run, done=990, errors=10)
     pass_by(run, clock, 1000)
     assert run._because is None
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
+    plan = Plan(sides=("producer",), run_id="r", output=str(tmp_path / "r"))
+
+    def interrupted(*_):
+        if begun:
+            (tmp_path / "r" / "run.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(supervisor.destination, "opened", interrupted)
+    monkeypatch.setattr(supervisor, "_report", lambda *_: None)
+    monkeypatch.setattr(supervisor.assemble, "finish", lambda *_: {"complete": False})
+    if begun:
+        assert supervisor.run(plan, None)[1] == {"complete": False}
+        return
+    with pytest.raises(KeyboardInterrupt, match="before the load; nothing measured"):
+        supervisor.run(plan, None)
+    assert not (tmp_path / "r").exists()
