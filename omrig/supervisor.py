@@ -116,7 +116,17 @@ def run(
             except KeyboardInterrupt:
                 progress.say("interrupted: not all reports of the profilers were made")
             with interrupts.deferring():
-                return folder, assemble.finish(folder, losses, ended), interrupts.count > 0
+                result = assemble.finish(folder, losses, ended)
+                _raise_usage(ended, result)
+                return folder, result, interrupts.count > 0
+
+
+def _raise_usage(ended: dict[str, Any] | None, result: dict[str, Any]) -> None:
+    """Raise the :class:`~omrig.errors.UsageError` of a measured process, if nothing came of it."""
+    if not ended or not ended["bad_usage"]:
+        return
+    if not (result["messages"]["sent"] or result["messages"]["received"]):
+        raise UsageError(ended["ended_because"])
 
 
 def _reserve(folder: Path, plan: Plan) -> None:
@@ -257,6 +267,7 @@ class _Run:
         self._tried_at = 0.0
         self._unreachable_since: float | None = None
         self._loading = False
+        self._bad_usage = False
         self._unanswered = False
         self._asking = self._make_asking()
         self._sampler = Sampler(folder)
@@ -444,6 +455,7 @@ class _Run:
     def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
         child.failure = event["text"] + self._waiting
         self._unanswered = event["unanswered"]
+        self._bad_usage = self._bad_usage or (event["usage"] and self._because is None)
         self._end(child.failure, event["likely"], ask_broker=event["late"])
 
     def _on_end(self, child: Child) -> None:
@@ -621,6 +633,7 @@ class _Run:
         self._ended = {
             **run_folder.read_json(path),
             "ended_because": self._because,
+            "bad_usage": self._bad_usage,
             "began": [
                 side for child in self._children.values() if child.began for side in child.sides
             ],

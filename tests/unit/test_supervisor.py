@@ -1,12 +1,13 @@
 """What a run makes of what its processes say, and of how long they say nothing."""
 
+import contextlib
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from omrig import phases, supervisor
-from omrig.errors import Losses
+from omrig.errors import Losses, UsageError
 from omrig.interrupts import Interrupts
 from omrig.plan import Plan
 
@@ -178,3 +179,32 @@ def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
     with pytest.raises(KeyboardInterrupt, match="before the load; nothing measured"):
         supervisor.run(plan, None)
     assert not (tmp_path / "r").exists()
+
+
+FAILED = {"text": "--target: no such thing", "likely": "", "late": False, "unanswered": False}
+
+
+@pytest.mark.parametrize("usage", [True, False])
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_bad_usage_that_a_measured_process_finds_ends_the_run(make, tmp_path, usage, interrupted):
+    run = make()
+    (tmp_path / "run.json").write_text("{}")
+    if interrupted:
+        run._end("interrupted")
+    for child in run._children.values():
+        run._on_failed(child, {**FAILED, "usage": usage})
+    for child in run._children.values():
+        child.began, child.sides = True, (child.name,)
+    run._note_end()
+    assert run._ended["bad_usage"] is (usage and not interrupted)
+
+
+@pytest.mark.parametrize("bad_usage", [True, False])
+@pytest.mark.parametrize("sent", [None, 0, 10])
+def test_bad_usage_is_the_end_where_nothing_was_measured(bad_usage, sent):
+    ended = {"bad_usage": bad_usage, "ended_because": FAILED["text"]}
+    result = {"messages": {"sent": sent, "received": None}}
+    expected = pytest.raises(UsageError, match="no such thing")
+    with expected if bad_usage and not sent else contextlib.nullcontext():
+        supervisor._raise_usage(ended, result)
+    supervisor._raise_usage(None, result)
