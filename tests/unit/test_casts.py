@@ -39,6 +39,7 @@ def _loaded(count, client, pattern="cast"):
     made._sequence = iter(range(count))
     made._started = array.array("Q", bytes(8 * count))
     made._ended = array.array("Q", bytes(8 * count))
+    made._failed = {}
     made._load()
     return made
 
