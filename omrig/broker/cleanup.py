@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig.broker.connection import Login, open_first
+from omrig.broker.connection import Login, drop, open_first
 from omrig.broker.declared import EXCHANGE, FILE, QUEUE, Thing
 from omrig.errors import UsageError
 
@@ -147,7 +147,7 @@ class _Broker:
     def drop(self) -> None:
         """Close the connection without waiting for the broker."""
         if self._connection is not None:
-            self._connection.collect()
+            drop(self._connection)
             self._connection = None
 
     @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Opening an AMQP connection within a time limit, and saying why it could not be opened."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -103,6 +104,29 @@ def open_first(login: Login, deadline_s: float) -> tuple[Any, Endpoint]:
     raise UsageError(_describe(failures) + caution)
 
 
+def drop(connection: Any) -> None:
+    """Close an `amqp.Connection` in whatever state it is, without waiting for the broker."""
+    # The property without the underscore would connect.
+    transport = connection._transport
+    sock = transport and transport.sock
+    if sock:
+        # A TLS connection would wait for the peer's goodbye.
+        cut(sock)
+    try:
+        connection.collect()
+    except (OSError, ValueError):
+        # Its TLS had ended already: py-amqp went no further.
+        if sock:
+            sock.close()
+
+
+def cut(sock: socket.socket) -> None:
+    """End a connection, also from under a thread that waits on it."""
+    with contextlib.suppress(OSError):
+        # An SSLSocket's own shutdown() takes its TLS from whoever uses it.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 def _describe(failures: Sequence[tuple[Endpoint, ConnectError]]) -> str:
     if len(failures) == 1:
         endpoint, error = failures[0]
@@ -140,10 +164,10 @@ def _attempt(endpoint: Endpoint, login: Login, seconds: float) -> Any:
         try:
             connection.connect()
         except BaseException:
-            connection.collect()
+            drop(connection)
             raise
         if abandoned.is_set():
-            connection.collect()
+            drop(connection)
 
     try:
         call_within(end - time.monotonic(), connect)

@@ -23,7 +23,7 @@ from typing import Any
 import amqp
 
 from omrig.broker.cleanup import bounded
-from omrig.broker.connection import Login
+from omrig.broker.connection import Login, cut, drop
 from omrig.errors import RunError, UsageError
 
 EXCHANGE = "omrig.meet"
@@ -126,8 +126,7 @@ class Host:
         self._closed.set()
         if self._socket is not None:
             # From under the thread that waits on it.
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+            cut(self._socket)
 
     def _stay(self) -> None:
         while not self._closed.is_set():
@@ -164,7 +163,7 @@ class Host:
                 except TimeoutError:
                     channel.queue_declare(self._queue, passive=True)
         finally:
-            connection.collect()
+            drop(connection)
 
     def _reply(self, channel: Any, message: Any) -> None:
         asked = _value(message)
@@ -201,7 +200,7 @@ class Found:
         """Tell the consumer that this producer has ended; one that is gone is not told."""
         with contextlib.suppress(*_FAILURES), contextlib.ExitStack() as ending:
             connection = bounded(self._login, CONNECT_S, ANSWER_S)
-            ending.callback(connection.collect)
+            ending.callback(drop, connection)
             text = json.dumps({"ask": "release", "producer": self._producer})
             connection.channel().basic_publish(amqp.Message(text), routing_key=self._queue)
             connection.close()
@@ -258,7 +257,7 @@ class _Search:
 
     def close(self) -> None:
         """Leave."""
-        self._connection.collect()
+        drop(self._connection)
 
     def try_once(self) -> Found | None:
         """A consumer, if there is one that is not claimed by another meanwhile."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omrig.broker import trial
-from omrig.broker.connection import Endpoint, Login, call_within, open_first
+from omrig.broker.connection import Endpoint, Login, call_within, drop, open_first
 from omrig.errors import UsageError
 
 REACHABLE_SECONDS = 1.0
@@ -43,7 +43,7 @@ def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = No
             left = max(TRIAL_SECONDS, end - time.monotonic())
             trial.perform(connection, endpoint, login, needs, left)
     finally:
-        connection.collect()
+        drop(connection)
     return BrokerInfo(
         product=_text(properties.get("product")),
         version=_text(properties.get("version")),
@@ -72,7 +72,7 @@ def consumers(login: Login, queue: str, deadline_s: float = 3.0) -> int | None:
     except (amqp.AMQPError, OSError):
         return None
     finally:
-        connection.collect()
+        drop(connection)
     return int(declared.consumer_count)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omrig.broker import cleanup, refusals
-from omrig.broker.connection import Endpoint, Login, call_within
+from omrig.broker.connection import Endpoint, Login, call_within, drop
 from omrig.broker.declared import EXCHANGE, QUEUE, Thing
 from omrig.errors import RunError, UsageError
 
@@ -74,7 +74,7 @@ def perform(
     finally:
         if not deleted:
             # What was not asked again on the way must not be answered after it was deleted.
-            connection.collect()
+            drop(connection)
             only = dataclasses.replace(login, endpoints=(endpoint,))
             things = [Thing(QUEUE, name, is_own=True) for name in trial.queues]
             things += [Thing(EXCHANGE, name, is_own=True) for name in trial.exchanges]
