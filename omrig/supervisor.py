@@ -422,6 +422,9 @@ class _Run:
             child.phase = phases.working()
         elif event["phase"] == "saving":
             child.phase = phases.saving(child.name)
+            if child.name == "consumer" and self._host:
+                # It serves nobody any more.
+                self._host.close()
         else:
             child.phase = phases.warming_up(self._to.plan)
         self._progress.phase(event["side"], event["phase"])
