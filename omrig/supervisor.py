@@ -328,7 +328,7 @@ class _Run:
         )
         self._to.plan = dataclasses.replace(plan, record=str(self._record))
         if elsewhere and self._to.has_lasting_broker:
-            self._progress.say(elsewhere)
+            self._progress.tell(elsewhere)
 
     def _make_asking(self) -> "Asking | None":
         if not self._to.needs:

@@ -6,6 +6,7 @@ so that whatever ends the run, a kill included, ``omrig clean`` knows what to lo
 deleted when everything in it is.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -108,10 +109,10 @@ def begin(plan: Plan, login: "Login", *, broker_lasts: bool) -> tuple[Path, str 
         # RuntimeError: there is no home at all.
         folder = state_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _append(folder / name, first)
+        _create(folder / name, first)
     except (OSError, RuntimeError) as error:
         path = Path(plan.output) / f"declared{SUFFIX}"
-        _append(path, first)
+        _create(path, first)
         return path, (
             f"no record of what is declared can be written below the home ({error}): if this run is"
             f" killed, `omrig clean {path}` removes what it left"
@@ -166,7 +167,7 @@ def read(path: Path) -> Record:
 
     Raises OSError, and ValueError when it is no record.
     """
-    first, *others = [_parse(line) for line in path.read_text().splitlines() if line] or [None]
+    first, *others = [_parse(line) for line in path.read_text(errors="replace").splitlines() if line] or [None]
     try:
         first["addresses"] = tuple(first["addresses"])
         things = tuple(dict.fromkeys(Thing(**each) for each in others if each is not None))
@@ -202,6 +203,16 @@ def _parse(line: str) -> Any:
         return json.loads(line)
     except ValueError:
         return None
+
+
+def _create(path: Path, first: dict[str, Any]) -> None:
+    """Start a record; none is left where the first line finds no room."""
+    try:
+        _append(path, first)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _append(path: Path, value: dict[str, Any]) -> None:

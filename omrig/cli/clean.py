@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omrig import errors
 from omrig.cli import INCOMPLETE
 from omrig.cli.arguments import Parser
 from omrig.errors import UsageError
@@ -24,6 +25,8 @@ consume. Of several brokers this looks at the one that the transport reaches.
 Ends with 0 when nothing is left there, with 1 when something is.
 """
 
+_NOTHING = "no run has left anything: there is no record"
+
 
 def main(arguments: list[str]) -> int:
     """Clean up as ``arguments`` ask for; the exit status."""
@@ -32,9 +35,9 @@ def main(arguments: list[str]) -> int:
     from omrig.broker import declared
 
     paths = [Path(name) for name in options.record] or list(declared.records())
-    records = [_read(path, options) for path in paths]
+    records = [record for path in paths if (record := _read(path, options))]
     if not records:
-        print("no run has left anything: there is no record")
+        print("there is no record that can be read" if paths else _NOTHING)
         return 0
     login = _login(options)
     for record in sorted(records, key=lambda each: each.started_at):
@@ -58,16 +61,25 @@ def make_parser() -> Parser:
     return parser
 
 
-def _read(path: Path, options: argparse.Namespace) -> "Record":
+def _read(path: Path, options: argparse.Namespace) -> "Record | None":
+    """The record in ``path``; None for one that is passed over, which is told.
+
+    Raises :class:`~omrig.errors.UsageError` when the command line named it.
+    """
     from omrig.broker import declared
 
     try:
         return declared.read(path)
     except OSError as error:
-        raise UsageError(f"RECORD: {path}: {error.strerror}") from error
+        problem, todo = f"{path}: {errors.reason(error)}", "make it readable"
     except ValueError as error:
-        what = "name another file" if options.record else "delete that file"
-        raise UsageError(f"RECORD: {error}; {what}") from error
+        problem, todo = str(error), "delete that file"
+    if options.record:
+        raise UsageError(f"RECORD: {problem}; name another file")
+    # A run that has ended since has deleted its own.
+    if path.exists():
+        sys.stderr.write(f"omrig: passed over: {problem}; {todo}\n")
+    return None
 
 
 def _login(options: argparse.Namespace) -> "Login":

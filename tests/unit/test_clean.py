@@ -9,6 +9,7 @@ import pytest
 from omrig.broker import declared
 from omrig.broker.connection import Endpoint, Login
 from omrig.cli import clean
+from omrig.errors import UsageError
 from omrig.plan import Plan
 
 LOGIN = Login([Endpoint("127.0.0.1", 5672, "u", "p")], "v")
@@ -60,3 +61,20 @@ def test_without_records_no_broker_is_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert clean.main([]) == 0
     assert "no run has left anything" in capsys.readouterr().out
+
+
+def test_what_is_no_record_is_passed_over_unless_it_is_named(over, capsys):
+    empty = over.path.with_name("empty.jsonl")
+    empty.touch()
+    (over.path.parent / "folder.jsonl").mkdir()
+    # Of a run that ended between the listing and the reading.
+    gone = over.path.with_name("gone.jsonl")
+    gone.symlink_to("nowhere")
+    assert clean.main(["--transport-url", "rabbit://192.0.2.1/"]) == 0
+    out, err = capsys.readouterr()
+    assert "give the transport options" in out or "is under way" in out
+    assert f"passed over: {empty} is no record" in err
+    assert "folder.jsonl: Is a directory; make it readable" in err
+    assert "gone" not in err
+    with pytest.raises(UsageError, match="is no record of what a run declared; name another file"):
+        clean.main([str(empty), "--transport-url", "rabbit://192.0.2.1/"])

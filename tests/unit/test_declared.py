@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import posix
 import subprocess
 import sys
+from pathlib import Path
 
 import amqp
 import pytest
@@ -75,6 +77,31 @@ def test_without_a_home_it_is_in_the_run_folder_and_that_is_said(monkeypatch, tm
     assert declared.read(path).run_id == plan.run_id
 
 
+def test_on_a_full_home_no_empty_record_is_left_there(state, monkeypatch, tmp_path):
+    monkeypatch.setattr("posix.write", write_unless(state))
+    plan = dataclasses.replace(PLAN, output=str(tmp_path))
+    path, problem = declared.begin(plan, LOGIN, broker_lasts=True)
+    assert path.parent == tmp_path
+    assert "No space left" in problem
+    assert list(declared.records()) == []
+    monkeypatch.setattr("posix.write", write_unless(tmp_path))
+    with pytest.raises(OSError, match="No space left"):
+        declared.begin(dataclasses.replace(plan, output=str(state)), LOGIN, broker_lasts=True)
+    assert [each for each in state.rglob("*") if each.is_file()] == []
+
+
+def write_unless(full):
+    """A ``posix.write`` that finds no room below ``full``."""
+    write = posix.write
+
+    def writing(descriptor, line):
+        if Path(f"/proc/self/fd/{descriptor}").resolve().is_relative_to(full):
+            return write(descriptor, line[:1])
+        return write(descriptor, line)
+
+    return writing
+
+
 def test_everything_is_written_down_before_it_is_declared(record, monkeypatch):
     seen = []
 
@@ -132,10 +159,10 @@ def test_half_a_line_of_a_full_disk_hides_no_other(record):
     assert [each.name for each in declared.read(record).things] == [f"a.{TAG}", f"b.{TAG}"]
 
 
-@pytest.mark.parametrize("text", ["", "\n{}\n", "[1]", "no record"])
+@pytest.mark.parametrize("text", [b"", b"\n{}\n", b"[1]", b"no record", b"\xff\xfe"])
 def test_what_is_no_record_is_said(tmp_path, text):
     path = tmp_path / "x.jsonl"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(ValueError, match=r"x\.jsonl is no record"):
         declared.read(path)
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from omrig import supervisor
+from omrig.broker.connection import Login
 from omrig.interrupts import Interrupts
 from omrig.plan import Plan
 from omrig.report.progress import Progress
@@ -35,3 +36,13 @@ def test_a_consumer_that_saves_is_met_by_no_producer(make_run):
     assert closed == []
     run._take(child, {"event": "phase", "side": "consumer", "phase": "saving"})
     assert closed == [1]
+
+
+def test_that_a_killed_run_is_in_no_list_is_told_whatever_is_shown(
+    make_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
+    run = make_run("producer", has_lasting_broker=True)
+    run._to.transport.login = Login(())
+    run._begin_record()
+    assert f"omrig clean {tmp_path}" in capsys.readouterr().err
