@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omrig.broker import refusals
 from omrig.broker.connection import Login, drop, open_first
 from omrig.broker.declared import EXCHANGE, FILE, QUEUE, Thing
 from omrig.errors import UsageError
@@ -87,9 +88,10 @@ def remove(login: Login, things: Sequence[Thing]) -> list[Left]:
 
 
 def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
-    """Those of a run's own things that are there, or may be. Raises UsageError without the broker.
+    """Those of a run's own things that are there, or may be: a broker that stops answering is no
+    reason to raise anything.
 
-    Without a lasting broker ``login`` names none, and files alone are looked for.
+    Raises UsageError where one has to be asked and does not let us in. Without a lasting broker ``login`` names none, and files alone are looked for.
     """
     import amqp
 
@@ -244,7 +246,7 @@ def _delete(broker: _Broker, thing: Thing, deadline: float) -> str:
         except UsageError as error:
             return str(error)
         except amqp.AMQPError as error:
-            return error.reply_text or type(error).__name__
+            return refusals.quoted(error)
         except OSError as error:
             return f"the broker did not answer ({type(error).__name__})"
         else:

@@ -22,6 +22,7 @@ from typing import Any
 
 import amqp
 
+from omrig.broker import refusals
 from omrig.broker.cleanup import bounded
 from omrig.broker.connection import Login, cut, drop
 from omrig.errors import RunError, UsageError
@@ -326,6 +327,4 @@ def _value(message: Any) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, amqp.AMQPError):
-        return str(error.reply_text or type(error).__name__)
-    return str(error) or type(error).__name__
+    return str(error) if isinstance(error, UsageError) else refusals.quoted(error)

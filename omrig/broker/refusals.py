@@ -3,6 +3,8 @@
 import shlex
 from typing import Any
 
+from omrig.redaction import redact
+
 _NO_ADVICE = "see the broker's log for the reason"
 
 _TRANSIENT_QUEUES = "transient_nonexcl_queues"
@@ -14,10 +16,19 @@ def is_broker_s(error: Any) -> bool:
 
 
 def said(error: Any) -> str:
-    """The broker's words in one line, without the name of the code before them."""
-    text = " ".join(str(error.reply_text or "").split())
+    """The broker's words in one line, without the name of the code before them and any password.
+
+    Of an error that is none of AMQP, its text.
+    """
+    given = error.reply_text if hasattr(error, "reply_text") else error
+    text = redact(" ".join(str(given or "").split()))
     code, dash, rest = text.partition(" - ")
     return rest if dash and code.isupper() else text
+
+
+def quoted(error: Exception) -> str:
+    """What an error says, of the broker's or a library's; its name where it says nothing."""
+    return said(error) or type(error).__name__
 
 
 def permission(error: Any) -> tuple[str, str] | None:

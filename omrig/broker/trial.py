@@ -92,7 +92,7 @@ def _explain(
     where = f"the broker {endpoint.address}"
     if isinstance(error, Blocked):
         return RunError(
-            f"{where} has blocked its publishers ({error}): free what it is short of, or wait until"
+            f"{where} has blocked its publishers ({refusals.said(error)}): free what it is short of, or wait until"
             " it has"
         )
     if isinstance(error, TimeoutError):
@@ -103,9 +103,9 @@ def _explain(
     if isinstance(error, amqp.AMQPError) and refusals.is_broker_s(error):
         return UsageError(f"{where} {_refusal(error, trial.doing, endpoint.username, vhost)}")
     if isinstance(error, amqp.AMQPError | amqp.exceptions.MessageNacked | OSError):
-        text = " ".join(str(error).split()) or type(error).__name__
         return UsageError(
-            f"{where} did not let omrig {trial.doing} ({text}): see the broker's log for the reason"
+            f"{where} did not let omrig {trial.doing} ({refusals.quoted(error)}): see the"
+            " broker's log for the reason"
         )
     return error
 

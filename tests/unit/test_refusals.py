@@ -1,10 +1,15 @@
 """A broker's refusal in words: what RabbitMQ 3.10 to 4.3 says."""
 
+from types import SimpleNamespace
+
 import amqp
 import pytest
 from amqp import spec
 
-from omrig.broker import refusals
+from omrig import redaction
+from omrig.broker import cleanup, meeting, refusals, trial
+from omrig.broker.connection import Endpoint
+from omrig.broker.declared import Thing
 
 
 def refused(code, text, method=None, kind=amqp.ChannelError):
@@ -28,6 +33,27 @@ def test_only_what_the_broker_said_is_the_broker_s():
 )
 def test_its_words(text, words):
     assert refusals.said(refused(530, text)) == words
+
+
+def test_no_password_is_in_them(monkeypatch):
+    monkeypatch.setattr(redaction, "_secrets", set())
+    redaction.remember(["s3cret/pw"])
+    try:
+        error = refused(403, "ACCESS_REFUSED - no\ns3cret%2Fpw", spec.Connection.Open)
+        assert refusals.said(error) == refusals.quoted(error) == "no ***"
+        assert refusals.quoted(OSError("at rabbit://u:another@h/")) == "at rabbit://u:***@h/"
+        assert refusals.quoted(amqp.exceptions.MessageNacked()) == "MessageNacked"
+        assert meeting._reason(error) == "no ***"
+        broker = SimpleNamespace(delete=lambda _: (_ for _ in ()).throw(error))
+        assert cleanup._delete(broker, Thing("queue", "q", True), 0.0) == "no ***"
+        endpoint = Endpoint("h", 1, "u", "s3cret/pw")
+        about = SimpleNamespace(doing="declare a queue")
+        for each in (trial.Blocked("s3cret/pw"), OSError("s3cret/pw"), error):
+            said = str(trial._explain(each, about, endpoint, "/", 1.0))
+            assert "***" in said
+            assert "s3cret" not in said
+    finally:
+        redaction.forget()
 
 
 @pytest.mark.parametrize(
