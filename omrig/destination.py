@@ -12,7 +12,6 @@ from omrig.load import envelope
 from omrig.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker import meeting
     from omrig.broker import process as broker_process
     from omrig.broker.embedded import Broker
     from omrig.broker.preflight import BrokerInfo
@@ -29,7 +28,7 @@ class Destination:
 
     ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``process`` is
     the broker's on this host, or why it is not known; None without a broker.
-    ``found`` is the consumer that a producer alone has met, ``alone`` says why it met none.
+    ``alone`` says why a producer alone has met no consumer.
     """
 
     plan: Plan
@@ -41,7 +40,6 @@ class Destination:
     needs: "Needs | None" = None
     embedded: "Broker | None" = None
     process: "broker_process.Located | None" = None
-    found: "meeting.Found | None" = None
     alone: str | None = None
 
     @property
@@ -185,7 +183,6 @@ def met(to: Destination, progress: "Progress") -> Iterator[None]:
         meeting.check_options(meeting.declaring_options(to.transport.options), consumer)
         least = f", of {found.answered} the one with the fewest producers"
         progress.say(f"served by {consumer.who}{least if found.answered > 1 else ''}")
-        to.found = found
         to.plan = dataclasses.replace(
             plan,
             served_topic=consumer.topic,

@@ -184,3 +184,11 @@ def test_cleanup_of_a_dead_broker_leaves_everything(closed_port, black_hole):
         # The reason is told once.
         assert len(cleanup.told(left, "/")) == 1 + len(things)
         assert time.monotonic() - started < LIMIT_SECONDS
+
+
+def test_what_is_left_on_a_broker_that_is_not_there_is_an_error_where_it_is_asked(closed_port):
+    login = Login([endpoint(closed_port)])
+    for kind in ("queue", "exchange"):
+        with pytest.raises(UsageError, match="connection refused"):
+            cleanup.remaining(login, [Thing(kind, "a", True)])
+    assert cleanup.remaining(login, [Thing("file", "/nowhere", True)]) == []
