@@ -150,7 +150,8 @@ def _check(
         if transport.source != configuration.EMBEDDED_SOURCE:
             consent.ask(plan, transport, destination.info, progress)
         size = envelope.body_bytes(plan, transport.options)
-        destination.needs = trial.Needs(plan.sides, transport.options, size)
+        lasts = plan if transport.source != configuration.EMBEDDED_SOURCE else None
+        destination.needs = trial.Needs(plan.sides, transport.options, size, lasts)
         preflight.check(transport.login, PREFLIGHT_S, destination.needs)
         progress.say(
             f"{destination.info.product} {destination.info.version} at {transport.redacted}"

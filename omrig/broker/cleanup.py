@@ -91,7 +91,8 @@ def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
     """Those of a run's own things that are there, or may be: a broker that stops answering is no
     reason to raise anything.
 
-    Raises UsageError where one has to be asked and does not let us in. Without a lasting broker ``login`` names none, and files alone are looked for.
+    Raises UsageError where one has to be asked and does not let us in. Without a lasting broker
+    ``login`` names none, and files alone are looked for.
     """
     import amqp
 

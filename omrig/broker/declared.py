@@ -1,6 +1,6 @@
 """What a run declares on a broker, written down before it is declared.
 
-A record is a file of JSON lines, one a run: first the run and the broker, then, by whichever
+A record is a file of JSON lines, one a run and one a trial: first the run and the broker, then, by whichever
 process of the run declares something, its kind and name. It is written before the broker is asked,
 so that whatever ends the run, a kill included, ``omrig clean`` knows what to look for; it is
 deleted when everything in it is.
@@ -86,11 +86,13 @@ def state_folder() -> Path:
     return Path(state) / "omrig" / "declared"
 
 
-def begin(plan: Plan, login: "Login", *, broker_lasts: bool) -> tuple[Path, str | None]:
+def begin(
+    plan: Plan, login: "Login", *, broker_lasts: bool, trial: str = ""
+) -> tuple[Path, str | None]:
     """Start the record of a run: its path, and why it is not where ``omrig clean`` looks.
 
-    That is a line for a person; the record is in the run folder then. Raises OSError when it cannot
-    be written there either.
+    That is a line for a person; the record is in the run folder then. With ``trial`` it is the one
+    of a trial of that name for the run. Raises OSError when it cannot be written there either.
     """
     now = datetime.datetime.now(datetime.UTC)
     first = {
@@ -104,14 +106,15 @@ def begin(plan: Plan, login: "Login", *, broker_lasts: bool) -> tuple[Path, str 
         "boot_id": boot_id(),
         "started_at": now.isoformat(timespec="seconds"),
     }
-    name = f"{plan.run_id}{SUFFIX}"
+    ending = f".{trial}{SUFFIX}" if trial else SUFFIX
+    name = f"{plan.run_id}{ending}"
     try:
         # RuntimeError: there is no home at all.
         folder = state_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(folder / name, first)
     except (OSError, RuntimeError) as error:
-        path = Path(plan.output) / f"declared{SUFFIX}"
+        path = Path(plan.output) / f"declared{ending}"
         _create(path, first)
         return path, (
             f"no record of what is declared can be written below the home ({error}): if this run is"
@@ -167,7 +170,8 @@ def read(path: Path) -> Record:
 
     Raises OSError, and ValueError when it is no record.
     """
-    first, *others = [_parse(line) for line in path.read_text(errors="replace").splitlines() if line] or [None]
+    lines = path.read_text(errors="replace").splitlines()
+    first, *others = [_parse(line) for line in lines if line] or [None]
     try:
         first["addresses"] = tuple(first["addresses"])
         things = tuple(dict.fromkeys(Thing(**each) for each in others if each is not None))

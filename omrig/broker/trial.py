@@ -5,25 +5,28 @@ needs is tried once, with the driver's own arguments, before any process of the 
 exchanges and queues are declared and bound, messages published and consumed, and all of it deleted.
 """
 
-import contextlib
 import dataclasses
 import re
 import shlex
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from omrig.broker import cleanup, refusals
+from omrig import errors
+from omrig.broker import cleanup, declared, refusals
 from omrig.broker.connection import Endpoint, Login, call_within, drop
 from omrig.broker.declared import EXCHANGE, QUEUE, Thing
 from omrig.errors import RunError, UsageError
+from omrig.plan import Plan
 
 SAFE_BYTES = 64 * 1024
 """No broker is known to take less: the size of larger messages is tried."""
 
 EXPIRES_MS = 60_000
-"""What a killed omrig leaves of its trial is gone after so long."""
+"""The queues that a killed omrig leaves of its trial are gone after so long; a stream takes no such
+limit, and an exchange that was never bound none either: the record of the trial has them."""
 
 _DELETE_S = 2.0
 
@@ -36,11 +39,17 @@ class Blocked(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Needs:
-    """What to try: the sides that will be there, the driver's options, the bytes of a message."""
+    """What to try: the sides that will be there, the driver's options, the bytes of a message.
+
+    ``plan`` is that of the run where the broker outlives it: for ``omrig clean`` it is written down
+    then what the trial declares. Without ``streams`` none is declared, nor anything for one.
+    """
 
     sides: tuple[str, ...]
     options: Mapping[str, Any]
     body_bytes: int = 0
+    plan: Plan | None = None
+    streams: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +61,11 @@ class _Queue:
     arguments: dict[str, Any]
     consumer_arguments: dict[str, Any] | None = None
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it takes no ``x-expires``, and nothing but its deletion ends it."""
+        return self.arguments.get("x-queue-type") == "stream"
+
 
 def perform(
     connection: Any, endpoint: Endpoint, login: Login, needs: Needs, deadline_s: float
@@ -62,7 +76,7 @@ def perform(
     :class:`~omrig.errors.UsageError`, one line, for what the broker refuses, and
     :class:`~omrig.errors.RunError` when it has blocked those that publish.
     """
-    trial = _Trial(connection, needs)
+    trial = _Trial(connection, needs, login)
     deleted = False
     end = time.monotonic() + deadline_s
     try:
@@ -75,12 +89,19 @@ def perform(
         if not deleted:
             # What was not asked again on the way must not be answered after it was deleted.
             drop(connection)
-            only = dataclasses.replace(login, endpoints=(endpoint,))
-            things = [Thing(QUEUE, name, is_own=True) for name in trial.queues]
-            things += [Thing(EXCHANGE, name, is_own=True) for name in trial.exchanges]
-            # What a broker that hangs still has then, it deletes by itself.
-            with contextlib.suppress(TimeoutError):
-                call_within(_DELETE_S, lambda: cleanup.remove(only, things))
+            deleted = _delete_anew(trial, dataclasses.replace(login, endpoints=(endpoint,)))
+        if deleted and trial.record:
+            trial.record.unlink(missing_ok=True)
+
+
+def _delete_anew(trial: "_Trial", login: Login) -> bool:
+    """Delete on another connection; whether nothing is left. What is stays in the record."""
+    things = [Thing(QUEUE, name, is_own=True) for name in trial.queues]
+    things += [Thing(EXCHANGE, name, is_own=True) for name in trial.exchanges]
+    try:
+        return not call_within(_DELETE_S, lambda: cleanup.remove(login, things))
+    except TimeoutError:
+        return False
 
 
 def _explain(
@@ -92,8 +113,8 @@ def _explain(
     where = f"the broker {endpoint.address}"
     if isinstance(error, Blocked):
         return RunError(
-            f"{where} has blocked its publishers ({refusals.said(error)}): free what it is short of, or wait until"
-            " it has"
+            f"{where} has blocked its publishers ({refusals.said(error)}): free what it is short of,"
+            " or wait until it has"
         )
     if isinstance(error, TimeoutError):
         return UsageError(
@@ -137,17 +158,37 @@ def _family(name: str) -> str:
 
 
 class _Trial:
-    """What is asked, and what there is to delete."""
+    """What is asked, and what there is to delete.
 
-    def __init__(self, connection: Any, needs: Needs) -> None:
+    Raises :class:`~omrig.errors.RunError` when that cannot be written down.
+    """
+
+    def __init__(self, connection: Any, needs: Needs, login: Login) -> None:
         self.doing = "open a channel"
         self.queues: list[str] = []
         self.exchanges: list[str] = []
         self._connection = connection
         self._needs = needs
         # Of this trial alone: another one of the same run may be under way.
-        self._topic = f"omrig.check.{uuid.uuid4().hex[:12]}"
+        self._tag = uuid.uuid4().hex[:12]
+        self._topic = f"omrig.check.{self._tag}"
+        self.record = self._begin_record(login)
         _hear_blocked(connection)
+
+    def _begin_record(self, login: Login) -> Path | None:
+        if not self._needs.plan:
+            return None
+        try:
+            return declared.begin(self._needs.plan, login, broker_lasts=True, trial=self._tag)[0]
+        except OSError as error:
+            raise RunError(
+                "what a trial declares on the broker is written down, and cannot be:"
+                f" {errors.in_words(error)}"
+            ) from error
+
+    def _note(self, kind: str, name: str) -> None:
+        if self.record:
+            declared.note(str(self.record), kind, name, self._tag)
 
     def run(self) -> None:
         """Everything that the sides need. Raises what py-amqp raises, and :class:`Blocked`."""
@@ -156,8 +197,13 @@ class _Trial:
         self._declare_exchange(channel, self._topic, "topic")
         queues = []
         if "consumer" in sides:
+            queues += [
+                each
+                for each in _served(self._topic, options)
+                if self._needs.streams or not each.is_stream
+            ]
+        if any(each.exchange == f"{self._topic}_fanout" for each in queues):
             self._declare_exchange(channel, f"{self._topic}_fanout", "fanout")
-            queues += _served(self._topic, options)
         if "producer" in sides:
             queues.append(_reply(f"reply_{self._topic}", options))
         for queue in queues:
@@ -186,18 +232,20 @@ class _Trial:
         options = self._needs.options
         self.doing = f"declare a {kind} exchange"
         durable = _durable(options) if kind == "topic" else _fanout_durable(options)
+        self._note(EXCHANGE, name)
         self.exchanges.append(name)
         # With the last queue goes the exchange, also where nobody is left to delete it.
         channel.exchange_declare(name, kind, durable=durable, auto_delete=True)
 
     def _declare_queue(self, channel: Any, queue: _Queue) -> None:
         self.doing = f"declare {_description(queue)}"
+        self._note(QUEUE, queue.name)
         self.queues.append(queue.name)
         channel.queue_declare(
             queue.name,
             durable=queue.durable,
             auto_delete=queue.auto_delete,
-            arguments=_expiring(queue.arguments),
+            arguments=queue.arguments if queue.is_stream else _expiring(queue.arguments),
         )
         if queue.exchange:
             self.doing = "bind a queue to an exchange"
@@ -321,8 +369,6 @@ def _stream_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _expiring(arguments: dict[str, Any]) -> dict[str, Any]:
-    if arguments.get("x-queue-type") == "stream":
-        return arguments
     return {**arguments, "x-expires": min(EXPIRES_MS, arguments.get("x-expires", EXPIRES_MS))}
 
 

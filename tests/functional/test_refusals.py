@@ -1,15 +1,18 @@
 """What a broker refuses is found before the load, told in its words, and leaves nothing behind."""
 
 import contextlib
+import dataclasses
 import re
 from types import MappingProxyType
 
 import pytest
 
-from omrig.broker import preflight, trial
+from omrig.broker import declared, preflight, trial
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.trial import Needs
+from omrig.cli import clean
 from omrig.errors import RunError, UsageError
+from omrig.plan import Plan
 from tools import faults
 
 PASSWORD = "s3cret-of-trials"
@@ -174,6 +177,31 @@ def test_a_trial_that_is_cut_short_leaves_nothing(prepared, monkeypatch, ending)
     monkeypatch.setattr(trial, "call_within", cut_short)
     with pytest.raises(ending if ending is KeyboardInterrupt else UsageError):
         check(prepared, options=QUORUM)
+
+
+def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
+    prepared, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    login = Login((Endpoint(prepared.host, prepared.port, "all", PASSWORD),))
+    plan = Plan(sides=BOTH, run_id="5a" * 16, output=str(tmp_path))
+    needs = Needs(BOTH, STREAM, plan=plan)
+    preflight.check(login, 10.0, needs)
+    assert list(declared.records()) == []
+    with monkeypatch.context() as patched:
+        # As after a kill: nobody deletes.
+        patched.setattr(trial._Trial, "delete", lambda _: 1 / 0)
+        patched.setattr(trial, "_delete_anew", lambda *_: False)
+        with pytest.raises(ZeroDivisionError):
+            preflight.check(login, 10.0, needs)
+    assert len(left_on(prepared)) >= 6
+    (path,) = declared.records()
+    over = dataclasses.replace(declared.read(path), start_time=0)
+    monkeypatch.setattr(declared, "read", lambda _: over)
+    url = f"rabbit://all:{PASSWORD}@{prepared.host}:{prepared.port}/"
+    assert clean.main(["--transport-url", url]) == 0
+    assert "delete queue omrig.check." in capsys.readouterr().out
+    assert left_on(prepared) == list(declared.records()) == []
 
 
 # Last: whatever came before.
