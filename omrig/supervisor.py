@@ -546,8 +546,11 @@ class _Run:
             self._end(f"the broker at {self._to.transport.redacted} cannot be reached any more")
 
     def _watch_refusals(self, quiet_s: float) -> None:
-        """End a load in which the broker takes nothing any more, whatever trickles."""
-        if not self._asking or quiet_s < STALLED_S or "producer" not in self._children:
+        """End a load in which nothing moves and the broker has refused for long what it needs."""
+        if not self._asking or "producer" not in self._children:
+            return
+        if quiet_s < STALLED_S:
+            self._asking.forget()
             return
         self._asking.ask()
         if refused := self._asking.refused_for(self._to.plan.patience_s):

@@ -1,9 +1,9 @@
 """What a run declares on a broker, written down before it is declared.
 
-A record is a file of JSON lines, one a run and one a trial: first the run and the broker, then, by whichever
-process of the run declares something, its kind and name. It is written before the broker is asked,
-so that whatever ends the run, a kill included, ``omrig clean`` knows what to look for; it is
-deleted when everything in it is.
+A record is a file of JSON lines, one for a run and one for each of its trials: first the run and
+the broker, then, by whichever process of the run declares something, its kind and name. It is
+written before the broker is asked, so that whatever ends the run, a kill included, ``omrig clean``
+knows what to look for; it is deleted when everything in it is.
 """
 
 import contextlib

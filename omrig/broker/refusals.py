@@ -1,9 +1,12 @@
 """What a broker refuses: its own words, and what to do about them."""
 
+import re
 import shlex
 from typing import Any
 
 from omrig.redaction import redact
+
+_LIMIT = re.compile(r"\blimit\b.*\(\d+\)")
 
 _NO_ADVICE = "see the broker's log for the reason"
 
@@ -29,6 +32,11 @@ def said(error: Any) -> str:
 def quoted(error: Exception) -> str:
     """What an error says, of the broker's or a library's; its name where it says nothing."""
     return said(error) or type(error).__name__
+
+
+def is_limit(words: str) -> bool:
+    """Whether a refusal is about how many there may be, which passes by itself."""
+    return bool(_LIMIT.search(words))
 
 
 def permission(error: Any) -> tuple[str, str] | None:

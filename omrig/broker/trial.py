@@ -37,6 +37,14 @@ class Blocked(Exception):
     """The broker takes nothing from those that publish, for the reason in its own words."""
 
 
+class PublishersBlocked(RunError):
+    """The broker has blocked those that publish."""
+
+
+class Refused(UsageError):
+    """The broker's own refusal, and none that passes when others, or we, use less of it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Needs:
     """What to try: the sides that will be there, the driver's options, the bytes of a message.
@@ -73,8 +81,8 @@ def perform(
     """Try what ``needs`` says on an open ``amqp.Connection``, and delete it again.
 
     Takes ``deadline_s`` seconds, and some more to delete when the broker does not answer. Raises
-    :class:`~omrig.errors.UsageError`, one line, for what the broker refuses, and
-    :class:`~omrig.errors.RunError` when it has blocked those that publish.
+    :class:`~omrig.errors.UsageError`, one line, for what does not work, :class:`Refused` where that
+    is the broker's answer, and :class:`PublishersBlocked` when it has blocked those that publish.
     """
     trial = _Trial(connection, needs, login)
     deleted = False
@@ -112,9 +120,9 @@ def _explain(
 
     where = f"the broker {endpoint.address}"
     if isinstance(error, Blocked):
-        return RunError(
-            f"{where} has blocked its publishers ({refusals.said(error)}): free what it is short of,"
-            " or wait until it has"
+        return PublishersBlocked(
+            f"{where} has blocked its publishers ({refusals.said(error)}): free what it is short"
+            " of, or wait until it has"
         )
     if isinstance(error, TimeoutError):
         return UsageError(
@@ -122,7 +130,8 @@ def _explain(
             " the broker's log for the reason"
         )
     if isinstance(error, amqp.AMQPError) and refusals.is_broker_s(error):
-        return UsageError(f"{where} {_refusal(error, trial.doing, endpoint.username, vhost)}")
+        kind = UsageError if refusals.is_limit(refusals.said(error)) else Refused
+        return kind(f"{where} {_refusal(error, trial.doing, endpoint.username, vhost)}")
     if isinstance(error, amqp.AMQPError | amqp.exceptions.MessageNacked | OSError):
         return UsageError(
             f"{where} did not let omrig {trial.doing} ({refusals.quoted(error)}): see the"

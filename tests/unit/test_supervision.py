@@ -46,3 +46,19 @@ def test_that_a_killed_run_is_in_no_list_is_told_whatever_is_shown(
     run._to.transport.login = Login(())
     run._begin_record()
     assert f"omrig clean {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_load_that_moves_has_been_refused_nothing(make_run, monkeypatch):
+    run, did = make_run("producer"), []
+    run._asking = SimpleNamespace(
+        ask=lambda: did.append("ask"),
+        forget=lambda: did.append("forget"),
+        refused_for=lambda _seconds: "the broker is full" if "forget" not in did else None,
+    )
+    run._watch_refusals(supervisor.STALLED_S - 1)
+    run._watch_refusals(supervisor.STALLED_S + 1)
+    assert did == ["forget", "ask"]
+    assert run._because is None
+    did.clear()
+    run._watch_refusals(supervisor.STALLED_S + 1)
+    assert run._because == "nothing gets through any more: the broker is full"
