@@ -26,6 +26,7 @@ from omrig.broker import refusals
 from omrig.broker.cleanup import bounded
 from omrig.broker.connection import Login, cut, drop
 from omrig.errors import RunError, UsageError
+from omrig.plan import TAG_DIGITS
 
 EXCHANGE = "omrig.meet"
 
@@ -119,7 +120,7 @@ class Host:
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
         self._failed = False
-        self._queue = f"{EXCHANGE}.{about.run_id}"
+        self._queue = _queue(about.run_id)
         threading.Thread(target=self._stay, name="omrig meeting", daemon=True).start()
 
     def close(self) -> None:
@@ -168,8 +169,9 @@ class Host:
 
     def _reply(self, channel: Any, message: Any) -> None:
         asked = _value(message)
+        answer: dict[str, Any]
         if asked.get("ask") == "who":
-            answer = {**dataclasses.asdict(self._about), "queue": self._queue}
+            answer = dataclasses.asdict(self._about)
         elif asked.get("ask") == "claim":
             producer = str(asked.get("producer"))
             accepted = producer in self._claims or asked.get("serves") == len(self._claims)
@@ -180,21 +182,19 @@ class Host:
             self._claims.discard(str(asked.get("producer")))
             return
         answer["serves"] = len(self._claims)
-        reply_to = message.properties.get("reply_to")
-        if reply_to:
+        reply_to = str(message.properties.get("reply_to"))
+        # The broker makes it longer: no queue is written to that others have named.
+        if reply_to.startswith(f"{_REPLIES}."):
             channel.basic_publish(amqp.Message(json.dumps(answer)), routing_key=reply_to)
 
 
 class Found:
     """A consumer that a producer has claimed; ``answered`` consumers were there to choose from."""
 
-    def __init__(self, login: Login, producer: str, answer: dict[str, Any], answered: int) -> None:
-        names = [field.name for field in dataclasses.fields(Consumer)]
-        self.consumer = Consumer(**{name: answer[name] for name in names})
-        self.serves = int(answer["serves"])
+    def __init__(self, login: Login, producer: str, consumer: Consumer, answered: int) -> None:
+        self.consumer = consumer
         self.answered = answered
         self._login = login
-        self._queue = answer["queue"]
         self._producer = producer
 
     def release(self) -> None:
@@ -203,7 +203,8 @@ class Found:
             connection = bounded(self._login, CONNECT_S, ANSWER_S)
             ending.callback(drop, connection)
             text = json.dumps({"ask": "release", "producer": self._producer})
-            connection.channel().basic_publish(amqp.Message(text), routing_key=self._queue)
+            queue = _queue(self.consumer.run_id)
+            connection.channel().basic_publish(amqp.Message(text), routing_key=queue)
             connection.close()
 
 
@@ -223,9 +224,9 @@ def find(
             with contextlib.closing(_Search(login, topic, producer, connect_s)) as search:
                 while True:
                     problem = ""
-                    if (found := search.try_once()) is not None:
+                    if (found := search.try_once(deadline)) is not None:
                         return found
-                    _wait(deadline, waiting, "", topic, wait_s)
+                    _wait(deadline, waiting, search.problem, topic, wait_s)
         except _FAILURES as error:
             problem = _reason(error)
         _wait(deadline, waiting, problem, topic, wait_s)
@@ -255,19 +256,25 @@ class _Search:
         self._connection = bounded(login, connect_s, ANSWER_S)
         self._answers: list[dict[str, Any]] = []
         self._nobody = False
+        self.problem = ""
 
     def close(self) -> None:
         """Leave."""
         drop(self._connection)
 
-    def try_once(self) -> Found | None:
-        """A consumer, if there is one that is not claimed by another meanwhile."""
+    def try_once(self, deadline: float) -> Found | None:
+        """A consumer, if there is one that is not claimed by another again and again until then;
+        ``problem`` says where it is."""
+        self.problem = ""
         try:
             with self._channel() as channel:
                 while answers := self._ask(channel):
-                    answer = min(answers, key=lambda each: int(each["serves"]))
-                    if self._claim(channel, answer):
-                        return Found(self._login, self._producer, answer, len(answers))
+                    consumer, serves = min(answers, key=lambda each: each[1])
+                    if self._claim(channel, consumer, serves):
+                        return Found(self._login, self._producer, consumer, len(answers))
+                    self.problem = f"{consumer.who}, did not accept this producer"
+                    if time.monotonic() >= deadline:
+                        break
         except amqp.NotFound:
             # The exchange is there as long as a consumer is.
             pass
@@ -288,18 +295,18 @@ class _Search:
     def _returned(self, *_: Any) -> None:
         self._nobody = True
 
-    def _ask(self, channel: Any) -> list[dict[str, Any]]:
+    def _ask(self, channel: Any) -> list[tuple[Consumer, int]]:
         self._send(channel, {"ask": "who"}, EXCHANGE, self._topic)
         self._drain(CONSUMER_S, until_first=True)
         if self._answers:
             self._drain(OTHERS_S, until_first=False)
-        return [each for each in self._answers if "queue" in each]
+        return [known for each in self._answers if (known := known_answer(each))]
 
-    def _claim(self, channel: Any, answer: dict[str, Any]) -> bool:
-        asked = {"ask": "claim", "producer": self._producer, "serves": answer["serves"]}
-        self._send(channel, asked, "", answer["queue"])
+    def _claim(self, channel: Any, consumer: Consumer, serves: int) -> bool:
+        asked = {"ask": "claim", "producer": self._producer, "serves": serves}
+        self._send(channel, asked, "", _queue(consumer.run_id))
         self._drain(CONSUMER_S, until_first=True)
-        return any(each.get("accepted") for each in self._answers)
+        return any(each.get("accepted") is True for each in self._answers)
 
     def _send(self, channel: Any, value: dict[str, Any], exchange: str, key: str) -> None:
         self._answers.clear()
@@ -317,11 +324,36 @@ class _Search:
                 self._connection.drain_events(left)
 
 
+def known_answer(value: Mapping[str, Any]) -> tuple[Consumer, int] | None:
+    """The consumer that an answer is of and how many it serves; None for what none of ours says.
+
+    Whoever is let in by the broker can answer: no producer is sent to anything but what a run of
+    omrig has declared for itself alone.
+    """
+    expected = {"run_id": str, "topic": str, "exchange": str, "host": str, "pid": int}
+    given: dict[str, Any] = {name: value.get(name) for name in expected}
+    serves, options = value.get("serves"), value.get("options")
+    typed = [isinstance(given[name], kind) for name, kind in expected.items()]
+    if not all(typed) or not isinstance(serves, int) or not isinstance(options, dict):
+        return None
+    consumer = Consumer(**given, options=declaring_options(options))
+    tag = consumer.run_id[:TAG_DIGITS]
+    is_own = consumer.topic.startswith("omrig") and len(tag) == TAG_DIGITS and tag in consumer.topic
+    if not is_own or consumer.exchange != consumer.topic or not consumer.host.isprintable():
+        return None
+    return consumer, serves
+
+
+def _queue(run_id: str) -> str:
+    """Where the consumer of a run is asked."""
+    return f"{EXCHANGE}.{run_id}"
+
+
 def _value(message: Any) -> dict[str, Any]:
     """The object in a message; empty for what is not of this protocol."""
     try:
         value = json.loads(message.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -1,10 +1,12 @@
 """Producers and consumers that are started one by one find each other on the real broker."""
 
 import contextlib
+import json
 import threading
 import time
 from urllib.parse import urlsplit
 
+import amqp
 import pytest
 
 from omrig.broker import meeting
@@ -26,7 +28,8 @@ def serve(login):
         said = []
 
         def serve(topic, run_id):
-            about = meeting.Consumer(run_id, f"{topic}.{run_id}", "e", "here", 1, {})
+            name = f"omrig.{topic}.{run_id * 12}"
+            about = meeting.Consumer(run_id * 12, name, name, "here", 1, {})
             host = meeting.Host(login, topic, about, said.append)
             hosts.callback(host.close)
             return host
@@ -49,7 +52,7 @@ def test_nobody_is_there(login):
 
 def test_a_consumer_of_another_topic_does_not_answer(login, serve):
     serve("u", "a")
-    assert find(login, "p", "u").consumer.topic == "u.a"
+    assert find(login, "p", "u").consumer.topic == f"omrig.u.{12 * 'a'}"
     with pytest.raises(RunError, match="no consumer"):
         find(login, "p", "t", wait_s=1.0)
 
@@ -70,17 +73,65 @@ def test_the_consumer_with_the_fewest_producers_serves_also_at_the_same_moment(l
         worker.start()
     for worker in workers:
         worker.join()
-    assert sorted(each.consumer.run_id for each in found) == ["a", "b", "c"]
+    assert sorted(each.consumer.run_id[0] for each in found) == ["a", "b", "c"]
     # Who has ended counts no more, and who asks again is still served.
     first.release()
     assert find(login, "fourth").consumer.run_id == first.consumer.run_id
 
 
+@pytest.fixture
+def impostor(channel):
+    """Answers whoever asks on topic ``t`` like a consumer that is none of omrig's."""
+    channel.exchange_declare(meeting.EXCHANGE, "direct", durable=False, auto_delete=True)
+    queue = channel.queue_declare("", exclusive=True).queue
+    channel.queue_bind(queue, meeting.EXCHANGE, "t")
+    stop, asked = threading.Event(), []
+
+    def answer(message):
+        asked.append(json.loads(message.body))
+        for text in ('{"queue": "compute"}', "[" * 100_000, json.dumps(CLAIMS_A_SERVICE)):
+            reply = amqp.Message(text)
+            channel.basic_publish(reply, routing_key=message.properties["reply_to"])
+
+    def serve():
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                channel.connection.drain_events(0.1)
+
+    channel.basic_consume(queue, no_ack=True, callback=answer)
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield asked
+    stop.set()
+    serving.join()
+
+
+CLAIMS_A_SERVICE = {
+    "run_id": 12 * "0",
+    "topic": "compute",
+    "exchange": "nova",
+    "host": "h",
+    "pid": 1,
+    "options": {},
+    "serves": 0,
+    "queue": "compute",
+}
+
+
+def test_whoever_answers_directs_no_load_at_a_service(login, impostor, serve):
+    with pytest.raises(RunError, match="no consumer answered"):
+        find(login, "p", wait_s=1.0)
+    assert {"ask": "who"} in impostor
+    serve("t", "a")
+    assert find(login, "p").consumer.run_id == 12 * "a"
+    assert all(each["ask"] == "who" for each in impostor)
+
+
 def test_a_meeting_leaves_nothing_and_survives_a_broker_that_cuts_it(login, serve, broker):
     host = serve("t", "a")
-    assert find(login, "p").consumer.run_id == "a"
+    assert find(login, "p").consumer.run_id == 12 * "a"
     faults.evaluate(broker, 'rabbit_networking:close_all_connections("by a test").')
-    assert find(login, "p").consumer.run_id == "a"
+    assert find(login, "p").consumer.run_id == 12 * "a"
     assert "no producer finds this consumer" in serve.said[0]
     assert "again" in serve.said[-1]
     host.close()
