@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from omrig.broker import meeting
     from omrig.broker.asking import Asking
     from omrig.broker.embedded import Broker
+    from omrig.broker.preflight import QueueState
     from omrig.report.progress import Progress
 
 STALLED_S = 5.0
@@ -139,6 +140,16 @@ def _reserve(folder: Path, plan: Plan) -> None:
 def _release(folder: Path, plan: Plan) -> None:
     for each in (folder, *(folder / side for side in plan.sides)):
         run_folder.release(each)
+
+
+def _unanswered(plan: Plan, state: "QueueState") -> str:
+    """What a queue tells of a consumer that did not answer."""
+    who = f" ({plan.served_by.partition(' on ')[2]})" if plan.served_by else ""
+    there = f"a consumer is there{who} and did not answer, busy with other messages or hung"
+    if not state.consumers:
+        there = f"nobody listens on queue {plan.queue_topic}"
+    several = "s wait" if state.messages != 1 else " waits"
+    return f"{there}; {state.messages:,} message{several} in its queue"
 
 
 @contextlib.contextmanager
@@ -257,7 +268,6 @@ class _Run:
         self._record: Path | None = None
         self._left: list[dict[str, str]] = []
         self._host: meeting.Host | None = None
-        self._waiting = ""
         self._ended: dict[str, Any] = {}
         self._because: str | None = to.alone
         self._stopping_since: float | None = None
@@ -403,13 +413,6 @@ class _Run:
     def _on_note(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.say(event["text"])
 
-    def _on_unanswered(self, _child: Child, _event: dict[str, Any]) -> None:
-        from omrig.broker import cleanup
-
-        plan = self._to.plan
-        if plan.served_by and (count := cleanup.depth(self._to.transport.login, plan.queue_topic)):
-            self._waiting = f"; {count:,} messages wait in its queue"
-
     def _on_waiting(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.waiting(event["left_s"])
 
@@ -456,7 +459,7 @@ class _Run:
         self._losses.add(event["paths"])
 
     def _on_failed(self, child: Child, event: dict[str, Any]) -> None:
-        child.failure = event["text"] + self._waiting
+        child.failure = event["text"]
         self._unanswered = event["unanswered"]
         self._bad_usage = self._bad_usage or (event["usage"] and self._because is None)
         self._end(child.failure, event["likely"], ask_broker=event["late"])
@@ -590,8 +593,8 @@ class _Run:
             self._because = f"{because}: {why}"
 
     def _ask_broker(self) -> str:
-        """Why the broker would not do now what it did before the run, or whom it knows to listen;
-        empty when that is nobody."""
+        """Why the broker would not do now what it did before the run, or what it knows of the queue
+        where nobody answered; empty when that is nothing."""
         if not self._to.needs:
             return ""
         from omrig.broker import preflight
@@ -600,13 +603,10 @@ class _Run:
             preflight.check(self._to.transport.login, STALLED_S, self._to.needs)
         except (RunError, UsageError) as error:
             return str(error)
-        queue = self._to.plan.queue_topic
-        if self._unanswered and preflight.consumers(self._to.transport.login, queue):
-            return (
-                f"somebody listens on queue {queue} and did not answer, busy with other messages"
-                " or hung"
-            )
-        return ""
+        if not self._unanswered:
+            return ""
+        state = preflight.state(self._to.transport.login, self._to.plan.queue_topic)
+        return _unanswered(self._to.plan, state) if state else ""
 
     def _clean_up(self) -> None:
         """Delete what was declared, and the record of it; say what is left, and keep that."""

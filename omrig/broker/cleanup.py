@@ -111,17 +111,6 @@ def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
     return found
 
 
-def depth(login: Login, queue: str) -> int | None:
-    """How many messages wait in a queue; None when that cannot be known."""
-    import amqp
-
-    try:
-        with _Broker(login) as broker, broker.channel() as channel:
-            return int(channel.queue_declare(queue, passive=True).message_count)
-    except (UsageError, OSError, amqp.AMQPError):
-        return None
-
-
 def bounded(login: Login, connect_s: float, answer_s: float) -> "amqp.Connection":
     """An open connection on which no answer is waited for longer than ``answer_s``.
 

@@ -28,6 +28,14 @@ class BrokerInfo:
     port: int
 
 
+@dataclass(frozen=True)
+class QueueState:
+    """How many consumers listen on a queue, and how many messages wait in it for them."""
+
+    consumers: int
+    messages: int
+
+
 def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = None) -> BrokerInfo:
     """Log in to the first endpoint that answers, try there what the run needs of the broker, and
     return what the broker is.
@@ -55,8 +63,8 @@ def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = No
     )
 
 
-def consumers(login: Login, queue: str, deadline_s: float = 3.0) -> int | None:
-    """How many consumers listen on a queue; None where the broker does not say. Never raises."""
+def state(login: Login, queue: str, deadline_s: float = 3.0) -> QueueState | None:
+    """How a queue is; None where there is none, or the broker does not say. Never raises."""
     import amqp
 
     try:
@@ -67,13 +75,11 @@ def consumers(login: Login, queue: str, deadline_s: float = 3.0) -> int | None:
         declared = call_within(
             deadline_s, lambda: connection.channel().queue_declare(queue, passive=True)
         )
-    except amqp.NotFound:
-        return 0
     except (amqp.AMQPError, OSError):
         return None
     finally:
         drop(connection)
-    return int(declared.consumer_count)
+    return QueueState(int(declared.consumer_count), int(declared.message_count))
 
 
 def reachable(endpoints: Sequence[Endpoint]) -> bool:

@@ -322,7 +322,6 @@ class Producer:
                 failure = f"{type(error).__name__}"
             left = end - time.monotonic()
             if left <= 0:
-                self._emit("unanswered", side=self.name)
                 who = f"{self._plan.served_by}," if self._plan.served_by else "the consumer"
                 raise deadline.NoAnswer(
                     f"{who} did not answer within {self._plan.wait_s:g} s ({failure})", ""

@@ -209,8 +209,10 @@ def test_cleanup_deletes_what_is_ours_and_unused(broker, channel):
         channel.queue_bind("other", name, "#")
     channel.queue_bind("quorum-idle", "ex-idle", "#")
 
-    assert cleanup.depth(Login([endpoint_of(broker)]), "classic-idle") == 1
-    assert cleanup.depth(Login([endpoint_of(broker)]), "never-was") is None
+    login = Login([endpoint_of(broker)])
+    assert preflight.state(login, "classic-idle") == preflight.QueueState(0, 1)
+    assert preflight.state(login, "classic-busy") == preflight.QueueState(1, 0)
+    assert preflight.state(login, "never-was") is None
     left = cleanup.remove(
         Login([endpoint_of(broker)]),
         [

@@ -1,11 +1,14 @@
 """What the process that watches a run does about what it hears."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
 from omrig import supervisor
+from omrig.broker import preflight
 from omrig.broker.connection import Login
+from omrig.broker.trial import Needs
 from omrig.interrupts import Interrupts
 from omrig.plan import Plan
 from omrig.report.progress import Progress
@@ -62,3 +65,37 @@ def test_a_load_that_moves_has_been_refused_nothing(make_run, monkeypatch):
     did.clear()
     run._watch_refusals(supervisor.STALLED_S + 1)
     assert run._because == "nothing gets through any more: the broker is full"
+
+
+NO_ANSWER = {
+    "event": "failed",
+    "text": "the consumer did not answer within 30 s",
+    "likely": "",
+    "late": True,
+    "unanswered": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("served_by", "state", "said"),
+    [
+        ("the consumer on h, pid 12", preflight.QueueState(1, 2000),
+         ": a consumer is there (h, pid 12) and did not answer, busy with other messages or hung;"
+         " 2,000 messages wait in its queue"),
+        ("", preflight.QueueState(1, 0),
+         ": a consumer is there and did not answer, busy with other messages or hung;"
+         " 0 messages wait in its queue"),
+        ("the consumer on h, pid 12", preflight.QueueState(0, 1),
+         ": nobody listens on queue omrig.5a5a5a5a5a5a; 1 message waits in its queue"),
+        ("", None, ""),
+    ],
+)  # fmt: skip
+def test_of_a_consumer_that_did_not_answer_it_is_told_what_its_queue_tells(
+    make_run, monkeypatch, served_by, state, said
+):
+    run = make_run("producer", needs=Needs(("producer",), {}))
+    run._to.plan = dataclasses.replace(run._to.plan, served_by=served_by)
+    monkeypatch.setattr(preflight, "check", lambda *_: None)
+    monkeypatch.setattr(preflight, "state", lambda *_: state)
+    run._take(run._children["producer"], NO_ANSWER)
+    assert run._because == NO_ANSWER["text"] + said
