@@ -50,11 +50,14 @@ def run(
     if any((folder / name).exists() for name in NAMES):
         raise UsageError(f"--output: {folder} already holds runs; name another folder")
     done = 0
+    begun: set[str] = set()
     interrupts = Interrupts()
     with interrupts.handled(), _broker(plans, make_progress(None)) as broker:
         for number, name in order(pairs):
             plan = dataclasses.replace(
                 plans[NAMES.index(name)],
+                # Who agreed to the first run of a plan did to the others.
+                yes=plans[NAMES.index(name)].yes or name in begun,
                 run_id=uuid.uuid4().hex,
                 output=str(folder / name / f"{number:02}"),
             )
@@ -65,6 +68,7 @@ def run(
                 return done // 2, True
             finally:
                 shown.close()
+            begun.add(name)
             if interrupted:
                 return done // 2, True
             if not result["complete"]:

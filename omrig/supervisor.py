@@ -99,8 +99,8 @@ def run(
                 with destination.met(to, progress), interrupts.deferring():
                     with errors.naming("--output"):
                         _reserve(folder, plan)
-                        _write_run(folder, to)
-                    ended = _Run(to, folder, progress, interrupts, losses).execute()
+                        run = _write_run(folder, to)
+                    ended = _Run(to, folder, run, progress, interrupts, losses).execute()
         except BaseException as error:
             _forget(folder, plan)
             if not isinstance(error, KeyboardInterrupt):
@@ -202,49 +202,49 @@ def _forget(folder: Path, plan: Plan) -> None:
             path.rmdir()
 
 
-def _write_run(folder: Path, to: Destination) -> None:
+def _write_run(folder: Path, to: Destination) -> dict[str, Any]:
+    """Write ``run.json`` as it is before the load; what it holds."""
     now = datetime.datetime.now(datetime.UTC)
     info, transport = to.info, to.transport
-    run_folder.write_json(
-        folder / run_folder.RUN,
-        {
-            "schema": run_folder.SCHEMA,
-            "omrig": omrig.__version__,
-            "run_id": to.plan.run_id,
-            "plan": {**to.plan.public(), "timeout_s": to.timeout_s},
-            "sides": list(to.plan.sides),
-            "started_at": now.isoformat(timespec="seconds"),
-            "started_epoch_seconds": now.timestamp(),
-            "environment": {
-                **environment.describe(),
-                "broker": info.product if info else None,
-                "broker_version": info.version if info else None,
-            },
-            "transport": {
-                "url": transport.redacted,
-                "source": transport.source,
-                "driver": transport.scheme,
-                "vhost": transport.login.vhost,
-                "tls": transport.login.ssl_options is not None,
-                "in_memory": transport.in_memory,
-                "exchange": to.plan.exchange,
-                "topic": to.plan.queue_topic,
-            },
-            "broker_process": dataclasses.asdict(to.process) if to.process else None,
-            "pools": to.pools,
-            "options": settings.differing_options(transport),
-            "settings": settings.with_sources(transport, to.plan),
-            "driver_options": dict(transport.options),
-            "configuration": {
-                "files": to.configuration.read_files(),
-                "unreadable": list(to.configuration.unreadable),
-                "unknown_options": configuration.unknown_options(to.configuration),
-            },
-            "complete": False,
-            "reason": "the run has not ended",
-            "ended_because": None,
+    run = {
+        "schema": run_folder.SCHEMA,
+        "omrig": omrig.__version__,
+        "run_id": to.plan.run_id,
+        "plan": {**to.plan.public(), "timeout_s": to.timeout_s},
+        "sides": list(to.plan.sides),
+        "started_at": now.isoformat(timespec="seconds"),
+        "started_epoch_seconds": now.timestamp(),
+        "environment": {
+            **environment.describe(),
+            "broker": info.product if info else None,
+            "broker_version": info.version if info else None,
         },
-    )
+        "transport": {
+            "url": transport.redacted,
+            "source": transport.source,
+            "driver": transport.scheme,
+            "vhost": transport.login.vhost,
+            "tls": transport.login.ssl_options is not None,
+            "in_memory": transport.in_memory,
+            "exchange": to.plan.exchange,
+            "topic": to.plan.queue_topic,
+        },
+        "broker_process": dataclasses.asdict(to.process) if to.process else None,
+        "pools": to.pools,
+        "options": settings.differing_options(transport),
+        "settings": settings.with_sources(transport, to.plan),
+        "driver_options": dict(transport.options),
+        "configuration": {
+            "files": to.configuration.read_files(),
+            "unreadable": list(to.configuration.unreadable),
+            "unknown_options": configuration.unknown_options(to.configuration),
+        },
+        "complete": False,
+        "reason": "the run has not ended",
+        "ended_because": None,
+    }
+    run_folder.write_json(folder / run_folder.RUN, run)
+    return run
 
 
 class _Run:
@@ -254,12 +254,14 @@ class _Run:
         self,
         to: Destination,
         folder: Path,
+        run: dict[str, Any],
         progress: "Progress",
         interrupts: Interrupts,
         losses: Losses,
     ) -> None:
         self._to = to
         self._folder = folder
+        self._run = run
         self._progress = progress
         self._interrupts = interrupts
         self._losses = losses
@@ -308,7 +310,10 @@ class _Run:
         if self._to.process and self._to.process.pid:
             self._sampler.watch(series.BROKER, self._to.process.pid)
         self._begin_record()
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            self._end(f"a measured process could not be started: {errors.in_words(error)}")
         while any(child.running for child in self._children.values()):
             self._hear()
             self._decide()
@@ -617,9 +622,17 @@ class _Run:
         login = self._to.transport.login
         if not self._to.has_lasting_broker:
             login = dataclasses.replace(login, endpoints=())
-        left = cleanup.remove(login, declared.read(self._record).things)
-        if not left:
-            self._record.unlink()
+        try:
+            left = cleanup.remove(login, declared.read(self._record).things)
+            if not left:
+                self._record.unlink(missing_ok=True)
+                return
+        except (OSError, ValueError) as error:
+            # The load is over, and what it measured is not lost with this.
+            self._progress.tell(
+                f"the record of what the run declared cannot be used any more ({error}): look for"
+                f" queues and exchanges with {self._to.plan.tag} in their names on the broker"
+            )
             return
         self._left = [
             {
@@ -635,9 +648,8 @@ class _Run:
         self._progress.tell("or, with the same transport options: omrig clean")
 
     def _note_end(self) -> None:
-        path = self._folder / run_folder.RUN
         self._ended = {
-            **run_folder.read_json(path),
+            **self._run,
             "ended_because": self._because,
             "bad_usage": self._bad_usage,
             "began": [
@@ -647,4 +659,4 @@ class _Run:
             "left_on_broker": self._left,
         }
         with self._losses.noted():
-            run_folder.write_json(path, self._ended)
+            run_folder.write_json(self._folder / run_folder.RUN, self._ended)

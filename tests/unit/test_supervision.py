@@ -23,7 +23,7 @@ def make_run(tmp_path):
         plan = Plan(sides=sides, run_id="5a" * 16, output=str(tmp_path))
         to = SimpleNamespace(plan=plan, transport=transport, alone=None, needs=None)
         vars(to).update(changed)
-        run = supervisor._Run(to, tmp_path, Progress(None), Interrupts(), None)
+        run = supervisor._Run(to, tmp_path, {}, Progress(None), Interrupts(), None)
         for side in sides:
             run._children[side] = SimpleNamespace(name=side, phase=None, stop=lambda: None)
         return run
@@ -71,6 +71,7 @@ NO_ANSWER = {
     "event": "failed",
     "text": "the consumer did not answer within 30 s",
     "likely": "",
+    "usage": False,
     "late": True,
     "unanswered": True,
 }

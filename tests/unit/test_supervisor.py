@@ -63,7 +63,7 @@ def make(tmp_path, clock):
         progress = SimpleNamespace(
             counts=lambda *_: None, processors=lambda *_: None, phase=lambda *_: None
         )
-        run = supervisor._Run(to, tmp_path, progress, Interrupts(), Losses(tmp_path))
+        run = supervisor._Run(to, tmp_path, {}, progress, Interrupts(), Losses(tmp_path))
         run._children = {side: Process(side) for side in sides}
         run._on_phase(run._children[sides[0]], {"side": sides[0], "phase": "load"})
         return run
