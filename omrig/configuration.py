@@ -219,8 +219,8 @@ def unknown_options(found: Configuration) -> list[str]:
     for path in found.read_files():
         for section, names_there in _sections(path).items():
             if section.lower().startswith("oslo_messaging_"):
+                # oslo.config takes an option's name with '_' for '-', and not the other way round.
                 beyond = names_there - known.get(section.lower(), set())
-                beyond = {name for name in beyond if name.replace("-", "_") not in known}
                 unknown += [f"[{section}] {name} ({path})" for name in sorted(beyond)]
     return unknown
 

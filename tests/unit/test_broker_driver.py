@@ -261,9 +261,15 @@ def test_options_that_services_run_with_are_no_reason_to_stop(configure, line):
 
 
 def test_unknown_options_are_named_without_their_values(configure):
-    found = configure("zebra_size = Invented99", "rabbit_qos_prefetch_count = 3")
+    found = configure(
+        "zebra_size = Invented99", "rabbit_qos_prefetch_count = 3", "kombu-reconnect-delay = 2"
+    )
     unknown = configuration.unknown_options(found)
-    assert unknown == [f"[oslo_messaging_rabbit] zebra_size ({found.files[0]})"]
+    assert unknown == [
+        f"[oslo_messaging_rabbit] kombu-reconnect-delay ({found.files[0]})",
+        f"[oslo_messaging_rabbit] zebra_size ({found.files[0]})",
+    ]
+    assert resolve(found, "rabbit://h/").options["kombu_reconnect_delay"] == 1.0
 
 
 def test_all_settings_are_those_that_the_driver_resolves(configure):
