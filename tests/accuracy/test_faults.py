@@ -9,13 +9,13 @@ MICROSECOND = 1_000
 MILLISECOND = faults.MILLISECOND
 HELD_NS = 100 * MILLISECOND
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 both = pytest.mark.parametrize("executor", faults.EXECUTORS)
 
 
 def settled(inject, *arguments, check):
-    """Inject a fault until it lands as ``check`` asks, at most three times.
+    """Inject a fault until it lands as ``check`` asks, at most five times.
 
     Time that a neighbour took from one of the processes is in that process' stage, and rightly so;
     it comes and goes. Time that omrig misplaces is misplaced every time.

@@ -49,7 +49,8 @@ rabbit_auth_backend_internal:set_permissions(
     <<"all">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)"""
 
 
-@pytest.fixture(scope="module")
+# Of the session, like the broker: a worker may come back to this module, and users are made once.
+@pytest.fixture(scope="session")
 def prepared(broker):
     """The broker with users, virtual hosts and limits to run into."""
     calls = [
