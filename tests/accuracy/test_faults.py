@@ -11,6 +11,13 @@ HELD_NS = 100 * MILLISECOND
 
 ATTEMPTS = 5
 
+SLOW_MS = 4.0
+"""By how much a serialiser is slowed.
+
+What runs after it does so with cold caches, which costs 40 to 140 us however long it lasted: less
+than the 5 % that no other stage may grow by, but more than 5 % of 2 ms.
+"""
+
 both = pytest.mark.parametrize("executor", faults.EXECUTORS)
 
 
@@ -69,7 +76,7 @@ def test_a_longer_link_is_amqp(bench, executor):
 
 @both
 def test_a_slow_serializer_is_the_driver(bench, executor):
-    found = settled(faults.serialize, bench, executor, check=assert_lands)
+    found = settled(faults.serialize, bench, executor, SLOW_MS, check=assert_lands)
     verdict = found.run.result["verdict"]
     assert (verdict["owner"], verdict["stage"]) == ("driver", "serialize")
     # What a thread sleeps in there (faults.SETTLE_S) is not taken out of what is around it.
@@ -78,7 +85,7 @@ def test_a_slow_serializer_is_the_driver(bench, executor):
 
 @both
 def test_a_slow_serializer_of_replies_is_not_amqp(bench, executor):
-    found = settled(faults.reply_serialize, bench, executor, check=assert_lands)
+    found = settled(faults.reply_serialize, bench, executor, SLOW_MS, check=assert_lands)
     verdict = found.run.result["verdict"]
     assert (verdict["owner"], verdict["stage"]) == ("driver", "reply_serialize")
     assert numpy.median(found.run.stages["reply_publish"]) > 0

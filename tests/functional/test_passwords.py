@@ -99,14 +99,14 @@ def test_a_run_leaves_no_trace_of_a_password(start, broker, user, tmp_path, pass
     assert result_of(tmp_path / "r")["messages"]["received"] == 300
 
 
-@pytest.mark.parametrize("password", ["1000", "event", "q'z"])
+@pytest.mark.parametrize("password", ["300", "q'z"])
 def test_a_password_like_a_word_of_ours_changes_nothing(run, broker, user, tmp_path, password):
     url = f"rabbit://{user(password)}:{quote(password)}@127.0.0.1:{broker.port}/"
-    status, out, err = run("run", "-m", 1000, "-w", 20, "--transport-url", url, "--output", "r")
+    status, out, err = run("run", "-m", 300, "-w", 20, "--transport-url", url, "--output", "r")
     assert status == 0, err
     assert not err.count("Traceback")
     result = json.loads((tmp_path / "r/result.json").read_text())
-    assert result["messages"]["requested"] == result["messages"]["received"] == 1000
+    assert result["messages"]["requested"] == result["messages"]["received"] == 300
     assert "***" not in err.replace(":***@", "")
     assert "***" not in out.replace(":***@", "")
     about = (tmp_path / "r/run.json").read_text()

@@ -82,7 +82,7 @@ def written(folder):
 
 
 def test_random_passwords_in_well_formed_urls(tmp_path):
-    secrets = [random_secret(random.Random(seed)) for seed in range(1000, 1120)]
+    secrets = [random_secret(random.Random(seed)) for seed in range(1000, 1080)]
     # Of the words that any error has; a secret that is one of them proves nothing.
     secrets = [secret if "a" not in secret.lower() else secret + "Zq" for secret in secrets]
     cases = []
@@ -103,7 +103,7 @@ def test_random_passwords_in_well_formed_urls(tmp_path):
 def test_random_urls_that_are_malformed(tmp_path, first):
     """Whatever a parser cuts it into, no part of the password is shown."""
     cases = []
-    for seed in range(first, first + 100):
+    for seed in range(first, first + 60):
         rng = random.Random(seed)
         url = random_url(rng)
         cut = "".join(rng.choice("#/?,@:$%[]' \"") for _ in range(rng.randrange(1, 4)))
@@ -120,4 +120,4 @@ def test_random_urls_that_are_malformed(tmp_path, first):
         refused += "not a transport URL" in said
     assert "zebra" not in rest.lower()
     assert "quagga" not in rest.lower()
-    assert refused > 20
+    assert refused > 10
