@@ -136,7 +136,7 @@ def random_url(rng):
 
 def test_random_urls_are_taken_as_oslo_messaging_takes_them_or_refused(conf):
     accepted = 0
-    for seed in range(3000):
+    for seed in range(1500):
         url = random_url(random.Random(seed))
         redaction.forget()
         try:
@@ -153,7 +153,7 @@ def test_random_urls_are_taken_as_oslo_messaging_takes_them_or_refused(conf):
         assert [(h.hostname, h.port, h.username, h.password) for h in parsed.hosts] == [
             (h.hostname, h.port, h.username, h.password) for h in theirs.hosts
         ]
-    assert accepted > 300
+    assert accepted > 150
 
 
 REASONS = {
