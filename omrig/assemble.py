@@ -8,7 +8,7 @@ import numpy
 
 from omrig import books, costs, little, sampled, stalled
 from omrig.analysis import usage, verdict
-from omrig.errors import Losses, UsageError
+from omrig.model.errors import Losses, UsageError
 from omrig.report import speedscope
 from omrig.results import folder as run_folder
 from omrig.results import latency, recordings, stacks
@@ -113,7 +113,7 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> L
 def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
     """``run.json`` and the result of the sides of one run that lie in several folders.
 
-    Nothing is written. Raises :class:`~omrig.errors.UsageError` when they are not sides of one
+    Nothing is written. Raises ``UsageError`` when they are not sides of one
     run.
     """
     run, result, _ = merge_messages(folders)

@@ -9,8 +9,8 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.analysis import accounting, comb, prefetch
-from omrig.analysis.facts import Blocked, Facts, Held, Network
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
+from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.results import folder as run_folder
 from omrig.results.recordings import Recording
 from omrig.stages import arrivals

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omrig import interpreter, phases, redaction
-from omrig.errors import Losses
-from omrig.plan import Plan
+from omrig import phases
+from omrig.model import interpreter, redaction
+from omrig.model.errors import Losses
+from omrig.model.plan import Plan
 from omrig.results import folder as run_folder
 
 LOG = "log.txt"

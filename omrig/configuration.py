@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omrig import redaction
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model import redaction
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 URL_OPTION = "--transport-url"
 DEFAULT_SOURCE = "oslo.messaging's default"
@@ -82,7 +82,7 @@ def load(plan: Plan) -> Configuration:
 
     The global object is used because oslo.messaging registers some options only there.
 
-    Raises :class:`~omrig.errors.UsageError` for a file or folder that is missing, cannot be read
+    Raises ``UsageError`` for a file or folder that is missing, cannot be read
     or is no configuration, and for a named project without any.
     """
     from oslo_config import cfg
@@ -114,7 +114,7 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
     found. Where a file, a folder or a project was named, or a configuration of the service was
     found, it has to give one.
 
-    Raises :class:`~omrig.errors.UsageError` where that gives none, or an empty one, or could not be
+    Raises ``UsageError`` where that gives none, or an empty one, or could not be
     read.
     """
     if plan.transport_url is None and found.unreadable:
@@ -148,7 +148,7 @@ def default_url(found: Configuration) -> Found:
 def source_of(found: Configuration, conf: Any, option: Any, group: str | None) -> str | None:
     """Where ``conf`` has the value of an option from: a file or a variable; None for its default.
 
-    Raises :class:`~omrig.errors.UsageError` for a value that the option cannot have.
+    Raises ``UsageError`` for a value that the option cannot have.
     """
     from oslo_config import cfg
 
@@ -231,7 +231,7 @@ def errors_of(found: Configuration, source: str = "") -> Iterator[None]:
 
     A value, or a line of a file, may be a password that nobody knows yet: it is quoted nowhere, nor
     in a traceback. ``source`` names the file or variable, where that is known. Raises
-    :class:`~omrig.errors.UsageError`.
+    ``UsageError``.
     """
     from oslo_config import cfg
 

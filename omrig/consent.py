@@ -3,8 +3,8 @@
 import sys
 from typing import TYPE_CHECKING
 
-from omrig.errors import UsageError
-from omrig.plan import KILOBYTE, Plan
+from omrig.model.errors import UsageError
+from omrig.model.plan import KILOBYTE, Plan
 
 if TYPE_CHECKING:
     from omrig.broker.preflight import BrokerInfo
@@ -19,7 +19,7 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", progress: "Progr
     """Say where the load of ``plan`` goes; ask first where it is large and the broker was found.
 
     A broker counts as found that no option of the command line named, nor a file or folder that
-    one named. A consumer sends no load. Raises :class:`~omrig.errors.UsageError` where the answer
+    one named. A consumer sends no load. Raises ``UsageError`` where the answer
     is no, or there is no terminal to ask on and no ``--yes``.
     """
     progress.tell(_destination(plan, transport, info))

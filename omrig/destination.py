@@ -7,9 +7,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from omrig import configuration, consent, executors, settings
-from omrig.errors import RunError, UsageError
 from omrig.load import envelope
-from omrig.plan import Plan
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker import process as broker_process
@@ -64,7 +64,7 @@ class Destination:
 def needs_broker(plan: Plan) -> bool:
     """Whether :func:`run` would start a RabbitMQ of its own for ``plan``.
 
-    Raises :class:`~omrig.errors.UsageError` when the configuration cannot be read.
+    Raises ``UsageError`` when the configuration cannot be read.
     """
     # Keeps eventlet and its warnings out of this process as well.
     executors.load("threading").patch()
@@ -79,8 +79,8 @@ def opened(plan: Plan, progress: "Progress", broker: "Broker | None") -> Iterato
 
     A broker of its own is started where nothing is configured, unless ``broker`` is one.
 
-    Raises :class:`~omrig.errors.UsageError` for a configuration or a broker that will not do, and
-    :class:`~omrig.errors.RunError` for a broker of ours that does not come up.
+    Raises ``UsageError`` for a configuration or a broker that will not do, and
+    ``RunError`` for a broker of ours that does not come up.
     """
     # Keeps eventlet and its warnings out of this process as well.
     executors.load("threading").patch()
@@ -163,7 +163,7 @@ def _check(
 def met(to: Destination, progress: "Progress") -> Iterator[None]:
     """Have a producer alone meet its consumer, which serves it until the block ends.
 
-    Raises :class:`~omrig.errors.UsageError` when the consumer declares other things than it would.
+    Raises ``UsageError`` when the consumer declares other things than it would.
     """
     if to.plan.sides != ("producer",) or not to.transport.speaks_amqp:
         yield

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig import destination, supervisor
-from omrig.errors import RunError, UsageError
 from omrig.interrupts import Interrupts
-from omrig.plan import Plan
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker.embedded import Broker
@@ -44,8 +44,8 @@ def run(
     A plan without a transport uses one embedded broker, the same for all runs. ``make_progress``
     makes what shows a run of so many messages, ``say`` is told of each run that has ended. Returns
     how many pairs there are in the end and whether it was interrupted. Raises
-    :class:`~omrig.errors.UsageError` when the folder holds runs already or a plan cannot be run,
-    and :class:`~omrig.errors.RunError` when a run fails: what was measured until then stays.
+    ``UsageError`` when the folder holds runs already or a plan cannot be run,
+    and ``RunError`` when a run fails: what was measured until then stays.
     """
     if any((folder / name).exists() for name in NAMES):
         raise UsageError(f"--output: {folder} already holds runs; name another folder")

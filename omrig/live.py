@@ -12,9 +12,9 @@ import numpy
 
 from omrig import books
 from omrig.analysis import accounting
+from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.report import shares
 from omrig.stages import arrivals
-from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 
 LOAD_S = 60.0
 """How long a process may take to import what it needs, and to have its profilers installed."""

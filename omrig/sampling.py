@@ -18,7 +18,7 @@ from typing import Any, Generic, TextIO, TypeVar
 
 import psutil
 
-from omrig.errors import in_words
+from omrig.model.errors import in_words
 from omrig.results import series
 
 INTERVAL_S = 0.1

@@ -8,10 +8,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omrig import configuration, redaction, transport_url
+from omrig import configuration
 from omrig.configuration import Configuration, Found
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model import redaction, transport_url
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker.connection import Login
@@ -83,7 +84,7 @@ class Transport:
 def resolve(found: Configuration, url: Found) -> Transport:
     """What ``url`` means under a configuration, to the driver of the installed oslo.messaging.
 
-    Raises :class:`~omrig.errors.UsageError` for a malformed URL, a driver that is not installed or
+    Raises ``UsageError`` for a malformed URL, a driver that is not installed or
     carries no RPC, and for options that are invalid or contradict each other.
     """
     from omrig.broker import driver

@@ -6,9 +6,9 @@ from typing import Any
 
 from omrig import books
 from omrig.analysis import stalls
-from omrig.analysis.facts import Facts, Held
 from omrig.analysis.owners import parts_of, shares_of
 from omrig.analysis.verdict import MIN_MESSAGES
+from omrig.model.facts import Facts, Held
 from omrig.results import latency
 from omrig.results.recordings import Recording
 

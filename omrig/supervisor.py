@@ -17,23 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import (
-    assemble,
-    configuration,
-    destination,
-    errors,
-    phases,
-    profilers,
-    redaction,
-    settings,
-)
+from omrig import assemble, configuration, destination, phases, profilers, settings
 from omrig.children import Child, Event, stop_all
 from omrig.destination import Destination
-from omrig.errors import Losses, RunError, UsageError
 from omrig.interrupts import Interrupts
 from omrig.live import Recent
-from omrig.load import payload
-from omrig.plan import Plan
+from omrig.model import errors, payload, redaction
+from omrig.model.errors import Losses, RunError, UsageError
+from omrig.model.plan import Plan
 from omrig.results import environment, series
 from omrig.results import folder as run_folder
 from omrig.sampling import Sampler
@@ -80,7 +71,7 @@ def run(
     ``broker`` is used where one of its own would be started; ``interrupts`` are those of a caller
     who handles signals before and after.
 
-    Raises :class:`~omrig.errors.UsageError` before anything is measured, and
+    Raises ``UsageError`` before anything is measured, and
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
     _set_up_logging(plan.debug)
@@ -123,7 +114,7 @@ def run(
 
 
 def _raise_usage(ended: dict[str, Any] | None, result: dict[str, Any]) -> None:
-    """Raise the :class:`~omrig.errors.UsageError` of a measured process, if nothing came of it."""
+    """Raise the ``UsageError`` of a measured process, if nothing came of it."""
     if not ended or not ended["bad_usage"]:
         return
     if not (result["messages"]["sent"] or result["messages"]["received"]):

@@ -62,7 +62,7 @@ def load(messages: int, workers: int, size_bytes: int, warmup: int) -> None:
     import oslo_messaging
     from oslo_config import cfg
 
-    from omrig.load import payload
+    from omrig.model import payload
 
     cfg.CONF([])
     transport = oslo_messaging.get_rpc_transport(cfg.CONF, os.environ["BARE_URL"])

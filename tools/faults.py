@@ -390,7 +390,7 @@ class Finding:
 
     def growth_of(self, *buckets: str) -> float:
         """What the stages of some buckets grew together, in ns."""
-        from omrig.analysis.stages import BY_NAME
+        from omrig.model.stages import BY_NAME
 
         return sum(
             growth for name, growth in self.growth.items() if BY_NAME[name].bucket in buckets

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 import omrig
 from omrig.analysis import accounting, verdict
-from omrig.analysis.facts import Facts
-from omrig.analysis.stages import STAGES
+from omrig.model.facts import Facts
+from omrig.model.stages import STAGES
 from omrig.results import environment, latency, series
 from omrig.results import folder as run_folder
 from omrig.stages import watcher

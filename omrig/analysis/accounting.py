@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis.stages import STAGES
+from omrig.model.stages import STAGES
 
 Integers = NDArray[numpy.int64]
 Flags = NDArray[numpy.bool_]

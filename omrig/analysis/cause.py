@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from omrig.analysis import metrics
 from omrig.analysis.resample import Estimate
 from omrig.analysis.rows import Row, by_name
-from omrig.results import units
+from omrig.model import units
 
 COMPUTING = ("driver", "serialization", "endpoint")
 """Buckets of stages in which our process works on the message and waits for nobody."""

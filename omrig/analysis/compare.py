@@ -46,7 +46,7 @@ def compare(
     """Compare ``new`` with ``base``, and hold it to the gates ``wanted``.
 
     ``messages`` are needed where there is one run each. Raises
-    :class:`~omrig.errors.UsageError` when the runs cannot answer a gate.
+    ``UsageError`` when the runs cannot answer a gate.
     """
     design = rows.design_of(base.runs, new.runs)
     slices = None

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.analysis.facts import Facts, Held, Machine, Network
 from omrig.analysis.owners import parts_of, shares_of
 from omrig.analysis.phrases import percent, stage_of, step, words
 from omrig.analysis.reasons import SATURATED_CPU, UNFAIR
-from omrig.results import units
+from omrig.model import units
+from omrig.model.facts import Facts, Held, Machine, Network
 
 FULL_MACHINE = 0.9
 """Busy share of all cores from which it is the machine that limits the run: whatever runs next

@@ -10,7 +10,7 @@ from omrig.analysis import metrics
 from omrig.analysis.metrics import Unit
 from omrig.analysis.resample import Estimate
 from omrig.analysis.rows import Row, by_name
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 Outcome = Literal["met", "failed", "undecided"]
 
@@ -57,7 +57,7 @@ class Ruling:
 def parse(text: str) -> Gate:
     """The gate that ``text`` asks for, for example ``p99<=+5%`` or ``stage.publish<=300us``.
 
-    Raises :class:`~omrig.errors.UsageError` when it asks for none.
+    Raises ``UsageError`` when it asks for none.
     """
     found = _GATE.fullmatch(text)
     if not found:
@@ -88,7 +88,7 @@ def rule(gate: Gate, rows: Sequence[Row], errors: int) -> Ruling:
     Failed is a figure that is beyond the limit and not by chance. One that may be beyond it by
     chance is undecided: the runs are too few or too noisy to tell.
 
-    Raises :class:`~omrig.errors.UsageError` when the runs cannot say: they do not have the metric
+    Raises ``UsageError`` when the runs cannot say: they do not have the metric
     or no interval of it.
     """
     if gate.metric == metrics.ERRORS:

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omrig.analysis.facts import Blocked
 from omrig.analysis.phrases import counted, noun, percent, words
-from omrig.results import units
+from omrig.model import units
+from omrig.model.facts import Blocked
 
 _SECOND_NS = 1_000_000_000
 

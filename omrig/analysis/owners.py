@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omrig.analysis.facts import Facts
-from omrig.analysis.stages import BY_NAME, OWNERS
+from omrig.model.facts import Facts
+from omrig.model.stages import BY_NAME, OWNERS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 from omrig.analysis.comb import MILLISECOND
-from omrig.analysis.facts import Facts, Network
 from omrig.analysis.owners import Part
 from omrig.analysis.phrases import counted, noun, percent, stage_of, step, words
-from omrig.analysis.stages import BY_NAME
-from omrig.results import units
+from omrig.model import units
+from omrig.model.facts import Facts, Network
+from omrig.model.stages import BY_NAME
 
 SATURATED_CPU = 0.9
 """CPU seconds per second from which one Python process has no core time left."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis.facts import Machine
+from omrig.model.facts import Machine
 
 Samples = Mapping[str, NDArray[numpy.float64]]
 """Columns of :mod:`omrig.results.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
@@ -89,7 +89,7 @@ def machine(samples: Samples, first_ns: int, last_ns: int) -> dict[str, float] |
 
 
 def facts(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`omrig.analysis.facts.Facts` that come from ``result``'s resources."""
+    """The fields of :class:`omrig.model.facts.Facts` that come from ``result``'s resources."""
     shares = {name: cpu_share(used) for name, used in result["resources"].items() if used}
     return {
         "broker_cpu_share": shares.pop("broker", None),

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omrig.analysis import evidence, incidents
-from omrig.analysis.facts import Facts
 from omrig.analysis.owners import Part, is_mixed, named_alone, parts_of, shares_of
 from omrig.analysis.phrases import noun, percent
 from omrig.analysis.reasons import Case, reason_of
-from omrig.results import units
+from omrig.model import units
+from omrig.model.facts import Facts
 
 MIN_MESSAGES = 50
 """Messages with a timeline below which shares are chance."""

@@ -6,7 +6,7 @@ import time
 
 from omrig.broker import preflight, trial
 from omrig.broker.connection import Login
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 
 EVERY_S = 10.0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omrig.broker import refusals
 from omrig.broker.connection import Login, drop, open_first
 from omrig.broker.declared import EXCHANGE, FILE, QUEUE, Thing
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 if TYPE_CHECKING:
     import amqp

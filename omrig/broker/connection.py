@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from omrig.broker import refusals
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig.errors import RunError
-from omrig.plan import Plan
+from omrig.model.errors import RunError
+from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker.connection import Login
@@ -154,7 +154,7 @@ def watch(record: str, tag: str) -> None:
 def note(record: str, kind: str, name: str, tag: str) -> None:
     """Write down that something is about to be declared.
 
-    Raises :class:`~omrig.errors.RunError` when it cannot be: nothing is declared then.
+    Raises ``RunError`` when it cannot be: nothing is declared then.
     """
     is_own = tag in name or (kind == QUEUE and bool(_REPLY_QUEUE.fullmatch(name)))
     try:

@@ -11,9 +11,9 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from omrig import redaction
 from omrig.broker.connection import Endpoint, Login
-from omrig.errors import UsageError
+from omrig.model import redaction
+from omrig.model.errors import UsageError
 
 GROUP = "oslo_messaging_rabbit"
 
@@ -32,7 +32,7 @@ def make_transport(conf: Any, parsed: Any, option: str) -> Any:
     """oslo.messaging's transport for a parsed URL; its driver's options are registered in ``conf``.
 
     ``option`` says where the URL came from, for errors. Raises
-    :class:`~omrig.errors.UsageError` with what the driver says against it: options that contradict
+    ``UsageError`` with what the driver says against it: options that contradict
     each other, an option that it does not know, a library that is not installed.
     """
     import oslo_messaging
@@ -49,7 +49,7 @@ def make_transport(conf: Any, parsed: Any, option: str) -> Any:
 def login(transport: Any, parsed: Any, option: str) -> Login:
     """How the driver of a transport over AMQP would log in to the hosts of its URL.
 
-    Raises :class:`~omrig.errors.UsageError` where the driver would refuse its options, or could
+    Raises ``UsageError`` where the driver would refuse its options, or could
     not take its own address apart again.
     """
     captured = _capture(transport._driver.conf, _copy(parsed), option)

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 import psutil
 
-from omrig import interpreter
-from omrig.errors import RunError, UsageError
+from omrig.model import interpreter
+from omrig.model.errors import RunError, UsageError
 
 # Longer than the launcher's own limit for the broker: it reports why.
 START_SECONDS = 90.0

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from omrig.broker import node
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05

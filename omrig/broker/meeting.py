@@ -25,8 +25,8 @@ import amqp
 from omrig.broker import refusals
 from omrig.broker.cleanup import bounded
 from omrig.broker.connection import Login, cut, drop
-from omrig.errors import RunError, UsageError
-from omrig.plan import TAG_DIGITS
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import TAG_DIGITS
 
 EXCHANGE = "omrig.meet"
 
@@ -81,7 +81,7 @@ def declaring_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def check_options(ours: Mapping[str, Any], consumer: Consumer) -> None:
     """Compare what both sides would declare.
 
-    Raises :class:`~omrig.errors.UsageError` where the broker would refuse the second of the two.
+    Raises ``UsageError`` where the broker would refuse the second of the two.
     """
     if _declares(ours) == _declares(consumer.options):
         return
@@ -214,7 +214,7 @@ def find(
     """The consumer of ``topic`` that serves the fewest producers, claimed for the run ``producer``.
 
     ``waiting`` is called with the seconds that are left, again and again, while there is none.
-    Raises :class:`~omrig.errors.RunError` when none has answered within ``wait_s``.
+    Raises ``RunError`` when none has answered within ``wait_s``.
     """
     deadline = time.monotonic() + wait_s
     problem = ""

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 
 USERNAME = "omrig"
 HOST = "127.0.0.1"

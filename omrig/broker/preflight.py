@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omrig.broker import trial
 from omrig.broker.connection import Endpoint, Login, call_within, drop, open_first
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 REACHABLE_SECONDS = 1.0
 

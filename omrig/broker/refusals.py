@@ -4,7 +4,7 @@ import re
 import shlex
 from typing import Any
 
-from omrig.redaction import redact
+from omrig.model.redaction import redact
 
 _LIMIT = re.compile(r"\blimit\b.*\(\d+\)")
 

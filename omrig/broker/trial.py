@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omrig import errors
 from omrig.broker import cleanup, declared, refusals
 from omrig.broker.connection import Endpoint, Login, call_within, drop
 from omrig.broker.declared import EXCHANGE, QUEUE, Thing
-from omrig.errors import RunError, UsageError
-from omrig.plan import Plan
+from omrig.model import errors
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import Plan
 
 SAFE_BYTES = 64 * 1024
 """No broker is known to take less: the size of larger messages is tried."""
@@ -81,7 +81,7 @@ def perform(
     """Try what ``needs`` says on an open ``amqp.Connection``, and delete it again.
 
     Takes ``deadline_s`` seconds, and some more to delete when the broker does not answer. Raises
-    :class:`~omrig.errors.UsageError`, one line, for what does not work, :class:`Refused` where that
+    ``UsageError``, one line, for what does not work, :class:`Refused` where that
     is the broker's answer, and :class:`PublishersBlocked` when it has blocked those that publish.
     """
     trial = _Trial(connection, needs, login)
@@ -169,7 +169,7 @@ def _family(name: str) -> str:
 class _Trial:
     """What is asked, and what there is to delete.
 
-    Raises :class:`~omrig.errors.RunError` when that cannot be written down.
+    Raises ``RunError`` when that cannot be written down.
     """
 
     def __init__(self, connection: Any, needs: Needs, login: Login) -> None:

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Sequence
 
 from omrig.cli import streams
-from omrig.errors import RunError, UsageError, in_words
+from omrig.model.errors import RunError, UsageError, in_words
 
 INCOMPLETE, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is refused once the load is over is a RunError.
         return _fail(error, arguments, USAGE, in_words(error))
     except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
-        from omrig import redaction
+        from omrig.model import redaction
 
         said = redaction.redact(f"{type(error).__name__}: {error}")
         text = f"defect: {said} (--debug shows where; please report it)"
@@ -72,7 +72,7 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(error: BaseException, arguments: list[str], status: int, text: str = "") -> int:
-    from omrig import redaction
+    from omrig.model import redaction
 
     if "-d" in arguments or "--debug" in arguments:
         shown = redaction.redact("".join(traceback.format_exception(error)))

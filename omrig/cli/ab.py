@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omrig.cli import INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count
-from omrig.errors import RunError, UsageError, naming
-from omrig.plan import Plan
+from omrig.model.errors import RunError, UsageError, naming
+from omrig.model.plan import Plan
 
 DEFAULT_PAIRS = 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from omrig.cli import streams
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raise :class:`~omrig.errors.UsageError` in place of printing the usage."""
+        """Raise ``UsageError`` in place of printing the usage."""
         text = message.removeprefix("argument ")
         raise UsageError(f"{text}; see {self.prog} --help")
 
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse_logins(self, name: str, values: Iterable[Any]) -> None:
         """A URL in the wrong place would be quoted, or cut up and quoted, with its password."""
-        from omrig import redaction
+        from omrig.model import redaction
 
         for value in values:
             if isinstance(value, str) and ":" in value and not _exists(value):

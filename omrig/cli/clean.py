@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig import errors
 from omrig.cli import INCOMPLETE
 from omrig.cli.arguments import Parser
-from omrig.errors import UsageError
-from omrig.plan import DEFAULT_PROJECT, Plan
+from omrig.model import errors
+from omrig.model.errors import UsageError
+from omrig.model.plan import DEFAULT_PROJECT, Plan
 
 if TYPE_CHECKING:
     from omrig.broker.connection import Login
@@ -64,7 +64,7 @@ def make_parser() -> Parser:
 def _read(path: Path, options: argparse.Namespace) -> "Record | None":
     """The record in ``path``; None for one that is passed over, which is told.
 
-    Raises :class:`~omrig.errors.UsageError` when the command line named it.
+    Raises ``UsageError`` when the command line named it.
     """
     from omrig.broker import declared
 
@@ -85,7 +85,7 @@ def _read(path: Path, options: argparse.Namespace) -> "Record | None":
 def _login(options: argparse.Namespace) -> "Login":
     """How to get into the broker that the options or the configuration name.
 
-    Raises :class:`~omrig.errors.UsageError` when the configuration cannot be read.
+    Raises ``UsageError`` when the configuration cannot be read.
     """
     from omrig import configuration, executors, settings
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig import errors
 from omrig.cli import streams
 from omrig.cli.arguments import Parser
+from omrig.model import errors
 from omrig.results import folder as run_folder
 
 if TYPE_CHECKING:

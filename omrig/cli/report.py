@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig import errors
 from omrig.cli import streams
 from omrig.cli.arguments import Parser
-from omrig.errors import UsageError
+from omrig.model import errors
+from omrig.model.errors import UsageError
 from omrig.results import folder as run_folder
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
-from omrig.errors import RunError, UsageError
 from omrig.interrupts import Interrupts
-from omrig.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 
 _ABOUT = """\
 Load oslo.messaging and learn where the time of a message went.
@@ -237,7 +237,7 @@ def _choices(values: tuple[str, ...]) -> str:
 def make_plan(options: argparse.Namespace, both: bool) -> Plan:
     """The plan that parsed options ask for.
 
-    Raises :class:`~omrig.errors.UsageError` when they contradict each other.
+    Raises ``UsageError`` when they contradict each other.
     """
     sides = SIDES if both else _side(options)
     return Plan(

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from omrig import errors
+from omrig.model import errors
 
 _PLAIN = {
     "µ": "u",

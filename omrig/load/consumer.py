@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from omrig.executors import Executor
-from omrig.load.events import Emit
 from omrig.load.side import (
     POLL_S,
     SHUT_DOWN_S,
@@ -21,7 +20,8 @@ from omrig.load.side import (
     save_recording,
     who_i_am,
 )
-from omrig.plan import Plan
+from omrig.model.events import Emit
+from omrig.model.plan import Plan
 
 SWITCH_TIMEOUT_S = 50.0
 """How long the main thread may take to turn the profilers on or off; a producer waits longer."""
@@ -82,7 +82,7 @@ class Endpoint:
     ) -> float:
         """A producer compares slices of load with and without profilers: CPU seconds so far.
 
-        ``begins`` is the slice that it sends next (:class:`omrig.load.slices.Slice`), None where
+        ``begins`` is the slice that it sends next (:class:`omrig.model.slices.Slice`), None where
         one has ended; ``slicing`` says what is compared.
         """
         self._consumer.ask(on, bool(slicing and slicing["slow_only"]))

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from omrig import redaction
-from omrig.errors import RunError
 from omrig.executors import Executor
 from omrig.load.side import POLL_S, Stop
+from omrig.model import redaction
+from omrig.model.errors import RunError
 
 LONGEST_REASON = 400
 

@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.load import patterns, payload
-from omrig.plan import Plan
+from omrig.load import patterns
+from omrig.model import payload
+from omrig.model.plan import Plan
 
 _SAMPLE_BYTES = 4096
 """From a payload of this size on, each further byte adds one: it is text that JSON leaves alone."""

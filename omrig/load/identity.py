@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.broker import declared
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 
 GROUP = "oslo_messaging_rabbit"
 

@@ -18,10 +18,10 @@ from omrig import executors, tethered
 if TYPE_CHECKING:
     from omrig.executors import Executor
     from omrig.load.consumer import Consumer
-    from omrig.load.events import Emit
     from omrig.load.producer import Producer
     from omrig.load.side import Measurement, Stop
-    from omrig.plan import Plan
+    from omrig.model.events import Emit
+    from omrig.model.plan import Plan
 
 ORPHAN_S = 8.0
 """So long may a process without its parent still write what it measured."""
@@ -34,7 +34,7 @@ def main() -> None:
     executor = executors.load(sys.argv[2])
     executor.patch()
     # Only now: these import what patching has to precede.
-    from omrig.load import events
+    from omrig.model import events
 
     emit = events.emitter(int(sys.argv[3]))
     status = 1
@@ -66,10 +66,10 @@ def _end_when_orphaned(executor: "Executor", parent: int) -> None:
 def _measure(executor: "Executor", emit: "Emit") -> int:
     import oslo_messaging  # noqa: F401 - imported while the parent still prepares
 
-    from omrig.errors import RunError, UsageError
     from omrig.load import deadline
     from omrig.load.side import Stop
-    from omrig.plan import Plan
+    from omrig.model.errors import RunError, UsageError
+    from omrig.model.plan import Plan
 
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -205,7 +205,7 @@ def _load(
 def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
-    from omrig.errors import Losses
+    from omrig.model.errors import Losses
     from omrig.results import folder as run_folder
 
     measurement.stop()

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omrig.errors import RunError
 from omrig.executors import Executor
-from omrig.load import deadline, patterns, payload, slices
-from omrig.load.events import Emit
+from omrig.load import deadline, patterns
 from omrig.load.side import (
     DRAIN_S,
     POLL_S,
@@ -26,7 +24,10 @@ from omrig.load.side import (
     save_recording,
     who_i_am,
 )
-from omrig.plan import Plan, twin_messages
+from omrig.model import payload, slices
+from omrig.model.errors import RunError
+from omrig.model.events import Emit
+from omrig.model.plan import Plan, twin_messages
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
@@ -73,7 +74,7 @@ class _WarmUp:
             self._hopeless.append(error)
 
     def judge(self) -> None:
-        """Raise :class:`~omrig.errors.RunError` when the load would not get through."""
+        """Raise ``RunError`` when the load would not get through."""
         if self._is_hopeless():
             raise RunError(f"no warm-up message got through: {deadline.words(self._hopeless[0])}")
         if len(self._failures) == self._plan.warmup:
@@ -137,7 +138,7 @@ class Producer:
     def run(self, measurement: Measurement) -> None:
         """Find the consumer, warm up, send the load.
 
-        Raises :class:`~omrig.errors.RunError` when no consumer answers or no warm-up message
+        Raises ``RunError`` when no consumer answers or no warm-up message
         gets through.
         """
         found = deadline.within(
@@ -331,7 +332,7 @@ class Producer:
     def _control(self, method: str, **arguments: Any) -> Any:
         """The consumer's answer; None when it is not there in the grace after a request to stop.
 
-        Raises :class:`~omrig.errors.RunError` when the consumer does not answer.
+        Raises ``RunError`` when the consumer does not answer.
         """
         client = self._client.prepare(timeout=max(CONTROL_TIMEOUT_S, self._plan.wait_s))
         answers: list[Any] = []

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omrig import redaction
 from omrig.executors import Executor
-from omrig.load.events import Emit
+from omrig.model import redaction
+from omrig.model.events import Emit
 from omrig.profilers import Profiler, is_pausable, is_slow, works_inside
 from omrig.results import folder as run_folder
 

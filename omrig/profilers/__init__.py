@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 NAMESPACE = "omrig.profilers"
 

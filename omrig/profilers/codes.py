@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
-from omrig.errors import UsageError, naming
+from omrig.model.errors import UsageError, naming
 from omrig.stages import maps
 
 DRIVERS = "oslo_messaging._drivers"
@@ -58,7 +58,7 @@ def locate(target: str) -> list[Place]:
     """The places of a target: the name of a stage map, its file, a module, ``module:function`` or
     a Python file.
 
-    Nothing is imported. Raises :class:`~omrig.errors.UsageError` when there is no such thing, or no
+    Nothing is imported. Raises ``UsageError`` when there is no such thing, or no
     function in it.
     """
     if target.endswith(MAP_FILE):
@@ -89,7 +89,7 @@ def instrument(places: Sequence[Place], replace: Callable[[CodeType], CodeType])
     Imports the modules. Functions that exist change at once, nested ones whenever they are made; a
     call that is under way goes on with the old code. Returns the new code objects.
 
-    Raises :class:`~omrig.errors.UsageError` for a module that cannot be imported, and for a place
+    Raises ``UsageError`` for a module that cannot be imported, and for a place
     of which no function is left.
     """
     for place in places:

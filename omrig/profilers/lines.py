@@ -61,7 +61,7 @@ class LinesProfiler:
     def install(self) -> None:
         """Register all functions of the targets.
 
-        Raises :class:`~omrig.errors.UsageError` where a target cannot be imported.
+        Raises ``UsageError`` where a target cannot be imported.
         """
         self._every_thread.install()
         places = [place for target in self._targets for place in codes.locate(target)]

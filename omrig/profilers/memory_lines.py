@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any, TextIO
 
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 from omrig.profilers import Artefact, ProfilerContext, codes, tracing
 from omrig.results import folder as run_folder
 
@@ -77,7 +77,7 @@ class MemoryLinesProfiler:
     def install(self) -> None:
         """Trace this thread, its greenlets and all threads that are to come.
 
-        Raises :class:`~omrig.errors.UsageError` where a target cannot be imported.
+        Raises ``UsageError`` where a target cannot be imported.
         """
         places = [place for target in self._targets for place in codes.locate(target)]
         for code in codes.instrument(places, lambda code: code):

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import memray
 
-from omrig import interpreter
+from omrig.model import interpreter
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import psutil
 
-from omrig import interpreter
+from omrig.model import interpreter
 from omrig.profilers import Artefact, ProfilerContext, roles
 from omrig.results import folder as run_folder
 from omrig.results import stacks

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
-from omrig.errors import RunError
+from omrig.model.errors import RunError
 
 
 def native_threading(executor: str) -> Any:

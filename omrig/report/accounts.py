@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from omrig.model import units
 from omrig.report import shares
-from omrig.results import units
 
 _WITH_BUCKETS = 72
 """Width in columns from which the table has room for sides and buckets."""

@@ -6,7 +6,7 @@ from omrig.analysis.gates import Ruling
 from omrig.analysis.metrics import Metric, find
 from omrig.analysis.resample import Estimate
 from omrig.analysis.rows import Row, excludes_no_change
-from omrig.results import units
+from omrig.model import units
 
 NOT_SIGNIFICANT = "not significant"
 

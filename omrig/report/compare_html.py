@@ -8,9 +8,9 @@ import omrig
 from omrig.analysis.call import worse
 from omrig.analysis.compare import Comparison
 from omrig.analysis.rows import Row, by_name
+from omrig.model import units
 from omrig.report import changes, compare_figures, html, shares
 from omrig.report.compare_figures import Side
-from omrig.results import units
 from omrig.results.runs import RunSet
 
 _SECTIONS = {

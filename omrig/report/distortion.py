@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from omrig.results import units
+from omrig.model import units
 
 _SEEN_SHARE = 0.02
 """A stage with less than this share, without and with the profilers, is left out."""

@@ -8,8 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from omrig.model import units
 from omrig.report.columns import Column, table
-from omrig.results import units
 
 _ROWS = 15
 """So many functions are shown; `result.json` has more."""

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.results import units
+from omrig.model import units
 
 FEW_MESSAGES = 10_000
 """Below so many messages caches and pools may still be filling in the later half."""

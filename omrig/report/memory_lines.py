@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from omrig.results import units
+from omrig.model import units
 
 SHOWN = 10
 """So many lines are shown; the file beside has all."""

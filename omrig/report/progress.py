@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from omrig.results import units
+from omrig.model import units
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omrig.results import units
+from omrig.model import units
 from omrig.results.series import BROKER
 
 

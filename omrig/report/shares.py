@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from omrig.analysis.stages import BY_NAME, OWNERS
+from omrig.model.stages import BY_NAME, OWNERS
 
 TITLES: Mapping[str, str] = MappingProxyType(
     {

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from omrig.model import units
 from omrig.report import accounts, distortion, paper, profiles, resources, shares, waterfall, words
-from omrig.results import units
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis.stages import BY_NAME
+from omrig.model.stages import BY_NAME
 from omrig.report import waterfall
 from omrig.results import folder as run_folder
 

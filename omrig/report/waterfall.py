@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from omrig.analysis.stages import BY_NAME, STAGES
+from omrig.model import units
+from omrig.model.stages import BY_NAME, STAGES
 from omrig.report import shares
-from omrig.results import units
 
 LEAST_SHARE = 0.005
 """A stage below this share of both messages is not drawn, only counted."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omrig import errors
-from omrig.errors import UsageError
+from omrig.model import errors
+from omrig.model.errors import UsageError
 
 SCHEMA = 1
 RUN = "run.json"
@@ -24,7 +24,7 @@ ARTEFACTS = "artefacts.json"
 def create(output: str, sides: tuple[str, ...]) -> Path:
     """Make the run folder and a folder for each side.
 
-    Raises :class:`~omrig.errors.UsageError` when it cannot be written or holds a run already.
+    Raises ``UsageError`` when it cannot be written or holds a run already.
     """
     folder = Path(output).absolute()
     with errors.naming("--output"):
@@ -118,7 +118,7 @@ def read_json(path: Path) -> Any:
 def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
     """The absolute path of a run folder and its ``run.json``; ``argument`` is named in errors.
 
-    Raises :class:`~omrig.errors.UsageError` when ``folder`` holds no run that this omrig reads.
+    Raises ``UsageError`` when ``folder`` holds no run that this omrig reads.
     """
     path = Path(folder).absolute()
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omrig.results import units
+from omrig.model import units
 
 MARK = "*"
 """Beside a time that includes time switched out."""

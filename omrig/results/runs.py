@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.errors import RunError, UsageError, naming
+from omrig.model.errors import RunError, UsageError, naming
 from omrig.results import folder as run_folder
 from omrig.results import series
 
@@ -60,8 +60,8 @@ class Messages:
 def read(name: str, argument: str) -> RunSet:
     """The runs in the folder ``name``, oldest first; ``argument`` is named in errors.
 
-    Raises :class:`~omrig.errors.UsageError` when there is none, or one of them is no measurement
-    or of other sides than the rest; :class:`~omrig.errors.RunError` when none is fit to compare.
+    Raises ``UsageError`` when there is none, or one of them is no measurement
+    or of other sides than the rest; ``RunError`` when none is fit to compare.
     """
     folder = Path(name)
     with naming(argument):

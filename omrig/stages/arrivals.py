@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig import interpreter
-from omrig.stages import capture, records, watcher
+from omrig.model import interpreter, stamps
+from omrig.stages import capture, watcher
 
 if TYPE_CHECKING:
     import numpy
@@ -233,7 +233,7 @@ def read_cpu(folder: Path) -> "tuple[Integers, Integers]":
     """
     import numpy
 
-    rows = _read_rows(folder / records.CPU, len(records.CPU_COLUMNS))
+    rows = _read_rows(folder / stamps.CPU, len(stamps.CPU_COLUMNS))
     rows = rows[numpy.argsort(rows[:, 0], kind="stable")]
     return rows[:, 0], numpy.maximum.accumulate(rows[:, 1])
 

@@ -25,8 +25,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-from omrig.analysis.stages import BY_NAME
-from omrig.errors import UsageError, naming
+from omrig.model.errors import UsageError, naming
+from omrig.model.stages import BY_NAME
 
 SCHEMA = 1
 
@@ -98,7 +98,7 @@ def known() -> dict[str, StageMap]:
 def read(path: str) -> StageMap:
     """The map in a file of the user's.
 
-    Raises :class:`~omrig.errors.UsageError` naming the file and the key that is wrong.
+    Raises ``UsageError`` naming the file and the key that is wrong.
     """
     try:
         with naming("--target"):
@@ -108,7 +108,7 @@ def read(path: str) -> StageMap:
 
 
 def parse(text: str, file: str) -> StageMap:
-    """The map in ``text``; ``file`` is named in errors (:class:`~omrig.errors.UsageError`)."""
+    """The map in ``text``; ``file`` is named in errors (``UsageError``)."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

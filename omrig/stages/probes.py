@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from omrig.stages.records import (
+from omrig.model.stamps import (
     CALL,
     CONFIRM,
     CONFIRM_STAMP,

@@ -24,7 +24,7 @@ from omrig.broker import cleanup, node, preflight
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.declared import Thing
 from omrig.broker.embedded import embedded_broker
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 
 GONE_SECONDS = 20.0
 HOLDER = """

@@ -11,7 +11,7 @@ import pytest
 
 from omrig.broker import meeting
 from omrig.broker.connection import Endpoint, Login
-from omrig.errors import RunError
+from omrig.model.errors import RunError
 from tools import faults
 
 

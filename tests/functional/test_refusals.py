@@ -11,8 +11,8 @@ from omrig.broker import declared, preflight, trial
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.trial import Needs
 from omrig.cli import clean
-from omrig.errors import RunError, UsageError
-from omrig.plan import Plan
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import Plan
 from tools import faults
 
 PASSWORD = "s3cret-of-trials"

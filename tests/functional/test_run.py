@@ -17,7 +17,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from omrig.analysis.stages import OWNERS
+from omrig.model.stages import OWNERS
 from tests.functional.conftest import result_of
 from tools import faults
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from omrig.analysis.stages import BY_NAME, STAGES
+from omrig.model.stages import BY_NAME, STAGES
 from tests.functional.conftest import result_of
 
 MESSAGES = 300

@@ -4,7 +4,7 @@ import pytest
 
 from omrig import cli, interleaved
 from omrig.cli import ab
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 
 def test_each_is_first_as_often_as_the_other():

@@ -5,8 +5,8 @@ import pytest
 
 from omrig.analysis import accounting
 from omrig.analysis.accounting import Clock
-from omrig.analysis.stages import BY_NAME, STAGES
-from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 
 HERE = Clock(same_host=True)
 SEND_NAMES = ("api", "serialize", "pool_wait", "connect", "publish", "socket_wait")

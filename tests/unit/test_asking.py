@@ -10,7 +10,7 @@ from amqp import spec
 from omrig.broker import asking, trial
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.trial import Needs, PublishersBlocked, Refused
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 
 NEEDS = Needs(("producer",), {}, body_bytes=1_000_000)
 

@@ -11,11 +11,12 @@ from amqp.serialization import dumps, loads
 from oslo_config import cfg
 from oslo_messaging._drivers import common, impl_rabbit
 
-from omrig import configuration, redaction, settings
+from omrig import configuration, settings
 from omrig.broker.connection import open_first
 from omrig.configuration import Found
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model import redaction
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 START, START_OK, TUNE, OPEN = (10, 10), (10, 11), (10, 30), (10, 40)
 

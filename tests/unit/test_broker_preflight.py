@@ -12,7 +12,7 @@ import pytest
 from omrig.broker import cleanup, preflight
 from omrig.broker.connection import Endpoint, Login, call_within
 from omrig.broker.declared import Thing
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 PASSWORD = "s3cret-pass"
 LIMIT_SECONDS = 10.0

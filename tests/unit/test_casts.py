@@ -6,7 +6,7 @@ import pytest
 
 from omrig.load import patterns, producer
 from omrig.load.side import Errors, Stop
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 
 
 class Client:

@@ -9,8 +9,8 @@ import pytest
 from omrig.broker import declared
 from omrig.broker.connection import Endpoint, Login
 from omrig.cli import clean
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 LOGIN = Login([Endpoint("127.0.0.1", 5672, "u", "p")], "v")
 

@@ -9,7 +9,7 @@ import pytest
 
 from omrig import cli
 from omrig.cli import run
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 
 def plan(*arguments, both=False):

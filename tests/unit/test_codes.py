@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omrig import cli, profilers
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 from omrig.profilers import codes
 from omrig.stages import maps
 

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from omrig import cli
-from omrig.errors import RunError, UsageError
+from omrig.model.errors import RunError, UsageError
 from omrig.report import compare_junit, compare_terminal
 from omrig.results import runs
 from tests.unit import synthetic

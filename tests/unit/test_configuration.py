@@ -7,9 +7,10 @@ import random
 import pytest
 from oslo_config import cfg
 
-from omrig import configuration, redaction, settings
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig import configuration, settings
+from omrig.model import redaction
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 URL_VARIABLE = "OS_DEFAULT__TRANSPORT_URL"
 PREFETCH_VARIABLE = "OS_OSLO_MESSAGING_RABBIT__RABBIT_QOS_PREFETCH_COUNT"

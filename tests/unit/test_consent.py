@@ -8,8 +8,8 @@ import pytest
 from omrig import consent
 from omrig.broker.connection import Login
 from omrig.broker.preflight import BrokerInfo
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 from omrig.report.progress import Progress
 from omrig.settings import Transport
 

@@ -7,7 +7,7 @@ import pytest
 
 from omrig import costs
 from omrig.books import Book, Timelines
-from omrig.load import slices
+from omrig.model import slices
 from omrig.results.recordings import Recording
 
 MS = 1_000_000

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from omrig import executors, phases, redaction
-from omrig.errors import RunError
+from omrig import executors, phases
 from omrig.load import deadline, producer
 from omrig.load.side import Stop
-from omrig.plan import Plan
+from omrig.model import redaction
+from omrig.model.errors import RunError
+from omrig.model.plan import Plan
 
 PLAN = Plan(sides=("producer",), run_id="r", messages=10, warmup=50, wait_s=0.0)
 
@@ -21,7 +22,7 @@ def executor():
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
-    monkeypatch.setattr("omrig.plan.SHORTEST_PATIENCE_S", 0.2)
+    monkeypatch.setattr("omrig.model.plan.SHORTEST_PATIENCE_S", 0.2)
 
 
 def test_what_ends_in_time_has_ended(executor):

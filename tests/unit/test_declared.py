@@ -13,8 +13,8 @@ import pytest
 from omrig.broker import cleanup, declared
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.declared import Thing
-from omrig.errors import RunError
-from omrig.plan import Plan
+from omrig.model.errors import RunError
+from omrig.model.plan import Plan
 
 LOGIN = Login([Endpoint("h", 5672, "u", "topsecret"), Endpoint("::1", 5673, "u", "topsecret")], "v")
 PLAN = Plan(sides=("producer",), run_id="5a" * 16)

@@ -5,8 +5,8 @@ import pytest
 
 from omrig.analysis import distortion
 from omrig.analysis.distortion import Slice
-from omrig.load import slices
-from omrig.plan import TWIN_PAIRS, smallest_slice, twin_messages
+from omrig.model import slices
+from omrig.model.plan import TWIN_PAIRS, smallest_slice, twin_messages
 
 # The slices of a load
 

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from omrig import configuration
-from omrig.load import envelope, patterns, payload
-from omrig.plan import Plan
+from omrig.load import envelope, patterns
+from omrig.model import payload
+from omrig.model.plan import Plan
 
 PLAN = Plan(sides=("producer",), run_id="r", messages=100, size_bytes=10_240)
 

@@ -10,7 +10,7 @@ import pytest
 from omrig import assemble, books, executors, little
 from omrig.load import producer
 from omrig.load.side import Measurement, Stop
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 from omrig.report import words
 from omrig.results import latency, recordings
 

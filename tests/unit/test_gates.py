@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from omrig.analysis import compare, gates, metrics, resample, rows
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 from omrig.results.runs import RunSet
 from tests.unit import synthetic
 

@@ -9,7 +9,7 @@ import pytest
 
 from omrig.broker import declared
 from omrig.broker.connection import Login
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 
 CONFIGURED = """
 [oslo_messaging_rabbit]
@@ -25,7 +25,7 @@ CODE = """
 import json, os, sys
 from omrig import configuration, settings
 from omrig.load import identity
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 plan = Plan.from_json(sys.stdin.readline())
 found = configuration.load(plan)
 settings.resolve(found, configuration.find_url(found, plan))

@@ -5,8 +5,8 @@ import array
 import pytest
 
 from omrig import live
+from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.stages import watcher
-from omrig.stages.records import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 
 # 100 in the driver of either side, 300 in the endpoint, 250 there and 150 back.
 SENT = {

@@ -7,8 +7,8 @@ from importlib import metadata
 
 import pytest
 
-from omrig.analysis.stages import BY_NAME
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
+from omrig.model.stages import BY_NAME
 from omrig.report import targets
 from omrig.stages import maps, probes
 

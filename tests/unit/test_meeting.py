@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from omrig.broker import meeting
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 
 def options(**given):

@@ -3,8 +3,8 @@
 import pytest
 from oslo_serialization import jsonutils
 
-from omrig.errors import UsageError
-from omrig.load import payload
+from omrig.model import payload
+from omrig.model.errors import UsageError
 
 
 @pytest.mark.parametrize(

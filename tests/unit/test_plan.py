@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from omrig.errors import UsageError
-from omrig.plan import Plan
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
 
 PLAN = Plan(sides=("producer",), run_id="1", transport_url="rabbit://u:topsecret@h/")
 

@@ -12,10 +12,7 @@ import types
 import numpy
 import pytest
 
-from omrig.profilers import ProfilerContext
-from omrig.profilers.stages import StagesProfiler
-from omrig.stages import arrivals, maps, probes
-from omrig.stages.records import (
+from omrig.model.stamps import (
     CONFIRM,
     CONNECT,
     CONSUMER_COLUMNS,
@@ -43,6 +40,9 @@ from omrig.stages.records import (
     SOCKET_WAIT,
     STAMP,
 )
+from omrig.profilers import ProfilerContext
+from omrig.profilers.stages import StagesProfiler
+from omrig.stages import arrivals, maps, probes
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 
@@ -350,7 +350,7 @@ def test_a_full_send_buffer_under_eventlet():
     eventlet.monkey_patch()
     import os, socket
     from omrig.stages import probes
-    from omrig.stages.records import DEPART, PRODUCER_COLUMNS, SOCKET_WAIT
+    from omrig.model.stamps import DEPART, PRODUCER_COLUMNS, SOCKET_WAIT
     state = probes.State(None, 1)
     record = [0] * len(PRODUCER_COLUMNS)
     state.sending.set(record)

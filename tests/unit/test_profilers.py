@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from omrig import profilers
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 from omrig.profilers.none import NoProfiler
 
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from omrig import profilers
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 from omrig.profilers import ProfilerContext
 from omrig.profilers.memory_lines import MemoryLinesProfiler, Recorded
 from omrig.report import memory_lines
@@ -130,14 +130,14 @@ def test_the_table_is_memory_profilers(recorded):
 
 
 def test_what_is_written_and_shown(tmp_path):
-    target = "omrig.load.events:emitter"
+    target = "omrig.model.events:emitter"
     profiler = MemoryLinesProfiler(ProfilerContext("threading", "producer", targets=(target,)))
     before = sys.gettrace()
     try:
         profiler.install()
         assert profiler.save(tmp_path) == []
         profiler.start()
-        from omrig.load import events
+        from omrig.model import events
 
         events.emitter(0)
         profiler.stop()
@@ -171,8 +171,8 @@ def test_targets_have_to_be_named():
     with pytest.raises(UsageError, match="--target MODULE:FUNCTION"):
         profilers.check_targets(["memory-lines"], [])
     with pytest.raises(UsageError, match="has no function 'gone'"):
-        profilers.check_targets(["memory-lines"], ["omrig.load.events:gone"])
-    profilers.check_targets(["memory-lines", "stages"], ["omrig.load.events:emitter"])
+        profilers.check_targets(["memory-lines"], ["omrig.model.events:gone"])
+    profilers.check_targets(["memory-lines", "stages"], ["omrig.model.events:emitter"])
 
 
 def test_it_cannot_run_with_the_other_tracer_of_lines():

@@ -31,7 +31,7 @@ INSTALLED = Installation(
         ("<frozen importlib._bootstrap>", "stdlib"),
         ("<string>", "generated code"),
         ("/home/me/src/omrig/stages/probes.py", "omrig.stages"),
-        ("/home/me/src/omrig/plan.py", "omrig.plan"),
+        ("/home/me/src/omrig/model/plan.py", "omrig.model.plan"),
         ("/home/me/src/kombu/messaging.py", "kombu"),
         ("/opt/endpoint.py", "endpoint"),
         ("relative.py", "relative"),

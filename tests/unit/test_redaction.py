@@ -8,8 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from omrig import redaction
-from omrig.load import events
+from omrig.model import events, redaction
 
 PIECES_OF = "#/?,@:$%"
 

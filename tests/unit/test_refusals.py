@@ -6,10 +6,10 @@ import amqp
 import pytest
 from amqp import spec
 
-from omrig import redaction
 from omrig.broker import cleanup, meeting, refusals, trial
 from omrig.broker.connection import Endpoint
 from omrig.broker.declared import Thing
+from omrig.model import redaction
 
 
 def refused(code, text, method=None, kind=amqp.ChannelError):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from omrig import assemble, cli, errors
+from omrig import assemble, cli
 from omrig.children import Child
 from omrig.cli import ab, streams
-from omrig.errors import Losses
 from omrig.load import process
 from omrig.load.side import Measurement
+from omrig.model import errors
+from omrig.model.errors import Losses
 from omrig.results import folder as run_folder
 from tests.unit.refused import closed, limited_files
 from tests.unit.test_results import consumer, make_run, producer

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from omrig.analysis.stages import BY_NAME
+from omrig.model.stages import BY_NAME
 from omrig.report import functions, memray, pyspy, speedscope
 from omrig.results import stacks
 from tests.unit.test_stacks import SCHEMA

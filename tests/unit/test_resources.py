@@ -10,9 +10,9 @@ from rich.console import Console
 
 from omrig import assemble, profilers, sampled
 from omrig.analysis import verdict
-from omrig.analysis.facts import Facts, Machine
-from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
+from omrig.model.errors import Losses, UsageError
+from omrig.model.facts import Facts, Machine
 from omrig.report import memory, resources
 from omrig.results import folder as run_folder
 from omrig.results import recordings, series

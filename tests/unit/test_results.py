@@ -9,8 +9,8 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig import assemble
-from omrig.errors import Losses, UsageError
 from omrig.load.side import save_recording
+from omrig.model.errors import Losses, UsageError
 from omrig.report import words
 from omrig.results import folder as run_folder
 from omrig.results import latency

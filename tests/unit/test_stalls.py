@@ -5,7 +5,7 @@ import pytest
 
 from omrig import books, stalled
 from omrig.analysis import incidents, stalls
-from omrig.analysis.stages import BY_NAME
+from omrig.model.stages import BY_NAME
 
 SECOND = 1_000_000_000
 TIMEOUT_NS = 60 * SECOND

@@ -10,7 +10,7 @@ from omrig.broker import preflight
 from omrig.broker.connection import Login
 from omrig.broker.trial import Needs
 from omrig.interrupts import Interrupts
-from omrig.plan import Plan
+from omrig.model.plan import Plan
 from omrig.report.progress import Progress
 
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from omrig import phases, supervisor
-from omrig.errors import Losses, UsageError
 from omrig.interrupts import Interrupts
-from omrig.plan import Plan
+from omrig.model.errors import Losses, UsageError
+from omrig.model.plan import Plan
 
 
 class Process:

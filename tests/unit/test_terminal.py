@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from omrig.analysis import accounting
-from omrig.analysis.stages import STAGES
+from omrig.model.stages import STAGES
 from omrig.report import shares, terminal, waterfall
 
 MS = 1_000_000

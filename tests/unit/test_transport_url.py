@@ -6,8 +6,8 @@ import oslo_messaging
 import pytest
 from oslo_config import cfg
 
-from omrig import redaction, transport_url
-from omrig.errors import UsageError
+from omrig.model import redaction, transport_url
+from omrig.model.errors import UsageError
 
 OPTION = "--transport-url"
 

@@ -7,8 +7,8 @@ import pytest
 from omrig.broker import cleanup, declared, trial
 from omrig.broker.connection import Endpoint, Login
 from omrig.broker.trial import Needs
-from omrig.errors import RunError, UsageError
-from omrig.plan import Plan
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import Plan
 
 BOTH = ("producer", "consumer")
 STREAM = {"rabbit_stream_fanout": True}

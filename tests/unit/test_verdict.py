@@ -5,9 +5,9 @@ import json
 import pytest
 
 from omrig.analysis.comb import MILLISECOND, Comb
-from omrig.analysis.facts import Blocked, Facts, Held, Network
-from omrig.analysis.stages import BY_NAME, OWNERS, STAGES
 from omrig.analysis.verdict import decide
+from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.stages import BY_NAME, OWNERS, STAGES
 from omrig.report.html import view
 
 MESSAGES = 1000

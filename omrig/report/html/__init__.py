@@ -14,10 +14,10 @@ import jinja2
 from markupsafe import Markup
 
 import omrig
+from omrig.model import units
 from omrig.report import shares
 from omrig.report.html import recorded, view
 from omrig.results import folder as run_folder
-from omrig.results import units
 
 PAGE = "report.html"
 

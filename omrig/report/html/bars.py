@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from omrig.analysis.stages import BY_NAME
+from omrig.model.stages import BY_NAME
 from omrig.report import shares, waterfall
 from omrig.report.waterfall import Span
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from omrig.model import units
 from omrig.report import memory
 from omrig.report.html import source
-from omrig.results import units
 
 MOST_FUNCTIONS = 20
 MOST_LINES = 25

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omrig.analysis.stages import BY_NAME
+from omrig.model import units
+from omrig.model.stages import BY_NAME
 from omrig.report import accounts, resources, shares, waterfall, words
 from omrig.report.html import bars, charts, events, messages, profiled, usage
 from omrig.report.html.bars import Message
 from omrig.report.html.recorded import Recorded
-from omrig.results import units
 
 _MOST_EVENTS = 50
 

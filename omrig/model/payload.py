@@ -8,7 +8,7 @@ length in characters is its length in bytes.
 
 from typing import Any
 
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 _FILLER = "user_data"
 
@@ -50,7 +50,7 @@ def serialised_size(arguments: dict[str, Any]) -> int:
 def build(size_bytes: int) -> dict[str, Any]:
     """Keyword arguments that serialise to exactly ``size_bytes``.
 
-    Raises :class:`~omrig.errors.UsageError` for 1 to ``SMALLEST_BYTES - 1`` bytes, which no
+    Raises ``UsageError`` for 1 to ``SMALLEST_BYTES - 1`` bytes, which no
     argument can have.
     """
     if size_bytes == 0:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from omrig import redaction
-from omrig.errors import UsageError
+from omrig.model import redaction
+from omrig.model.errors import UsageError
 
 FORM = "rabbit://user:password@host:port/vhost"
 
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 def parse(conf: Any, url: str, option: str) -> Any:
     """The ``oslo_messaging.TransportURL`` of ``url``; its passwords are remembered for redaction.
 
-    ``option`` says whose URL it is, for errors. Raises :class:`~omrig.errors.UsageError` for one
+    ``option`` says whose URL it is, for errors. Raises ``UsageError`` for one
     that is malformed, ambiguous, or of a driver that oslo.messaging does not have.
     """
     import oslo_messaging

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from omrig.errors import UsageError
+from omrig.model.errors import UsageError
 
 PATTERNS = ("call", "cast")
 EXECUTORS = ("eventlet", "threading")
@@ -46,7 +46,7 @@ class Plan:
     """What to run, on which side or sides, and where the results go.
 
     ``messages`` is None only for a consumer that runs until it is stopped. ``size_bytes`` is the
-    size of the payload as :mod:`omrig.load.payload` defines it. ``timeout_s`` is None for the
+    size of the payload as :mod:`omrig.model.payload` defines it. ``timeout_s`` is None for the
     configuration's ``rpc_response_timeout``. ``project_named`` says whether the command line named
     the project. ``transport_url`` and ``environment`` may hold a password: they are left out of
     ``repr`` and of :meth:`public`. A plan that :attr:`is_resolved` is for a measured process: its
@@ -57,7 +57,7 @@ class Plan:
     and ``served_exchange``, and ``served_by`` says who that is. ``record`` is the file that lists
     what the run declares (:mod:`omrig.broker.declared`); empty where there is no broker.
 
-    Raises :class:`~omrig.errors.UsageError` when a value makes no sense.
+    Raises ``UsageError`` when a value makes no sense.
     """
 
     sides: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Keeping passwords out of whatever is shown or written.
 
 What omrig itself says of a transport URL is put together from parts that never held the password
-(:func:`omrig.transport_url.show`), so its own sentences, keys and protocol need no redaction and
+(``transport_url.show``), so its own sentences, keys and protocol need no redaction and
 get none. What *others* say (the driver, kombu, oslo.config, a traceback, a log) may quote a secret
 whole or in part, in any spelling: that is text for :func:`redact`.
 """

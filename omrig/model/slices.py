@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from omrig.plan import TWIN_PAIRS, smallest_slice
+from omrig.model.plan import TWIN_PAIRS, smallest_slice
 
 UNPROFILED_SHARE = 0.2
 """Of so much of the load a mode that slows the run is left out, where the load is long enough."""
@@ -34,7 +34,7 @@ def divide(total: int, workers: int, sparing: bool) -> list[Slice]:
     unprofiled slices of two pairs side by side: to stop a profiler may take it a second. The first
     slice is in no pair: connections are made in it. With ``sparing`` no more than
     :data:`UNPROFILED_SHARE` goes unprofiled where the load has enough messages for that; otherwise
-    pairs take all there is. ``total`` is :func:`omrig.plan.twin_messages` or more.
+    pairs take all there is. ``total`` is :func:`omrig.model.plan.twin_messages` or more.
     """
     least = smallest_slice(workers)
     spare = UNPROFILED_SHARE * total if sparing else (total - least) / 2
