@@ -8,8 +8,8 @@ from omrig.model.plan import KILOBYTE, Plan
 
 if TYPE_CHECKING:
     from omrig.broker.preflight import BrokerInfo
+    from omrig.drivers.settings import Transport
     from omrig.report.progress import Progress
-    from omrig.settings import Transport
 
 MOST_UNASKED = 100_000
 """Messages that are sent unasked to a broker that only the configuration of a service names."""

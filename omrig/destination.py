@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig import configuration, consent, executors, settings
-from omrig.load import envelope
+from omrig import consent, executors
+from omrig.drivers import configuration, envelope, settings
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import assemble, configuration, destination, phases, profilers, settings
+from omrig import assemble, destination, phases, profilers
 from omrig.children import Child, Event, stop_all
 from omrig.destination import Destination
+from omrig.drivers import configuration, settings
 from omrig.interrupts import Interrupts
 from omrig.live import Recent
 from omrig.model import errors, payload, redaction

@@ -1,1 +1,1 @@
-"""Stage maps: data, one file a driver or library. See :mod:`omrig.stages.maps`."""
+"""Stage maps: data, one file a driver or library. See :mod:`omrig.drivers.maps`."""

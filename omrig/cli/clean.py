@@ -87,7 +87,8 @@ def _login(options: argparse.Namespace) -> "Login":
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
-    from omrig import configuration, executors, settings
+    from omrig import executors
+    from omrig.drivers import configuration, settings
 
     # Keeps eventlet and its warnings out of this process.
     executors.load("threading").patch()

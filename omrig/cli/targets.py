@@ -22,8 +22,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     from omrig import executors
+    from omrig.drivers import maps
     from omrig.report import targets
-    from omrig.stages import maps
 
     # Functions are looked at where they are: without this their modules load eventlet.
     executors.load("threading").patch()

@@ -121,7 +121,8 @@ def _set_up_logging(plan: "Plan") -> None:
 def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
     import oslo_messaging
 
-    from omrig import configuration, profilers, settings
+    from omrig import profilers
+    from omrig.drivers import configuration, settings
     from omrig.load import identity
     from omrig.load.consumer import Consumer
     from omrig.load.producer import Producer

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import omrig
-from omrig import configuration
+from omrig.drivers import configuration
 
 
 def command(module: str, *arguments: str) -> list[str]:

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
+from omrig.drivers import maps
 from omrig.model.errors import UsageError, naming
-from omrig.stages import maps
 
 DRIVERS = "oslo_messaging._drivers"
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omrig.drivers import maps
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
-from omrig.stages import maps, probes
+from omrig.stages import probes
 from omrig.stages.arrivals import Watcher
 
 STAMPS = "stamps.npz"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omrig.stages import maps
+from omrig.drivers import maps
 
 _WIDTH_WITHOUT_TERMINAL = 110
 

@@ -62,7 +62,7 @@ from omrig.model.stamps import (
 )
 
 if TYPE_CHECKING:
-    from omrig.stages.maps import Site
+    from omrig.drivers.maps import Site
 
 now = time.perf_counter_ns
 

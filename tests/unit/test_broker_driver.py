@@ -11,9 +11,9 @@ from amqp.serialization import dumps, loads
 from oslo_config import cfg
 from oslo_messaging._drivers import common, impl_rabbit
 
-from omrig import configuration, settings
 from omrig.broker.connection import open_first
-from omrig.configuration import Found
+from omrig.drivers import configuration, settings
+from omrig.drivers.configuration import Found
 from omrig.model import redaction
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from omrig import cli, profilers
+from omrig.drivers import maps
 from omrig.model.errors import UsageError
 from omrig.profilers import codes
-from omrig.stages import maps
 
 SOURCE = """
 class Class:

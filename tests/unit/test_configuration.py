@@ -7,7 +7,7 @@ import random
 import pytest
 from oslo_config import cfg
 
-from omrig import configuration, settings
+from omrig.drivers import configuration, settings
 from omrig.model import redaction
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan

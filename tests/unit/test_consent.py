@@ -8,10 +8,10 @@ import pytest
 from omrig import consent
 from omrig.broker.connection import Login
 from omrig.broker.preflight import BrokerInfo
+from omrig.drivers.settings import Transport
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 from omrig.report.progress import Progress
-from omrig.settings import Transport
 
 INFO = BrokerInfo("RabbitMQ", "3.10.8", "Erlang", "prod", "/nova", "ctl1", 5671)
 

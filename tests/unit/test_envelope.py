@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from omrig import configuration
-from omrig.load import envelope, patterns
+from omrig.drivers import configuration, envelope
+from omrig.load import patterns
 from omrig.model import payload
 from omrig.model.plan import Plan
 

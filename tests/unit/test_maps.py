@@ -7,10 +7,11 @@ from importlib import metadata
 
 import pytest
 
+from omrig.drivers import maps
 from omrig.model.errors import UsageError
 from omrig.model.stages import BY_NAME
 from omrig.report import targets
-from omrig.stages import maps, probes
+from omrig.stages import probes
 
 MAP = """
 schema = 1

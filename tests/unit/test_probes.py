@@ -12,6 +12,7 @@ import types
 import numpy
 import pytest
 
+from omrig.drivers import maps
 from omrig.model.stamps import (
     CONFIRM,
     CONNECT,
@@ -42,7 +43,7 @@ from omrig.model.stamps import (
 )
 from omrig.profilers import ProfilerContext
 from omrig.profilers.stages import StagesProfiler
-from omrig.stages import arrivals, maps, probes
+from omrig.stages import arrivals, probes
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 

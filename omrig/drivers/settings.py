@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omrig import configuration
-from omrig.configuration import Configuration, Found
+from omrig.drivers import configuration
+from omrig.drivers.configuration import Configuration, Found
 from omrig.model import redaction, transport_url
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
@@ -87,8 +87,8 @@ def resolve(found: Configuration, url: Found) -> Transport:
     Raises ``UsageError`` for a malformed URL, a driver that is not installed or
     carries no RPC, and for options that are invalid or contradict each other.
     """
-    from omrig.broker import driver
     from omrig.broker.connection import Login
+    from omrig.drivers import rabbit
     from omrig.load import identity
 
     remember_secrets(found)
@@ -99,15 +99,15 @@ def resolve(found: Configuration, url: Found) -> Transport:
     with configuration.errors_of(found):
         # A value that does not parse is found when it is read: here, not in the middle of a run.
         settings = _settings(found, parsed)
-    transport = driver.make_transport(found.conf, parsed, option)
+    transport = rabbit.make_transport(found.conf, parsed, option)
     speaks_amqp = parsed.transport in _AMQP
     shown = [name.rpartition(" ")[2] for name in settings]
     return Transport(
         scheme=parsed.transport,
-        login=driver.login(transport, parsed, option)
+        login=rabbit.login(transport, parsed, option)
         if speaks_amqp
         else Login((), parsed.virtual_host or "/"),
-        options=driver.options(transport, identity.OPTIONS) if speaks_amqp else {},
+        options=rabbit.options(transport, identity.OPTIONS) if speaks_amqp else {},
         settings=settings,
         redacted=transport_url.show(parsed, shown),
         source=url.source,
