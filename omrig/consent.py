@@ -7,7 +7,7 @@ from omrig.model.errors import UsageError
 from omrig.model.plan import KILOBYTE, Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.preflight import BrokerInfo
+    from omrig.broker.amqp.preflight import BrokerInfo
     from omrig.drivers.settings import Transport
     from omrig.report.progress import Progress
 

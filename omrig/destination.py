@@ -13,9 +13,9 @@ from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker import process as broker_process
-    from omrig.broker.embedded import Broker
-    from omrig.broker.preflight import BrokerInfo
-    from omrig.broker.trial import Needs
+    from omrig.broker.amqp.preflight import BrokerInfo
+    from omrig.broker.amqp.trial import Needs
+    from omrig.broker.rabbitmq.embedded import Broker
     from omrig.report.progress import Progress
 
 PREFLIGHT_S = 10.0
@@ -120,7 +120,7 @@ def _warn(found: configuration.Configuration, plan: Plan, progress: "Progress") 
 @contextlib.contextmanager
 def own_broker(progress: "Progress") -> Iterator["Broker"]:
     """An embedded RabbitMQ for the length of the block."""
-    from omrig.broker.embedded import embedded_broker
+    from omrig.broker.rabbitmq.embedded import embedded_broker
 
     progress.say("starting an embedded RabbitMQ")
     with embedded_broker() as broker:
@@ -144,7 +144,7 @@ def _check(
         pools=settings.pool_sizes(transport, plan),
     )
     if transport.speaks_amqp:
-        from omrig.broker import preflight, trial
+        from omrig.broker.amqp import preflight, trial
 
         destination.info = preflight.check(transport.login, PREFLIGHT_S)
         if transport.source != configuration.EMBEDDED_SOURCE:
@@ -168,7 +168,7 @@ def met(to: Destination, progress: "Progress") -> Iterator[None]:
     if to.plan.sides != ("producer",) or not to.transport.speaks_amqp:
         yield
         return
-    from omrig.broker import meeting
+    from omrig.broker.amqp import meeting
 
     plan = to.plan
     try:

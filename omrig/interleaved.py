@@ -18,7 +18,7 @@ from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Broker
     from omrig.report.progress import Progress
 
 NAMES = ("a", "b")

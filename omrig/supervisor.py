@@ -31,10 +31,10 @@ from omrig.results import folder as run_folder
 from omrig.sampling import Sampler
 
 if TYPE_CHECKING:
-    from omrig.broker import meeting
-    from omrig.broker.asking import Asking
-    from omrig.broker.embedded import Broker
-    from omrig.broker.preflight import QueueState
+    from omrig.broker.amqp import meeting
+    from omrig.broker.amqp.asking import Asking
+    from omrig.broker.amqp.preflight import QueueState
+    from omrig.broker.rabbitmq.embedded import Broker
     from omrig.report.progress import Progress
 
 STALLED_S = 5.0
@@ -327,7 +327,7 @@ class _Run:
         stop_all(list(self._children.values()), STOP_S)
 
     def _begin_record(self) -> None:
-        from omrig.broker import declared
+        from omrig.broker.amqp import declared
 
         plan = self._to.plan
         self._record, elsewhere = declared.begin(
@@ -340,7 +340,7 @@ class _Run:
     def _make_asking(self) -> "Asking | None":
         if not self._to.needs:
             return None
-        from omrig.broker.asking import Asking
+        from omrig.broker.amqp.asking import Asking
 
         return Asking(self._to.transport.login, self._to.needs)
 
@@ -390,7 +390,7 @@ class _Run:
             self._begin(producer)
 
     def _meet_producers(self, child: Child) -> "meeting.Host":
-        from omrig.broker import meeting
+        from omrig.broker.amqp import meeting
 
         plan, transport = self._to.plan, self._to.transport
         about = meeting.Consumer(
@@ -557,7 +557,7 @@ class _Run:
             self._end(f"nothing gets through any more: {refused}")
 
     def _reachable(self) -> bool:
-        from omrig.broker import preflight
+        from omrig.broker.amqp import preflight
 
         return preflight.reachable(self._to.transport.login.endpoints)
 
@@ -594,7 +594,7 @@ class _Run:
         where nobody answered; empty when that is nothing."""
         if not self._to.needs:
             return ""
-        from omrig.broker import preflight
+        from omrig.broker.amqp import preflight
 
         try:
             preflight.check(self._to.transport.login, STALLED_S, self._to.needs)
@@ -609,7 +609,7 @@ class _Run:
         """Delete what was declared, and the record of it; say what is left, and keep that."""
         if self._record is None:
             return
-        from omrig.broker import cleanup, declared
+        from omrig.broker.amqp import cleanup, declared
 
         login = self._to.transport.login
         if not self._to.has_lasting_broker:

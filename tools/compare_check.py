@@ -23,7 +23,7 @@ import faults
 
 from omrig.analysis import compare, rows
 from omrig.analysis.compare import Comparison
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.results import runs
 from omrig.results.runs import Messages, RunSet, StoredRun
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from omrig.broker.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Broker
     from omrig.profilers import Artefact, ProfilerContext
 
     Integers = NDArray[numpy.int64]
@@ -338,7 +338,7 @@ def proxy(port: int) -> Iterator[tuple[int, Callable[[str], None]]]:
 @contextlib.contextmanager
 def bench(messages: int, tls: bool = False) -> Iterator[Bench]:
     """A bench with an embedded broker."""
-    from omrig.broker.embedded import embedded_broker
+    from omrig.broker.rabbitmq.embedded import embedded_broker
 
     with embedded_broker(tls=tls) as broker, tempfile.TemporaryDirectory() as folder:
         yield Bench(broker, Path(folder), messages)
@@ -559,7 +559,7 @@ def _wait_for(file: Path) -> str:
 
 def evaluate(broker: "Broker", expression: str) -> str:
     """What the broker's Erlang machine makes of an expression."""
-    from omrig.broker import node
+    from omrig.broker.rabbitmq import node
 
     environment = dict(
         variable.split("=", 1)

@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
 
 BARE = str(Path(__file__).with_name("bare_loop.py"))
 

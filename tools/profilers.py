@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
 
 MODES = {
     "stages": ["--twin"],

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from omrig.broker.connection import Endpoint, Login
+from omrig.broker.amqp.connection import Endpoint, Login
 from omrig.model import redaction
 from omrig.model.errors import UsageError
 

@@ -15,7 +15,7 @@ from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.connection import Login
+    from omrig.broker.amqp.connection import Login
 
 _IN_MEMORY = ("fake", "kombu+memory")
 _AMQP = ("rabbit", "kombu", "kombu+rabbit", "kombu+amqp")
@@ -87,7 +87,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
     Raises ``UsageError`` for a malformed URL, a driver that is not installed or
     carries no RPC, and for options that are invalid or contradict each other.
     """
-    from omrig.broker.connection import Login
+    from omrig.broker.amqp.connection import Login
     from omrig.drivers import rabbit
     from omrig.load import identity
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omrig.broker import declared
+from omrig.broker.amqp import declared
 from omrig.model.plan import Plan
 
 GROUP = "oslo_messaging_rabbit"

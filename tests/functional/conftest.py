@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import amqp
 import pytest
 
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # The tests run in the background, and omrig is to be interrupted as in the foreground.

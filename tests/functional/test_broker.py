@@ -20,16 +20,17 @@ import amqp
 import psutil
 import pytest
 
-from omrig.broker import cleanup, node, preflight
-from omrig.broker.connection import Endpoint, Login
-from omrig.broker.declared import Thing
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.amqp import cleanup, preflight
+from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.amqp.declared import Thing
+from omrig.broker.rabbitmq import node
+from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.model.errors import RunError, UsageError
 
 GONE_SECONDS = 20.0
 HOLDER = """
 import os, sys, time
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
 with embedded_broker() as broker:
     if "fork" in sys.argv and os.fork() == 0:
         time.sleep(600)

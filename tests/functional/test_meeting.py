@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import amqp
 import pytest
 
-from omrig.broker import meeting
-from omrig.broker.connection import Endpoint, Login
+from omrig.broker.amqp import meeting
+from omrig.broker.amqp.connection import Endpoint, Login
 from omrig.model.errors import RunError
 from tools import faults
 

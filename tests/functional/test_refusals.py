@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import pytest
 
-from omrig.broker import declared, preflight, trial
-from omrig.broker.connection import Endpoint, Login
-from omrig.broker.trial import Needs
+from omrig.broker.amqp import declared, preflight, trial
+from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.amqp.trial import Needs
 from omrig.cli import clean
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan

@@ -7,9 +7,9 @@ import amqp
 import pytest
 from amqp import spec
 
-from omrig.broker import asking, trial
-from omrig.broker.connection import Endpoint, Login
-from omrig.broker.trial import Needs, PublishersBlocked, Refused
+from omrig.broker.amqp import asking, trial
+from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.amqp.trial import Needs, PublishersBlocked, Refused
 from omrig.model.errors import RunError, UsageError
 
 NEEDS = Needs(("producer",), {}, body_bytes=1_000_000)
@@ -32,7 +32,7 @@ def answer(clock, monkeypatch):
         if (answer := answers.pop(0)) is not None:
             raise answer
 
-    monkeypatch.setattr("omrig.broker.preflight.check", check)
+    monkeypatch.setattr("omrig.broker.amqp.preflight.check", check)
 
     def answer(asked, error, at):
         clock.now = 1000.0 + at
@@ -84,7 +84,7 @@ def test_messages_that_move_again_refute_it_also_the_one_that_is_being_asked_for
         release.wait(10)
         raise Refused("late")
 
-    monkeypatch.setattr("omrig.broker.preflight.check", late)
+    monkeypatch.setattr("omrig.broker.amqp.preflight.check", late)
     asked.ask()
     clock.now += 1
     asked.forget()
@@ -136,7 +136,7 @@ def test_one_question_at_a_time(clock, monkeypatch, asked):
         count.append(1)
         release.wait(5)
 
-    monkeypatch.setattr("omrig.broker.preflight.check", check)
+    monkeypatch.setattr("omrig.broker.amqp.preflight.check", check)
     for _ in range(3):
         clock.now += 60
         asked.ask()

@@ -11,7 +11,7 @@ from amqp.serialization import dumps, loads
 from oslo_config import cfg
 from oslo_messaging._drivers import common, impl_rabbit
 
-from omrig.broker.connection import open_first
+from omrig.broker.amqp.connection import open_first
 from omrig.drivers import configuration, settings
 from omrig.drivers.configuration import Found
 from omrig.model import redaction

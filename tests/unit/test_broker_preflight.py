@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from omrig.broker import cleanup, preflight
-from omrig.broker.connection import Endpoint, Login, call_within
-from omrig.broker.declared import Thing
+from omrig.broker.amqp import cleanup, preflight
+from omrig.broker.amqp.connection import Endpoint, Login, call_within
+from omrig.broker.amqp.declared import Thing
 from omrig.model.errors import UsageError
 
 PASSWORD = "s3cret-pass"

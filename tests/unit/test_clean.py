@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from omrig.broker import declared
-from omrig.broker.connection import Endpoint, Login
+from omrig.broker.amqp import declared
+from omrig.broker.amqp.connection import Endpoint, Login
 from omrig.cli import clean
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan

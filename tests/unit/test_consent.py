@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from omrig import consent
-from omrig.broker.connection import Login
-from omrig.broker.preflight import BrokerInfo
+from omrig.broker.amqp.connection import Login
+from omrig.broker.amqp.preflight import BrokerInfo
 from omrig.drivers.settings import Transport
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan

@@ -10,9 +10,9 @@ from pathlib import Path
 import amqp
 import pytest
 
-from omrig.broker import cleanup, declared
-from omrig.broker.connection import Endpoint, Login
-from omrig.broker.declared import Thing
+from omrig.broker.amqp import cleanup, declared
+from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.amqp.declared import Thing
 from omrig.model.errors import RunError
 from omrig.model.plan import Plan
 

@@ -10,8 +10,8 @@ import amqp
 import pytest
 from amqp.transport import SSLTransport
 
-from omrig.broker import connection, meeting
-from omrig.broker.connection import Login
+from omrig.broker.amqp import connection, meeting
+from omrig.broker.amqp.connection import Login
 
 LONG_S = 10.0
 

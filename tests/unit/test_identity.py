@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from omrig.broker import declared
-from omrig.broker.connection import Login
+from omrig.broker.amqp import declared
+from omrig.broker.amqp.connection import Login
 from omrig.model.plan import Plan
 
 CONFIGURED = """
@@ -77,7 +77,7 @@ def test_a_run_has_names_of_its_own(tmp_path, monkeypatch, query, configured, ma
         assert names == files == []
         return
     assert names == [f"{hostname}:{processname}:{number}" for number in (1, 2)]
-    from omrig.broker import cleanup
+    from omrig.broker.amqp import cleanup
 
     assert cleanup.remaining(Login(()), files) == files
     assert cleanup.remove(Login(()), files) == []

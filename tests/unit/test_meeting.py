@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker import meeting
+from omrig.broker.amqp import meeting
 from omrig.model.errors import UsageError
 
 

@@ -6,9 +6,9 @@ import amqp
 import pytest
 from amqp import spec
 
-from omrig.broker import cleanup, meeting, refusals, trial
-from omrig.broker.connection import Endpoint
-from omrig.broker.declared import Thing
+from omrig.broker.amqp import cleanup, meeting, refusals, trial
+from omrig.broker.amqp.connection import Endpoint
+from omrig.broker.amqp.declared import Thing
 from omrig.model import redaction
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from omrig import supervisor
-from omrig.broker import preflight
-from omrig.broker.connection import Login
-from omrig.broker.trial import Needs
+from omrig.broker.amqp import preflight
+from omrig.broker.amqp.connection import Login
+from omrig.broker.amqp.trial import Needs
 from omrig.interrupts import Interrupts
 from omrig.model.plan import Plan
 from omrig.report.progress import Progress

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker import cleanup, declared, trial
-from omrig.broker.connection import Endpoint, Login
-from omrig.broker.trial import Needs
+from omrig.broker.amqp import cleanup, declared, trial
+from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.amqp.trial import Needs
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
 

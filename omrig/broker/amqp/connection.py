@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from omrig.broker import refusals
+from omrig.broker.amqp import refusals
 from omrig.model.errors import UsageError
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omrig.broker import cleanup, declared, refusals
-from omrig.broker.connection import Endpoint, Login, call_within, drop
-from omrig.broker.declared import EXCHANGE, QUEUE, Thing
+from omrig.broker.amqp import cleanup, declared, refusals
+from omrig.broker.amqp.connection import Endpoint, Login, call_within, drop
+from omrig.broker.amqp.declared import EXCHANGE, QUEUE, Thing
 from omrig.model import errors
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan

@@ -25,7 +25,7 @@ from omrig.model.errors import RunError
 from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.connection import Login
+    from omrig.broker.amqp.connection import Login
 
 SUFFIX = ".jsonl"
 

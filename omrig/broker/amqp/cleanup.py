@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig.broker import refusals
-from omrig.broker.connection import Login, drop, open_first
-from omrig.broker.declared import EXCHANGE, FILE, QUEUE, Thing
+from omrig.broker.amqp import refusals
+from omrig.broker.amqp.connection import Login, drop, open_first
+from omrig.broker.amqp.declared import EXCHANGE, FILE, QUEUE, Thing
 from omrig.model.errors import UsageError
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from typing import Any
 
 import amqp
 
-from omrig.broker import refusals
-from omrig.broker.cleanup import bounded
-from omrig.broker.connection import Login, cut, drop
+from omrig.broker.amqp import refusals
+from omrig.broker.amqp.cleanup import bounded
+from omrig.broker.amqp.connection import Login, cut, drop
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import TAG_DIGITS
 

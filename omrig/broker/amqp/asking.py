@@ -4,8 +4,8 @@ import dataclasses
 import threading
 import time
 
-from omrig.broker import preflight, trial
-from omrig.broker.connection import Login
+from omrig.broker.amqp import preflight, trial
+from omrig.broker.amqp.connection import Login
 from omrig.model.errors import RunError, UsageError
 
 EVERY_S = 10.0

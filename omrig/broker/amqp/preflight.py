@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from omrig.broker import trial
-from omrig.broker.connection import Endpoint, Login, call_within, drop, open_first
+from omrig.broker.amqp import trial
+from omrig.broker.amqp.connection import Endpoint, Login, call_within, drop, open_first
 from omrig.model.errors import UsageError
 
 REACHABLE_SECONDS = 1.0

@@ -76,7 +76,7 @@ def embedded_broker(
 
 def _launch() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        interpreter.command("omrig.broker.launcher"),
+        interpreter.command("omrig.broker.rabbitmq.launcher"),
         env=interpreter.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
