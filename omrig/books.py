@@ -13,7 +13,7 @@ from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.results import folder as run_folder
 from omrig.results.recordings import Recording
-from omrig.stages import arrivals
+from omrig.watcher import client
 
 _SECOND_NS = 1_000_000_000
 
@@ -162,8 +162,8 @@ def _open(recording: Recording) -> Book | None:
         # Earlier recordings have the last attempt alone, and no stalls that one could believe.
         columns.setdefault(name, numpy.zeros_like(columns["depart"]))
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
-    log = arrivals.read_arrivals(recording.folder)
-    absent, watched = arrivals.arrival_brackets(log, columns["connection"], columns["offset"])
+    log = client.read_arrivals(recording.folder)
+    absent, watched = client.arrival_brackets(log, columns["connection"], columns["offset"])
     watcher = recording.meta["watcher"]
     if watcher.get("capturing"):
         # Every segment was noted as it came: the socket's own stamp could only be worse.
@@ -196,7 +196,7 @@ def add_busy(columns: dict[str, accounting.Integers], side: str, folder: Path) -
     """
     if not columns["cpu_begin"].any():
         return
-    times, used = arrivals.read_cpu(folder)
+    times, used = client.read_cpu(folder)
     begins, ends = _STRETCHES[side]
     for name in begins:
         columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
@@ -470,7 +470,7 @@ def _blocked(recording: Recording) -> list[Blocked]:
 
 
 def _network(folder: Path) -> Network | None:
-    connections = arrivals.read_tcp_info(folder)
+    connections = client.read_tcp_info(folder)
     if not connections:
         return None
     lasted = sum(

@@ -14,7 +14,7 @@ from omrig import books
 from omrig.analysis import accounting
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.report import shares
-from omrig.stages import arrivals
+from omrig.watcher import client
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""
@@ -99,11 +99,11 @@ class Recent:
             return None
         folder = self._folder / side
         try:
-            log = arrivals.read_arrivals(folder)
+            log = client.read_arrivals(folder)
         except FileNotFoundError:
             # No watcher: what was read had arrived, and that is all there is to know.
             log = {}
-        watched = arrivals.arrival_times(log, columns["connection"], columns["offset"])
+        watched = client.arrival_times(log, columns["connection"], columns["offset"])
         columns["arrival"] = numpy.where(
             watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
         )

@@ -16,7 +16,7 @@ from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 from omrig.stages import probes
-from omrig.stages.arrivals import Watcher
+from omrig.watcher.client import Watcher
 
 STAMPS = "stamps.npz"
 META = "stages.json"

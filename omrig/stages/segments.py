@@ -1,6 +1,6 @@
 """From the segments that the kernel noted to arrivals: by when how many bytes of a stream had come.
 
-Pure functions over the logs of :mod:`omrig.stages.capture`. TCP numbers the bytes of a stream from
+Pure functions over the logs of :mod:`omrig.watcher.capture`. TCP numbers the bytes of a stream from
 an arbitrary beginning, which the segment with the SYN tells, and modulo 2**32 (RFC 9293, 3.4).
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.stages import capture
+from omrig.watcher import capture
 
 Integers = NDArray[numpy.int64]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.stages import arrivals, watcher
+from omrig.watcher import client as arrivals
+from omrig.watcher import process
 
 pytestmark = pytest.mark.measures
 
@@ -159,15 +160,15 @@ def test_finish_reports(watched):
         watched.add(1, receiver.fileno(), watch=True)
         sender.sendall(b"x")
         time.sleep(0.1)
-        assert watched.finish() in watcher.SCHEDULING
+        assert watched.finish() in process.SCHEDULING
     assert watched.alive
     assert watched.missed == 0
     # The beginning of the stream and the data; the capture sees every stream's beginning.
     assert watched.events == 2 or (watched.capturing and watched.events > 2)
     assert watched.cpu_ns > 0
-    assert watched.info_bytes >= watcher.INFO_ENDS["bytes_received"]
+    assert watched.info_bytes >= process.INFO_ENDS["bytes_received"]
     assert ended(watched.pid)
-    assert watched.finish() in watcher.SCHEDULING
+    assert watched.finish() in process.SCHEDULING
 
 
 def test_only_what_arrives_after_watch_is_timed(watched, tmp_path):
@@ -263,7 +264,7 @@ def test_the_watcher_dies_with_its_parent(tmp_path):
     script = """
     import socket, sys, time
     from pathlib import Path
-    from omrig.stages.arrivals import Watcher
+    from omrig.watcher.client import Watcher
     watcher = Watcher()
     watcher.start(Path(sys.argv[1]))
     server = socket.create_server(("127.0.0.1", 0))
@@ -292,7 +293,7 @@ def test_a_dead_watcher_is_reported_and_raises_nothing(watched):
         watched.watch(1)
         watched.drop(1)
     assert not watched.alive
-    assert watched.finish() in watcher.SCHEDULING
+    assert watched.finish() in process.SCHEDULING
 
 
 def test_sigterm_completes_the_logs_and_sigint_is_ignored(watched, tmp_path):
@@ -350,7 +351,7 @@ def test_under_eventlet_nothing_yields(tmp_path):
     eventlet.monkey_patch()
     import socket, sys
     from pathlib import Path
-    from omrig.stages.arrivals import Watcher
+    from omrig.watcher.client import Watcher
     yielded = []
     eventlet.spawn(yielded.append, True)
     watcher = Watcher()
@@ -393,7 +394,7 @@ def test_arrival_is_the_first_event_that_covers_the_offset():
 def test_a_log_is_sorted_and_half_a_row_left_out(tmp_path):
     rows = [(2, 50, 7), (1, 30, 20), (1, 10, 10), (1, 40, 15)]
     words = numpy.array(rows, dtype="<u8").tobytes()
-    (tmp_path / watcher.ARRIVALS).write_bytes(words + b"half a row")
+    (tmp_path / process.ARRIVALS).write_bytes(words + b"half a row")
     log = arrivals.read_arrivals(tmp_path)
     assert {number: (t.tolist(), b.tolist()) for number, (t, b) in log.items()} == {
         1: ([10, 30, 40], [10, 20, 20]),
@@ -442,8 +443,8 @@ def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
         time.sleep(0.2)
         watched.finish()
         kernel = len(sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512))
-    _added, last = numpy.fromfile(tmp_path / watcher.TCP_INFO, dtype="<u8").reshape(2, -1)
-    row = dict(zip(watcher.TCP_INFO_COLUMNS, last.tolist(), strict=True))
+    _added, last = numpy.fromfile(tmp_path / process.TCP_INFO, dtype="<u8").reshape(2, -1)
+    row = dict(zip(process.TCP_INFO_COLUMNS, last.tolist(), strict=True))
     expected = {
         "connection": 3,
         "retransmits": 0,
@@ -452,7 +453,7 @@ def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
         "notsent_bytes": 0,
         "rwnd_limited_us": 0,
         "sndbuf_limited_us": 0,
-        "bytes_sent": 5000 if kernel >= watcher.INFO_ENDS["bytes_sent"] else 0,
+        "bytes_sent": 5000 if kernel >= process.INFO_ENDS["bytes_sent"] else 0,
         "unread_bytes": 70,
         "send_queue_bytes": 0,
         "info_bytes": kernel,
@@ -461,8 +462,8 @@ def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
 
 
 def test_tcp_info_that_an_old_kernel_does_not_tell_is_none(tmp_path):
-    row = dict.fromkeys(watcher.TCP_INFO_COLUMNS, 1) | {"info_bytes": 136}
-    numpy.array(list(row.values()), dtype="<u8").tofile(tmp_path / watcher.TCP_INFO)
+    row = dict.fromkeys(process.TCP_INFO_COLUMNS, 1) | {"info_bytes": 136}
+    numpy.array(list(row.values()), dtype="<u8").tofile(tmp_path / process.TCP_INFO)
     (summary,) = arrivals.read_tcp_info(tmp_path)
     assert summary["rwnd_limited_us"] is None
     assert summary["series"]["rwnd_limited_us"] is None

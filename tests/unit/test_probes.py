@@ -43,7 +43,8 @@ from omrig.model.stamps import (
 )
 from omrig.profilers import ProfilerContext
 from omrig.profilers.stages import StagesProfiler
-from omrig.stages import arrivals, probes
+from omrig.stages import probes
+from omrig.watcher import client
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 
@@ -495,7 +496,7 @@ def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
     while probes.now() < until:
         state.cpu_now()
     assert profiler.recent() == {"producer": [], "consumer": []}
-    times, used = arrivals.read_cpu(tmp_path)
+    times, used = client.read_cpu(tmp_path)
     # One in 5 ms; a busy machine leaves some of them out.
     assert 2 <= len(times) <= 11
     assert (numpy.diff(times) > probes._NOTE_NS).all()
@@ -507,13 +508,13 @@ def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
     state.cpu_noted_at = 0
     assert state.cpu_now() > 0
     profiler.recent()
-    assert len(arrivals.read_cpu(tmp_path)[0]) == len(times)
+    assert len(client.read_cpu(tmp_path)[0]) == len(times)
 
     # Each is logged once.
     monkeypatch.undo()
     state.cpu_now()
     profiler.recent()
-    assert len(arrivals.read_cpu(tmp_path)[0]) == len(times) + 1
+    assert len(client.read_cpu(tmp_path)[0]) == len(times) + 1
 
 
 def test_green_threads_have_no_log_of_cpu_time(tmp_path):

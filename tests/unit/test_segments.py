@@ -6,7 +6,8 @@ import time
 import numpy
 import pytest
 
-from omrig.stages import capture, segments
+from omrig.stages import segments
+from omrig.watcher import capture
 
 SECOND = 1_000_000_000
 REALTIME = 1_700_000_000 * SECOND
@@ -107,9 +108,9 @@ def test_a_connection_that_is_followed_again_goes_on(tmp_path):
     assert [count for _, count in found[1]][-2:] == [150, 250]
     numbers = numpy.array([1, 1])
     log = segments.read(tmp_path)
-    from omrig.stages import arrivals
+    from omrig.watcher import client
 
-    assert arrivals.arrival_times(log, numbers, numpy.array([100, 250])).tolist() == [
+    assert client.arrival_times(log, numbers, numpy.array([100, 250])).tolist() == [
         3 * SECOND,
         6 * SECOND,
     ]

@@ -8,7 +8,7 @@ import numpy
 
 from omrig.report.html.recorded import Recorded
 from omrig.results import folder as run_folder
-from omrig.stages import arrivals, watcher
+from omrig.watcher import client, process
 
 _NS = 1_000_000_000
 
@@ -63,7 +63,7 @@ def found(recorded: Recorded) -> list[Event]:
 
 def connections_seen(recorded: Recorded) -> bool:
     """Whether any side recorded what happened to its connections."""
-    return any((folder / watcher.TCP_INFO).exists() for folder in recorded.folders.values())
+    return any((folder / process.TCP_INFO).exists() for folder in recorded.folders.values())
 
 
 def _kind_and_time(event: Event) -> tuple[str, int]:
@@ -96,9 +96,9 @@ def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
 
 
 def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:
-    if not (folder / watcher.TCP_INFO).exists():
+    if not (folder / process.TCP_INFO).exists():
         return
-    for connection in arrivals.read_tcp_info(folder):
+    for connection in client.read_tcp_info(folder):
         opened, last = connection["first_ns"] - origin, connection["last_ns"] - origin
         if 0 < opened < length:
             yield Event("opened", side, opened)

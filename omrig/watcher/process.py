@@ -2,12 +2,12 @@
 
 The measured process cannot say when a message arrived that it has not got round to reading, and
 the kernel's own receive stamp is that of the last of the unread segments. So a second process
-keeps what the kernel notes of each segment (:mod:`omrig.stages.capture`). Where that is not
+keeps what the kernel notes of each segment (:mod:`omrig.watcher.capture`). Where that is not
 permitted it holds copies of the sockets and logs how many bytes each has received, at every edge,
 with a priority of its own. A message's end offset in the byte stream then gives its arrival
-afterwards (:mod:`omrig.stages.arrivals`).
+afterwards (:mod:`omrig.watcher.client`).
 
-Started by :class:`omrig.stages.arrivals.Watcher` with ``DESCRIPTOR LOG_FOLDER`` as its arguments,
+Started by :class:`omrig.watcher.client.Watcher` with ``DESCRIPTOR LOG_FOLDER`` as its arguments,
 to be up within milliseconds: it imports nothing but light standard modules. DESCRIPTOR is an
 ``AF_UNIX`` ``SOCK_SEQPACKET`` socket on which it receives ``COMMAND`` packets until the other end
 stops sending, and sends a ``REPORT`` when it is ready and another when it has finished.
@@ -29,7 +29,7 @@ import sys
 import time
 from array import array
 
-from omrig.stages.capture import Capture
+from omrig.watcher.capture import Capture
 
 ARRIVALS = "arrivals.u64"
 """The log of arrivals: by ``t_ns`` the connection had received ``bytes`` bytes."""

@@ -6,7 +6,7 @@ the TCP socket it is taken of every segment, before the kernel merges what is un
 watcher that wakes up for each message it takes nothing from what is measured. It needs
 CAP_NET_RAW, which root has and so has a container by default.
 
-Runs in the watcher process (:mod:`omrig.stages.watcher`) and imports nothing but light standard
+Runs in the watcher process (:mod:`omrig.watcher.process`) and imports nothing but light standard
 modules; :mod:`omrig.stages.segments` reads what it writes. No payload is written: the ring in
 memory holds the first 60 bytes of each segment, the log what ``SEGMENT_COLUMNS`` names.
 

@@ -1,7 +1,7 @@
 """The arrival clock: when the bytes of a message reached our kernel, read or not.
 
 :class:`Watcher` is the measured process' end of the watcher process
-(:mod:`omrig.stages.watcher`); the functions turn the logs of that process into arrivals, later.
+(:mod:`omrig.watcher.process`); the functions turn the logs of that process into arrivals, later.
 
 An arrival found here is an upper bound, and so is the time at which our process read the message:
 the smaller of the two is the arrival. The watcher sees nothing of what our process read before
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omrig.model import interpreter, stamps
-from omrig.stages import capture, watcher
+from omrig.watcher import capture, process
 
 if TYPE_CHECKING:
     import numpy
@@ -46,7 +46,7 @@ class Watcher:
         self.pid = 0
         """The watcher process, 0 before :meth:`start`."""
         self.scheduling = ""
-        """One of ``watcher.SCHEDULING``, empty when there was never a watcher."""
+        """One of ``process.SCHEDULING``, empty when there was never a watcher."""
         self.info_bytes = 0
         """How much of ``struct tcp_info`` the kernel knows, in bytes."""
         self.events = 0
@@ -84,18 +84,18 @@ class Watcher:
 
     def add(self, connection_id: int, descriptor: int, watch: bool) -> None:
         """Sample a connection every second and, if ``watch``, log its arrivals from now on."""
-        self._send(watcher.ADD, connection_id, watch, descriptor)
+        self._send(process.ADD, connection_id, watch, descriptor)
 
     def watch(self, connection_id: int) -> None:
         """Log the arrivals of a connection that has only been added, from now on."""
-        self._send(watcher.WATCH, connection_id)
+        self._send(process.WATCH, connection_id)
 
     def drop(self, connection_id: int) -> None:
         """Forget a connection that is about to be closed: only so is it closed at once.
 
         One that was shut down, or closed without this (noticed within a second), is dropped too.
         """
-        self._send(watcher.DROP, connection_id)
+        self._send(process.DROP, connection_id)
 
     def finish(self) -> str:
         """Complete the logs and end the process; how it was scheduled.
@@ -120,9 +120,9 @@ class Watcher:
     ) -> None:
         if self._control is None or not self.alive:
             return
-        packet = watcher.COMMAND.pack(command, watch, passed, connection_id)
+        packet = process.COMMAND.pack(command, watch, passed, connection_id)
         rights = []
-        if command == watcher.ADD:
+        if command == process.ADD:
             data = passed.to_bytes(4, sys.byteorder, signed=True)
             rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)]
         flags = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
@@ -139,27 +139,27 @@ class Watcher:
             return
         self._control.settimeout(_PATIENCE_S)
         try:
-            packet = self._control.recv(watcher.REPORT.size)
+            packet = self._control.recv(process.REPORT.size)
         except OSError:
             packet = b""
         if not packet:
             self.alive = False
             return
         number, self.info_bytes, self.events, self.cpu_ns, capturing, self.dropped = (
-            watcher.REPORT.unpack(packet)
+            process.REPORT.unpack(packet)
         )
         self.capturing = bool(capturing)
-        self.scheduling = watcher.SCHEDULING[number]
+        self.scheduling = process.SCHEDULING[number]
 
 
 def _spawn(control: int, folder: Path, capture: bool) -> int:
     # Not subprocess, of which eventlet patches the half; what else would be inherited the watcher
     # closes itself.
     # Isolated: nothing of what the measured process would import, but our own package.
-    root = Path(watcher.__file__).parents[2]
+    root = Path(process.__file__).parents[2]
     program = (
         f"import sys; sys.path.append({str(root)!r}); from omrig.stages import watcher;"
-        f" watcher.main({capture})"
+        f" process.main({capture})"
     )
     arguments = ["-I", "-S", "-c", program, str(_CONTROL), str(folder)]
     return posix.posix_spawn(
@@ -186,7 +186,7 @@ def read_arrivals(folder: Path) -> "Log":
         from omrig.stages import segments
 
         return segments.read(folder)
-    rows = _read_rows(folder / watcher.ARRIVALS, len(watcher.ARRIVAL_COLUMNS))
+    rows = _read_rows(folder / process.ARRIVALS, len(process.ARRIVAL_COLUMNS))
     rows = rows[numpy.lexsort((rows[:, 1], rows[:, 0]))]
     return {
         int(part[0, 0]): (part[:, 1], numpy.maximum.accumulate(part[:, 2]))
@@ -249,16 +249,16 @@ def read_tcp_info(folder: Path) -> list[dict[str, Any]]:
     the samples themselves by column. None is what this kernel does not tell. Raises OSError
     without a log.
     """
-    rows = _read_rows(folder / watcher.TCP_INFO, len(watcher.TCP_INFO_COLUMNS))
+    rows = _read_rows(folder / process.TCP_INFO, len(process.TCP_INFO_COLUMNS))
     return [_summary(part) for part in _by_connection(rows)]
 
 
 def _summary(rows: "Integers") -> dict[str, Any]:
-    column = dict(zip(watcher.TCP_INFO_COLUMNS, rows.T, strict=True))
+    column = dict(zip(process.TCP_INFO_COLUMNS, rows.T, strict=True))
     known = int(column["info_bytes"].min())
 
     def told(name: str) -> bool:
-        return watcher.INFO_ENDS.get(name, 0) <= known
+        return process.INFO_ENDS.get(name, 0) <= known
 
     def grown(name: str) -> int | None:
         return int(column[name][-1] - column[name][0]) if told(name) else None
