@@ -48,7 +48,7 @@ class Child:
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
             interpreter.command(
-                "omrig.load.process", self.name, plan.executor, str(write), str(os.getpid())
+                "omrig.measured.process", self.name, plan.executor, str(write), str(os.getpid())
             ),
             env=interpreter.environment(),
             stdin=subprocess.PIPE,

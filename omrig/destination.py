@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig import consent, executors
+from omrig import consent
 from omrig.drivers import configuration, envelope, settings
+from omrig.measured.executors import base
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
 
@@ -67,7 +68,7 @@ def needs_broker(plan: Plan) -> bool:
     Raises ``UsageError`` when the configuration cannot be read.
     """
     # Keeps eventlet and its warnings out of this process as well.
-    executors.load("threading").patch()
+    base.load("threading").patch()
     if len(plan.sides) == 1:
         return False
     return configuration.find_url(configuration.load(plan), plan) is None
@@ -83,7 +84,7 @@ def opened(plan: Plan, progress: "Progress", broker: "Broker | None") -> Iterato
     ``RunError`` for a broker of ours that does not come up.
     """
     # Keeps eventlet and its warnings out of this process as well.
-    executors.load("threading").patch()
+    base.load("threading").patch()
     found = configuration.load(plan)
     _warn(found, plan, progress)
     url = configuration.find_url(found, plan)

@@ -152,7 +152,7 @@ class Faults:
         common.serialize_msg = serialize_msg
 
     def _on_endpoint(self, act: Callable[[Any], None]) -> None:
-        from omrig.load import consumer
+        from omrig.measured.load import consumer
 
         original = consumer.Endpoint.message
 

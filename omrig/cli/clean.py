@@ -87,11 +87,11 @@ def _login(options: argparse.Namespace) -> "Login":
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
-    from omrig import executors
     from omrig.drivers import configuration, settings
+    from omrig.measured.executors import base
 
     # Keeps eventlet and its warnings out of this process.
-    executors.load("threading").patch()
+    base.load("threading").patch()
     plan = Plan(
         sides=("producer",),
         run_id="",

@@ -21,12 +21,12 @@ def main(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from omrig import executors
     from omrig.drivers import maps
+    from omrig.measured.executors import base
     from omrig.report import targets
 
     # Functions are looked at where they are: without this their modules load eventlet.
-    executors.load("threading").patch()
+    base.load("threading").patch()
     yours = [maps.read(path) for path in options.target]
     with streams.shown():
         targets.show([*maps.known().values(), *yours])

@@ -89,7 +89,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
     """
     from omrig.broker.amqp.connection import Login
     from omrig.drivers import rabbit
-    from omrig.load import identity
+    from omrig.measured.load import identity
 
     remember_secrets(found)
     option = url.source if url.source.startswith("--") else f"transport_url of {url.source}"
@@ -242,7 +242,7 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
     """
     from oslo_config import cfg
 
-    from omrig.load import identity
+    from omrig.measured.load import identity
 
     copied = cfg.ConfigOpts()
     copied(

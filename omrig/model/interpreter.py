@@ -21,7 +21,7 @@ def command(module: str, *arguments: str) -> list[str]:
 
 def tethered(module: str, *arguments: str) -> list[str]:
     """Like :func:`command`; the process is killed when this one ends, however that ends."""
-    return command("omrig.tethered", str(os.getpid()), module, *arguments)
+    return command("omrig.measured.tethered", str(os.getpid()), module, *arguments)
 
 
 def environment() -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import greenlet
 import yappi
 
-from omrig.profilers import roles
+from omrig.measured.executors import roles
 
 _LEASE = "omrig_lease"
 

@@ -29,8 +29,9 @@ from typing import Any
 
 import psutil
 
+from omrig.measured.executors import roles
 from omrig.model import interpreter
-from omrig.profilers import Artefact, ProfilerContext, roles
+from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 from omrig.results import stacks
 from omrig.results.stacks import Frame, Profile, Weighted
@@ -58,8 +59,8 @@ _BEGINNINGS = [
     (f"/{module.replace('.', '/')}.py", name, role)
     for entry, role in {
         **roles.KNOWN_ROLES,
-        "omrig.load.producer:Producer._work.<locals>.work": "producer worker",
-        "omrig.load.process:main": "main",
+        "omrig.measured.load.producer:Producer._work.<locals>.work": "producer worker",
+        "omrig.measured.process:main": "main",
     }.items()
     for module, _, name in [entry.partition(":")]
 ]

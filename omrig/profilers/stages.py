@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from omrig.drivers import maps
+from omrig.measured.probes import probes
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
-from omrig.stages import probes
 from omrig.watcher.client import Watcher
 
 STAMPS = "stamps.npz"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yappi
 
+from omrig.measured.executors import roles
 from omrig.profilers import (
     Artefact,
     ProfilerContext,
@@ -23,7 +24,6 @@ from omrig.profilers import (
     flames,
     packages,
     pstat,
-    roles,
     tables,
 )
 from omrig.results import folder as run_folder

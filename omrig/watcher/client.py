@@ -158,7 +158,7 @@ def _spawn(control: int, folder: Path, capture: bool) -> int:
     # Isolated: nothing of what the measured process would import, but our own package.
     root = Path(process.__file__).parents[2]
     program = (
-        f"import sys; sys.path.append({str(root)!r}); from omrig.stages import watcher;"
+        f"import sys; sys.path.append({str(root)!r}); from omrig.watcher import process;"
         f" process.main({capture})"
     )
     arguments = ["-I", "-S", "-c", program, str(_CONTROL), str(folder)]

@@ -97,11 +97,11 @@ def test_lines_need_targets(run, broker, tmp_path):
     assert "--target MODULE:FUNCTION" in err
     assert not (tmp_path / "m").exists()
     status, _, err = run(
-        "run", "--profile", "memory-lines", "--target", "omrig.load.consumer:Endpoint.no",
+        "run", "--profile", "memory-lines", "--target", "omrig.measured.load.consumer:Endpoint.no",
         "--transport-url", broker.url,
     )  # fmt: skip
     assert status == 2
-    assert "omrig.load.consumer has no function 'Endpoint.no'" in err
+    assert "omrig.measured.load.consumer has no function 'Endpoint.no'" in err
     status, _, err = run("run", "--profile", "memory-lines,lines", "--target", "impl_rabbit")
     assert status == 2
     assert "both need the trace function of every thread" in err

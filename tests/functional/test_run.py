@@ -329,7 +329,7 @@ def test_a_thread_process_has_no_eventlet():
         "import sys\n"
         "from omrig import executors\n"
         "executors.load('threading').patch()\n"
-        "import oslo_messaging, omrig.load.producer, omrig.load.consumer\n"
+        "import oslo_messaging, omrig.measured.load.producer, omrig.measured.load.consumer\n"
         "from oslo_messaging._drivers import impl_rabbit\n"
         "sys.exit(sys.modules.get('eventlet') is not None)"
     )

@@ -4,8 +4,8 @@ import array
 
 import pytest
 
-from omrig.load import patterns, producer
-from omrig.load.side import Errors, Stop
+from omrig.measured.load import producer, rpc
+from omrig.measured.load.side import Errors, Stop
 from omrig.model.plan import Plan
 
 
@@ -17,7 +17,7 @@ class Client:
         self._fails = fails
 
     def prepare(self, timeout):
-        assert timeout == patterns.CATCH_UP_S
+        assert timeout == rpc.CATCH_UP_S
         return self
 
     def call(self, _context, _method, seq, **_payload):
@@ -34,7 +34,7 @@ def _loaded(count, client, pattern="cast"):
     made = object.__new__(producer.Producer)
     made._plan = Plan(sides=("producer",), run_id="r", messages=count, pattern=pattern)
     made._client, made._id = client, "p"
-    made._send = patterns.sender("cast", client, "p", {})
+    made._send = rpc.sender("cast", client, "p", {})
     made._stop, made._errors, made._left_behind = Stop(), Errors(), []
     made._sequence = iter(range(count))
     made._started = array.array("Q", bytes(8 * count))
@@ -45,7 +45,7 @@ def _loaded(count, client, pattern="cast"):
 
 
 def test_after_so_many_casts_the_consumer_catches_up():
-    client, ahead = Client(), patterns.CASTS_AHEAD
+    client, ahead = Client(), rpc.CASTS_AHEAD
     made = _loaded(2 * ahead + 1, client)
     expected = [("cast", seq) for seq in range(2 * ahead + 1)]
     expected.insert(2 * ahead, ("call", -1))
@@ -57,15 +57,15 @@ def test_after_so_many_casts_the_consumer_catches_up():
 
 def test_a_consumer_that_does_not_catch_up_ends_the_worker_and_fails_no_message():
     client = Client(fails=True)
-    made = _loaded(3 * patterns.CASTS_AHEAD, client)
-    assert len(client.sent) == patterns.CASTS_AHEAD + 1
-    assert made._ended.count(0) == 2 * patterns.CASTS_AHEAD
+    made = _loaded(3 * rpc.CASTS_AHEAD, client)
+    assert len(client.sent) == rpc.CASTS_AHEAD + 1
+    assert made._ended.count(0) == 2 * rpc.CASTS_AHEAD
     assert len(made._errors) == 0
     (error,) = made._left_behind
     assert isinstance(error, TimeoutError)
 
 
-@pytest.mark.parametrize("count", [10, 3 * patterns.CASTS_AHEAD])
+@pytest.mark.parametrize("count", [10, 3 * rpc.CASTS_AHEAD])
 def test_calls_wait_for_their_own_replies_alone(count):
     client = Client()
     _loaded(count, client, pattern="call")

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from omrig import executors, phases
-from omrig.load import deadline, producer
-from omrig.load.side import Stop
+from omrig import phases
+from omrig.measured.executors import base
+from omrig.measured.load import deadline, producer
+from omrig.measured.load.side import Stop
 from omrig.model import redaction
 from omrig.model.errors import RunError
 from omrig.model.plan import Plan
@@ -17,7 +18,7 @@ PLAN = Plan(sides=("producer",), run_id="r", messages=10, warmup=50, wait_s=0.0)
 
 @pytest.fixture
 def executor():
-    return executors.load("threading")
+    return base.load("threading")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from omrig.drivers import configuration, envelope
-from omrig.load import patterns
+from omrig.measured.load import rpc
 from omrig.model import payload
 from omrig.model.plan import Plan
 
@@ -31,7 +31,7 @@ def published(plan, monkeypatch):
     client = oslo_messaging.get_rpc_client(
         transport, oslo_messaging.Target(exchange="omrig", topic="omrig"), timeout=1
     )
-    send = patterns.sender(plan.pattern, client, "0" * 32, payload.build(plan.size_bytes))
+    send = rpc.sender(plan.pattern, client, "0" * 32, payload.build(plan.size_bytes))
     with pytest.raises(oslo_messaging.MessageDeliveryFailure):
         send(plan.messages - 1)
     transport.cleanup()

@@ -7,9 +7,10 @@ import time
 import numpy
 import pytest
 
-from omrig import assemble, books, executors, little
-from omrig.load import producer
-from omrig.load.side import Measurement, Stop
+from omrig import assemble, books, little
+from omrig.measured.executors import base
+from omrig.measured.load import producer
+from omrig.measured.load.side import Measurement, Stop
 from omrig.model.plan import Plan
 from omrig.report import words
 from omrig.results import latency, recordings
@@ -66,7 +67,7 @@ def _recorded(folder):
             raise FAILING[seq]
 
     plan = Plan(sides=("producer",), run_id="r", messages=10, workers=1)
-    sender = producer.Producer(plan, executors.load("threading"), lambda *_, **__: None, Stop())
+    sender = producer.Producer(plan, base.load("threading"), lambda *_, **__: None, Stop())
     sender._send = send
     sender._sequence = iter(range(10))
     sender._load()

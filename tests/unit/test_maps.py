@@ -8,10 +8,10 @@ from importlib import metadata
 import pytest
 
 from omrig.drivers import maps
+from omrig.measured.probes import probes
 from omrig.model.errors import UsageError
 from omrig.model.stages import BY_NAME
 from omrig.report import targets
-from omrig.stages import probes
 
 MAP = """
 schema = 1

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from omrig.load.side import Measurement, Usage
+from omrig.measured.load.side import Measurement, Usage
 from omrig.profilers import ANY
 
 

@@ -13,6 +13,7 @@ import numpy
 import pytest
 
 from omrig.drivers import maps
+from omrig.measured.probes import probes
 from omrig.model.stamps import (
     CONFIRM,
     CONNECT,
@@ -43,7 +44,6 @@ from omrig.model.stamps import (
 )
 from omrig.profilers import ProfilerContext
 from omrig.profilers.stages import StagesProfiler
-from omrig.stages import probes
 from omrig.watcher import client
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"

@@ -13,7 +13,8 @@ from collections import defaultdict
 import jsonschema
 import pytest
 
-from omrig.profilers import ProfilerContext, roles
+from omrig.measured.executors import roles
+from omrig.profilers import ProfilerContext
 from omrig.profilers.yappi import YappiProfiler
 from omrig.results import stacks as speedscope
 from tests.unit.test_stacks import SCHEMA

@@ -11,8 +11,8 @@ import pytest
 from omrig import assemble, cli
 from omrig.children import Child
 from omrig.cli import ab, streams
-from omrig.load import process
-from omrig.load.side import Measurement
+from omrig.measured import process
+from omrig.measured.load.side import Measurement
 from omrig.model import errors
 from omrig.model.errors import Losses
 from omrig.results import folder as run_folder

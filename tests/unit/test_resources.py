@@ -10,7 +10,7 @@ from rich.console import Console
 
 from omrig import assemble, profilers, sampled
 from omrig.analysis import verdict
-from omrig.load.side import save_recording
+from omrig.measured.load.side import save_recording
 from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
 from omrig.report import memory, resources

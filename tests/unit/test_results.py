@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig import assemble
-from omrig.load.side import save_recording
+from omrig.measured.load.side import save_recording
 from omrig.model.errors import Losses, UsageError
 from omrig.report import words
 from omrig.results import folder as run_folder

@@ -1,4 +1,4 @@
-"""`python -m omrig.broker.rabbitmq.launcher`: holds a throw-away RabbitMQ node as long as its parent lives.
+"""`python -m omrig.broker.rabbitmq.launcher`: keeps a throw-away RabbitMQ while its parent lives.
 
 A process of its own, because a parent that is killed cleans up nothing: the end of the pipe on
 standard input is what always arrives. The request is one line of JSON there, the answer one line

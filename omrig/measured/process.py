@@ -1,6 +1,6 @@
 """The measured process: fresh, patched before anything else, one side (or both in memory).
 
-Started by :mod:`omrig.supervisor` as ``omrig.load.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the
+Started by :mod:`omrig.supervisor` as ``omrig.measured.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the
 side is for people who look at the process list); the plan, which may hold a password, comes as one
 line on standard input, events go to DESCRIPTOR, and without PARENT nobody waits for the results.
 """
@@ -13,13 +13,14 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omrig import executors, tethered
+from omrig.measured import tethered
+from omrig.measured.executors import base
 
 if TYPE_CHECKING:
-    from omrig.executors import Executor
-    from omrig.load.consumer import Consumer
-    from omrig.load.producer import Producer
-    from omrig.load.side import Measurement, Stop
+    from omrig.measured.executors.base import Executor
+    from omrig.measured.load.consumer import Consumer
+    from omrig.measured.load.producer import Producer
+    from omrig.measured.load.side import Measurement, Stop
     from omrig.model.events import Emit
     from omrig.model.plan import Plan
 
@@ -31,7 +32,7 @@ _LOOK_S = 1.0
 
 def main() -> None:
     """Measure what the plan on standard input says; never returns."""
-    executor = executors.load(sys.argv[2])
+    executor = base.load(sys.argv[2])
     executor.patch()
     # Only now: these import what patching has to precede.
     from omrig.model import events
@@ -66,8 +67,8 @@ def _end_when_orphaned(executor: "Executor", parent: int) -> None:
 def _measure(executor: "Executor", emit: "Emit") -> int:
     import oslo_messaging  # noqa: F401 - imported while the parent still prepares
 
-    from omrig.load import deadline
-    from omrig.load.side import Stop
+    from omrig.measured.load import deadline
+    from omrig.measured.load.side import Stop
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
 
@@ -106,7 +107,7 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
 def _set_up_logging(plan: "Plan") -> None:
     import logging
 
-    from omrig.load import deadline
+    from omrig.measured.load import deadline
 
     # A service's log level: a warning a message would measure logging, not messaging.
     level = logging.DEBUG if plan.debug else logging.ERROR
@@ -123,10 +124,10 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
 
     from omrig import profilers
     from omrig.drivers import configuration, settings
-    from omrig.load import identity
-    from omrig.load.consumer import Consumer
-    from omrig.load.producer import Producer
-    from omrig.load.side import SHUT_DOWN_S, Measurement
+    from omrig.measured.load import identity
+    from omrig.measured.load.consumer import Consumer
+    from omrig.measured.load.producer import Producer
+    from omrig.measured.load.side import SHUT_DOWN_S, Measurement
 
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
@@ -171,8 +172,8 @@ def _load(
     measurement: "Measurement",
     stop: "Stop",
 ) -> None:
-    from omrig.load import deadline
-    from omrig.load.side import DRAIN_S, SHUT_DOWN_S
+    from omrig.measured.load import deadline
+    from omrig.measured.load.side import DRAIN_S, SHUT_DOWN_S
 
     serving = None
     if consumer:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from omrig.profilers import roles
+from omrig.measured.executors import roles
 
 
 class _NativeThread:
@@ -45,15 +45,15 @@ class ThreadingExecutor:
             backend.init_backend(backend.BackendType.THREADING)
 
     def spawn(self, target: Callable[[], None], role: str) -> _NativeThread:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         return _NativeThread(target, role)
 
     def start_native_thread(self, target: Callable[[], None], name: str) -> None:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         threading.Thread(target=target, name=name, daemon=True).start()
 
     def native_sleep(self, seconds: float) -> None:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         time.sleep(seconds)
 
 

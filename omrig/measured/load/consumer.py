@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omrig.executors import Executor
-from omrig.load.side import (
+from omrig.measured.executors.base import Executor
+from omrig.measured.load.side import (
     POLL_S,
     SHUT_DOWN_S,
     Measurement,

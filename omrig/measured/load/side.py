@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omrig.executors import Executor
+from omrig.measured.executors.base import Executor
 from omrig.model import redaction
 from omrig.model.events import Emit
 from omrig.profilers import Profiler, is_pausable, is_slow, works_inside

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from omrig.profilers import roles
+from omrig.measured.executors import roles
 
 
 class _GreenThread:
@@ -46,15 +46,15 @@ class EventletExecutor:
         self._eventlet.monkey_patch()
 
     def spawn(self, target: Callable[[], None], role: str) -> _GreenThread:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         return _GreenThread(target, role)
 
     def start_native_thread(self, target: Callable[[], None], name: str) -> None:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         self._threading.Thread(target=target, name=name, daemon=True).start()
 
     def native_sleep(self, seconds: float) -> None:
-        """See :class:`omrig.executors.Executor`."""
+        """See :class:`omrig.measured.executors.base.Executor`."""
         self._time.sleep(seconds)
 
 

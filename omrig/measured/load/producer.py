@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omrig.executors import Executor
-from omrig.load import deadline, patterns
-from omrig.load.side import (
+from omrig.measured.executors.base import Executor
+from omrig.measured.load import deadline, rpc
+from omrig.measured.load.side import (
     DRAIN_S,
     POLL_S,
     Errors,
@@ -131,9 +131,7 @@ class Producer:
         )
         arguments = payload.build(self._plan.size_bytes)
         # A prepared context is what services keep and call.
-        self._send = patterns.sender(
-            self._plan.pattern, self._client.prepare(), self._id, arguments
-        )
+        self._send = rpc.sender(self._plan.pattern, self._client.prepare(), self._id, arguments)
 
     def run(self, measurement: Measurement) -> None:
         """Find the consumer, warm up, send the load.
@@ -164,8 +162,8 @@ class Producer:
         if self._left_behind:
             error = self._left_behind[0]
             raise RunError(
-                f"the consumer did not get through {patterns.CASTS_AHEAD} casts of a worker within"
-                f" {patterns.CATCH_UP_S:g} s: {type(error).__name__}"
+                f"the consumer did not get through {rpc.CASTS_AHEAD} casts of a worker within"
+                f" {rpc.CATCH_UP_S:g} s: {type(error).__name__}"
             ) from error
         over.set()
         self._emit("progress", side=self.name, **self.progress())
@@ -408,7 +406,7 @@ class Producer:
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
         started, ended, failed = self._started, self._ended, self._failed
-        ahead = patterns.CASTS_AHEAD if self._plan.pattern == "cast" else 0
+        ahead = rpc.CASTS_AHEAD if self._plan.pattern == "cast" else 0
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
             if seq is None:
@@ -427,7 +425,7 @@ class Producer:
     def _caught_up(self) -> bool:
         """Wait for the consumer; False when it does not come."""
         try:
-            patterns.catch_up(self._client, self._id)
+            rpc.catch_up(self._client, self._id)
         except Exception as error:  # noqa: BLE001 - told when the load has ended
             self._left_behind.append(error)
             return False

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from omrig.executors import Executor
-from omrig.load.side import POLL_S, Stop
+from omrig.measured.executors.base import Executor
+from omrig.measured.load.side import POLL_S, Stop
 from omrig.model import redaction
 from omrig.model.errors import RunError
 
