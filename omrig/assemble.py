@@ -8,10 +8,11 @@ import numpy
 
 from omrig import books, costs, little, sampled, stalled
 from omrig.analysis import usage, verdict
+from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.report import speedscope
 from omrig.results import folder as run_folder
-from omrig.results import latency, recordings, stacks
+from omrig.results import latency, recordings
 from omrig.results.recordings import Column, Recording
 
 _NS = 1_000_000_000

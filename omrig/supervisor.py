@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import assemble, destination, phases, profilers
+from omrig import assemble, destination, phases
 from omrig.children import Child, Event, stop_all
 from omrig.destination import Destination
 from omrig.drivers import configuration, settings
 from omrig.interrupts import Interrupts
 from omrig.live import Recent
+from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
@@ -77,8 +78,8 @@ def run(
     """
     _set_up_logging(plan.debug)
     payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
-    profilers.load(plan.profile, plan.executor)
-    profilers.check_targets(plan.profile, plan.targets)
+    registry.load(plan.profile, plan.executor)
+    registry.check_targets(plan.profile, plan.targets)
     folder = run_folder.create(plan.output, plan.sides)
     losses = Losses(folder)
     ended: dict[str, Any] | None = None
@@ -170,7 +171,7 @@ def _set_up_logging(debug: bool) -> None:
 
 def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
     """Have the profilers make what takes too long to be made by a measured process."""
-    reporters = profilers.reporters(plan.profile)
+    reporters = registry.reporters(plan.profile)
     one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
     for side in plan.sides if reporters else ():
         listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omrig.broker.rabbitmq.embedded import Broker
-    from omrig.profilers import Artefact, ProfilerContext
+    from omrig.measured.profilers.registry import Artefact, ProfilerContext
 
     Integers = NDArray[numpy.int64]
 
@@ -245,7 +245,9 @@ class Bench:
         about.mkdir(parents=True)
         (plugin / "omrig_faults.py").symlink_to(Path(__file__).resolve())
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: omrig_faults\nVersion: 0\n")
-        (about / "entry_points.txt").write_text("[omrig.profilers]\nfaults = omrig_faults:Faults\n")
+        (about / "entry_points.txt").write_text(
+            "[omrig.measured.profilers.registry]\nfaults = omrig_faults:Faults\n"
+        )
         self._environment = {**os.environ, "PYTHONPATH": str(plugin), "XDG_CACHE_HOME": str(folder)}
 
     def run(

@@ -122,17 +122,17 @@ def _set_up_logging(plan: "Plan") -> None:
 def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
     import oslo_messaging
 
-    from omrig import profilers
     from omrig.drivers import configuration, settings
     from omrig.measured.load import identity
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import SHUT_DOWN_S, Measurement
+    from omrig.measured.profilers import registry
 
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     transport = settings.resolve(found, url)
-    context = profilers.ProfilerContext(
+    context = registry.ProfilerContext(
         executor=plan.executor,
         side=plan.sides[0] if len(plan.sides) == 1 else "both",
         clock=plan.clock,
@@ -143,7 +143,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
         folder=Path(plan.output) / plan.sides[0],
         targets=plan.targets,
     )
-    measurement = Measurement([mode(context) for mode in profilers.load(plan.profile)])
+    measurement = Measurement([mode(context) for mode in registry.load(plan.profile)])
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from omrig.formats import stacks
+from omrig.formats.stacks import Frame, Profile
 from omrig.report import waterfall
-from omrig.results import stacks
-from omrig.results.stacks import Frame, Profile
 
 FILE = "stages.speedscope.json"
 

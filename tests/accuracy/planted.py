@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omrig.profilers import Artefact, ProfilerContext
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 
 VARIABLE = "OMRIG_PLANTED"
 """The environment variable that says what to plant: JSON, either ``{"leak": bytes, "side": name}``,

@@ -6,8 +6,8 @@ import re
 import jsonschema
 import pytest
 
+from omrig.formats import stacks
 from omrig.report import speedscope
-from omrig.results import stacks
 from tests.functional.conftest import result_of
 from tests.unit.test_stacks import SCHEMA
 

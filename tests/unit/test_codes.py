@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from omrig import cli, profilers
+from omrig import cli
 from omrig.drivers import maps
+from omrig.measured.profilers import registry
+from omrig.measured.profilers.targets import codes
 from omrig.model.errors import UsageError
-from omrig.profilers import codes
 
 SOURCE = """
 class Class:
@@ -154,7 +155,7 @@ MAP = 'schema = 1\nname = "mine"\ntitle = "mine"\npackage = "kombu"\n'
 def test_targets_that_a_mode_looks_at(tmp_path, monkeypatch, modes, targets):
     monkeypatch.chdir(tmp_path)
     Path("map.toml").write_text(MAP)
-    profilers.check_targets(modes, targets)
+    registry.check_targets(modes, targets)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_target_that_no_mode_looks_at_is_refused(tmp_path, monkeypatch, modes,
     monkeypatch.chdir(tmp_path)
     Path("map.toml").write_text(MAP)
     with pytest.raises(UsageError, match=f"does not look at '{unused}'"):
-        profilers.check_targets(modes, targets)
+        registry.check_targets(modes, targets)
 
 
 @pytest.mark.parametrize("side", [["run"], ["-p"], ["-c"]])
@@ -187,7 +188,7 @@ def test_a_run_is_refused_before_anything_starts(side, tmp_path, monkeypatch, ca
 
 def test_a_module_that_cannot_be_imported_ends_the_run_before_the_load(project):
     code = """
-from omrig.profilers import codes
+from omrig.measured.profilers.registry import codes
 codes.instrument(codes.locate("exits"), lambda code: code)
 """
     (project / "exits.py").write_text(f"{SOURCE}\nimport a_module_that_is_missing\n")
@@ -199,7 +200,7 @@ codes.instrument(codes.locate("exits"), lambda code: code)
 
 def test_a_function_that_is_gone_is_refused(project):
     code = """
-from omrig.profilers import codes
+from omrig.measured.profilers.registry import codes
 codes.instrument(codes.locate("forgets"), lambda code: code)
 """
     (project / "forgets.py").write_text("def function():\n    pass\ndel function\n")

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from omrig.measured.load.side import Measurement, Usage
-from omrig.profilers import ANY
+from omrig.measured.profilers.registry import ANY
 
 
 class Mode:

@@ -14,6 +14,8 @@ import pytest
 
 from omrig.drivers import maps
 from omrig.measured.probes import probes
+from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.stages import StagesProfiler
 from omrig.model.stamps import (
     CONFIRM,
     CONNECT,
@@ -42,8 +44,6 @@ from omrig.model.stamps import (
     SOCKET_WAIT,
     STAMP,
 )
-from omrig.profilers import ProfilerContext
-from omrig.profilers.stages import StagesProfiler
 from omrig.watcher import client
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"

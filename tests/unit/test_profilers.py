@@ -5,40 +5,40 @@ import textwrap
 
 import pytest
 
-from omrig import profilers
+from omrig.measured.profilers import registry
+from omrig.measured.profilers.none import NoProfiler
 from omrig.model.errors import UsageError
-from omrig.profilers.none import NoProfiler
 
 
 def test_the_modes_of_omrig_itself_are_known():
-    assert {"none", "yappi"} <= set(profilers.known_modes())
+    assert {"none", "yappi"} <= set(registry.known_modes())
 
 
 def test_load_keeps_the_order():
-    assert profilers.load(["none"]) == [NoProfiler]
-    assert [found.name for found in profilers.load(["yappi"])] == ["yappi"]
+    assert registry.load(["none"]) == [NoProfiler]
+    assert [found.name for found in registry.load(["yappi"])] == ["yappi"]
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():
     with pytest.raises(UsageError) as refusal:
-        profilers.load(["x"])
-    known = ", ".join(profilers.known_modes())
+        registry.load(["x"])
+    known = ", ".join(registry.known_modes())
     assert str(refusal.value) == f"--profile: unknown mode 'x'; known modes: {known}"
 
 
 def test_a_mode_given_twice_is_refused():
     with pytest.raises(UsageError, match="'yappi' is given more than once"):
-        profilers.load(["yappi", "yappi"])
+        registry.load(["yappi", "yappi"])
 
 
 @pytest.mark.parametrize("modes", [["none", "yappi"], ["yappi", "none"]])
 def test_none_goes_with_nothing(modes):
     with pytest.raises(UsageError, match="'none' measures nothing and goes with no other mode"):
-        profilers.load(modes)
+        registry.load(modes)
 
 
 def test_none_writes_nothing(tmp_path):
-    profiler = NoProfiler(profilers.ProfilerContext("eventlet", "producer"))
+    profiler = NoProfiler(registry.ProfilerContext("eventlet", "producer"))
     profiler.install()
     profiler.start()
     profiler.stop()
@@ -68,7 +68,7 @@ class Chalk:
 """
 
 ENTRY_POINTS = """
-[omrig.profilers]
+[omrig.measured.profilers.registry]
 beads = dummy_plugin:Beads
 abacus = dummy_plugin:Abacus
 slate = dummy_plugin:Slate
@@ -163,7 +163,7 @@ def test_a_mode_that_cannot_be_imported_is_named_with_the_reason(with_third_part
 @pytest.mark.parametrize("mode", ["pyinstrument", "scalene", "cProfile"])
 def test_profilers_that_break_are_not_offered(mode):
     with pytest.raises(UsageError) as refusal:
-        profilers.load([mode])
+        registry.load([mode])
     text = str(refusal.value)
     assert text.startswith(f"--profile: mode {mode!r} is not offered: it ")
     assert "use yappi" in text and "\n" not in text
@@ -179,13 +179,13 @@ def test_profilers_that_break_are_not_offered(mode):
 )
 def test_modes_that_disturb_each_other(modes, reason):
     with pytest.raises(UsageError, match=reason):
-        profilers.load(modes)
+        registry.load(modes)
 
 
 @pytest.mark.parametrize("mode", ["pyspy", "memray"])
 @pytest.mark.parametrize("other", ["stages", "resources"])
 def test_modes_that_look_at_different_things_run_together(mode, other):
-    assert [found.name for found in profilers.load([mode, other])] == [mode, other]
+    assert [found.name for found in registry.load([mode, other])] == [mode, other]
 
 
 @pytest.mark.parametrize(("mode", "package"), [("pyspy", "py-spy"), ("memray", "memray")])
@@ -208,6 +208,6 @@ except errors.UsageError as refusal:
 
 
 def test_the_interface_imports_no_plugin_machinery():
-    code = "import sys, omrig.profilers; print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
+    code = "import sys, omrig.measured.profilers.registry; print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from omrig.profilers import callgraph, callgrind, pstat
-from omrig.profilers.callgraph import Cost, Function
+from omrig.formats import callgrind, pstat
+from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.measured.profilers.callgraph.graph import Cost, Function
 
 
 def function(index, name, context, cost, **callees):

@@ -25,8 +25,8 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading
 from pathlib import Path
-from omrig.profilers import ProfilerContext
-from omrig.profilers.lines import LinesProfiler
+from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.lines import LinesProfiler
 
 made = LinesProfiler(ProfilerContext(executor, "producer", targets=tuple(targets)))
 made.install()

@@ -11,10 +11,10 @@ import greenlet
 import pytest
 from rich.console import Console
 
-from omrig import profilers
+from omrig.measured.profilers import registry
+from omrig.measured.profilers.memory_lines import MemoryLinesProfiler, Recorded
+from omrig.measured.profilers.registry import ProfilerContext
 from omrig.model.errors import UsageError
-from omrig.profilers import ProfilerContext
-from omrig.profilers.memory_lines import MemoryLinesProfiler, Recorded
 from omrig.report import memory_lines
 
 MEBIBYTE = 1 << 20
@@ -169,13 +169,13 @@ def test_a_line_is_shown_with_what_it_took():
 
 def test_targets_have_to_be_named():
     with pytest.raises(UsageError, match="--target MODULE:FUNCTION"):
-        profilers.check_targets(["memory-lines"], [])
+        registry.check_targets(["memory-lines"], [])
     with pytest.raises(UsageError, match="has no function 'gone'"):
-        profilers.check_targets(["memory-lines"], ["omrig.model.events:gone"])
-    profilers.check_targets(["memory-lines", "stages"], ["omrig.model.events:emitter"])
+        registry.check_targets(["memory-lines"], ["omrig.model.events:gone"])
+    registry.check_targets(["memory-lines", "stages"], ["omrig.model.events:emitter"])
 
 
 def test_it_cannot_run_with_the_other_tracer_of_lines():
     with pytest.raises(UsageError, match="both need the trace function of every thread"):
-        profilers.load(["lines", "memory-lines"])
-    assert [mode.name for mode in profilers.load(["memory", "memory-lines"])]
+        registry.load(["lines", "memory-lines"])
+    assert [mode.name for mode in registry.load(["memory", "memory-lines"])]

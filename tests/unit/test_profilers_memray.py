@@ -10,8 +10,8 @@ import sys
 import memray
 import pytest
 
-from omrig.profilers import ProfilerContext
-from omrig.profilers import memray as mode
+from omrig.measured.profilers import memray as mode
+from omrig.measured.profilers.registry import ProfilerContext
 
 PLANTED = 50_000_000
 
@@ -23,8 +23,8 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading, time
 from pathlib import Path
-from omrig.profilers import ProfilerContext
-from omrig.profilers.memray import MemrayProfiler
+from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.memray import MemrayProfiler
 
 def planted():
     kept.append(bytearray(int(size)))

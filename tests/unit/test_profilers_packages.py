@@ -5,8 +5,8 @@ import kombu.messaging
 import oslo_config.cfg
 import pytest
 
-from omrig.profilers import packages
-from omrig.profilers.packages import Installation
+from omrig.measured.profilers.callgraph import packages
+from omrig.measured.profilers.callgraph.packages import Installation
 
 INSTALLED = Installation(
     stdlib="/usr/lib/python3.11",
@@ -67,7 +67,7 @@ def test_this_installation():
         oslo_config.cfg: "oslo.config",
         kombu.messaging: "kombu",
         json.encoder: "json",
-        packages: "omrig.profilers",
+        packages: "omrig.measured.profilers.registry",
         sys.modules["threading"]: "stdlib",
         pytest: "pytest",
     }

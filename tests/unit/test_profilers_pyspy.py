@@ -11,9 +11,10 @@ import textwrap
 import jsonschema
 import pytest
 
-from omrig.profilers import ProfilerContext, pyspy
-from omrig.results import stacks
-from omrig.results.stacks import Frame, Profile
+from omrig.formats import stacks
+from omrig.formats.stacks import Frame, Profile
+from omrig.measured.profilers import pyspy
+from omrig.measured.profilers.registry import ProfilerContext
 from tests.unit.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
@@ -26,7 +27,7 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import os, signal, threading, time
 from pathlib import Path
-from omrig.profilers import ProfilerContext, pyspy
+from omrig.measured.profilers.registry import ProfilerContext, pyspy
 
 # As in a measured process.
 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from omrig.profilers import callgraph, tables
-from omrig.profilers.callgraph import Cost, Function
-from omrig.profilers.packages import Installation
+from omrig.measured.profilers.callgraph import graph, tables
+from omrig.measured.profilers.callgraph.graph import Cost, Function
+from omrig.measured.profilers.callgraph.packages import Installation
 
 INSTALLED = Installation(
     stdlib="/py", roots=("/site", "/rig"), distributions={"oslo_messaging": "oslo.messaging"}
@@ -36,7 +36,7 @@ def summary():
         function(7, 2, LEN, (1, 1, 0.25, 0.25)),
         function(8, 3, SEND, (1, 1, 2.0, 2.0)),
     ]
-    graphs = callgraph.by_role(functions, contexts, "<producer>")
+    graphs = graph.by_role(functions, contexts, "<producer>")
     return tables.summarise(graphs, {"producer worker": 2, "hub": 1}, "cpu", INSTALLED)
 
 
@@ -105,7 +105,7 @@ def test_only_the_top_functions_are_listed():
         function(number, 1, ("/site/amqp/x.py", number, f"f{number}"), (1, 1, float(number), 1.0))
         for number in range(1, 2 * tables.TOP)
     ]
-    graphs = callgraph.by_role(functions, {1: ("main", 0.0)}, "<producer>")
+    graphs = graph.by_role(functions, {1: ("main", 0.0)}, "<producer>")
     listed = tables.summarise(graphs, {"main": 1}, "cpu", INSTALLED)["functions"]
     assert len(listed) == tables.TOP
     assert listed[0]["function"] == f"f{2 * tables.TOP - 1}"
@@ -118,7 +118,7 @@ def test_builtins_in_a_circle_are_of_who_called_them_into_it(order):
         2: function(2, 1, ITERATE, (2, 2, 1.0, 2.0), {1: Cost(2, 2, 1.0, 1.0)}),
         3: function(3, 1, SEND, (1, 1, 1.0, 3.0), {2: Cost(1, 1, 0.5, 2.0)}),
     }
-    graphs = callgraph.by_role([by_index[each] for each in order], {1: ("main", 3.0)}, "<producer>")
+    graphs = graph.by_role([by_index[each] for each in order], {1: ("main", 3.0)}, "<producer>")
     rows = tables.summarise(graphs, {"main": 1}, "cpu", INSTALLED)["packages"]
     assert {row["package"]: row["self_ns"] for row in rows} == {"oslo.messaging": 3_000_000_000}
 
@@ -128,7 +128,7 @@ def test_builtins_that_only_call_each_other_are_builtins():
         function(1, 1, LEN, (1, 1, 1.0, 2.0), {2: Cost(1, 1, 1.0, 1.0)}),
         function(2, 1, ITERATE, (1, 1, 1.0, 2.0), {1: Cost(1, 1, 1.0, 1.0)}),
     ]
-    graphs = callgraph.by_role(functions, {1: ("main", 2.0)}, "<producer>")
+    graphs = graph.by_role(functions, {1: ("main", 2.0)}, "<producer>")
     rows = tables.summarise(graphs, {"main": 1}, "cpu", INSTALLED)["packages"]
     assert {row["package"] for row in rows} == {"builtins"}
     assert sum(row["self_ns"] for row in rows) == 2_000_000_000

@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import pytest
 
-from omrig.profilers import flames, unfold
-from omrig.profilers.callgraph import Cost, Node
-from omrig.results import stacks
+from omrig.formats import stacks
+from omrig.measured.profilers.callgraph import flames, unfold
+from omrig.measured.profilers.callgraph.graph import Cost, Node
 
 ROOT = ("omrig", 0, "<producer>")
 

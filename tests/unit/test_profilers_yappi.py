@@ -13,10 +13,10 @@ from collections import defaultdict
 import jsonschema
 import pytest
 
+from omrig.formats import stacks as speedscope
 from omrig.measured.executors import roles
-from omrig.profilers import ProfilerContext
-from omrig.profilers.yappi import YappiProfiler
-from omrig.results import stacks as speedscope
+from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.yappi import YappiProfiler
 from tests.unit.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
@@ -29,8 +29,8 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading
 from pathlib import Path
-from omrig.profilers import ProfilerContext, roles
-from omrig.profilers.yappi import YappiProfiler
+from omrig.measured.profilers.registry import ProfilerContext, roles
+from omrig.measured.profilers.yappi import YappiProfiler
 
 def profiler(clock="cpu"):
     made = YappiProfiler(ProfilerContext(executor, "producer", clock))

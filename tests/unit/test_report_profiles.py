@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 from rich.console import Console
 
+from omrig.formats import stacks
 from omrig.model.stages import BY_NAME
 from omrig.report import functions, memray, pyspy, speedscope
-from omrig.results import stacks
 from tests.unit.test_stacks import SCHEMA
 
 MS = 1_000_000

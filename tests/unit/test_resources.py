@@ -8,9 +8,10 @@ import numpy
 import pytest
 from rich.console import Console
 
-from omrig import assemble, profilers, sampled
+from omrig import assemble, sampled
 from omrig.analysis import verdict
 from omrig.measured.load.side import save_recording
+from omrig.measured.profilers import registry
 from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
 from omrig.report import memory, resources
@@ -348,19 +349,19 @@ def test_memory_is_shown_with_its_peak():
     "modes", [["resources", "none"], ["yappi", "resources"], ["memory", "stages", "resources"]]
 )
 def test_what_is_sampled_from_outside_goes_with_everything(modes):
-    assert [mode.name for mode in profilers.load(modes)] == modes
+    assert [mode.name for mode in registry.load(modes)] == modes
 
 
 def test_twice_is_still_refused():
     with pytest.raises(UsageError, match="given more than once"):
-        profilers.load(["memory", "memory"])
+        registry.load(["memory", "memory"])
 
 
 @pytest.mark.parametrize("mode", ["resources", "memory"])
 def test_nothing_happens_in_the_measured_process(tmp_path, mode):
-    (found,) = profilers.load([mode])
-    profiler = found(profilers.ProfilerContext("eventlet", "producer"))
-    assert profiler.coexists_with == profilers.ANY
+    (found,) = registry.load([mode])
+    profiler = found(registry.ProfilerContext("eventlet", "producer"))
+    assert profiler.coexists_with == registry.ANY
     profiler.install()
     profiler.start()
     profiler.stop()

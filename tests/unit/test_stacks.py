@@ -7,8 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omrig.results import stacks
-from omrig.results.stacks import Frame, Profile
+from omrig.formats import stacks
+from omrig.formats.stacks import Frame, Profile
 
 # speedscope's own, from its npm package; its licence (MIT) lies beside it.
 SCHEMA = json.loads(

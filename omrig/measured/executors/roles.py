@@ -11,7 +11,7 @@ from typing import Any
 
 import greenlet
 
-# The attributes that hold a tag, on greenlets and threads, and what omrig.profilers.contexts made
+# The attributes that hold a tag, on greenlets and threads, and what omrig.measured.profilers.callgraph.contexts made
 # of it, on greenlets.
 ROLE = "omrig_role"
 CONTEXT = "omrig_context"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from omrig.measured.executors.base import Executor
+from omrig.measured.profilers.registry import Profiler, is_pausable, is_slow, works_inside
 from omrig.model import redaction
 from omrig.model.events import Emit
-from omrig.profilers import Profiler, is_pausable, is_slow, works_inside
 from omrig.results import folder as run_folder
 
 POLL_S = 0.25

@@ -13,8 +13,8 @@ from typing import Any
 
 from omrig.drivers import maps
 from omrig.measured.probes import probes
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
-from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 from omrig.watcher.client import Watcher
 
@@ -49,7 +49,7 @@ class StagesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.profilers.check_targets`."""
+        """See :func:`omrig.measured.profilers.registry.check_targets`."""
         files = {target for target in targets if target.endswith(".toml")}
         for file in files:
             maps.read(file)

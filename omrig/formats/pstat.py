@@ -3,7 +3,7 @@
 import marshal
 from pathlib import Path
 
-from omrig.profilers.callgraph import Graph
+from omrig.measured.profilers.callgraph.graph import Graph
 from omrig.results import folder as run_folder
 
 

@@ -1,15 +1,15 @@
 """Call graphs as stacks with weights, for viewers of flame graphs.
 
 A call graph has no order in time and no whole stacks: they are reconstructed from it
-(:mod:`omrig.profilers.unfold`), and the viewers' order is that of weight.
+(:mod:`omrig.measured.profilers.callgraph.unfold`), and the viewers' order is that of weight.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from omrig.profilers import unfold
-from omrig.profilers.callgraph import Graph, Key
-from omrig.results import stacks
+from omrig.formats import stacks
+from omrig.measured.profilers.callgraph import unfold
+from omrig.measured.profilers.callgraph.graph import Graph, Key
 
 SMALLEST_SHARE = 1e-6
 """A call that led to less than this share of everything is not shown apart."""

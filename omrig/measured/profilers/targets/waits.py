@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import greenlet
 
-from omrig.profilers import tracing
+from omrig.measured.profilers.targets import tracing
 
 _LOOK_S = 0.002
 """The pause between two looks at threads, at least."""

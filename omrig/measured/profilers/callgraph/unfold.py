@@ -10,8 +10,8 @@ for the function as it was entered first.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from omrig.profilers import callgraph
-from omrig.profilers.callgraph import Cost, Graph, Key
+from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
 
 REST: Key = ("", 0, "(too small to unfold)")
 """What was not unfolded, on top of the stack that it was called from."""

@@ -29,12 +29,12 @@ from typing import Any
 
 import psutil
 
+from omrig.formats import stacks
+from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
-from omrig.results import stacks
-from omrig.results.stacks import Frame, Profile, Weighted
 
 RATE_HZ = 100
 """Samples a second: py-spy's default."""

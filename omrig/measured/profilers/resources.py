@@ -4,8 +4,8 @@ The supervisor does it in every run (:mod:`omrig.sampling`): asked for or not, n
 the measured process.
 """
 
-from omrig.profilers import ANY
-from omrig.profilers.none import NoProfiler
+from omrig.measured.profilers.none import NoProfiler
+from omrig.measured.profilers.registry import ANY
 
 
 class ResourcesProfiler(NoProfiler):

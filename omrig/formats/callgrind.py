@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from omrig.profilers.callgraph import Cost, Graph, Key
+from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
 from omrig.results import folder as run_folder
 
 

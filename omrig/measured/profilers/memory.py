@@ -4,8 +4,8 @@ The supervisor takes the samples (:mod:`omrig.sampling`) and the growth is fitte
 (:mod:`omrig.analysis.growth`): nothing happens in the measured process.
 """
 
-from omrig.profilers import ANY
-from omrig.profilers.none import NoProfiler
+from omrig.measured.profilers.none import NoProfiler
+from omrig.measured.profilers.registry import ANY
 
 
 class MemoryProfiler(NoProfiler):

@@ -14,20 +14,12 @@ from pathlib import Path
 
 import yappi
 
+from omrig.formats import callgrind, pstat, stacks
 from omrig.measured.executors import roles
-from omrig.profilers import (
-    Artefact,
-    ProfilerContext,
-    callgraph,
-    callgrind,
-    contexts,
-    flames,
-    packages,
-    pstat,
-    tables,
-)
+from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
+from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
-from omrig.results import stacks
 
 
 class YappiProfiler:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omrig.profilers import Artefact, ProfilerContext
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 
 
 class NoProfiler:

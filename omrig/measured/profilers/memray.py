@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 
 import memray
 
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.profilers import Artefact, ProfilerContext
 from omrig.results import folder as run_folder
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
@@ -80,7 +80,7 @@ class MemrayProfiler:
 
     @staticmethod
     def report(folder: Path) -> list[Artefact]:
-        """See :func:`omrig.profilers.reporters`: what a recording in this folder says."""
+        """See :func:`omrig.measured.profilers.registry.reporters`: what a recording in this folder says."""
         recording, page = folder / RECORDING, folder / PAGE
         if not recording.exists():
             return []

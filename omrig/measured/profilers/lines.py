@@ -1,9 +1,9 @@
 """Mode `lines`: which lines of the driver take the time, with line_profiler.
 
-All functions of the targets (`--target`, :mod:`omrig.profilers.codes`) are registered, and all
-threads and greenlets are seen (:mod:`omrig.profilers.tracing`). A line's time is wall time, with
+All functions of the targets (`--target`, :mod:`omrig.measured.profilers.targets.codes`) are registered, and all
+threads and greenlets are seen (:mod:`omrig.measured.profilers.targets.tracing`). A line's time is wall time, with
 that of everything the line calls. How much of it the greenlet or thread did not run is found out
-beside (:mod:`omrig.profilers.switches`), and lines are ranked by the rest.
+beside (:mod:`omrig.measured.profilers.targets.waits`), and lines are ranked by the rest.
 """
 
 import importlib
@@ -16,7 +16,9 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from omrig.profilers import Artefact, ProfilerContext, codes, switches, tracing
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.targets import codes, tracing
+from omrig.measured.profilers.targets import waits as switches
 from omrig.results import folder as run_folder
 from omrig.results import lines as words
 
@@ -52,7 +54,7 @@ class LinesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.profilers.check_targets`."""
+        """See :func:`omrig.measured.profilers.registry.check_targets`."""
         own = {target for target in targets if codes.has_code(target)}
         for target in own:
             codes.locate(target)

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any, TextIO
 
+from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
-from omrig.profilers import Artefact, ProfilerContext, codes, tracing
 from omrig.results import folder as run_folder
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
@@ -63,7 +64,7 @@ class MemoryLinesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.profilers.check_targets`."""
+        """See :func:`omrig.measured.profilers.registry.check_targets`."""
         own = {target for target in targets if codes.has_code(target)}
         if not own:
             raise UsageError(

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.profilers import callgraph, packages
-from omrig.profilers.callgraph import Graph, Key, Node
-from omrig.profilers.packages import Installation
+from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.measured.profilers.callgraph import packages
+from omrig.measured.profilers.callgraph.graph import Graph, Key, Node
+from omrig.measured.profilers.callgraph.packages import Installation
 
 TOP = 100
 """So many functions are listed, those with the most time of their own."""
