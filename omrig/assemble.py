@@ -10,10 +10,11 @@ from omrig import books, costs, little, sampled, stalled
 from omrig.analysis import usage, verdict
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
+from omrig.recordings import folder as run_folder
+from omrig.recordings import recording
+from omrig.recordings.recording import Column, Recording
 from omrig.report import speedscope
-from omrig.results import folder as run_folder
-from omrig.results import latency, recordings
-from omrig.results.recordings import Column, Recording
+from omrig.results import latency
 
 _NS = 1_000_000_000
 
@@ -31,7 +32,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
     # Where omrig was killed it is still kept.
     for each in (folder, *(folder / side for side in run["sides"])):
         run_folder.release(each)
-    sides = recordings.load(folder)
+    sides = recording.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
     with losses.noted():
@@ -125,7 +126,7 @@ def merge_messages(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any],
     """Like :func:`merge`, and the stages of each message as one run's ``messages.npz`` has them."""
     sides: Sides = {}
     for folder in folders:
-        for name, side in recordings.load(folder).items():
+        for name, side in recording.load(folder).items():
             if name in sides:
                 raise UsageError(f"RUN: {folder} has a {name}, and so has {sides[name].folder}")
             sides[name] = side

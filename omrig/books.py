@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from omrig.analysis import accounting, comb, prefetch
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
-from omrig.results import folder as run_folder
-from omrig.results.recordings import Recording
+from omrig.recordings import folder as run_folder
+from omrig.recordings.recording import Recording
 from omrig.watcher import client
 
 _SECOND_NS = 1_000_000_000

@@ -16,7 +16,7 @@ from omrig import phases
 from omrig.model import interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 LOG = "log.txt"
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from omrig.analysis import distortion
 from omrig.books import Book, Timelines
+from omrig.recordings.recording import Column, Recording
 from omrig.results import latency
-from omrig.results.recordings import Column, Recording
 
 _SECOND_NS = 1_000_000_000
 

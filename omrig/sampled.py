@@ -7,8 +7,8 @@ from typing import Any
 import numpy
 
 from omrig.analysis import growth, usage
-from omrig.results import series
-from omrig.results.recordings import Recording
+from omrig.recordings import series
+from omrig.recordings.recording import Recording
 
 Sides = Mapping[str, Recording]
 

@@ -19,7 +19,7 @@ from typing import Any, Generic, TextIO, TypeVar
 import psutil
 
 from omrig.model.errors import in_words
-from omrig.results import series
+from omrig.recordings import series
 
 INTERVAL_S = 0.1
 """Between two samples."""

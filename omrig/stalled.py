@@ -9,8 +9,8 @@ from omrig.analysis import stalls
 from omrig.analysis.owners import parts_of, shares_of
 from omrig.analysis.verdict import MIN_MESSAGES
 from omrig.model.facts import Facts, Held
+from omrig.recordings.recording import Recording
 from omrig.results import latency
-from omrig.results.recordings import Recording
 
 Sides = Mapping[str, Recording]
 

@@ -27,8 +27,8 @@ from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
-from omrig.results import environment, series
-from omrig.results import folder as run_folder
+from omrig.recordings import environment, series
+from omrig.recordings import folder as run_folder
 from omrig.sampling import Sampler
 
 if TYPE_CHECKING:

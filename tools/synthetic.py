@@ -20,8 +20,9 @@ import omrig
 from omrig.analysis import accounting, verdict
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
-from omrig.results import environment, latency, series
-from omrig.results import folder as run_folder
+from omrig.recordings import environment, series
+from omrig.recordings import folder as run_folder
+from omrig.results import latency
 from omrig.watcher import process
 
 MS = 1_000_000

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from omrig.model.facts import Machine
 
 Samples = Mapping[str, NDArray[numpy.float64]]
-"""Columns of :mod:`omrig.results.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
+"""Columns of :mod:`omrig.recordings.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
 
 WINDOW_NS = 1_000_000_000
 """The busiest second: the kernel counts CPU in steps of 10 ms, which makes a share over one sample

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.cli.arguments import Parser
 from omrig.model import errors
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
     from omrig.analysis.compare import Comparison

@@ -10,10 +10,10 @@ from omrig.cli import streams
 from omrig.cli.arguments import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
-    from omrig.results.recordings import Column
+    from omrig.recordings.recording import Column
 
 _ABOUT = """\
 Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded

@@ -301,8 +301,8 @@ def _default_output(sides: tuple[str, ...]) -> str:
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
     from omrig import supervisor
+    from omrig.recordings import folder as run_folder
     from omrig.report import progress, terminal
-    from omrig.results import folder as run_folder
 
     shown = progress.make(plan.messages, options.quiet, plan.debug)
     interrupts = Interrupts()

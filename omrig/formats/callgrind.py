@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 
 def write(graph: Graph, path: Path, event: str, description: str) -> None:

@@ -4,7 +4,7 @@ import marshal
 from pathlib import Path
 
 from omrig.measured.profilers.callgraph.graph import Graph
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 
 def write(graph: Graph, path: Path) -> None:

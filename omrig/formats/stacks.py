@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import omrig
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 

@@ -208,7 +208,7 @@ def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
     from omrig.model.errors import Losses
-    from omrig.results import folder as run_folder
+    from omrig.recordings import folder as run_folder
 
     measurement.stop()
     losses = Losses(Path(plan.output))

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy
 from numpy.typing import NDArray
 
-from omrig.results import recordings
+from omrig.recordings import recording
 
 _AT_ONCE = 10_000
 
@@ -42,13 +42,13 @@ def messages(folders: Sequence[Path], stages: Columns | None = None) -> Columns:
     sample). ``stages`` are those of merged sides, with their ``seq``. A consumer alone has
     ``received_ns`` of each message that came, in order.
     """
-    sides = {name: side for folder in folders for name, side in recordings.load(folder).items()}
+    sides = {name: side for folder in folders for name, side in recording.load(folder).items()}
     if "producer" not in sides:
         received = [side.received() for side in sides.values()]
         return {"received_ns": received[0] if received else numpy.zeros(0, numpy.int64)}
     producer = sides["producer"]
     if stages is None:
-        stages = recordings.stages(producer.folder)
+        stages = recording.stages(producer.folder)
     sent = numpy.flatnonzero(producer.times["start_ns"] > 0)
     columns: dict[str, NDArray[Any]] = {
         "seq": sent,

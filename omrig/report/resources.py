@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omrig.model import units
-from omrig.results.series import BROKER
+from omrig.recordings.series import BROKER
 
 
 def lines(run: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

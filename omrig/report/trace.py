@@ -17,8 +17,8 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.model.stages import BY_NAME
+from omrig.recordings import folder as run_folder
 from omrig.report import waterfall
-from omrig.results import folder as run_folder
 
 TRACE = "trace.json"
 

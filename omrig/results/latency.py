@@ -7,8 +7,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.results import folder as run_folder
-from omrig.results.recordings import Recording
+from omrig.recordings import folder as run_folder
+from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]
 """Durations, one element a message, in nanoseconds."""

@@ -8,8 +8,8 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.model.errors import RunError, UsageError, naming
-from omrig.results import folder as run_folder
-from omrig.results import series
+from omrig.recordings import folder as run_folder
+from omrig.recordings import series
 
 Integers = NDArray[numpy.int64]
 

@@ -7,7 +7,7 @@ watcher that wakes up for each message it takes nothing from what is measured. I
 CAP_NET_RAW, which root has and so has a container by default.
 
 Runs in the watcher process (:mod:`omrig.watcher.process`) and imports nothing but light standard
-modules; :mod:`omrig.stages.segments` reads what it writes. No payload is written: the ring in
+modules; :mod:`omrig.recordings.segments` reads what it writes. No payload is written: the ring in
 memory holds the first 60 bytes of each segment, the log what ``SEGMENT_COLUMNS`` names.
 
 See packet(7) and Documentation/networking/packet_mmap.rst of Linux.

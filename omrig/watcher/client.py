@@ -183,7 +183,7 @@ def read_arrivals(folder: Path) -> "Log":
     import numpy
 
     if (folder / capture.SEGMENTS).exists():
-        from omrig.stages import segments
+        from omrig.recordings import segments
 
         return segments.read(folder)
     rows = _read_rows(folder / process.ARRIVALS, len(process.ARRIVAL_COLUMNS))

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from omrig.analysis import compare, gates
+from omrig.recordings import folder as run_folder
 from omrig.report import compare_html, html
-from omrig.results import folder as run_folder
 from omrig.results import runs
 from tools import synthetic
 

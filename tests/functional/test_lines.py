@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 from tests.functional.conftest import result_of
 
 MODULE = "oslo_messaging._drivers.impl_rabbit"

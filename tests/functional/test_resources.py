@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from omrig import sampling
-from omrig.results import series
+from omrig.recordings import series
 from tests.functional.conftest import result_of
 
 

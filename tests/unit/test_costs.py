@@ -8,7 +8,7 @@ import pytest
 from omrig import costs
 from omrig.books import Book, Timelines
 from omrig.model import slices
-from omrig.results.recordings import Recording
+from omrig.recordings.recording import Recording
 
 MS = 1_000_000
 WORKERS = 2

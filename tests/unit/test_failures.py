@@ -12,8 +12,9 @@ from omrig.measured.executors import base
 from omrig.measured.load import producer
 from omrig.measured.load.side import Measurement, Stop
 from omrig.model.plan import Plan
+from omrig.recordings import recording
 from omrig.report import words
-from omrig.results import latency, recordings
+from omrig.results import latency
 
 PREFETCH = "[oslo_messaging_rabbit] rabbit_qos_prefetch_count"
 
@@ -75,7 +76,7 @@ def _recorded(folder):
     sender.save(folder / "producer", Measurement([]))
     run = {"sides": ["producer"], "transport": {"in_memory": False}, "plan": plan.public()}
     (folder / "run.json").write_text(json.dumps(run))
-    return recordings.load(folder)["producer"]
+    return recording.load(folder)["producer"]
 
 
 def test_when_a_message_failed_is_recorded(tmp_path):
@@ -117,6 +118,6 @@ def test_when_a_message_failed_stays_where_stages_are_added(tmp_path):
     side = _recorded(tmp_path)
     book = books.Book(side, {"seq": numpy.arange(8)})
     books.save(books.Timelines(book, {"api": numpy.ones(8, int)}, None))
-    again = recordings.load(tmp_path)["producer"]
+    again = recording.load(tmp_path)["producer"]
     assert latency.of_failed(again).tolist() == latency.of_failed(side).tolist()
-    assert recordings.stages(tmp_path / "producer")["stage.api"].tolist() == [1] * 8
+    assert recording.stages(tmp_path / "producer")["stage.api"].tolist() == [1] * 8

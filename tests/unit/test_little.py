@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from omrig import little
-from omrig.results.recordings import Recording
+from omrig.recordings.recording import Recording
 
 MS = 1_000_000
 

@@ -15,7 +15,7 @@ from omrig.measured import process
 from omrig.measured.load.side import Measurement
 from omrig.model import errors
 from omrig.model.errors import Losses
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 from tests.unit.refused import closed, limited_files
 from tests.unit.test_results import consumer, make_run, producer
 from tools import synthetic

@@ -14,9 +14,9 @@ from omrig.measured.load.side import save_recording
 from omrig.measured.profilers import registry
 from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
+from omrig.recordings import folder as run_folder
+from omrig.recordings import recording, series
 from omrig.report import memory, resources
-from omrig.results import folder as run_folder
-from omrig.results import recordings, series
 
 SECOND = 1_000_000_000
 MESSAGES = 4000
@@ -206,7 +206,7 @@ def grown(tmp_path, per_message, stamps=None, in_memory=False):
     )
     if stamps:
         numpy.savez(folder / "producer/stamps.npz", producer=numpy.zeros((MESSAGES, stamps), "<u8"))
-    (side,) = recordings.load(folder).values()
+    (side,) = recording.load(folder).values()
     assert assemble.finish(folder, Losses(folder))["profiles"]["producer"][
         "memory"
     ] == sampled.memory(side)

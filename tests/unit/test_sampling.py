@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from omrig import sampling
-from omrig.results import series
+from omrig.recordings import series
 
 pytestmark = pytest.mark.measures
 

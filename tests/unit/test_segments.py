@@ -6,7 +6,7 @@ import time
 import numpy
 import pytest
 
-from omrig.stages import segments
+from omrig.recordings import segments
 from omrig.watcher import capture
 
 SECOND = 1_000_000_000

@@ -17,7 +17,7 @@ from omrig.measured.executors.base import Executor
 from omrig.measured.profilers.registry import Profiler, is_pausable, is_slow, works_inside
 from omrig.model import redaction
 from omrig.model.events import Emit
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""

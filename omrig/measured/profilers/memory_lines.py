@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
 

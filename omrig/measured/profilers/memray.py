@@ -24,7 +24,7 @@ import memray
 
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
 

@@ -34,7 +34,7 @@ from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 RATE_HZ = 100
 """Samples a second: py-spy's default."""

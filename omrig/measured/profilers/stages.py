@@ -15,7 +15,7 @@ from omrig.drivers import maps
 from omrig.measured.probes import probes
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 from omrig.watcher.client import Watcher
 
 STAMPS = "stamps.npz"

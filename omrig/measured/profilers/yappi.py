@@ -19,7 +19,7 @@ from omrig.measured.executors import roles
 from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 
 class YappiProfiler:

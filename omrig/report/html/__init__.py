@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 import omrig
 from omrig.model import units
+from omrig.recordings import folder as run_folder
 from omrig.report import shares
 from omrig.report.html import recorded, view
-from omrig.results import folder as run_folder
 
 PAGE = "report.html"
 

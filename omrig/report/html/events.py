@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy
 
+from omrig.recordings import folder as run_folder
 from omrig.report.html.recorded import Recorded
-from omrig.results import folder as run_folder
 from omrig.watcher import client, process
 
 _NS = 1_000_000_000

@@ -13,8 +13,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.results import folder as run_folder
-from omrig.results.series import BROKER
+from omrig.recordings import folder as run_folder
+from omrig.recordings.series import BROKER
 
 Integers = NDArray[numpy.int64]
 

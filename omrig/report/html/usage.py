@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.recordings import series
 from omrig.report.html.recorded import Recorded
-from omrig.results import series
 
 Floats = NDArray[numpy.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.results import folder as run_folder
+from omrig.recordings import folder as run_folder
 
 Column = NDArray[Any]
 """Integers, one a message."""
