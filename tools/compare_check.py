@@ -21,11 +21,11 @@ from pathlib import Path
 
 import faults
 
-from omrig.analysis import compare, rows
-from omrig.analysis.compare import Comparison
 from omrig.broker.rabbitmq.embedded import embedded_broker
-from omrig.results import runs
-from omrig.results.runs import Messages, RunSet, StoredRun
+from omrig.compare import comparison as compare
+from omrig.compare import runs, table
+from omrig.compare.comparison import Comparison
+from omrig.compare.runs import Messages, RunSet, StoredRun
 
 ALLOWED = 0.1
 """Of the comparisons of the same with the same that may be called significant."""
@@ -109,7 +109,7 @@ def excluding(found: Iterable[Comparison]) -> Counter[str]:
         row.metric.name
         for comparison in found
         for row in comparison.rows
-        if row.metric.family == "headline" and rows.excludes_no_change(row)
+        if row.metric.family == "headline" and table.excludes_no_change(row)
     )
 
 
@@ -136,7 +136,7 @@ def judge_different(pairs: Sequence[Pair]) -> bool:
     found = compared(pairs)
     print(f"planted, {found.design.text}: {found.call.text}")
     for name in ("throughput", "p50", "cpu", "stage.serialize", "stage.serialize.p50"):
-        row = rows.by_name(found.rows)[name]
+        row = table.by_name(found.rows)[name]
         if row.ratio:
             print(
                 f"  {name}: {row.ratio.value:.3f}, 95 % interval {row.ratio.low:.3f} to"

@@ -12,8 +12,8 @@ from omrig.model import errors
 from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
-    from omrig.analysis.compare import Comparison
-    from omrig.results.runs import Messages, RunSet
+    from omrig.compare.comparison import Comparison
+    from omrig.compare.runs import Messages, RunSet
 
 GATE_NOT_MET = 3
 
@@ -41,9 +41,9 @@ def main(arguments: list[str]) -> int:
     """Compare what ``arguments`` name; the exit status."""
     options = make_parser().parse_args(arguments)
 
-    from omrig.analysis import compare, gates
+    from omrig.compare import comparison as compare
+    from omrig.compare import gates, runs
     from omrig.report import compare_terminal
-    from omrig.results import runs
 
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
@@ -81,7 +81,7 @@ def make_parser() -> Parser:
 
 
 def _messages(base: "RunSet", new: "RunSet") -> "tuple[Messages | None, Messages | None]":
-    from omrig.results import runs
+    from omrig.compare import runs
 
     if len(base.runs) > 1 or len(new.runs) > 1:
         return None, None
@@ -102,7 +102,7 @@ def _write_files(comparison: "Comparison", options: argparse.Namespace) -> None:
 
 
 def _json(comparison: "Comparison") -> str:
-    from omrig.analysis import compare
+    from omrig.compare import comparison as compare
 
     return json.dumps(compare.as_json(comparison), indent=1, allow_nan=False) + "\n"
 
@@ -110,7 +110,7 @@ def _json(comparison: "Comparison") -> str:
 def _all_messages(
     comparison: "Comparison",
 ) -> "tuple[list[Messages | None], list[Messages | None]]":
-    from omrig.results import runs
+    from omrig.compare import runs
 
     base, new = comparison.base.runs, comparison.new.runs
     return [runs.read_messages(each) for each in base], [runs.read_messages(each) for each in new]

@@ -1,11 +1,11 @@
 """How every renderer of a comparison says its figures."""
 
-from omrig.analysis.call import signed_percent, worse
-from omrig.analysis.conditions import Difference, both
-from omrig.analysis.gates import Ruling
-from omrig.analysis.metrics import Metric, find
-from omrig.analysis.resample import Estimate
-from omrig.analysis.rows import Row, excludes_no_change
+from omrig.compare.conclusion import signed_percent, worse
+from omrig.compare.conditions import Difference, both
+from omrig.compare.gates import Ruling
+from omrig.compare.metrics import Metric, find
+from omrig.compare.resample import Estimate
+from omrig.compare.table import Row, excludes_no_change
 from omrig.model import units
 
 NOT_SIGNIFICANT = "not significant"

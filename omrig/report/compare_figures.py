@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy
 
-from omrig.analysis.call import worse
-from omrig.analysis.compare import Comparison
-from omrig.analysis.rows import Row, by_name
-from omrig.results.runs import Messages
+from omrig.compare.comparison import Comparison
+from omrig.compare.conclusion import worse
+from omrig.compare.runs import Messages
+from omrig.compare.table import Row, by_name
 
 Figure = dict[str, Any]
 """``data`` and ``layout`` as plotly takes them, and ``height`` in pixels."""

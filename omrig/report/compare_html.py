@@ -5,13 +5,13 @@ from typing import Any
 from markupsafe import Markup
 
 import omrig
-from omrig.analysis.call import worse
-from omrig.analysis.compare import Comparison
-from omrig.analysis.rows import Row, by_name
+from omrig.compare.comparison import Comparison
+from omrig.compare.conclusion import worse
+from omrig.compare.runs import RunSet
+from omrig.compare.table import Row, by_name
 from omrig.model import units
 from omrig.report import changes, compare_figures, html, shares
 from omrig.report.compare_figures import Side
-from omrig.results.runs import RunSet
 
 _SECTIONS = {
     "changes": "What changed",

@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree
 
-from omrig.analysis.compare import Comparison
+from omrig.compare.comparison import Comparison
 from omrig.report import changes
 
 _SUITE = "omrig compare"

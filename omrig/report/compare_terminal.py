@@ -9,11 +9,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from omrig.analysis.call import worse
-from omrig.analysis.compare import Comparison
-from omrig.analysis.rows import Row, by_name
+from omrig.compare.comparison import Comparison
+from omrig.compare.conclusion import worse
+from omrig.compare.runs import RunSet
+from omrig.compare.table import Row, by_name
 from omrig.report import changes, paper
-from omrig.results.runs import RunSet
 
 _WITH_INTERVALS = 56
 """Width in columns from which stages have room for intervals."""

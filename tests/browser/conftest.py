@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from omrig.analysis import compare, gates
+from omrig.compare import comparison as compare
+from omrig.compare import gates, runs
 from omrig.recordings import folder as run_folder
 from omrig.report import compare_html, html
-from omrig.results import runs
 from tools import synthetic
 
 FONTS = {

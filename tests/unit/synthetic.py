@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy
 
-from omrig.analysis import compare, gates
-from omrig.results import runs
-from omrig.results.runs import Messages, RunSet, StoredRun
+from omrig.compare import comparison, gates, runs
+from omrig.compare.runs import Messages, RunSet, StoredRun
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m&"
 
@@ -200,4 +199,4 @@ def save_hostile(folder):
 def compared(folder, *texts):
     """The comparison of the saved runs, with the gates ``texts``."""
     base, new = (runs.read(str(folder / name), name) for name in ("base", "new"))
-    return compare.compare(base, new, [gates.parse(text) for text in texts])
+    return comparison.compare(base, new, [gates.parse(text) for text in texts])

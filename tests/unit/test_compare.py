@@ -6,14 +6,14 @@ import re
 import numpy
 import pytest
 
-from omrig.analysis import compare, conditions, metrics, rows
-from omrig.analysis.rows import by_name
-from omrig.results.runs import RunSet
+from omrig.compare import comparison, conditions, metrics, table
+from omrig.compare.runs import RunSet
+from omrig.compare.table import by_name
 from tests.unit import synthetic
 
 
 def compared(base, new, **more):
-    return compare.compare(base, new, **more)
+    return comparison.compare(base, new, **more)
 
 
 def of_single(base_messages, new_messages):
@@ -21,7 +21,7 @@ def of_single(base_messages, new_messages):
         RunSet((synthetic.stored(at, synthetic.result_of(each)),))
         for at, each in enumerate((base_messages, new_messages))
     )
-    return compare.compare(base, new, (), (base_messages, new_messages))
+    return comparison.compare(base, new, (), (base_messages, new_messages))
 
 
 # What is called
@@ -271,10 +271,10 @@ def test_growth_of_memory_and_the_broker_are_rows_of_their_own():
 def test_runs_in_turn_are_pairs():
     base = [synthetic.stored(at) for at in (0, 3, 4)]
     new = [synthetic.stored(at) for at in (1, 2, 5)]
-    assert rows.design_of(base, new).kind == "pairs"
-    assert rows.design_of(base[:2], new[:2]).kind == "sets"
-    assert rows.design_of(base, [synthetic.stored(at) for at in (6, 7, 8)]).kind == "sets"
-    assert rows.design_of(base[:1], new[:1]).kind == "slices"
+    assert table.design_of(base, new).kind == "pairs"
+    assert table.design_of(base[:2], new[:2]).kind == "sets"
+    assert table.design_of(base, [synthetic.stored(at) for at in (6, 7, 8)]).kind == "sets"
+    assert table.design_of(base[:1], new[:1]).kind == "slices"
 
 
 def kinds(found):
@@ -282,7 +282,7 @@ def kinds(found):
 
 
 def told(base, new, **more):
-    design = rows.design_of(base.runs, new.runs)
+    design = table.design_of(base.runs, new.runs)
     differing = conditions.differences(base.runs, new.runs)
     return conditions.instabilities(base, new, design, differing, more.get("slices"))
 
@@ -344,7 +344,7 @@ def test_the_json_form_has_all_of_it():
 
     rng = numpy.random.default_rng(1)
     found = compared(*synthetic.pairs(5, rng, new={"factor": 1.3}))
-    text = json.dumps(compare.as_json(found), allow_nan=False)
+    text = json.dumps(comparison.as_json(found), allow_nan=False)
     made = json.loads(text)
     assert made["call"]["word"] == "slower"
     assert made["method"]["design"] == "pairs"

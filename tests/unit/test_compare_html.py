@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-from omrig.analysis import compare, gates
+from omrig.compare import comparison, gates, runs
 from omrig.report import compare_figures, compare_html
-from omrig.results import runs
 from tests.unit import synthetic
 
 
@@ -28,7 +27,7 @@ def test_the_page_draws_both_sides_over_each_other(tmp_path):
     single = synthetic.save_single(tmp_path)
     base, new = (runs.read(str(single / name), name) for name in ("base", "new"))
     messages = runs.read_messages(base.runs[0]), runs.read_messages(new.runs[0])
-    found = compare.compare(base, new, [gates.parse("p99<=+5%")], messages)
+    found = comparison.compare(base, new, [gates.parse("p99<=+5%")], messages)
     page = compare_html.render(found, ([messages[0]], [messages[1]]))
     figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])
     assert {"ratios", "stages", "latency", "time"} <= set(figures)

@@ -8,9 +8,9 @@ import numpy
 import pytest
 
 from omrig import cli
+from omrig.compare import runs
 from omrig.model.errors import RunError, UsageError
 from omrig.report import compare_junit, compare_terminal
-from omrig.results import runs
 from tests.unit import synthetic
 
 

@@ -3,9 +3,9 @@
 import numpy
 import pytest
 
-from omrig.analysis import compare, gates, metrics, resample, rows
+from omrig.compare import comparison, gates, metrics, resample, table
+from omrig.compare.runs import RunSet
 from omrig.model.errors import UsageError
-from omrig.results.runs import RunSet
 from tests.unit import synthetic
 
 
@@ -73,7 +73,7 @@ def outcome(text, factor=1.0, errors=0):
     rng = numpy.random.default_rng(1)
     base, new = synthetic.pairs(6, rng, new={"factor": factor}, noise=0.01)
     new = RunSet(new.runs, new.excluded, errors)
-    (ruling,) = compare.compare(base, new, [gates.parse(text)]).rulings
+    (ruling,) = comparison.compare(base, new, [gates.parse(text)]).rulings
     return ruling.outcome
 
 
@@ -124,7 +124,7 @@ def test_when_a_gate_fails(text, ratio, expected):
     gate = gates.parse(text)
     scale = 1.0 if gate.relative else 1e6
     found = resample.Estimate(*(scale * each for each in ratio), 0.5)
-    row = rows.Row(metrics.find("p99"), 1.0, 1.0, found, None, found)
+    row = table.Row(metrics.find("p99"), 1.0, 1.0, found, None, found)
     assert gates.rule(gate, [row], 0).outcome == expected
 
 
@@ -139,7 +139,7 @@ def test_a_gate_that_these_runs_cannot_answer_is_refused():
         outcome("stage.flight<=+5%")
     base, new = (RunSet((synthetic.stored(at),)) for at in (0, 1))
     with pytest.raises(UsageError, match="too few runs for an interval of cpu"):
-        compare.compare(base, new, [gates.parse("cpu<=+5%")])
+        comparison.compare(base, new, [gates.parse("cpu<=+5%")])
 
 
 def test_a_percentage_of_nothing():
@@ -148,10 +148,10 @@ def test_a_percentage_of_nothing():
     for each in base.runs:
         each.result["stages"][0]["mean_ns"] = 0
     with pytest.raises(UsageError, match="of BASE is 0, of which a percentage says nothing"):
-        compare.compare(base, new, [gates.parse("stage.api<=+5%")])
+        comparison.compare(base, new, [gates.parse("stage.api<=+5%")])
     for each in new.runs:
         each.result["stages"][0]["mean_ns"] = 0
-    found = compare.compare(
+    found = comparison.compare(
         base, new, [gates.parse("stage.api<=+5%"), gates.parse("stage.api>=1us")]
     )
     assert [ruling.outcome for ruling in found.rulings] == ["met", "failed"]
@@ -162,5 +162,5 @@ def test_gates_on_the_same_seldom_fail():
     wanted = [gates.parse("p99<=+0%")]
     failed = 0
     for _ in range(60):
-        failed += bool(compare.compare(*synthetic.pairs(4, rng, noise=0.05), wanted).failed)
+        failed += bool(comparison.compare(*synthetic.pairs(4, rng, noise=0.05), wanted).failed)
     assert failed <= 0.08 * 60

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis import resample
+from omrig.compare import resample
 
 REPEATS = 500
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from omrig.analysis import metrics
-from omrig.analysis.metrics import Unit
-from omrig.analysis.resample import Estimate
-from omrig.analysis.rows import Row, by_name
+from omrig.compare import metrics
+from omrig.compare.metrics import Unit
+from omrig.compare.resample import Estimate
+from omrig.compare.table import Row, by_name
 from omrig.model.errors import UsageError
 
 Outcome = Literal["met", "failed", "undecided"]

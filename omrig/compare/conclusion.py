@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-from omrig.analysis.cause import Explanation
-from omrig.analysis.resample import Estimate
-from omrig.analysis.rows import Design, Row, by_name, excludes_no_change
+from omrig.compare.explanation import Explanation
+from omrig.compare.resample import Estimate
+from omrig.compare.table import Design, Row, by_name, excludes_no_change
 
 Word = Literal["slower", "faster", "mixed", "resources", "stages", "none", "unknown"]
 """``mixed``: some of throughput and latency better, some worse. ``resources``: only CPU or memory

@@ -7,9 +7,9 @@ for. doc/compare.rst says why the rule is as it is.
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from omrig.analysis import metrics
-from omrig.analysis.resample import Estimate
-from omrig.analysis.rows import Row, by_name
+from omrig.compare import metrics
+from omrig.compare.resample import Estimate
+from omrig.compare.table import Row, by_name
 from omrig.model import units
 
 COMPUTING = ("driver", "serialization", "endpoint")

@@ -4,14 +4,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from omrig.analysis import call, cause, conditions, gates, rows
-from omrig.analysis.call import Call
-from omrig.analysis.cause import Explanation
-from omrig.analysis.conditions import Difference, Instability
-from omrig.analysis.gates import Gate, Ruling
-from omrig.analysis.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
-from omrig.analysis.rows import Design, Row
-from omrig.results.runs import Messages, RunSet
+from omrig.compare import conclusion as call
+from omrig.compare import conditions, gates
+from omrig.compare import explanation as cause
+from omrig.compare import table as rows
+from omrig.compare.conclusion import Call
+from omrig.compare.conditions import Difference, Instability
+from omrig.compare.explanation import Explanation
+from omrig.compare.gates import Gate, Ruling
+from omrig.compare.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
+from omrig.compare.runs import Messages, RunSet
+from omrig.compare.table import Design, Row
 
 SCHEMA = 1
 

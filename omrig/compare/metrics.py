@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy
 from numpy.typing import NDArray
 
+from omrig.compare.runs import Messages
 from omrig.results import latency
-from omrig.results.runs import Messages
 
 Unit = Literal["rate", "duration", "size", "count"]
 """Of a figure: msg/s, ns, bytes, or a number of messages."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy
 
-from omrig.analysis import metrics
 from omrig.analysis.evidence import OTHER_CPU, STOLEN
-from omrig.analysis.rows import MIN_PAIRS, Design, Slices
-from omrig.results.runs import RunSet, StoredRun
+from omrig.compare import metrics
+from omrig.compare.runs import RunSet, StoredRun
+from omrig.compare.table import MIN_PAIRS, Design, Slices
 
 ADVISED_RUNS = 5
 """Of each side: of 3 an interval is known, and a change must be huge to be called."""

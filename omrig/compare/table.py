@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis import metrics, resample
-from omrig.analysis.metrics import Metric
-from omrig.analysis.resample import Estimate
-from omrig.results.runs import Messages, StoredRun
+from omrig.compare import metrics, resample
+from omrig.compare.metrics import Metric
+from omrig.compare.resample import Estimate
+from omrig.compare.runs import Messages, StoredRun
 
 SLICES = 20
 """Parts into which a run is cut when it is all there is of its side."""
@@ -32,7 +32,7 @@ same with the same.
 Floats = NDArray[numpy.float64]
 
 Slices = tuple[Mapping[str, Floats], Mapping[str, Floats]]
-"""What :func:`omrig.analysis.metrics.of_slices` says of BASE and of NEW."""
+"""What :func:`omrig.compare.metrics.of_slices` says of BASE and of NEW."""
 
 
 @dataclasses.dataclass(frozen=True)
