@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import assemble, destination, phases
+from omrig import destination, phases
+from omrig.accounting import assemble
+from omrig.accounting.recent import Recent
 from omrig.children import Child, Event, stop_all
 from omrig.destination import Destination
 from omrig.drivers import configuration, settings
 from omrig.interrupts import Interrupts
-from omrig.live import Recent
 from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError

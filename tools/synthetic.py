@@ -17,12 +17,12 @@ import numpy
 from numpy.typing import NDArray
 
 import omrig
-from omrig.analysis import accounting, verdict
+from omrig.accounting import accounting, latency
+from omrig.accounting.verdict import decision
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
 from omrig.recordings import environment, series
 from omrig.recordings import folder as run_folder
-from omrig.results import latency
 from omrig.watcher import process
 
 MS = 1_000_000
@@ -265,7 +265,7 @@ def _staged(
         "not_measured": [],
     }
     facts = Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
-    return staged | {"verdict": verdict.decide({**result, **staged}, facts)}
+    return staged | {"verdict": decision.decide({**result, **staged}, facts)}
 
 
 def _distortion() -> dict[str, Any]:

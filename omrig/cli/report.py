@@ -107,7 +107,7 @@ def _read_messages(
     """Folders, run and result; of several sides also the stages, which are in no folder."""
     if len(names) == 1:
         return *_read(names), None
-    from omrig import assemble
+    from omrig.accounting import assemble
 
     with errors.naming("RUN"):
         folders = [run_folder.read_run(name)[0] for name in names]
@@ -115,7 +115,7 @@ def _read_messages(
 
 
 def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:
-    from omrig import assemble
+    from omrig.accounting import assemble
 
     with errors.naming("RUN"):
         found = [run_folder.read_run(name) for name in names]

@@ -334,7 +334,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
 
 def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
-    from omrig import assemble
+    from omrig.accounting import assemble
 
     try:
         text = str(assemble.draw(folder, result, options.shared_assets))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from omrig.analysis.evidence import OTHER_CPU, STOLEN
+from omrig.accounting.verdict.evidence import OTHER_CPU, STOLEN
 from omrig.compare import metrics
 from omrig.compare.runs import RunSet, StoredRun
 from omrig.compare.table import MIN_PAIRS, Design, Slices

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy
 from numpy.typing import NDArray
 
+from omrig.accounting import latency
 from omrig.compare.runs import Messages
-from omrig.results import latency
 
 Unit = Literal["rate", "duration", "size", "count"]
 """Of a figure: msg/s, ns, bytes, or a number of messages."""

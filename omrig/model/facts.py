@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from omrig.analysis.comb import Comb
+from omrig.accounting.quantised import Comb
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 
 TWIN_PAIRS = (5, 10)
 """Pairs of slices that are compared with and without profilers: at least and at most. Fewer than
-five cannot show that the ranking of stages changed (:mod:`omrig.analysis.distortion`)."""
+five cannot show that the ranking of stages changed (:mod:`omrig.accounting.overhead`)."""
 
 SLICE_MESSAGES_PER_WORKER = 4
 SLICE_MESSAGES = 40

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from omrig.accounting import latency as latencies
 from omrig.model import units
-from omrig.results import latency as latencies
 
 _LATENCIES = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
 

@@ -3,8 +3,8 @@
 import numpy
 import pytest
 
-from omrig.analysis import accounting
-from omrig.analysis.accounting import Clock
+from omrig.accounting import accounting
+from omrig.accounting.accounting import Clock
 from omrig.model.stages import BY_NAME, STAGES
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 

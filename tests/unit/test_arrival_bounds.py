@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis import accounting
+from omrig.accounting import accounting
 from omrig.watcher import client
 
 REALTIME = 1_700_000_000_000_000_000

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis.comb import (
+from omrig.accounting.quantised import (
     KINDS,
     MILLISECOND,
     MIN_MESSAGES,

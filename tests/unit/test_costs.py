@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig import costs
-from omrig.books import Book, Timelines
+from omrig.accounting import costs
+from omrig.accounting.books import Book, Timelines
 from omrig.model import slices
 from omrig.recordings.recording import Recording
 

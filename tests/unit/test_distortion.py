@@ -3,8 +3,8 @@
 import numpy
 import pytest
 
-from omrig.analysis import distortion
-from omrig.analysis.distortion import Slice
+from omrig.accounting import overhead
+from omrig.accounting.overhead import Slice
 from omrig.model import slices
 from omrig.model.plan import TWIN_PAIRS, smallest_slice, twin_messages
 
@@ -77,7 +77,7 @@ def test_a_known_slowdown_is_found_with_its_spread():
         for number, rate in enumerate((200.0, 240.0, 250.0, 260.0, 300.0))
         for each in pair(number, rates=(1000.0, rate))
     ]
-    found = distortion.measure(made)
+    found = overhead.measure(made)
     assert found["pairs"] == 5
     assert found["throughput_ratio"] == 0.25
     assert found["throughput_quartiles"] == [0.24, 0.26]
@@ -89,17 +89,17 @@ def test_a_known_slowdown_is_found_with_its_spread():
 
 def test_only_whole_pairs_count():
     made = [each for number in range(3) for each in pair(number)]
-    assert distortion.measure(made[:-1])["pairs"] == 2
-    assert distortion.measure(made[:1]) is None
-    assert distortion.measure([]) is None
+    assert overhead.measure(made[:-1])["pairs"] == 2
+    assert overhead.measure(made[:1]) is None
+    assert overhead.measure([]) is None
 
 
 def test_cpu_that_is_not_known_leaves_the_pair_its_rate():
     made = [*pair(0), *pair(1, cpu=(0.001, None))]
-    found = distortion.measure(made)
+    found = overhead.measure(made)
     assert found["pairs"] == 2
     assert found["cpu_ratio"] == 5
-    assert distortion.measure(pair(0, cpu=(None, None)))["cpu_ratio"] is None
+    assert overhead.measure(pair(0, cpu=(None, None)))["cpu_ratio"] is None
 
 
 # Stages
@@ -109,7 +109,7 @@ CALL = {"publish": 4.0, "receive_lag": 2.0, "decode": 1.5, "wakeup": 1.0, "api":
 
 def test_a_planted_distortion_of_a_stage_is_found_and_no_other():
     made = staged(CALL, CALL | {"decode": 6.0}, messages=400, noise=0.02)
-    found = {stage["name"]: stage for stage in distortion.measure(made)["stages"]}
+    found = {stage["name"]: stage for stage in overhead.measure(made)["stages"]}
     assert list(found) == list(CALL)
     for name, stage in found.items():
         expected = 4 if name == "decode" else 1
@@ -123,29 +123,27 @@ def test_a_planted_distortion_of_a_stage_is_found_and_no_other():
 
 def test_a_stage_that_took_no_time_has_no_ratio():
     made = staged(CALL | {"connect": 0.0}, CALL | {"connect": 1.0})
-    (connect,) = [
-        stage for stage in distortion.measure(made)["stages"] if stage["name"] == "connect"
-    ]
+    (connect,) = [stage for stage in overhead.measure(made)["stages"] if stage["name"] == "connect"]
     assert connect["mean_ratio"] is connect["mean_quartiles"] is connect["p50_ratio"] is None
     assert connect["profiled_mean_ns"] > 0
 
 
 def test_a_planted_swap_is_found():
     swapped = CALL | {"publish": 1.8, "receive_lag": 5.0}
-    found = distortion.measure(staged(CALL, swapped, noise=0.15))
+    found = overhead.measure(staged(CALL, swapped, noise=0.15))
     assert found["ranking_changed"] is True
     swap = found["swaps"][0]
     assert swap["unprofiled"] == ["publish", "receive_lag"]
     assert swap["profiled"] == ["receive_lag", "publish"]
     assert swap["pairs"] >= 9
-    text = distortion.describe(found, "yappi")
+    text = overhead.describe(found, "yappi")
     assert "the ranking of stages changed: receive_lag before publish" in text
 
 
 def test_noise_is_no_swap():
     even = dict.fromkeys(("publish", "receive_lag", "decode", "wakeup", "return"), 1.0)
     changed = [
-        distortion.measure(staged(even, even, pairs, seed))["ranking_changed"]
+        overhead.measure(staged(even, even, pairs, seed))["ranking_changed"]
         for pairs in (5, 10)
         for seed in range(100)
     ]
@@ -154,27 +152,27 @@ def test_noise_is_no_swap():
 
 
 def test_a_real_lead_that_only_shrinks_is_no_swap():
-    found = distortion.measure(staged(CALL, CALL | {"publish": 2.2}))
+    found = overhead.measure(staged(CALL, CALL | {"publish": 2.2}))
     assert found["ranking_changed"] is False
-    assert "the ranking of stages did not change" in distortion.describe(found, "yappi")
+    assert "the ranking of stages did not change" in overhead.describe(found, "yappi")
 
 
 def test_stages_that_matter_to_nobody_are_not_ranked():
     little = CALL | {"api": 0.02, "return": 0.08}
-    found = distortion.measure(staged(little, little | {"api": 0.08, "return": 0.02}, noise=0.01))
+    found = overhead.measure(staged(little, little | {"api": 0.08, "return": 0.02}, noise=0.01))
     assert found["ranking_changed"] is False
 
 
 def test_too_few_pairs_cannot_tell():
-    found = distortion.measure(staged(CALL, CALL | {"publish": 0.5}, pairs=4))
+    found = overhead.measure(staged(CALL, CALL | {"publish": 0.5}, pairs=4))
     assert found["ranking_changed"] is None
     assert found["stages"]
-    assert "too few pairs" in distortion.describe(found, "yappi")
+    assert "too few pairs" in overhead.describe(found, "yappi")
 
 
 def test_the_words():
     made = [each for number in range(5) for each in pair(number)]
-    assert distortion.describe(distortion.measure(made), "yappi") == (
+    assert overhead.describe(overhead.measure(made), "yappi") == (
         "yappi slowed the run to 0.25 of its speed [0.25, 0.25] (5 pairs of slices): 250 msg/s"
         " with, 1,000 without; CPU a message x 5.00 [5.00, 5.00]"
     )
@@ -187,7 +185,7 @@ def test_a_slow_down_that_nearly_all_pairs_show_is_one(slower, pairs):
         for number in range(pairs)
         for each in pair(number, rates=(100.0, 90.0 if number < slower else 110.0))
     ]
-    assert distortion.measure(made)["slower"] is True
+    assert overhead.measure(made)["slower"] is True
 
 
 @pytest.mark.parametrize(
@@ -204,6 +202,6 @@ def test_a_slow_down_that_chance_may_show_is_not_called_one(slower, pairs, words
         for number in range(pairs)
         for each in pair(number, (100.0, 90.0 if number < slower else 110.0), (None, None))
     ]
-    found = distortion.measure(made)
+    found = overhead.measure(made)
     assert found["slower"] is False
-    assert distortion.describe(found, "stages").startswith(words)
+    assert overhead.describe(found, "stages").startswith(words)

@@ -7,14 +7,13 @@ import time
 import numpy
 import pytest
 
-from omrig import assemble, books, little
+from omrig.accounting import assemble, books, latency, littles_law
 from omrig.measured.executors import base
 from omrig.measured.load import producer
 from omrig.measured.load.side import Measurement, Stop
 from omrig.model.plan import Plan
 from omrig.recordings import recording
 from omrig.report import words
-from omrig.results import latency
 
 PREFETCH = "[oslo_messaging_rabbit] rabbit_qos_prefetch_count"
 
@@ -85,7 +84,7 @@ def test_when_a_message_failed_is_recorded(tmp_path):
     assert (side.times["end_ns"] == 0).nonzero()[0].tolist() == list(FAILING)
     took = latency.of_failed(side)
     assert (took >= TOOK_S * 1e9).all() and (took < 10e9).all()
-    assert little._failed_ns(side) == took.sum()
+    assert littles_law._failed_ns(side) == took.sum()
     given_up = latency.given_up_ns(side) - side.times["start_ns"]
     assert given_up[[3, 7]].tolist() == took.tolist()
     assert (numpy.delete(given_up, [3, 7]) == 60e9).all()

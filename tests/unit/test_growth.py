@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis import growth
+from omrig.accounting import growth
 
 MESSAGES = 4000
 START = 50e6

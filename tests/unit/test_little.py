@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig import little
+from omrig.accounting import littles_law
 from omrig.recordings.recording import Recording
 
 MS = 1_000_000
@@ -29,7 +29,7 @@ def _checked(starts_ms, ends_ms, workers, errors=None, slices=(), failed_ms=None
         "throughput": {"messages_per_second": done.sum() / lasted},
         "latency": {"count": int(done.sum()), "mean": int((ends - starts)[done].mean())},
     }
-    return little.check(run, result, producer, slices)
+    return littles_law.check(run, result, producer, slices)
 
 
 def test_a_steady_loop_needs_no_explanation():

@@ -4,7 +4,7 @@ import array
 
 import pytest
 
-from omrig import live
+from omrig.accounting import recent as live
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.watcher import process
 

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis import prefetch
+from omrig.accounting import prefetch
 
 MS = 1_000_000
 EVERY_MS = 0.01

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from omrig import assemble, cli
+from omrig import cli
+from omrig.accounting import assemble
 from omrig.children import Child
 from omrig.cli import ab, streams
 from omrig.measured import process

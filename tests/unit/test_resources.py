@@ -8,8 +8,8 @@ import numpy
 import pytest
 from rich.console import Console
 
-from omrig import assemble, sampled
-from omrig.analysis import verdict
+from omrig.accounting import assemble, sampled
+from omrig.accounting.verdict import decision
 from omrig.measured.load.side import save_recording
 from omrig.measured.profilers import registry
 from omrig.model.errors import Losses, UsageError
@@ -233,7 +233,7 @@ def test_growth_that_is_omrigs_own(tmp_path):
 
 
 def evidence(**facts):
-    return verdict.decide({"stages": []}, Facts(**facts))["evidence"]
+    return decision.decide({"stages": []}, Facts(**facts))["evidence"]
 
 
 def test_a_process_whose_core_is_full_limits_the_run():

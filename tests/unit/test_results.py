@@ -8,12 +8,11 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from omrig import assemble
+from omrig.accounting import assemble, latency
 from omrig.measured.load.side import save_recording
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
 from omrig.report import words
-from omrig.results import latency
 
 SECOND = 1_000_000_000
 

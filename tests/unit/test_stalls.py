@@ -3,8 +3,8 @@
 import numpy
 import pytest
 
-from omrig import books, stalled
-from omrig.analysis import incidents, stalls
+from omrig.accounting import books, stalled, stalls
+from omrig.accounting.verdict import incidents
 from omrig.model.stages import BY_NAME
 
 SECOND = 1_000_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.analysis import accounting
+from omrig.accounting import accounting
 from omrig.model.stages import STAGES
 from omrig.report import shares, terminal, waterfall
 

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.analysis import usage
+from omrig.accounting import usage
 
 SECOND = 1_000_000_000
 EMPTY = float("nan")

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from omrig.analysis.comb import MILLISECOND, Comb
-from omrig.analysis.verdict import decide
+from omrig.accounting.quantised import MILLISECOND, Comb
+from omrig.accounting.verdict.decision import decide
 from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.model.stages import BY_NAME, OWNERS, STAGES
 from omrig.report.html import view

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from omrig.analysis import growth, usage
+from omrig.accounting import growth, usage
 from omrig.recordings import series
 from omrig.recordings.recording import Recording
 

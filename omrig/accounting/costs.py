@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis import distortion
-from omrig.books import Book, Timelines
+from omrig.accounting import latency, overhead
+from omrig.accounting.books import Book, Timelines
 from omrig.recordings.recording import Column, Recording
-from omrig.results import latency
 
 _SECOND_NS = 1_000_000_000
 
@@ -281,7 +280,7 @@ def _sampler_cpu(sides: Sides) -> str:
 def _measure(sides: Sides, found: Slicing, every: Timelines | None) -> dict[str, Any] | None:
     durations = _durations(found, every) if every and found.slow_only else None
     slices = [
-        distortion.Slice(
+        overhead.Slice(
             pair=each.pair,
             profiled=each.profiled,
             rate=each.counted / each.lasted_s,
@@ -291,7 +290,7 @@ def _measure(sides: Sides, found: Slicing, every: Timelines | None) -> dict[str,
         for each in found.spans
         if each.pair is not None and each.complete
     ]
-    measured = distortion.measure(slices)
+    measured = overhead.measure(slices)
     if measured is None:
         return None
     counted = {each.pair for each in slices if not each.profiled} & {
@@ -302,7 +301,7 @@ def _measure(sides: Sides, found: Slicing, every: Timelines | None) -> dict[str,
         "who": found.who,
         "latency": _latencies(sides, [each for each in found.spans if each.pair in counted]),
         "method": found.method,
-        "text": distortion.describe(measured, found.who),
+        "text": overhead.describe(measured, found.who),
     }
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from omrig.analysis.comb import MILLISECOND
-from omrig.analysis.owners import Part
-from omrig.analysis.phrases import counted, noun, percent, stage_of, step, words
+from omrig.accounting.quantised import MILLISECOND
+from omrig.accounting.verdict.owners import Part
+from omrig.accounting.verdict.phrases import counted, noun, percent, stage_of, step, words
 from omrig.model import units
 from omrig.model.facts import Facts, Network
 from omrig.model.stages import BY_NAME

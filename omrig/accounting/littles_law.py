@@ -6,8 +6,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.accounting import latency
 from omrig.recordings.recording import Recording
-from omrig.results import latency
 
 _SECOND_NS = 1_000_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.analysis import accounting, comb, prefetch
+from omrig.accounting import accounting, prefetch, quantised
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.recordings import folder as run_folder
@@ -406,10 +406,10 @@ def _combs(
             continue
         values = durations[row["name"]]
         # A way that takes a constant time is long, and no poll.
-        single = comb.TCP_PERIODS if row["bucket"] == "amqp" else tuple(comb.KINDS)
-        found = comb.find_comb(values, single)
+        single = quantised.TCP_PERIODS if row["bucket"] == "amqp" else tuple(quantised.KINDS)
+        found = quantised.find_comb(values, single)
         if row["name"] == "wakeup" and producer and not found:
-            found = comb.find_comb(producer.columns["woke"] - producer.columns["wait"])
+            found = quantised.find_comb(producer.columns["woke"] - producer.columns["wait"])
         if found:
             combs[row["name"]] = dataclasses.asdict(found)
     return combs
@@ -438,7 +438,7 @@ def facts(sides: dict[str, Recording], result: dict[str, Any]) -> Facts:
         executor_pool_size=serving.run["pools"]["executor_thread_pool_size"],
         prefetch={side: prefetch_count(each.run) for side, each in sides.items()},
         held={name: Held(**found) for name, found in (result["prefetch"] or {}).items()},
-        combs={name: comb.Comb(**found) for name, found in (result["combs"] or {}).items()},
+        combs={name: quantised.Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
         network={
             side: found

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.analysis.owners import parts_of, shares_of
-from omrig.analysis.phrases import percent, stage_of, step, words
-from omrig.analysis.reasons import SATURATED_CPU, UNFAIR
+from omrig.accounting.verdict.owners import parts_of, shares_of
+from omrig.accounting.verdict.phrases import percent, stage_of, step, words
+from omrig.accounting.verdict.reasons import SATURATED_CPU, UNFAIR
 from omrig.model import units
 from omrig.model.facts import Facts, Held, Machine, Network
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy
 
-from omrig import books
-from omrig.analysis import accounting
+from omrig.accounting import accounting, books
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.report import shares
 from omrig.watcher import client

@@ -8,10 +8,10 @@ that this stage, the executor and the :class:`Facts` suggest.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omrig.analysis import evidence, incidents
-from omrig.analysis.owners import Part, is_mixed, named_alone, parts_of, shares_of
-from omrig.analysis.phrases import noun, percent
-from omrig.analysis.reasons import Case, reason_of
+from omrig.accounting.verdict import evidence, incidents
+from omrig.accounting.verdict.owners import Part, is_mixed, named_alone, parts_of, shares_of
+from omrig.accounting.verdict.phrases import noun, percent
+from omrig.accounting.verdict.reasons import Case, reason_of
 from omrig.model import units
 from omrig.model.facts import Facts
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omrig.analysis.phrases import counted, noun, percent, words
+from omrig.accounting.verdict.phrases import counted, noun, percent, words
 from omrig.model import units
 from omrig.model.facts import Blocked
 

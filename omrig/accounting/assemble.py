@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy
 
-from omrig import books, costs, little, sampled, stalled
-from omrig.analysis import usage, verdict
+from omrig.accounting import books, costs, latency, littles_law, sampled, stalled, usage
+from omrig.accounting.verdict import decision
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording
 from omrig.recordings.recording import Column, Recording
 from omrig.report import speedscope
-from omrig.results import latency
 
 _NS = 1_000_000_000
 
@@ -197,14 +196,14 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         "artefacts": [],
     }
     slices = [(each.first, each.end) for each in sliced.spans] if sliced else []
-    result["little"] = little.check(run, result, sides.get("producer"), slices)
+    result["little"] = littles_law.check(run, result, sides.get("producer"), slices)
     if result["stages"] or (messages["errors"] and not result["latency"]):
         rest = found.rest if found else None
         facts = books.facts(sides, {**result, **(rest or {})})
         facts = dataclasses.replace(facts, **usage.facts(result))
         cores = {**facts.cpu_share, **costs.cpu_share(sliced, profiled=quiet is None)}
         facts = dataclasses.replace(facts, cpu_share=cores)
-        result["verdict"] = verdict.decide(result, facts, rest)
+        result["verdict"] = decision.decide(result, facts, rest)
     return result, timelines
 
 

@@ -4,13 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from omrig import books
-from omrig.analysis import stalls
-from omrig.analysis.owners import parts_of, shares_of
-from omrig.analysis.verdict import MIN_MESSAGES
+from omrig.accounting import books, latency, stalls
+from omrig.accounting.verdict.decision import MIN_MESSAGES
+from omrig.accounting.verdict.owners import parts_of, shares_of
 from omrig.model.facts import Facts, Held
 from omrig.recordings.recording import Recording
-from omrig.results import latency
 
 Sides = Mapping[str, Recording]
 

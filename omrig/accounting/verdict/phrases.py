@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.analysis.comb import MILLISECOND, Comb
+from omrig.accounting.quantised import MILLISECOND, Comb
 
 LONGEST_REASON = 60
 """Characters of a broker's own words that are quoted."""
