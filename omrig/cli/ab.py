@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> int:
     for option in ("json", "html", "junit"):
         _check_file(f"--{option}", getattr(options, option))
 
-    from omrig import interleaved
     from omrig.cli import compare
     from omrig.report import progress
+    from omrig.supervisor import interleaved
 
     folder = Path(options.output or _default_output())
     debug = plans[0].debug or plans[1].debug

@@ -12,9 +12,9 @@ from typing import Any
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
 from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
-from omrig.interrupts import Interrupts
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.supervisor.interrupts import Interrupts
 
 _ABOUT = """\
 Load oslo.messaging and learn where the time of a message went.
@@ -300,9 +300,9 @@ def _default_output(sides: tuple[str, ...]) -> str:
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
-    from omrig import supervisor
     from omrig.recordings import folder as run_folder
     from omrig.report import progress, terminal
+    from omrig.supervisor import supervisor
 
     shown = progress.make(plan.messages, options.quiet, plan.debug)
     interrupts = Interrupts()

@@ -6,8 +6,8 @@ import json
 import numpy
 import pytest
 
-from omrig import sampling
 from omrig.recordings import series
+from omrig.supervisor import sampler
 from tests.functional.conftest import result_of
 
 
@@ -43,7 +43,7 @@ def test_every_process_has_its_series(loaded, broker):
         samples = series.read(folder / name / series.PROCESS)
         # As many as there was time for, but for turns that came late on a busy machine.
         lasted = run["sampling"]["wall_seconds"]
-        assert 0.4 * lasted < len(samples["monotonic_ns"]) * sampling.INTERVAL_S <= 1.1 * lasted
+        assert 0.4 * lasted < len(samples["monotonic_ns"]) * sampler.INTERVAL_S <= 1.1 * lasted
         for column in series.PROCESS_COLUMNS:
             assert numpy.nanmax(samples[column]) > 0
     machine = series.read(folder / series.MACHINE)

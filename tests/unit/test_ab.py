@@ -2,9 +2,10 @@
 
 import pytest
 
-from omrig import cli, interleaved
+from omrig import cli
 from omrig.cli import ab
 from omrig.model.errors import UsageError
+from omrig.supervisor import interleaved
 
 
 def test_each_is_first_as_often_as_the_other():
@@ -65,6 +66,6 @@ def test_outputs_and_gates_go_to_the_comparison():
 
 
 def test_an_interrupt_before_there_is_a_pair_does_not_deny_what_was_measured(monkeypatch, capsys):
-    monkeypatch.setattr("omrig.interleaved.run", lambda *_: (0, True))
+    monkeypatch.setattr("omrig.supervisor.interleaved.run", lambda *_: (0, True))
     assert cli.main(["ab", "--", "-m", "5", "--", "-m", "5"]) == 130
     assert capsys.readouterr().err == "omrig: interrupted before there was a pair to compare\n"

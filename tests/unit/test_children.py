@@ -2,7 +2,7 @@
 
 import pytest
 
-from omrig.children import Child
+from omrig.supervisor.child import Child
 
 IMPORT_ERROR = """\
 /x/eventlet.py:3: DeprecationWarning: Eventlet is deprecated.

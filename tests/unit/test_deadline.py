@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from omrig import phases
 from omrig.measured.executors import base
 from omrig.measured.load import deadline, producer
 from omrig.measured.load.side import Stop
 from omrig.model import redaction
 from omrig.model.errors import RunError
 from omrig.model.plan import Plan
+from omrig.supervisor import phases
 
 PLAN = Plan(sides=("producer",), run_id="r", messages=10, warmup=50, wait_s=0.0)
 

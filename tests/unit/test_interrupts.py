@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from omrig.interrupts import ASKING, Interrupts
+from omrig.supervisor.interrupts import ASKING, Interrupts
 
 
 @contextlib.contextmanager

@@ -10,13 +10,13 @@ import pytest
 
 from omrig import cli
 from omrig.accounting import assemble
-from omrig.children import Child
 from omrig.cli import ab, streams
 from omrig.measured import process
 from omrig.measured.load.side import Measurement
 from omrig.model import errors
 from omrig.model.errors import Losses
 from omrig.recordings import folder as run_folder
+from omrig.supervisor.child import Child
 from tests.unit.refused import closed, limited_files
 from tests.unit.test_results import consumer, make_run, producer
 from tools import synthetic

@@ -9,8 +9,8 @@ import numpy
 import psutil
 import pytest
 
-from omrig import sampling
 from omrig.recordings import series
+from omrig.supervisor import sampler as sampling
 
 pytestmark = pytest.mark.measures
 

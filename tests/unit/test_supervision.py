@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig import supervisor
 from omrig.broker.amqp import preflight
 from omrig.broker.amqp.connection import Login
 from omrig.broker.amqp.trial import Needs
-from omrig.interrupts import Interrupts
 from omrig.model.plan import Plan
 from omrig.report.progress import Progress
+from omrig.supervisor import supervisor
+from omrig.supervisor.interrupts import Interrupts
 
 
 @pytest.fixture

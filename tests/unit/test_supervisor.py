@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig import phases, supervisor
-from omrig.interrupts import Interrupts
 from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Plan
+from omrig.supervisor import phases, supervisor
+from omrig.supervisor.interrupts import Interrupts
 
 
 class Process:

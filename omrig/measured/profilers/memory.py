@@ -1,6 +1,6 @@
 """Mode `memory`: each side's memory over time and its growth per message, sampled from outside.
 
-The supervisor takes the samples (:mod:`omrig.sampling`) and the growth is fitted after the run
+The supervisor takes the samples (:mod:`omrig.supervisor.sampler`) and the growth is fitted after the run
 (:mod:`omrig.accounting.growth`): nothing happens in the measured process.
 """
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig import consent
 from omrig.drivers import configuration, envelope, settings
 from omrig.measured.executors import base
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.supervisor import consent
 
 if TYPE_CHECKING:
     from omrig.broker import process as broker_process

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig import destination, phases
 from omrig.accounting import assemble
 from omrig.accounting.recent import Recent
-from omrig.children import Child, Event, stop_all
-from omrig.destination import Destination
 from omrig.drivers import configuration, settings
-from omrig.interrupts import Interrupts
 from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
 from omrig.recordings import environment, series
 from omrig.recordings import folder as run_folder
-from omrig.sampling import Sampler
+from omrig.supervisor import destination, phases
+from omrig.supervisor.child import Child, Event, stop_all
+from omrig.supervisor.destination import Destination
+from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.sampler import Sampler
 
 if TYPE_CHECKING:
     from omrig.broker.amqp import meeting

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig import destination, supervisor
-from omrig.interrupts import Interrupts
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.supervisor import destination, supervisor
+from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Broker

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omrig import phases
 from omrig.model import interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
 from omrig.recordings import folder as run_folder
+from omrig.supervisor import phases
 
 LOG = "log.txt"
 
