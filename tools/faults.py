@@ -245,9 +245,7 @@ class Bench:
         about.mkdir(parents=True)
         (plugin / "omrig_faults.py").symlink_to(Path(__file__).resolve())
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: omrig_faults\nVersion: 0\n")
-        (about / "entry_points.txt").write_text(
-            "[omrig.measured.profilers.registry]\nfaults = omrig_faults:Faults\n"
-        )
+        (about / "entry_points.txt").write_text("[omrig.profilers]\nfaults = omrig_faults:Faults\n")
         self._environment = {**os.environ, "PYTHONPATH": str(plugin), "XDG_CACHE_HOME": str(folder)}
 
     def run(

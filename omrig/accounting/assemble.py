@@ -13,7 +13,7 @@ from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording
 from omrig.recordings.recording import Column, Recording
-from omrig.report import speedscope
+from omrig.report.files import speedscope
 
 _NS = 1_000_000_000
 
@@ -76,7 +76,8 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> L
 
     Returns what could not be written, and is not listed.
     """
-    from omrig.report import html, trace
+    from omrig.report.files import trace
+    from omrig.report.html import page as html
 
     run = run_folder.read_json(folder / run_folder.RUN)
     side = result["sides"][0] if len(result["sides"]) == 1 else "both"

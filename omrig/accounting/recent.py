@@ -12,7 +12,7 @@ import numpy
 
 from omrig.accounting import accounting, books
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
-from omrig.report import shares
+from omrig.report import owners as shares
 from omrig.watcher import client
 
 WINDOW_S = 10.0

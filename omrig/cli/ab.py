@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from omrig.cli import INTERRUPTED, streams
-from omrig.cli.arguments import Parser, count
+from omrig.cli.options import Parser, count
 from omrig.model.errors import RunError, UsageError, naming
 from omrig.model.plan import Plan
 
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         _check_file(f"--{option}", getattr(options, option))
 
     from omrig.cli import compare
-    from omrig.report import progress
+    from omrig.report.terminal import progress
     from omrig.supervisor import interleaved
 
     folder = Path(options.output or _default_output())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig.cli import INCOMPLETE
-from omrig.cli.arguments import Parser
+from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.model.plan import DEFAULT_PROJECT, Plan

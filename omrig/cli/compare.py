@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig.cli import streams
-from omrig.cli.arguments import Parser
+from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.recordings import folder as run_folder
 
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
     from omrig.compare import comparison as compare
     from omrig.compare import gates, runs
-    from omrig.report import compare_terminal
+    from omrig.report.terminal import comparison as compare_terminal
 
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
@@ -92,13 +92,13 @@ def _write_files(comparison: "Comparison", options: argparse.Namespace) -> None:
     if options.json not in (None, _STDOUT):
         _write("--json", options.json, _json(comparison))
     if options.html:
-        from omrig.report import compare_html
+        from omrig.report.html import comparison as compare_html
 
         _write("--html", options.html, compare_html.render(comparison, _all_messages(comparison)))
     if options.junit:
-        from omrig.report import compare_junit
+        from omrig.report.files import junit
 
-        _write("--junit", options.junit, compare_junit.render(comparison))
+        _write("--junit", options.junit, junit.render(comparison))
 
 
 def _json(comparison: "Comparison") -> str:

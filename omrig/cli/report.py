@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omrig.cli import streams
-from omrig.cli.arguments import Parser
+from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.recordings import folder as run_folder
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     if options.csv:
         return _export(options)
 
-    from omrig.report import terminal
+    from omrig.report.terminal import run as terminal
 
     folders, run, result = _read(options.run)
     with streams.shown():
@@ -77,27 +77,27 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _draw(options: argparse.Namespace) -> int:
-    from omrig.report import html
+    from omrig.report.html import page
 
     folders, run, result, stages = _read_messages(options.run)
-    path = Path(options.html or folders[0] / html.PAGE)
+    path = Path(options.html or folders[0] / page.PAGE)
     with errors.naming("--html"):
-        html.write(path, folders, run, result, shared_assets=options.shared_assets, stages=stages)
+        page.write(path, folders, run, result, shared_assets=options.shared_assets, stages=stages)
     with streams.shown():
         print(path)
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from omrig.report import export
+    from omrig.report.files import csv
 
     folders, _, result, stages = _read_messages(options.run)
-    messages = None if options.csv == "stages" else export.messages(folders, stages)
+    messages = None if options.csv == "stages" else csv.messages(folders, stages)
     with streams.shown():
         if messages is None:
-            export.write_stages(result, sys.stdout)
+            csv.write_stages(result, sys.stdout)
         else:
-            export.write_messages(messages, sys.stdout)
+            csv.write_messages(messages, sys.stdout)
     return 0
 
 

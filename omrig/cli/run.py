@@ -11,7 +11,7 @@ from typing import Any
 
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
-from omrig.cli.arguments import Parser, count, count_or_none, fraction, kilobytes, seconds
+from omrig.cli.options import Parser, count, count_or_none, fraction, kilobytes, seconds
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 from omrig.supervisor.interrupts import Interrupts
@@ -301,7 +301,7 @@ def _default_output(sides: tuple[str, ...]) -> str:
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
     from omrig.recordings import folder as run_folder
-    from omrig.report import progress, terminal
+    from omrig.report.terminal import progress, run
     from omrig.supervisor import supervisor
 
     shown = progress.make(plan.messages, options.quiet, plan.debug)
@@ -317,7 +317,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
             if options.json:
                 print(json.dumps(result, indent=1))
             else:
-                terminal.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
+                run.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
     except streams.OutputError as error:
         what = "result" if options.json else "report"
         raise RunError(

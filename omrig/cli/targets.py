@@ -1,7 +1,7 @@
 """``omrig targets``: the stage maps, and which of their functions are there."""
 
 from omrig.cli import streams
-from omrig.cli.arguments import Parser
+from omrig.cli.options import Parser
 
 _ABOUT = """\
 List the stage maps: which functions of the drivers and libraries that are installed delimit which
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
 
     from omrig.drivers import maps
     from omrig.measured.executors import base
-    from omrig.report import targets
+    from omrig.report.terminal import targets
 
     # Functions are looked at where they are: without this their modules load eventlet.
     base.load("threading").patch()

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.report import shares
+from omrig.report import owners
 
 _WITH_BUCKETS = 72
 """Width in columns from which the table has room for sides and buckets."""
@@ -32,7 +32,7 @@ def stage_table(result: Mapping[str, Any], width: int, sampled: bool) -> Table:
     buckets, medians = width >= _WITH_BUCKETS, width >= _WITH_MEDIANS
     gap = 2 if width >= _WITH_BUCKETS + 10 else 1
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, gap, 0, 0), show_footer=True)
-    percentages = shares.percentages([row["share"] for row in rows])
+    percentages = owners.percentages([row["share"] for row in rows])
     table.add_column("stage", "all", no_wrap=True)
     if buckets:
         table.add_column("side", no_wrap=True)
@@ -45,9 +45,9 @@ def stage_table(result: Mapping[str, Any], width: int, sampled: bool) -> Table:
     table.add_column("p99", justify="right", no_wrap=True)
     named = (result["verdict"] or {}).get("stage")
     for row, percentage in zip(rows, percentages, strict=True):
-        bucket = shares.bucket_of(row["name"], row["bucket"])
+        bucket = owners.bucket_of(row["name"], row["bucket"])
         table.add_row(
-            Text(row["name"], shares.style(shares.owner_of(bucket))),
+            Text(row["name"], owners.style(owners.owner_of(bucket))),
             *([row["side"], bucket] if buckets else []),
             _share(row, percentage, sampled),
             _duration(row["mean_ns"]),
@@ -80,7 +80,7 @@ def bucket_bar(result: Mapping[str, Any], width: int, ascii_only: bool) -> Text:
     for owner, _, percentage, shade in _segments(result, ascii_only):
         at += percentage
         end = round(width * at / 100)
-        text.append(shade * int(max(0, end - drawn)), shares.style(owner))
+        text.append(shade * int(max(0, end - drawn)), owners.style(owner))
         drawn = max(drawn, end)
     return text
 
@@ -88,13 +88,13 @@ def bucket_bar(result: Mapping[str, Any], width: int, ascii_only: bool) -> Text:
 def bucket_lines(result: Mapping[str, Any], ascii_only: bool) -> list[Text]:
     """What the parts of the bar are: a line an owner, with those of its buckets that are seen."""
     lines: dict[str, Text] = {}
-    for owner, buckets in shares.of_buckets(result["stages"]).items():
-        lines[owner] = Text(f"{shares.title(owner)} {sum(buckets.values()):.1f} %")
+    for owner, buckets in owners.of_buckets(result["stages"]).items():
+        lines[owner] = Text(f"{owners.title(owner)} {sum(buckets.values()):.1f} %")
     seen = dict.fromkeys(lines, 0)
     for owner, bucket, percentage, shade in _segments(result, ascii_only):
         if percentage:
             part = f"{', ' if seen[owner] else ': '}{shade} {bucket} {percentage:.1f} %"
-            lines[owner].append(part, shares.style(owner))
+            lines[owner].append(part, owners.style(owner))
             seen[owner] += 1
     return list(lines.values())
 
@@ -103,7 +103,7 @@ def _segments(result: Mapping[str, Any], ascii_only: bool) -> Iterator[tuple[str
     """Owner, bucket, percentage and shade of each bucket; neighbours differ in shade."""
     shades = _ASCII_SHADES if ascii_only else _SHADES
     number = 0
-    for owner, buckets in shares.of_buckets(result["stages"]).items():
+    for owner, buckets in owners.of_buckets(result["stages"]).items():
         for bucket, percentage in buckets.items():
             yield owner, bucket, percentage, shades[number % len(shades)]
             number += 1

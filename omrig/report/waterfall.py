@@ -8,7 +8,7 @@ from rich.text import Text
 
 from omrig.model import units
 from omrig.model.stages import BY_NAME, STAGES
-from omrig.report import shares
+from omrig.report import owners as shares
 
 LEAST_SHARE = 0.005
 """A stage below this share of both messages is not drawn, only counted."""

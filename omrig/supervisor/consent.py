@@ -9,7 +9,7 @@ from omrig.model.plan import KILOBYTE, Plan
 if TYPE_CHECKING:
     from omrig.broker.amqp.preflight import BrokerInfo
     from omrig.drivers.settings import Transport
-    from omrig.report.progress import Progress
+    from omrig.report.terminal.progress import Progress
 
 MOST_UNASKED = 100_000
 """Messages that are sent unasked to a broker that only the configuration of a service names."""

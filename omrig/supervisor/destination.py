@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omrig.broker.amqp.preflight import BrokerInfo
     from omrig.broker.amqp.trial import Needs
     from omrig.broker.rabbitmq.embedded import Broker
-    from omrig.report.progress import Progress
+    from omrig.report.terminal.progress import Progress
 
 PREFLIGHT_S = 10.0
 """How long the broker has to let us in before the load, and to do then what the sides need."""

@@ -19,7 +19,7 @@ from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Broker
-    from omrig.report.progress import Progress
+    from omrig.report.terminal.progress import Progress
 
 NAMES = ("a", "b")
 """The folders of the two configurations' runs."""

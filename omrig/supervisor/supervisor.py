@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from omrig.broker.amqp.asking import Asking
     from omrig.broker.amqp.preflight import QueueState
     from omrig.broker.rabbitmq.embedded import Broker
-    from omrig.report.progress import Progress
+    from omrig.report.terminal.progress import Progress
 
 STALLED_S = 5.0
 """After so long without progress the broker is tried."""

@@ -26,9 +26,7 @@ def plant(bench, tmp_path):
     about.mkdir(parents=True)
     (plugin / "omrig_planted.py").symlink_to(Path(planted.__file__).resolve())
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: omrig_planted\nVersion: 0\n")
-    (about / "entry_points.txt").write_text(
-        "[omrig.measured.profilers.registry]\nplanted = omrig_planted:Planted\n"
-    )
+    (about / "entry_points.txt").write_text("[omrig.profilers]\nplanted = omrig_planted:Planted\n")
 
     def run(what, executor, profile, *arguments):
         command = [sys.executable, "-m", "omrig", "run", "--quiet", "--json", "--output", "run"]

@@ -11,7 +11,8 @@ from playwright.sync_api import sync_playwright
 from omrig.compare import comparison as compare
 from omrig.compare import gates, runs
 from omrig.recordings import folder as run_folder
-from omrig.report import compare_html, html
+from omrig.report.html import comparison as compare_html
+from omrig.report.html import page as html
 from tools import synthetic
 
 FONTS = {

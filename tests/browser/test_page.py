@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from omrig.report import html, shares
+from omrig.report import owners as shares
+from omrig.report.html import page as html
 from tests.browser.conftest import FONTS, HOSTILE, Page, draw, make
 
 PHONE = {"width": 390, "is_mobile": True, "has_touch": True}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from omrig.report import html
+from omrig.report.html import page as html
 from tests.functional.conftest import result_of
 
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from omrig.formats import stacks
-from omrig.report import speedscope
+from omrig.report.files import speedscope
 from tests.functional.conftest import result_of
 from tests.unit.test_stacks import SCHEMA
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from omrig.compare import comparison, gates, runs
-from omrig.report import compare_figures, compare_html
+from omrig.report.html import comparison as compare_html
+from omrig.report.html import comparison_charts
 from tests.unit import synthetic
 
 
@@ -60,4 +61,4 @@ def test_the_page_of_sets_shows_when_each_run_was_made(tmp_path):
     ],
 )
 def test_ratios_are_drawn_against_round_numbers(low, high, ticks):
-    assert compare_figures._ratio_ticks(low, high) == pytest.approx(ticks)
+    assert comparison_charts._ratio_ticks(low, high) == pytest.approx(ticks)

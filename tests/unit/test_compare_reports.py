@@ -10,7 +10,8 @@ import pytest
 from omrig import cli
 from omrig.compare import runs
 from omrig.model.errors import RunError, UsageError
-from omrig.report import compare_junit, compare_terminal
+from omrig.report.files import junit
+from omrig.report.terminal import comparison as compare_terminal
 from tests.unit import synthetic
 
 
@@ -224,7 +225,7 @@ def test_junit_has_a_case_a_gate(folders):
     found = synthetic.compared(
         folders, "p99<=+50%", "stage.serialize<=+10%", "throughput>=-1%", "errors<=0"
     )
-    suites = ElementTree.fromstring(compare_junit.render(found))
+    suites = ElementTree.fromstring(junit.render(found))
     (suite,) = suites
     cases = list(suite)
     assert suites.tag == "testsuites" and suite.tag == "testsuite"
@@ -240,5 +241,5 @@ def test_junit_has_a_case_a_gate(folders):
 
 def test_junit_stays_xml_whatever_it_is_told(tmp_path):
     comparison = synthetic.compared(synthetic.save_hostile(tmp_path))
-    (suite,) = ElementTree.fromstring(compare_junit.render(comparison))
+    (suite,) = ElementTree.fromstring(junit.render(comparison))
     assert "alert(1)" in suite[0].find("system-out").text

@@ -10,7 +10,7 @@ from omrig.broker.amqp.preflight import BrokerInfo
 from omrig.drivers.settings import Transport
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
-from omrig.report.progress import Progress
+from omrig.report.terminal.progress import Progress
 from omrig.supervisor import consent
 
 INFO = BrokerInfo("RabbitMQ", "3.10.8", "Erlang", "prod", "/nova", "ctl1", 5671)

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from omrig import cli
-from omrig.report import export
+from omrig.report.files import csv as export
 
 
 def _rows(text):

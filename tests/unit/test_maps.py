@@ -11,7 +11,7 @@ from omrig.drivers import maps
 from omrig.measured.probes import probes
 from omrig.model.errors import UsageError
 from omrig.model.stages import BY_NAME
-from omrig.report import targets
+from omrig.report.terminal import targets
 
 MAP = """
 schema = 1

@@ -68,7 +68,7 @@ class Chalk:
 """
 
 ENTRY_POINTS = """
-[omrig.measured.profilers.registry]
+[omrig.profilers]
 beads = dummy_plugin:Beads
 abacus = dummy_plugin:Abacus
 slate = dummy_plugin:Slate
@@ -208,6 +208,6 @@ except errors.UsageError as refusal:
 
 
 def test_the_interface_imports_no_plugin_machinery():
-    code = "import sys, omrig.measured.profilers.registry; print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
+    code = "import sys, omrig.profilers; print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"

@@ -15,7 +15,7 @@ from omrig.measured.profilers import registry
 from omrig.measured.profilers.memory_lines import MemoryLinesProfiler, Recorded
 from omrig.measured.profilers.registry import ProfilerContext
 from omrig.model.errors import UsageError
-from omrig.report import memory_lines
+from omrig.report.terminal.profiles import memory_lines
 
 MEBIBYTE = 1 << 20
 

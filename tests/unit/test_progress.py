@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from omrig.report import progress
+from omrig.report.terminal import progress
 
 
 def shown(made):

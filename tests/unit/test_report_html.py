@@ -11,8 +11,8 @@ import pytest
 
 from omrig import cli
 from omrig.recordings import folder as run_folder
-from omrig.report import html
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
+from omrig.report.html import page as html
 from tests.unit.refused import limited_files
 from tools import synthetic
 from tools.synthetic import BEGAN_NS, MS, SECOND

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from omrig.report import lines
+from omrig.report.terminal.profiles import lines
 
 
 def line(number, **values):

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from omrig.formats import stacks
 from omrig.model.stages import BY_NAME
-from omrig.report import functions, memray, pyspy, speedscope
+from omrig.report.files import speedscope
+from omrig.report.terminal.profiles import memray, pyspy, yappi
 from tests.unit.test_stacks import SCHEMA
 
 MS = 1_000_000
@@ -99,7 +100,7 @@ MEMRAY = {
 }
 
 FIGURES = {
-    functions: {0: ["3.1 %", "123 ms", "75.0 %"], 46: ["3.21 s", "100 ms"], 88: ["1,234,567"]},
+    yappi: {0: ["3.1 %", "123 ms", "75.0 %"], 46: ["3.21 s", "100 ms"], 88: ["1,234,567"]},
     pyspy: {0: ["66.7 %", "600", "1.0 %"]},
     memray: {0: ["400 MiB", "39.1 %", "1.00 MiB"], 60: ["decoder.py:353"]},
 }
@@ -116,7 +117,7 @@ def shown(renderer, summary, width):
 
 @pytest.mark.parametrize("width", [36, 46, 50, 64, 72, 84, 88, 96, 100, 120, 160])
 @pytest.mark.parametrize(
-    ("renderer", "summary"), [(functions, YAPPI), (pyspy, PYSPY), (memray, MEMRAY)]
+    ("renderer", "summary"), [(yappi, YAPPI), (pyspy, PYSPY), (memray, MEMRAY)]
 )
 def test_names_are_cropped_and_figures_are_not(renderer, summary, width):
     text = shown(renderer, summary, width)
@@ -127,7 +128,7 @@ def test_names_are_cropped_and_figures_are_not(renderer, summary, width):
 
 
 def test_time_by_role_package_and_function():
-    text = shown(functions, YAPPI, 160)
+    text = shown(yappi, YAPPI, 160)
     assert "yappi, producer: 4.00 s in functions, CPU time" in text
     assert "MessageOperationsHandler._process_in_background" in text
     assert "2 more" in text and "dns" not in text
@@ -137,7 +138,7 @@ def test_time_by_role_package_and_function():
 
 
 def test_the_wall_clock_is_said_to_count_waiting():
-    assert "waiting counts" in shown(functions, {**YAPPI, "clock": "wall"}, 160)
+    assert "waiting counts" in shown(yappi, {**YAPPI, "clock": "wall"}, 160)
 
 
 def test_samples_and_what_they_cost():

@@ -16,7 +16,8 @@ from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording, series
-from omrig.report import memory, resources
+from omrig.report import resources
+from omrig.report.terminal.profiles import memory
 
 SECOND = 1_000_000_000
 MESSAGES = 4000

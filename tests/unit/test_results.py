@@ -12,7 +12,7 @@ from omrig.accounting import assemble, latency
 from omrig.measured.load.side import save_recording
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
-from omrig.report import words
+from omrig.report import text
 
 SECOND = 1_000_000_000
 
@@ -149,7 +149,7 @@ def test_messages_of_other_producers_are_counted_apart_and_make_up_for_none(tmp_
     assert (messages["received"], messages["lost"]) == (2, 1)
     assert (messages["of_other_producers"], messages["foreign"]) == (3, 7)
     assert result["reason"] == "1 messages were lost"
-    assert words.apart(messages) == (
+    assert text.apart(messages) == (
         "3 of the consumer's other producers, 7 of producers that the consumer does not know"
     )
 
@@ -158,7 +158,7 @@ def test_a_run_that_met_nobody_says_that_alone(tmp_path):
     folder = make_run(tmp_path, ("producer",), ended_because="no consumer answered")
     result = assemble.finish(folder, Losses(folder))
     assert result["reason"] == "no consumer answered"
-    assert words.apart(result["messages"]) == ""
+    assert text.apart(result["messages"]) == ""
 
 
 def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):

@@ -9,7 +9,7 @@ from omrig.broker.amqp import preflight
 from omrig.broker.amqp.connection import Login
 from omrig.broker.amqp.trial import Needs
 from omrig.model.plan import Plan
-from omrig.report.progress import Progress
+from omrig.report.terminal.progress import Progress
 from omrig.supervisor import supervisor
 from omrig.supervisor.interrupts import Interrupts
 

@@ -9,7 +9,8 @@ import pytest
 
 from omrig.accounting import accounting
 from omrig.model.stages import STAGES
-from omrig.report import shares, terminal, waterfall
+from omrig.report import owners, waterfall
+from omrig.report.terminal import run as terminal
 
 MS = 1_000_000
 
@@ -475,19 +476,19 @@ def test_percentages_of_a_whole_add_up():
     generator = numpy.random.default_rng(3)
     for count in (1, 3, 7, 25):
         parts = generator.random(count)
-        shown = shares.percentages(list(parts / parts.sum()))
+        shown = owners.percentages(list(parts / parts.sum()))
         assert sum(shown) == pytest.approx(100)
         assert numpy.abs(numpy.array(shown) - 100 * parts / parts.sum()).max() < 0.1
 
 
 def test_percentages_of_a_part_are_rounded_one_by_one():
-    assert shares.percentages([0.25, 0.1234]) == [25.0, 12.3]
-    assert shares.percentages([]) == []
+    assert owners.percentages([0.25, 0.1234]) == [25.0, 12.3]
+    assert owners.percentages([]) == []
 
 
 def test_an_unknown_bucket_is_its_own_owner():
     rows = [{"name": "new", "bucket": "news", "share": 1.0}]
-    assert shares.of_buckets(rows) == {"news": {"news": 100.0}}
+    assert owners.of_buckets(rows) == {"news": {"news": 100.0}}
 
 
 FAILED = {"sent": 4000, "errors": {"MessagingTimeout": 12}}

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy
 import pytest
 
-from omrig.report import trace
+from omrig.report.files import trace
 
 MS = 1_000_000
 

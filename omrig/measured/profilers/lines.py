@@ -20,7 +20,7 @@ from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
 from omrig.recordings import folder as run_folder
-from omrig.results import lines as words
+from omrig.report.files import lines as words
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
 

@@ -1,4 +1,4 @@
-"""Profiler modes: one file a mode, found by name through the entry points `omrig.measured.profilers.registry`.
+"""Profiler modes: one file a mode, found by name through the entry points `omrig.profilers`.
 
 A package outside omrig adds a mode by declaring a class with the shape of `Profiler` under that
 group. A mode is loaded only when it is asked for, so what it needs may be missing elsewhere.
@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from omrig.model.errors import UsageError
 
-NAMESPACE = "omrig.measured.profilers.registry"
+NAMESPACE = "omrig.profilers"
 
 ANY: frozenset[str] = frozenset({"any mode"})
 """For `Profiler.coexists_with` of a mode that does nothing in the measured process."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from omrig.model.stages import BY_NAME
-from omrig.report import shares, waterfall
+from omrig.report import owners, waterfall
 from omrig.report.waterfall import Span
 
 _MOST_TICKS = 5
@@ -80,7 +80,7 @@ def draw(
 def owner_of(stage: str) -> str:
     """Whose time a stage is."""
     known = BY_NAME[stage]
-    return shares.owner_of(shares.bucket_of(stage, known.bucket))
+    return owners.owner_of(owners.bucket_of(stage, known.bucket))
 
 
 def _message(

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omrig.model import units
-from omrig.report import memory
 from omrig.report.html import source
+from omrig.report.terminal.profiles import memory
 
 MOST_FUNCTIONS = 20
 MOST_LINES = 25

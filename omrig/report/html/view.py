@@ -8,7 +8,8 @@ from typing import Any
 
 from omrig.model import units
 from omrig.model.stages import BY_NAME
-from omrig.report import accounts, resources, shares, waterfall, words
+from omrig.report import accounts, owners, resources, waterfall
+from omrig.report import text as words
 from omrig.report.html import bars, charts, events, messages, profiled, usage
 from omrig.report.html.bars import Message
 from omrig.report.html.recorded import Recorded
@@ -224,7 +225,7 @@ def _evidence(result: Mapping[str, Any]) -> list[str]:
 def _owners(stages: Sequence[Mapping[str, Any]]) -> list[Owner]:
     return [
         Owner(owner, sum(buckets.values()), buckets)
-        for owner, buckets in shares.of_buckets(stages).items()
+        for owner, buckets in owners.of_buckets(stages).items()
     ]
 
 
@@ -254,12 +255,12 @@ def _stage_rows(
 ) -> list[StageRow]:
     rows = result["stages"] or []
     named = (result["verdict"] or {}).get("stage")
-    percentages = shares.percentages([row["share"] for row in rows])
+    percentages = owners.percentages([row["share"] for row in rows])
     return [
         StageRow(
             row=row,
-            owner=shares.owner_of(shares.bucket_of(row["name"], row["bucket"])),
-            bucket=shares.bucket_of(row["name"], row["bucket"]),
+            owner=owners.owner_of(owners.bucket_of(row["name"], row["bucket"])),
+            bucket=owners.bucket_of(row["name"], row["bucket"]),
             percentage=percentage,
             what=BY_NAME[row["name"]].what if row["name"] in BY_NAME else "",
             named=row["name"] == named,

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report.columns import Column, table
+from omrig.report.terminal.table import Column, table
 
 _ROWS = 10
 """So many roles and functions are shown; `result.json` has more."""

@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 from omrig.compare.comparison import Comparison
-from omrig.report import changes
+from omrig.report import comparison_text
 
 _SUITE = "omrig compare"
 
@@ -30,11 +30,11 @@ def render(comparison: Comparison) -> str:
     case = _case(suite, "call", "comparison")
     lines = [comparison.call.text]
     lines += [f"unstable: {each.text}" for each in comparison.instabilities]
-    lines += [f"differs: {changes.difference(each)}" for each in comparison.differences]
+    lines += [f"differs: {comparison_text.difference(each)}" for each in comparison.differences]
     ElementTree.SubElement(case, "system-out").text = _clean("\n".join(lines))
     for ruling in comparison.rulings:
         case = _case(suite, ruling.gate.text, "gate")
-        line = _clean(changes.ruling(ruling))
+        line = _clean(comparison_text.ruling(ruling))
         if ruling.outcome == "failed":
             failure = ElementTree.SubElement(case, "failure", {"message": line, "type": "gate"})
             failure.text = _clean(comparison.call.text)

@@ -10,8 +10,10 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.model import units
-from omrig.report import changes, compare_figures, html, shares
-from omrig.report.compare_figures import Side
+from omrig.report import comparison_text, owners
+from omrig.report.html import comparison_charts
+from omrig.report.html import page as html
+from omrig.report.html.comparison_charts import Side
 
 _SECTIONS = {
     "changes": "What changed",
@@ -28,8 +30,8 @@ def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
     """The page; ``messages`` are of the runs of BASE and of NEW."""
     from plotly import offline
 
-    figures = compare_figures.draw(comparison, messages)
-    templates = html.templates(duration=units.duration, owner=shares.title)
+    figures = comparison_charts.draw(comparison, messages)
+    templates = html.templates(duration=units.duration, owner=owners.title)
     page = templates.get_template("compare.html.j2")
     return page.render(
         _content(comparison),
@@ -56,7 +58,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "call": comparison.call,
         "why": explanation.text if explanation else None,
         "design": comparison.design,
-        "by_chance": changes.by_chance(comparison.rows),
+        "by_chance": comparison_text.by_chance(comparison.rows),
         "headline": [_shown(row) for row in comparison.rows if row.metric.family == "headline"],
         "stages": [
             {**_shown(row), "p50": _shown(named[f"{row.metric.name}.p50"])}
@@ -64,7 +66,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             if row.metric.statistic == "mean" and (row.base or row.new)
         ],
         "gates": [
-            {"outcome": ruling.outcome, "line": changes.ruling(ruling)}
+            {"outcome": ruling.outcome, "line": comparison_text.ruling(ruling)}
             for ruling in comparison.rulings
         ],
         "instabilities": [each.text for each in comparison.instabilities],
@@ -81,13 +83,13 @@ def _shown(row: Row) -> dict[str, Any]:
         "metric": row.metric.name,
         "label": row.metric.label,
         "stage": row.metric.stage,
-        "base": changes.value(row.metric, row.base),
-        "new": changes.value(row.metric, row.new),
+        "base": comparison_text.value(row.metric, row.base),
+        "new": comparison_text.value(row.metric, row.new),
         "exact": (row.base, row.new),
-        "ratio": changes.ratio(estimate.value) if estimate else "",
+        "ratio": comparison_text.ratio(estimate.value) if estimate else "",
         "exact_ratio": estimate.value if estimate else "",
-        "interval": changes.interval(estimate) if estimate else "",
-        "call": changes.verdict(row),
+        "interval": comparison_text.interval(estimate) if estimate else "",
+        "call": comparison_text.verdict(row),
         "tone": ("worse" if worse(row) else "better") if row.significant else "same",
     }
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.report.columns import Column, table
+from omrig.report.terminal.table import Column, table
 
 _ROWS = 15
 """So many functions are shown; `result.json` has more."""

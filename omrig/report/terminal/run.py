@@ -16,7 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.report import accounts, distortion, paper, profiles, resources, shares, waterfall, words
+from omrig.report import accounts, owners, resources, waterfall
+from omrig.report import text as words
+from omrig.report.terminal import console as paper
+from omrig.report.terminal.profiles import every, overhead
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
@@ -73,8 +76,8 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
         parts += _stages(run, result, console)
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(accounts.costs(result))]
-    parts += distortion.render(result, console.width)
-    parts += profiles.render(result, console.width)
+    parts += overhead.render(result, console.width)
+    parts += every.render(result, console.width)
     return parts
 
 
@@ -83,7 +86,7 @@ def _verdict(verdict: Mapping[str, Any]) -> RenderableType:
     grid.add_column(no_wrap=True)
     grid.add_column()
     grid.add_row()
-    style = shares.style(verdict["owner"])
+    style = owners.style(verdict["owner"])
     grid.add_row(Text(">", f"bold {style}"), Text(verdict["text"], f"bold {style}"))
     for line in verdict["evidence"]:
         # The books say the same below, and more.

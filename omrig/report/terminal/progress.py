@@ -165,7 +165,7 @@ class Lines(_Shown):
 
     def line(self) -> str:
         """All there is to say of the load in one line."""
-        from omrig.report import shares
+        from omrig.report import owners as shares
 
         owners = [f"{shares.title(owner)} {100 * share:.0f} %" for owner, share in self.shares()]
         groups = (self.state() + self.percentiles(), owners, self.cpu())
@@ -268,7 +268,7 @@ class Live(_Shown):
     def _stacked(self) -> "Text":
         from rich.text import Text
 
-        from omrig.report import shares
+        from omrig.report import owners as shares
 
         bar, drawn, whole = Text(), 0, 0.0
         for owner, share in self.shares():
@@ -281,7 +281,7 @@ class Live(_Shown):
     def _legend(self) -> "Text":
         from rich.text import Text
 
-        from omrig.report import shares
+        from omrig.report import owners as shares
 
         return Text("   ").join(
             Text(f"{shares.title(owner)} {100 * share:.0f} %", shares.style(owner))

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.report import functions, lines, memory, memory_lines, memray, pyspy
+from omrig.report.terminal.profiles import lines, memory, memory_lines, memray, pyspy, yappi
 
 Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
 """From a mode's summary, the side it is of and the width in columns to what is printed."""
@@ -17,7 +17,7 @@ RENDERERS: dict[str, Renderer] = {
     "memory-lines": memory_lines.render,
     "memray": memray.render,
     "pyspy": pyspy.render,
-    "yappi": functions.render,
+    "yappi": yappi.render,
 }
 """By mode; a mode without one is told by its artefacts alone."""
 

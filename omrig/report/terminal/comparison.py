@@ -13,7 +13,8 @@ from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
-from omrig.report import changes, paper
+from omrig.report import comparison_text
+from omrig.report.terminal import console as paper
 
 _WITH_INTERVALS = 56
 """Width in columns from which stages have room for intervals."""
@@ -108,7 +109,7 @@ def _headline(rows: Sequence[Row], width: int) -> RenderableType:
             row.metric.label,
             *(_values(row) if values else ()),
             _ratio(row),
-            changes.interval(row.ratio),
+            comparison_text.interval(row.ratio),
             _call(row),
             style=_emphasis(row),
         )
@@ -134,12 +135,12 @@ def _stages(means: Sequence[Row], rows: Sequence[Row], width: int) -> Renderable
     for row in means:
         median = named[f"{row.metric.name}.p50"]
         told = row if row.significant or not median.significant else median
-        of_median = (_ratio(median), changes.interval(median.ratio) if median.ratio else "")
+        of_median = (_ratio(median), comparison_text.interval(median.ratio) if median.ratio else "")
         table.add_row(
             str(row.metric.stage),
             *(_values(row) if values else ()),
             _ratio(row),
-            *((changes.interval(row.ratio) if row.ratio else "",) if intervals else ()),
+            *((comparison_text.interval(row.ratio) if row.ratio else "",) if intervals else ()),
             *(of_median if medians else ()),
             _call(told),
             style=_emphasis(told),
@@ -148,17 +149,17 @@ def _stages(means: Sequence[Row], rows: Sequence[Row], width: int) -> Renderable
 
 
 def _values(row: Row) -> tuple[str, str]:
-    return changes.value(row.metric, row.base), changes.value(row.metric, row.new)
+    return comparison_text.value(row.metric, row.base), comparison_text.value(row.metric, row.new)
 
 
 def _ratio(row: Row) -> str:
     if row.ratio:
-        return changes.ratio(row.ratio.value)
-    return changes.ratio(row.new / row.base) if row.base > 0 else ""
+        return comparison_text.ratio(row.ratio.value)
+    return comparison_text.ratio(row.new / row.base) if row.base > 0 else ""
 
 
 def _call(row: Row) -> Text:
-    told = changes.verdict(row)
+    told = comparison_text.verdict(row)
     if not row.significant:
         return Text(told, "yellow" if row.only else "")
     of_median = " (p50)" if row.metric.statistic == "p50" else ""
@@ -172,8 +173,8 @@ def _emphasis(row: Row) -> str:
 def _notes(comparison: Comparison) -> Table:
     grid = _grid()
     groups = [
-        ("by chance", [changes.by_chance(comparison.rows) or ""]),
-        ("differs", [changes.difference(each) for each in comparison.differences]),
+        ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
+        ("differs", [comparison_text.difference(each) for each in comparison.differences]),
         ("not in all", [", ".join(comparison.not_compared)]),
         ("unstable", [each.text for each in comparison.instabilities]),
     ]
@@ -182,5 +183,5 @@ def _notes(comparison: Comparison) -> Table:
             grid.add_row("" if number else label, Text(line))
     for number, ruling in enumerate(comparison.rulings):
         style = _OUTCOMES[ruling.outcome]
-        grid.add_row("" if number else "gates", Text(changes.ruling(ruling), style))
+        grid.add_row("" if number else "gates", Text(comparison_text.ruling(ruling), style))
     return grid

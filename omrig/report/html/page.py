@@ -1,0 +1,100 @@
+"""``report.html``: a run as one page that opens anywhere, offline, years later.
+
+The numbers are computed here and in the modules beside this one, the words and the looks are the
+templates'. What matters is drawn without a script, so that it shows in any viewer and on paper;
+plotly draws the curves that one wants to look into.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import omrig
+from omrig.model import units
+from omrig.recordings import folder as run_folder
+from omrig.report import owners
+from omrig.report.html import recorded, view
+
+PAGE = "report.html"
+
+Columns = Mapping[str, recorded.Integers]
+"""Stages of each message as in ``messages.npz``: ``seq`` and ``stage.<name>``."""
+
+
+def write(
+    path: Path,
+    folders: Sequence[Path],
+    run: dict[str, Any],
+    result: dict[str, Any],
+    *,
+    shared_assets: bool = False,
+    stages: Columns | None = None,
+) -> None:
+    """Draw the run in ``folders``, of which several hold a side each, into the file ``path``.
+
+    ``stages`` are those of a merge, which no folder holds. With ``shared_assets`` plotly's script
+    is put beside the page, once for all pages there, and not into it. Raises OSError where it
+    cannot be written.
+    """
+    script = None
+    if shared_assets:
+        script = f"plotly-{metadata.version('plotly')}.min.js"
+        if not path.with_name(script).exists():
+            _write(path.with_name(script), _plotly())
+    _write(path, text(folders, run, result, script=script, stages=stages))
+
+
+def text(
+    folders: Sequence[Path],
+    run: dict[str, Any],
+    result: dict[str, Any],
+    *,
+    script: str | None = None,
+    stages: Columns | None = None,
+) -> str:
+    """The page; plotly's script is the file ``script`` beside it, None to have it inside."""
+    with recorded.opened(folders, result, stages) as recordings:
+        content = view.page(folders, run, result, recordings)
+    return (
+        templates(duration=_duration, size=units.size, owner=owners.title)
+        .get_template("report.html.j2")
+        .render(
+            content,
+            version=omrig.__version__,
+            page_name=PAGE,
+            script=script,
+            plotly=Markup(_plotly()) if content["figures"] and not script else "",  # noqa: S704 - plotly's
+        )
+    )
+
+
+def templates(**filters: Callable[..., str]) -> jinja2.Environment:
+    """The templates of all pages, with these filters; what is absent is an error, not a blank."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("omrig.report.html"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment
+
+
+def _duration(nanoseconds: float) -> str:
+    return units.duration(nanoseconds) if nanoseconds else "0"
+
+
+def _plotly() -> str:
+    from plotly import offline
+
+    return str(offline.get_plotlyjs())
+
+
+def _write(path: Path, content: str) -> None:
+    with run_folder.writing(path) as file:
+        file.write(content)
