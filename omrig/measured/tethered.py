@@ -1,4 +1,4 @@
-"""``python -m omrig.measured.tethered PARENT MODULE ARGUMENTS``: run a module until PARENT ends at most."""
+"""``python -m omrig.measured.tethered PARENT MODULE ARGUMENTS``: a module while PARENT lives."""
 
 import ctypes
 import os

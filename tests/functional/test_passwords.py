@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.functional.conftest import result_of
-from tests.unit.test_redaction import spellings
+from tests.unit.model.test_redaction import spellings
 from tools import faults
 
 

@@ -9,7 +9,7 @@ import pytest
 from omrig.formats import stacks
 from omrig.report.files import speedscope
 from tests.functional.conftest import result_of
-from tests.unit.test_stacks import SCHEMA
+from tests.unit.formats.test_stacks import SCHEMA
 
 
 def flame_graphs(path):

@@ -1,9 +1,9 @@
 """Mode `lines`: which lines of the driver take the time, with line_profiler.
 
-All functions of the targets (`--target`, :mod:`omrig.measured.profilers.targets.codes`) are registered, and all
-threads and greenlets are seen (:mod:`omrig.measured.profilers.targets.tracing`). A line's time is wall time, with
+All functions of the targets (`--target`, ``targets.codes``) are registered, and all
+threads and greenlets are seen (``targets.tracing``). A line's time is wall time, with
 that of everything the line calls. How much of it the greenlet or thread did not run is found out
-beside (:mod:`omrig.measured.profilers.targets.waits`), and lines are ranked by the rest.
+beside (``targets.waits``), and lines are ranked by the rest.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Mode `memory`: each side's memory over time and its growth per message, sampled from outside.
 
-The supervisor takes the samples (:mod:`omrig.supervisor.sampler`) and the growth is fitted after the run
-(:mod:`omrig.accounting.growth`): nothing happens in the measured process.
+The supervisor takes the samples (``supervisor.sampler``) and the growth is fitted after the run
+(``accounting.growth``): nothing happens in the measured process.
 """
 
 from omrig.measured.profilers.none import NoProfiler

@@ -80,7 +80,7 @@ class MemrayProfiler:
 
     @staticmethod
     def report(folder: Path) -> list[Artefact]:
-        """See :func:`omrig.measured.profilers.registry.reporters`: what a recording in this folder says."""
+        """See ``registry.reporters``: what a recording in this folder says."""
         recording, page = folder / RECORDING, folder / PAGE
         if not recording.exists():
             return []

@@ -1,6 +1,6 @@
 """Mode `resources`: what each process uses, sampled from outside.
 
-The supervisor does it in every run (:mod:`omrig.supervisor.sampler`): asked for or not, nothing happens in
+The supervisor does it in every run (``supervisor.sampler``): asked for or not, nothing happens in
 the measured process.
 """
 

@@ -17,7 +17,7 @@ from omrig.formats import stacks as speedscope
 from omrig.measured.executors import roles
 from omrig.measured.profilers.registry import ProfilerContext
 from omrig.measured.profilers.yappi import YappiProfiler
-from tests.unit.test_stacks import SCHEMA
+from tests.unit.formats.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
 

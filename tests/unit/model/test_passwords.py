@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.unit.test_redaction import random_secret, spellings
-from tests.unit.test_transport_url import random_url
+from tests.unit.model.test_redaction import random_secret, spellings
+from tests.unit.model.test_transport_url import random_url
 
 SCRIPT = """
 import contextlib, io, json, os, sys, traceback

@@ -15,7 +15,7 @@ from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
 from omrig.measured.profilers import pyspy
 from omrig.measured.profilers.registry import ProfilerContext
-from tests.unit.test_stacks import SCHEMA
+from tests.unit.formats.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
 

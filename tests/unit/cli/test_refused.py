@@ -17,8 +17,8 @@ from omrig.model import errors
 from omrig.model.errors import Losses
 from omrig.recordings import folder as run_folder
 from omrig.supervisor.child import Child
+from tests.unit.accounting.test_results import consumer, make_run, producer
 from tests.unit.refused import closed, limited_files
-from tests.unit.test_results import consumer, make_run, producer
 from tools import synthetic
 
 OMRIG = [sys.executable, "-m", "omrig"]

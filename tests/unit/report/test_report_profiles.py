@@ -11,7 +11,7 @@ from omrig.formats import stacks
 from omrig.model.stages import BY_NAME
 from omrig.report.files import speedscope
 from omrig.report.terminal.profiles import memray, pyspy, yappi
-from tests.unit.test_stacks import SCHEMA
+from tests.unit.formats.test_stacks import SCHEMA
 
 MS = 1_000_000
 
