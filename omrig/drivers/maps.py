@@ -11,7 +11,7 @@ A map is a TOML file::
     modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
 
     [[probe]]
-    kind = "delivery"                       # the kind of stamp: a function of omrig.measured.probes.probes
+    kind = "delivery"                       # the kind of stamp: a function of the probes
     function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
     stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
     versions = ">=12"                       # optional: versions of the package that have it

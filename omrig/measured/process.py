@@ -1,8 +1,8 @@
 """The measured process: fresh, patched before anything else, one side (or both in memory).
 
-Started by :mod:`omrig.supervisor.supervisor` as ``omrig.measured.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the
-side is for people who look at the process list); the plan, which may hold a password, comes as one
-line on standard input, events go to DESCRIPTOR, and without PARENT nobody waits for the results.
+Started by the supervisor as ``omrig.measured.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the side
+is for people who look at the process list); the plan, which may hold a password, comes as one line
+on standard input, events go to DESCRIPTOR, and without PARENT nobody waits for the results.
 """
 
 import contextlib

@@ -417,7 +417,7 @@ def test_runs_as_a_user_without_a_home(readable_by_all):
 
     def usable(python: str) -> bool:
         try:
-            return run(python, "import amqp, psutil, omrig.broker").returncode == 0
+            return run(python, "import amqp, psutil, omrig.broker.rabbitmq").returncode == 0
         except OSError:
             return False
 
@@ -432,7 +432,7 @@ def test_runs_as_a_user_without_a_home(readable_by_all):
 
 LAUNCHER_ON_A_TAKEN_PORT = """
 import sys
-from omrig.broker import launcher, node
+from omrig.broker.rabbitmq import launcher, node
 launcher.PORT_TRIES, taken, free = int(sys.argv[1]), [int(sys.argv[2])], node.free_port
 node.free_port = lambda: taken.pop() if taken else free()
 sys.exit(launcher.main())

@@ -317,7 +317,7 @@ def test_yappi_on_both_sides(run, broker, tmp_path, executor):
         roles = {"producer": {"producer worker", "reply listener"}, "consumer": {"executor worker"}}
         assert roles[side] <= {row["role"] for row in summary["roles"]}
         packages = [row["package"] for row in summary["packages"]]
-        assert {"oslo.messaging", "kombu", "amqp", "json", "omrig.load"} <= {*packages}
+        assert {"oslo.messaging", "kombu", "amqp", "json", "omrig.measured.load"} <= {*packages}
         # Every module of the driver and of the rig is told to be of a package.
         assert not {"side", "consumer", "amqpdriver", "generated"} & {*packages}
         assert f"yappi, {side}: " in out
@@ -327,7 +327,7 @@ def test_yappi_on_both_sides(run, broker, tmp_path, executor):
 def test_a_thread_process_has_no_eventlet():
     code = (
         "import sys\n"
-        "from omrig import executors\n"
+        "from omrig.measured.executors import base as executors\n"
         "executors.load('threading').patch()\n"
         "import oslo_messaging, omrig.measured.load.producer, omrig.measured.load.consumer\n"
         "from oslo_messaging._drivers import impl_rabbit\n"

@@ -40,4 +40,4 @@ class Executor(Protocol):
 
 def load(name: str) -> Executor:
     """The executor called ``name``; imports eventlet only for ``eventlet``."""
-    return cast(Executor, importlib.import_module(f"omrig.measured.executors.base.{name}").make())
+    return cast(Executor, importlib.import_module(f"omrig.measured.executors.{name}").make())

@@ -11,8 +11,8 @@ from typing import Any
 
 import greenlet
 
-# The attributes that hold a tag, on greenlets and threads, and what omrig.measured.profilers.callgraph.contexts made
-# of it, on greenlets.
+# The attributes that hold a tag, on greenlets and threads, and what the contexts of a call graph
+# made of it, on greenlets.
 ROLE = "omrig_role"
 CONTEXT = "omrig_context"
 

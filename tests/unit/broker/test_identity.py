@@ -23,8 +23,8 @@ lock_path = /nowhere
 # oslo.config's object and sys.argv are the process': so in one of its own.
 CODE = """
 import json, os, sys
-from omrig import configuration, settings
-from omrig.load import identity
+from omrig.drivers import configuration, settings
+from omrig.measured.load import identity
 from omrig.model.plan import Plan
 plan = Plan.from_json(sys.stdin.readline())
 found = configuration.load(plan)

@@ -12,7 +12,7 @@ from omrig.formats.stacks import Frame, Profile
 
 # speedscope's own, from its npm package; its licence (MIT) lies beside it.
 SCHEMA = json.loads(
-    Path(__file__).parents[1].joinpath("data/speedscope-file-format-schema.json").read_text()
+    Path(__file__).parents[2].joinpath("data/speedscope-file-format-schema.json").read_text()
 )
 
 CALL, SEND = Frame("call", "/lib/client.py", 7), Frame("send", "/lib/socket.py", 9)

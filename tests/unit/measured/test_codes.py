@@ -188,7 +188,7 @@ def test_a_run_is_refused_before_anything_starts(side, tmp_path, monkeypatch, ca
 
 def test_a_module_that_cannot_be_imported_ends_the_run_before_the_load(project):
     code = """
-from omrig.measured.profilers.registry import codes
+from omrig.measured.profilers.targets import codes
 codes.instrument(codes.locate("exits"), lambda code: code)
 """
     (project / "exits.py").write_text(f"{SOURCE}\nimport a_module_that_is_missing\n")
@@ -200,7 +200,7 @@ codes.instrument(codes.locate("exits"), lambda code: code)
 
 def test_a_function_that_is_gone_is_refused(project):
     code = """
-from omrig.measured.profilers.registry import codes
+from omrig.measured.profilers.targets import codes
 codes.instrument(codes.locate("forgets"), lambda code: code)
 """
     (project / "forgets.py").write_text("def function():\n    pass\ndel function\n")

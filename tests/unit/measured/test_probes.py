@@ -351,7 +351,7 @@ def test_a_full_send_buffer_under_eventlet():
     import eventlet
     eventlet.monkey_patch()
     import os, socket
-    from omrig.stages import probes
+    from omrig.measured.probes import probes
     from omrig.model.stamps import DEPART, PRODUCER_COLUMNS, SOCKET_WAIT
     state = probes.State(None, 1)
     record = [0] * len(PRODUCER_COLUMNS)

@@ -103,7 +103,8 @@ def with_third_party(tmp_path):
 
 def refused(modes, executor=None):
     return f"""
-        from omrig import errors, profilers
+        from omrig.model import errors
+        from omrig.measured.profilers import registry as profilers
         try:
             profilers.load({modes!r}, {executor!r})
         except errors.UsageError as refusal:
@@ -114,7 +115,7 @@ def refused(modes, executor=None):
 def test_another_package_adds_a_mode(with_third_party):
     out = with_third_party("""
         import sys
-        from omrig import profilers
+        from omrig.measured.profilers import registry as profilers
         known = set(profilers.known_modes())
         print(known >= {"abacus", "beads", "broken", "stages"}, "dummy_plugin" in sys.modules)
         print([found.__name__ for found in profilers.load(["beads"])])
@@ -194,7 +195,8 @@ def test_a_mode_whose_package_is_missing_says_what_to_install(mode, package):
 import shutil, sys
 sys.modules["memray"] = None
 shutil.which = lambda *_, **__: None
-from omrig import errors, profilers
+from omrig.model import errors
+from omrig.measured.profilers import registry as profilers
 assert {mode!r} in profilers.known_modes()
 try:
     profilers.load([{mode!r}])
@@ -208,6 +210,9 @@ except errors.UsageError as refusal:
 
 
 def test_the_interface_imports_no_plugin_machinery():
-    code = "import sys, omrig.measured.profilers.registry as _; print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
+    code = (
+        "import sys, omrig.measured.profilers.registry;"
+        " print({'stevedore', 'yappi', 'greenlet'} & {*sys.modules})"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"

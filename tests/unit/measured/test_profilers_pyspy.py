@@ -27,7 +27,8 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import os, signal, threading, time
 from pathlib import Path
-from omrig.measured.profilers.registry import ProfilerContext, pyspy
+from omrig.measured.profilers import pyspy
+from omrig.measured.profilers.registry import ProfilerContext
 
 # As in a measured process.
 signal.signal(signal.SIGINT, signal.SIG_IGN)

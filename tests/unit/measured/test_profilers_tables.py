@@ -72,7 +72,7 @@ def test_builtins_count_for_the_package_that_called_them(summary):
         "oslo.messaging": (4.0, 1.0),
         "amqp": (4.0, 2.0),
         "socket, ssl": (3.0, 0.0),
-        "omrig.stages": (1.0, 0.75),
+        "omrig.measured.probes": (1.0, 0.75),
         # What the contexts took beyond the functions that were seen.
         "not seen": (2.0, 0.0),
     }

@@ -29,7 +29,8 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading
 from pathlib import Path
-from omrig.measured.profilers.registry import ProfilerContext, roles
+from omrig.measured.executors import roles
+from omrig.measured.profilers.registry import ProfilerContext
 from omrig.measured.profilers.yappi import YappiProfiler
 
 def profiler(clock="cpu"):

@@ -14,7 +14,8 @@ from tests.unit.model.test_transport_url import random_url
 
 SCRIPT = """
 import contextlib, io, json, os, sys, traceback
-from omrig import cli, redaction
+from omrig import cli
+from omrig.model import redaction
 for line in sys.stdin:
     case = json.loads(line)
     os.chdir(case["folder"])

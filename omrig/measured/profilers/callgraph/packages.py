@@ -71,8 +71,9 @@ def _distribution(package: str) -> str | None:
 def package_of(file: str, installed: Installation) -> str:
     """The package of code in a file: the name of its distribution where that is known.
 
-    omrig's own packages are told apart (`omrig.load`, `omrig.stages`), and so are the parts of the
-    standard library that messages pass. A file that lies in no package goes by its own name.
+    omrig's own packages are told apart (`omrig.measured.load`, `omrig.measured.probes`), and so are
+    the parts of the standard library that messages pass. A file that lies in no package goes by
+    its own name.
     """
     if file.startswith("<frozen "):
         return _of_stdlib(file.removeprefix("<frozen ").rstrip(">").partition(".")[0])
@@ -113,5 +114,5 @@ def _of_stdlib(module: str) -> str:
 
 def _of_others(module: Sequence[str], installed: Installation) -> str:
     if module[0] == _OWN:
-        return ".".join(module[:2])
+        return ".".join(module[:-1][:3]) or _OWN
     return installed.distributions.get(module[0], module[0])
