@@ -8,7 +8,7 @@ import numpy
 
 from omrig.accounting import books, costs, latency, littles_law, sampled, stalled, usage
 from omrig.accounting.verdict import decision
-from omrig.formats import stacks
+from omrig.formats import hlog, stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording
@@ -52,9 +52,8 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
         first, last = _span(sides["producer"])
         started = run["started_epoch_seconds"]
         with losses.noted():
-            latency.write_hlog(
-                folder / "latency.hlog", latencies, started, started + (last - first) / _NS
-            )
+            with run_folder.writing(folder / "latency.hlog") as file:
+                hlog.write(file, latencies, started, started + (last - first) / _NS)
             result["artefacts"].insert(0, _HLOG)
     reasons = [result["reason"]] if result["reason"] else []
     for name, content in ((run_folder.RUN, run), (run_folder.RESULT, result)):

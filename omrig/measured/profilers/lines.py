@@ -11,16 +11,16 @@ import linecache
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from omrig.formats import lines as text
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
 from omrig.recordings import folder as run_folder
-from omrig.report.files import lines as words
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
 
@@ -97,12 +97,17 @@ class LinesProfiler:
         stats = self._recorded.stats()
         stats.to_file(folder / LPROF)
         with run_folder.writing(folder / TEXT) as file:
-            file.writelines(f"{line}\n" for line in _text(summary, self._run))
+            text.write(file, summary, self._about())
             stats.print(file, output_unit=1e-6, stripzeros=True, config=False)
         return [
             Artefact(LPROF, "line_profiler", "python -m line_profiler -z {path}"),
             Artefact(TEXT, "text", "less {path}"),
         ]
+
+    def _about(self) -> str:
+        side = "both sides" if self._run.side == "both" else f"the {self._run.side}"
+        python = platform.python_version()
+        return f"Lines of {side}, executor {self._run.executor}, Python {python}"
 
     def _summary(self) -> dict[str, Any]:
         lines = self._recorded.lines()
@@ -259,24 +264,3 @@ class Recorded:
             for label, lines in self._timings.items()
         }
         return _library().LineStats(timings, 1e-9)
-
-
-# For people
-
-
-def _text(summary: Mapping[str, Any], run: ProfilerContext) -> Iterator[str]:
-    side = "both sides" if run.side == "both" else f"the {run.side}"
-    yield f"Lines of {side}, executor {run.executor}, Python {platform.python_version()}"
-    yield words.counts(summary)
-    yield words.total(summary)
-    yield ""
-    yield from words.notes(summary)
-    yield ""
-    rows = [(*words.COLUMNS, "source")]
-    rows += [(*words.cells(line), line["source"]) for line in summary["lines"]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        *figures, where, source = row
-        figures = [cell.rjust(width) for cell, width in zip(figures, widths, strict=False)]
-        yield "  ".join([*figures, where.ljust(widths[-2]), source]).rstrip()
-    yield ""

@@ -147,10 +147,11 @@ class PySpyProfiler:
         run_folder.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
-        stacks.write_speedscope(
-            folder / SPEEDSCOPE, f"{self._run.side}, py-spy", list(map(_titled, profiles))
-        )
-        stacks.write_collapsed(folder / COLLAPSED, _counted(profiles))
+        titled = [_titled(profile) for profile in profiles]
+        with run_folder.writing(folder / SPEEDSCOPE) as file:
+            stacks.write_speedscope(file, f"{self._run.side}, py-spy", titled)
+        with run_folder.writing(folder / COLLAPSED) as file:
+            stacks.write_collapsed(file, _counted(profiles))
         return [
             Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),
             Artefact(COLLAPSED, "collapsed stacks", stacks.OPEN_WITH),

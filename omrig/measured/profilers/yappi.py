@@ -19,7 +19,11 @@ from omrig.measured.executors import roles
 from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.model.callgraph import Cost, Graph, Key
 from omrig.recordings import folder as run_folder
+
+PSTAT, CALLGRIND, SUMMARY = "yappi.pstat", "yappi.callgrind", "profile.yappi.json"
+SPEEDSCOPE, COLLAPSED = "yappi.speedscope.json", "yappi.collapsed"
 
 
 class YappiProfiler:
@@ -39,8 +43,8 @@ class YappiProfiler:
             if context.executor == "eventlet"
             else contexts.ThreadContexts()
         )
-        self._graph: callgraph.Graph = {}
-        self._by_role: dict[str, callgraph.Graph] = {}
+        self._graph: Graph = {}
+        self._by_role: dict[str, Graph] = {}
         self._counts: Counter[str] = Counter()
         self._running = False
 
@@ -79,19 +83,23 @@ class YappiProfiler:
             return []
         # First what the reports need.
         run_folder.write_json(
-            folder / "profile.yappi.json",
+            folder / SUMMARY,
             tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
         )
-        pstat.write(self._graph, folder / "yappi.pstat")
-        event, description = _EVENTS[self._run.clock]
-        callgrind.write(self._graph, folder / "yappi.callgrind", event, description)
-        speedscope, collapsed = folder / "yappi.speedscope.json", folder / "yappi.collapsed"
-        flames.write(self._by_role, self._run.side, speedscope, collapsed)
+        with run_folder.writing(folder / PSTAT, "wb") as file:
+            pstat.write(self._graph, file)
+        with run_folder.writing(folder / CALLGRIND) as file:
+            callgrind.write(self._graph, file, *_EVENTS[self._run.clock])
+        flame_graphs = flames.profiles(self._by_role, self._run.side)
+        with run_folder.writing(folder / SPEEDSCOPE) as file:
+            stacks.write_speedscope(file, f"{self._run.side}, yappi", flame_graphs)
+        with run_folder.writing(folder / COLLAPSED) as file:
+            stacks.write_collapsed(file, flame_graphs[0].stacks)
         return [
-            Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
-            Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),
-            Artefact(speedscope.name, "speedscope", stacks.OPEN_WITH),
-            Artefact(collapsed.name, "collapsed stacks", stacks.OPEN_WITH),
+            Artefact(PSTAT, "pstat", "snakeviz {path}"),
+            Artefact(CALLGRIND, "callgrind", "kcachegrind {path}"),
+            Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),
+            Artefact(COLLAPSED, "collapsed stacks", stacks.OPEN_WITH),
         ]
 
 
@@ -124,15 +132,15 @@ def _function(stat: yappi.YFuncStat) -> callgraph.Function:
         context=stat.ctx_id,
         key=key,
         label=label,
-        cost=callgraph.Cost(stat.ncall, stat.nactualcall, stat.tsub, stat.ttot),
+        cost=Cost(stat.ncall, stat.nactualcall, stat.tsub, stat.ttot),
         callees={
-            index: callgraph.Cost(calls, primitive, own, cumulative)
+            index: Cost(calls, primitive, own, cumulative)
             for index, calls, primitive, cumulative, own in stat.children
         },
     )
 
 
-def _identity(stat: yappi.YFuncStat) -> tuple[callgraph.Key, str]:
+def _identity(stat: yappi.YFuncStat) -> tuple[Key, str]:
     if stat.builtin:
         name = stat.name
         if not name.startswith("<"):

@@ -5,8 +5,6 @@ import json
 
 import numpy
 import pytest
-from hdrh.histogram import HdrHistogram
-from hdrh.log import HistogramLogReader
 
 from omrig.accounting import assemble, latency
 from omrig.measured.load.side import save_recording
@@ -168,18 +166,6 @@ def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
     assert "the broker died" in result["reason"]
     assert "the producer left no results" in result["reason"]
     assert result["sides"] == ["consumer"]
-
-
-def test_the_histogram_log_holds_what_was_measured(tmp_path):
-    random = numpy.random.default_rng(1)
-    values = (random.lognormal(15, 1, 20_000)).astype(numpy.int64)
-    latency.write_hlog(tmp_path / "l.hlog", values, 1.7e9, 1.7e9 + 10)
-    reader = HistogramLogReader(str(tmp_path / "l.hlog"), HdrHistogram(1000, 3600 * SECOND, 3))
-    histogram = reader.get_next_interval_histogram()
-    assert histogram.get_total_count() == len(values)
-    for percent in (50, 90, 99, 99.9):
-        exact = latency.percentile(values, percent)
-        assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)
 
 
 def test_percentiles_are_measured_values():

@@ -9,8 +9,8 @@ from typing import Any
 
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.measured.profilers.callgraph import packages
-from omrig.measured.profilers.callgraph.graph import Graph, Key, Node
 from omrig.measured.profilers.callgraph.packages import Installation
+from omrig.model.callgraph import Graph, Key, Node
 
 TOP = 100
 """So many functions are listed, those with the most time of their own."""

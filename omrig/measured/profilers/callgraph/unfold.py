@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from omrig.measured.profilers.callgraph import graph as callgraph
-from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
+from omrig.model.callgraph import Cost, Graph, Key
 
 REST: Key = ("", 0, "(too small to unfold)")
 """What was not unfolded, on top of the stack that it was called from."""
