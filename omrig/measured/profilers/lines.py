@@ -17,9 +17,10 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from omrig.formats import lines as text
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
+from omrig.model.profiling import OPTIONS, TARGETS
 from omrig.recordings import folder as run_folder
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
@@ -34,15 +35,16 @@ _Label = tuple[str, int, str]
 """File, first line and qualified name of a function, as line_profiler has them."""
 
 
-class LinesProfiler:
+class LinesProfiler(Profiler):
     """Writes `lines.lprof` for line_profiler's viewer, `lines.txt` and a summary."""
 
     name = "lines"
     coexists_with = frozenset({"stages", "resources", "memory"})
+    options = OPTIONS["lines"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        own = [target for target in context.targets if codes.has_code(target)]
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        own = [target for target in context.profiling.value(TARGETS) if codes.has_code(target)]
         self._targets = own or codes.default_targets(context.scheme)
         self._every_thread = tracing.EveryThread(context.executor)
         self._switches = switches.make(context.executor)
@@ -54,7 +56,7 @@ class LinesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """Those of the targets that are about code."""
         own = {target for target in targets if codes.has_code(target)}
         for target in own:
             codes.locate(target)

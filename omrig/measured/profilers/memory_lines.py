@@ -20,9 +20,10 @@ from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any, TextIO
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
+from omrig.model.profiling import OPTIONS, TARGETS
 from omrig.recordings import folder as run_folder
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
@@ -46,7 +47,7 @@ _PAGE_BYTES = resource.getpagesize()
 _Trace = Callable[[FrameType, str, Any], Any]
 
 
-class MemoryLinesProfiler:
+class MemoryLinesProfiler(Profiler):
     """Writes `memory_lines.txt` and a summary."""
 
     name = "memory-lines"
@@ -54,17 +55,19 @@ class MemoryLinesProfiler:
     refused_with = {"lines": "both need the trace function of every thread"}  # noqa: RUF012
     # Threads that exist can be traced only if they were from their beginning.
     pausable = False
+    options = OPTIONS["memory-lines"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        self._targets = [target for target in context.targets if codes.has_code(target)]
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        targets = context.profiling.value(TARGETS)
+        self._targets = [target for target in targets if codes.has_code(target)]
         self._threads = tracing.native_threading(context.executor)
         self._recorded = Recorded(self._threads.Lock())
         self._started = False
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """Those of the targets that are about code."""
         own = {target for target in targets if codes.has_code(target)}
         if not own:
             raise UsageError(

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import memray
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
 from omrig.recordings import folder as run_folder
 
@@ -42,7 +42,7 @@ _FIGURES = ("peak_bytes", "allocations", "allocated_bytes")
 _OWN_MEMORY = "memray's own tables would count as memory of the process"
 
 
-class MemrayProfiler:
+class MemrayProfiler(Profiler):
     """Writes `memray.bin`, and after the run `memray.html`."""
 
     name = "memray"
@@ -54,8 +54,8 @@ class MemrayProfiler:
         "memory-lines": _OWN_MEMORY,
     }
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._tracker: memray.Tracker | None = None
 
     def install(self) -> None:
@@ -65,9 +65,6 @@ class MemrayProfiler:
         # process that dies.
         with contextlib.redirect_stderr(io.StringIO()):
             self._tracker.__enter__()
-
-    def start(self) -> None:
-        """Nothing to begin: see :meth:`install`."""
 
     def stop(self) -> None:
         """End recording."""
@@ -80,7 +77,7 @@ class MemrayProfiler:
 
     @staticmethod
     def report(folder: Path) -> list[Artefact]:
-        """See ``registry.reporters``: what a recording in this folder says."""
+        """See ``Profiler.report``: what a recording in this folder says."""
         recording, page = folder / RECORDING, folder / PAGE
         if not recording.exists():
             return []

@@ -32,8 +32,9 @@ import psutil
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
+from omrig.model.profiling import GIL, NATIVE, OPTIONS
 from omrig.recordings import folder as run_folder
 
 RATE_HZ = 100
@@ -87,7 +88,7 @@ PROGRAM = _find()
 """The path of py-spy, beside this Python or on the PATH."""
 
 
-class PySpyProfiler:
+class PySpyProfiler(Profiler):
     """Writes `pyspy.speedscope.json`, every sample in order by thread, and `pyspy.collapsed`."""
 
     name = "pyspy"
@@ -96,21 +97,20 @@ class PySpyProfiler:
         ("yappi", "lines", "memory-lines", "memray"),
         "py-spy would find the other one's work in the stacks",
     )
+    options = OPTIONS["pyspy"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        self._options = [f"--{name}" for name in ("gil", "native") if getattr(context, name)]
-        if context.executor == "threading" and not context.native:
-            self._options.append("--nonblocking")
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        asked = [option for option in self.options if context.profiling.value(option)]
+        self._arguments = [option.flag for option in asked]
+        if context.executor == "threading" and NATIVE not in asked:
+            self._arguments.append("--nonblocking")
         self._recordings: list[_Recording] = []
-
-    def install(self) -> None:
-        """Nothing to prepare: py-spy looks from outside."""
 
     def start(self) -> None:
         """Begin to record; returns when samples are taken, or when that has failed."""
         number = len(self._recordings) + 1
-        recording = _Recording(self._run.folder, number, self._options)
+        recording = _Recording(self._run.folder, number, self._arguments)
         self._recordings.append(recording)
         recording.start()
 
@@ -136,8 +136,8 @@ class PySpyProfiler:
         summary = {
             "failed": failures[0] if failures else None,
             "rate_hz": RATE_HZ,
-            "gil": self._run.gil,
-            "native": self._run.native,
+            "gil": self._run.profiling.value(GIL),
+            "native": self._run.profiling.value(NATIVE),
             "recordings": len(self._recordings),
             "seconds": sum(each.seconds for each in self._recordings),
             "cpu_seconds": sum(each.cpu_seconds for each in self._recordings),

@@ -16,17 +16,18 @@ import yappi
 
 from omrig.formats import callgrind, pstat, stacks
 from omrig.measured.executors import roles
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
 from omrig.measured.profilers.callgraph import graph as callgraph
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model.callgraph import Cost, Graph, Key
+from omrig.model.profiling import CLOCK, OPTIONS
 from omrig.recordings import folder as run_folder
 
 PSTAT, CALLGRIND, SUMMARY = "yappi.pstat", "yappi.callgrind", "profile.yappi.json"
 SPEEDSCOPE, COLLAPSED = "yappi.speedscope.json", "yappi.collapsed"
 
 
-class YappiProfiler:
+class YappiProfiler(Profiler):
     """Writes `yappi.pstat` for snakeviz, `yappi.callgrind` for kcachegrind, flame graphs, tables.
 
     `yappi.speedscope.json` is for speedscope, `yappi.collapsed` for flamegraph.pl, and
@@ -35,14 +36,16 @@ class YappiProfiler:
 
     name = "yappi"
     coexists_with = frozenset({"stages", "resources", "memory"})
+    options = OPTIONS["yappi"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._contexts: contexts.GreenletContexts | contexts.ThreadContexts = (
             contexts.GreenletContexts()
             if context.executor == "eventlet"
             else contexts.ThreadContexts()
         )
+        self._clock = context.profiling.value(CLOCK)
         self._graph: Graph = {}
         self._by_role: dict[str, Graph] = {}
         self._counts: Counter[str] = Counter()
@@ -50,7 +53,7 @@ class YappiProfiler:
 
     def install(self) -> None:
         """Choose the clock and the contexts; yappi must not have measured in this process."""
-        yappi.set_clock_type(self._run.clock)
+        yappi.set_clock_type(self._clock)
         self._contexts.install()
 
     def start(self) -> None:
@@ -84,12 +87,12 @@ class YappiProfiler:
         # First what the reports need.
         run_folder.write_json(
             folder / SUMMARY,
-            tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
+            tables.summarise(self._by_role, self._counts, self._clock, packages.installation()),
         )
         with run_folder.writing(folder / PSTAT, "wb") as file:
             pstat.write(self._graph, file)
         with run_folder.writing(folder / CALLGRIND) as file:
-            callgrind.write(self._graph, file, *_EVENTS[self._run.clock])
+            callgrind.write(self._graph, file, *_EVENTS[self._clock])
         flame_graphs = flames.profiles(self._by_role, self._run.side)
         with run_folder.writing(folder / SPEEDSCOPE) as file:
             stacks.write_speedscope(file, f"{self._run.side}, yappi", flame_graphs)

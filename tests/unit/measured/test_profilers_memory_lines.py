@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from omrig.measured.profilers import registry
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.memory_lines import MemoryLinesProfiler, Recorded
-from omrig.measured.profilers.registry import ProfilerContext
 from omrig.model.errors import UsageError
+from omrig.model.profiling import Profiling
 from omrig.report.terminal.profiles import memory_lines
 
 MEBIBYTE = 1 << 20
@@ -131,7 +132,8 @@ def test_the_table_is_memory_profilers(recorded):
 
 def test_what_is_written_and_shown(tmp_path):
     target = "omrig.model.events:emitter"
-    profiler = MemoryLinesProfiler(ProfilerContext("threading", "producer", targets=(target,)))
+    asked = Profiling(options={"targets": (target,)})
+    profiler = MemoryLinesProfiler(Context("threading", "producer", profiling=asked))
     before = sys.gettrace()
     try:
         profiler.install()
