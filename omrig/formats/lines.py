@@ -1,4 +1,4 @@
-"""What mode `lines` found, in words and columns: the same in its file and on the terminal."""
+"""What mode ``lines`` found, in words and columns: the same in its file and on the terminal."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Stacks with weights, in the two formats that flame graph viewers read.
 
-speedscope's JSON is specified by the `file-format-schema.json` in its npm package `speedscope`; a
-"sampled" profile is a list of stacks, outermost frame first, with a weight each. Collapsed stacks
+speedscope's JSON is specified by the ``file-format-schema.json`` in its npm package ``speedscope``;
+a "sampled" profile is a list of stacks, outermost frame first, with a weight each. Collapsed stacks
 are the input of flamegraph.pl and of inferno: a line a stack, its frames separated by semicolons,
 and a blank and a whole number at its end.
 """
@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 import omrig
 
@@ -94,7 +94,7 @@ def write_collapsed(file: TextIO, stacks: Iterable[Weighted]) -> None:
     file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
 
 
-def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
+def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, object]:
     samples = [
         [frames.setdefault(frame, len(frames)) for frame in stack] for stack, _ in profile.stacks
     ]
@@ -110,7 +110,7 @@ def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
     }
 
 
-def _described(frame: Frame) -> dict[str, Any]:
+def _described(frame: Frame) -> dict[str, object]:
     about = dataclasses.asdict(frame)
     return {key: value for key, value in about.items() if value is not None}
 

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from omrig.model.profiling import Option, Profiling, Value
 
@@ -93,7 +93,7 @@ class Profiler:
     def __init__(self, context: Context) -> None:
         self._run = context
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
+    def __init_subclass__(cls, **arguments: object) -> None:
         """Raise ``TypeError`` for a public name that no mode has."""
         super().__init_subclass__(**arguments)
         for base in cls.__mro__:

@@ -1,6 +1,6 @@
-"""Mode `lines`: which lines of the driver take the time, with line_profiler.
+"""Mode ``lines``: which lines of the driver take the time, with line_profiler.
 
-All functions of the targets (`--target`, ``targets.codes``) are registered, and all
+All functions of the targets (``--target``, ``targets.codes``) are registered, and all
 threads and greenlets are seen (``targets.tracing``). A line's time is wall time, with
 that of everything the line calls. How much of it the greenlet or thread did not run is found out
 beside (``targets.waits``), and lines are ranked by the rest.
@@ -36,7 +36,7 @@ _Label = tuple[str, int, str]
 
 
 class LinesProfiler(Profiler):
-    """Writes `lines.lprof` for line_profiler's viewer, `lines.txt` and a summary."""
+    """Writes ``lines.lprof`` for line_profiler's viewer, ``lines.txt`` and a summary."""
 
     name = "lines"
     coexists_with = frozenset({"stages", "resources", "memory"})
@@ -91,7 +91,7 @@ class LinesProfiler(Profiler):
         self._recorded.add(self._profiler.get_stats().timings, waits)
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write the files; nothing if `start` was never called."""
+        """Write the files; nothing if ``start`` was never called."""
         if self._profiler is None:
             return []
         summary = self._summary()
@@ -215,7 +215,7 @@ class Line(NamedTuple):
 
 
 class Recorded:
-    """The sums over all periods between `start` and `stop`."""
+    """The sums over all periods between ``start`` and ``stop``."""
 
     def __init__(self) -> None:
         self._timings: dict[_Label, dict[int, tuple[int, int]]] = {}

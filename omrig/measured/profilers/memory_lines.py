@@ -1,4 +1,4 @@
-"""Mode `memory-lines`: which lines of chosen functions the memory of the process grows in.
+"""Mode ``memory-lines``: which lines of chosen functions the memory of the process grows in.
 
 The tables are memory_profiler's. Its own tracer keeps one stack of lines for the whole process,
 which mixes up greenlets and threads; here every call has its own. The resident memory of the whole
@@ -6,7 +6,7 @@ process is read before and after each line, so a line also has what other thread
 and one that yields what all greenlets took until it went on.
 
 Slow: every call in the process asks whether it is one of those, and every line of those reads
-`/proc`. With one function of 40 lines a message takes 1.5 to 1.9 times the CPU.
+``/proc``. With one function of 40 lines a message takes 1.5 to 1.9 times the CPU.
 
 On Linux 6.2 to 6.15 each core counts what is resident up to some hundred KiB late.
 """
@@ -15,6 +15,7 @@ import linecache
 import os
 import resource
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
@@ -44,11 +45,11 @@ OTHERS = (
 _MEBIBYTE = float(1 << 20)
 _PAGE_BYTES = resource.getpagesize()
 
-_Trace = Callable[[FrameType, str, Any], Any]
+_Trace = Callable[[FrameType, str, object], Any]
 
 
 class MemoryLinesProfiler(Profiler):
-    """Writes `memory_lines.txt` and a summary."""
+    """Writes ``memory_lines.txt`` and a summary."""
 
     name = "memory-lines"
     coexists_with = frozenset({"stages"})
@@ -101,7 +102,7 @@ class MemoryLinesProfiler(Profiler):
         sys.settrace(None)
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write the files; nothing if `start` was never called."""
+        """Write the files; nothing if ``start`` was never called."""
         if not self._started:
             return []
         summary = {"targets": self._targets, **self._recorded.summary(), "notes": [SLOW, OTHERS]}
@@ -119,7 +120,7 @@ class MemoryLinesProfiler(Profiler):
 class Recorded:
     """What each line took, in all threads and greenlets."""
 
-    def __init__(self, lock: Any) -> None:
+    def __init__(self, lock: "threading.Lock") -> None:
         self.on = False
         self._lock = lock
         self._codes: list[CodeType] = []
@@ -132,18 +133,18 @@ class Recorded:
         self._codes.append(code)
         self._lines[id(code)] = {}
 
-    def trace(self, frame: FrameType, _event: str, _argument: Any) -> _Trace | None:
-        """What `sys.settrace` takes: asked at every call in the process."""
+    def trace(self, frame: FrameType, _event: str, _argument: object) -> _Trace | None:
+        """What ``sys.settrace`` takes: asked at every call in the process."""
         if not self.on:
             return None
         lines = self._lines.get(id(frame.f_code))
         return None if lines is None else self._tracer(lines)
 
     def _tracer(self, lines: "dict[int, _Line]") -> _Trace:
-        """A trace function for one call; `lines` are those of its function."""
+        """A trace function for one call; ``lines`` are those of its function."""
         line, before = 0, self._resident()
 
-        def trace(frame: FrameType, event: str, _argument: Any) -> _Trace | None:
+        def trace(frame: FrameType, event: str, _argument: object) -> _Trace | None:
             nonlocal line, before
             if not self.on:
                 return None
@@ -161,7 +162,7 @@ class Recorded:
         """In bytes. Not read through psutil, which takes ten times as long."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """The lines with the largest increments, and how many functions there are."""
         rows = [
             (code, line, found)

@@ -1,4 +1,4 @@
-"""Mode `pyspy`: what each thread does, sampled from outside by py-spy.
+"""Mode ``pyspy``: what each thread does, sampled from outside by py-spy.
 
 py-spy is a process of its own that reads the stacks of the measured one from its memory, a hundred
 times a second. Nothing is added to any call, so shares are true where yappi distorts them; what is
@@ -7,10 +7,10 @@ greenlet is running, and none of those that wait.
 
 Under eventlet it stops the process to read it. Stopping a hundred native threads a hundred times a
 second slows them several times, so those are read while they run, and a stack that changed
-meanwhile is dropped as an error; the stacks of C functions (`--native`) cannot be read like that.
+meanwhile is dropped as an error; the stacks of C functions (``--native``) cannot be read like that.
 
-py-spy cannot pause. Each `start` begins a recording of its own, and they are put one after another;
-what happened in between takes no time in the files.
+py-spy cannot pause. Each ``start`` begins a recording of its own, and they are put one after
+another; what happened in between takes no time in the files.
 """
 
 import ctypes
@@ -25,7 +25,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -55,7 +54,6 @@ _POLL_S = 0.005
 _SAMPLING = "Sampling process"
 _PR_SET_PTRACER = 0x59616D61  # linux/prctl.h
 
-# What of the functions below a stack says whose it is: file, name, role.
 _BEGINNINGS = [
     (f"/{module.replace('.', '/')}.py", name, role)
     for entry, role in {
@@ -65,15 +63,16 @@ _BEGINNINGS = [
     }.items()
     for module, _, name in [entry.partition(":")]
 ]
+"""What of the functions below a stack says whose it is: file, name, role."""
 
-# What threads begin with, whatever they are for.
 _WRAPPERS = {"Thread._bootstrap", "Thread._bootstrap_inner", "Thread.run", "GreenThread.main"}
+"""What threads begin with, whatever they are for."""
 
 _ERRORS = re.compile(r"Errors: (\d+)")
 _FORBIDDEN = re.compile("permission denied|not permitted|EPERM", re.IGNORECASE)
 
-# The shell becomes py-spy, with the same process id, once that has been permitted to observe.
 _WHEN_PERMITTED = ("sh", "-c", 'read -r _ && exec "$0" "$@"')
+"""The shell becomes py-spy, with the same process id, once that has been permitted to observe."""
 
 
 def _find() -> str:
@@ -89,7 +88,7 @@ PROGRAM = _find()
 
 
 class PySpyProfiler(Profiler):
-    """Writes `pyspy.speedscope.json`, every sample in order by thread, and `pyspy.collapsed`."""
+    """Writes every sample in order by thread (``pyspy.speedscope.json``), and collapsed stacks."""
 
     name = "pyspy"
     coexists_with = frozenset({"stages"})
@@ -120,7 +119,7 @@ class PySpyProfiler(Profiler):
             self._recordings[-1].stop()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Put the recordings together; nothing if `start` was never called.
+        """Put the recordings together; nothing if ``start`` was never called.
 
         Where py-spy could not record, the summary says why.
         """
@@ -158,7 +157,7 @@ class PySpyProfiler(Profiler):
         ]
 
 
-def summarise(profiles: Sequence[Profile]) -> dict[str, Any]:
+def summarise(profiles: Sequence[Profile]) -> dict[str, object]:
     """How many samples there are by role, and by the function on top of the stack.
 
     A share is of all samples.
@@ -298,7 +297,7 @@ class _Recording:
         return self._log.read_text(errors="replace")
 
     def _fail(self, otherwise: str) -> None:
-        """Note why there is no recording: as py-spy has it, or `otherwise`."""
+        """Note why there is no recording: as py-spy has it, or ``otherwise``."""
         self.failure = explain(self._said()) or otherwise
         if self._process is not None:
             self._process.kill()

@@ -1,4 +1,4 @@
-"""Mode `yappi`: which functions take the time, in which thread or greenlet, called by whom.
+"""Mode ``yappi``: which functions take the time, in which thread or greenlet, called by whom.
 
 Deterministic: every call is seen, with exact counts, under eventlet and native threads alike. The
 CPU clock is the default; the wall clock also counts the time in which a thread or greenlet was not
@@ -28,10 +28,11 @@ SPEEDSCOPE, COLLAPSED = "yappi.speedscope.json", "yappi.collapsed"
 
 
 class YappiProfiler(Profiler):
-    """Writes `yappi.pstat` for snakeviz, `yappi.callgrind` for kcachegrind, flame graphs, tables.
+    """Writes call graphs, flame graphs and tables.
 
-    `yappi.speedscope.json` is for speedscope, `yappi.collapsed` for flamegraph.pl, and
-    `profile.yappi.json` has the time by role, by package and by function.
+    ``yappi.pstat`` is for snakeviz, ``yappi.callgrind`` for kcachegrind, ``yappi.speedscope.json``
+    for speedscope, ``yappi.collapsed`` for flamegraph.pl, and ``profile.yappi.json`` has the time
+    by role, by package and by function.
     """
 
     name = "yappi"
@@ -81,7 +82,7 @@ class YappiProfiler(Profiler):
         yappi.clear_stats()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write all files into the folder; nothing if `start` was never called."""
+        """Write all files into the folder; nothing if ``start`` was never called."""
         if not self._graph:
             return []
         # First what the reports need.
@@ -110,9 +111,10 @@ _EVENTS = {
     "cpu": ("CPU_ns", "CPU time [ns]"),
     "wall": ("Wall_ns", "Wall time [ns]"),
 }
+"""By clock: what callgrind's readers call a cost, and its description."""
 
-# What this mode itself calls while it measures.
 _OWN_FILES = frozenset({__file__, contexts.__file__, roles.__file__})
+"""What this mode itself calls while it measures."""
 
 
 def _functions() -> list[callgraph.Function]:

@@ -25,8 +25,8 @@ def profiles(result: Mapping[str, Any]) -> list[Profile]:
     """A profile for each message that the waterfall shows, and for each way that it goes.
 
     Stages come in the order in which they happen, in ns, each under its bucket, its side (or
-    `wire`) and the pattern. A message without a reply goes two ways at the same time, to the return
-    of the caller and to the endpoint, and what comes before is in both.
+    ``wire``) and the pattern. A message without a reply goes two ways at the same time, to the
+    return of the caller and to the endpoint, and what comes before is in both.
     """
     rows = {row["name"]: row for row in result["stages"]}
     made = []

@@ -19,7 +19,7 @@ from omrig.model import units
 from omrig.report import accounts, owners, resources, waterfall
 from omrig.report import text as words
 from omrig.report.terminal import console as paper
-from omrig.report.terminal.profiles import every, overhead
+from omrig.report.terminal.profiles import overhead, renderers
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
@@ -77,7 +77,7 @@ def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> lis
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(accounts.costs(result))]
     parts += overhead.render(result, console.width)
-    parts += every.render(result, console.width)
+    parts += renderers.render(result, console.width)
     return parts
 
 

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from omrig.formats import stacks
+from omrig.measured.profilers import registry
 from omrig.model.stages import BY_NAME
 from omrig.report.files import speedscope
-from omrig.report.terminal.profiles import memray, pyspy, yappi
+from omrig.report.terminal.profiles import memray, pyspy, renderers, yappi
 from tests.unit.formats.test_stacks import SCHEMA
 
 MS = 1_000_000
@@ -216,3 +217,11 @@ def test_no_stages_no_file(tmp_path):
     path = tmp_path / speedscope.FILE
     assert not speedscope.write(path, {"waterfall": None, "stages": None, "pattern": "call"})
     assert not path.exists()
+
+
+def test_each_mode_has_a_renderer_and_one_without_shows_nothing():
+    result = {"profiles": {"producer": {"yappi": YAPPI, "beads": {"moved": 3}}}, "distortion": None}
+    assert len([*renderers.render(result, 100)]) == len(yappi.render(YAPPI, "producer", 100))
+    only_others = {"profiles": {"producer": {"beads": {"moved": 3}}}, "distortion": None}
+    assert [*renderers.render(only_others, 100)] == []
+    assert renderers.RENDERERS.keys() <= {*registry.known_modes()}

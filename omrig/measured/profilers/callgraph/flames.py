@@ -18,7 +18,7 @@ def profiles(graphs: Mapping[str, Graph], side: str) -> list[stacks.Profile]:
     """The graphs of a side by role as flame graphs: first all together, then one by one.
 
     Weights are whole nanoseconds. In what is all together a stack begins with the side and the
-    role. Each graph has the root `<side>`, and under it the role.
+    role. Each graph has the root ``<side>``, and under it the role.
     """
     whole = sum(node.cost.own for graph in graphs.values() for node in graph.values())
     by_role = {

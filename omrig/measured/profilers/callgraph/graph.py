@@ -34,7 +34,7 @@ def build(
 ) -> Graph:
     """The call graph of a process.
 
-    `contexts` gives the role and the measured seconds of each context; `root` names the root.
+    ``contexts`` gives the role and the measured seconds of each context; ``root`` names the root.
     """
     by_context: defaultdict[int, dict[int, Function]] = defaultdict(dict)
     for function in functions:

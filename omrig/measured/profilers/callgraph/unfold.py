@@ -20,10 +20,10 @@ Path = tuple[Key, ...]
 
 
 def unfold(graph: Graph, root: Key, least: float) -> Iterator[tuple[Path, float]]:
-    """Stacks with the seconds spent on top of each, all beginning with the key `root`.
+    """Stacks with the seconds spent on top of each, all beginning with the key ``root``.
 
     They add up to the own time of all functions in the graph, and those on top of which a function
-    is to that function's own time, less what is in `REST`: calls that led to less than `least`
+    is to that function's own time, less what is in ``REST``: calls that led to less than ``least``
     seconds, which are not unfolded further.
     """
     kept, callees_first = _without_recursion(graph, root)
