@@ -294,7 +294,7 @@ def _wait_for_load(process: "subprocess.Popen[str]") -> None:
     assert process.stderr
     for line in process.stderr:
         if "producer: load" in line:
-            time.sleep(1)
+            time.sleep(0.6)
             return
     raise RuntimeError("it ended before its load")
 

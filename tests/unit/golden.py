@@ -57,7 +57,7 @@ _DERIVED = ("run.json", "result.json", "latency.hlog", "stages.speedscope.json",
 _READABLE = (".txt", ".xml", "result.json", "stages.csv", "comparison.json")
 """Ends of names of what is stored as it is; all else is compressed."""
 
-_MUCH = 40_000
+_MUCH = 12_000
 """From so many bytes on everything is."""
 
 _ONE_RUN, _SIDES, _COMPARED = {"run"}, {"producer", "consumer"}, {"base", "new"}
