@@ -20,13 +20,17 @@ from omrig.report.terminal.profiles import memory_lines
 
 MEBIBYTE = 1 << 20
 
+PIECE = b"x" * 4096
+
 KEPT = []
 
 
 def pages(size):
     """Memory that nobody had before; what others have freed would be no growth."""
     fresh = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    fresh.write(b"x" * size)
+    # In pieces: what is as large as all of it the allocator may keep when it is freed.
+    for _ in range(size // len(PIECE)):
+        fresh.write(PIECE)
     return fresh
 
 
