@@ -5,48 +5,17 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from omrig.broker.amqp import refusals
 from omrig.model.errors import UsageError
+from omrig.model.transport import Endpoint, Login
 
 T = TypeVar("T")
 
 # A probe needs one round trip: what does not answer in this time would not help the message.
 PROBE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One address of a broker and the credentials for it."""
-
-    host: str
-    port: int
-    username: str
-    password: str = field(repr=False)
-
-    @property
-    def address(self) -> str:
-        """`host:port`, with an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to get into a broker: its addresses, and what is said at the door.
-
-    `ssl_options` are py-amqp's (`ca_certs`, `cert_reqs`, ...), an empty mapping for TLS without
-    options, None for no TLS. `method` is py-amqp's `login_method`: AMQPLAIN, PLAIN or EXTERNAL.
-    `caution` says what the driver does not pass on as the URL has it; it may be why a login fails.
-    """
-
-    endpoints: Sequence[Endpoint]
-    vhost: str = "/"
-    ssl_options: Mapping[str, object] | None = None
-    method: str = "AMQPLAIN"
-    caution: str = ""
 
 
 class ConnectError(Exception):

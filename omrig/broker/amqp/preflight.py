@@ -3,11 +3,12 @@
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from omrig.broker.amqp import trial
-from omrig.broker.amqp.connection import Endpoint, Login, call_within, drop, open_first
+from omrig.broker.amqp.connection import call_within, drop, open_first
+from omrig.broker.base import BrokerInfo, Needs, QueueState
 from omrig.model.errors import UsageError
+from omrig.model.transport import Endpoint, Login
 
 REACHABLE_SECONDS = 1.0
 
@@ -15,28 +16,7 @@ TRIAL_SECONDS = 3.0
 """A trial has so long at least, however long the login took."""
 
 
-@dataclass(frozen=True)
-class BrokerInfo:
-    """What the broker said of itself, and the address at which it did."""
-
-    product: str
-    version: str
-    platform: str
-    cluster_name: str
-    vhost: str
-    host: str
-    port: int
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """How many consumers listen on a queue, and how many messages wait in it for them."""
-
-    consumers: int
-    messages: int
-
-
-def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = None) -> BrokerInfo:
+def check(login: Login, deadline_s: float = 10.0, needs: Needs | None = None) -> BrokerInfo:
     """Log in to the first endpoint that answers, try there what the run needs of the broker, and
     return what the broker is.
 

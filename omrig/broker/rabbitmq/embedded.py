@@ -25,7 +25,7 @@ NO_CONFIG: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Broker:
+class Embedded:
     """A running broker: its transport URL (with the password), address, process and folder.
 
     `ca_file` is the certificate authority to trust if it speaks TLS, None if it speaks plain.
@@ -49,7 +49,7 @@ class Broker:
 @contextmanager
 def embedded_broker(
     *, tls: bool = False, extra_config: Mapping[str, str] = NO_CONFIG
-) -> Iterator[Broker]:
+) -> Iterator[Embedded]:
     """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the `with` block.
 
     With `tls` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
@@ -59,7 +59,7 @@ def embedded_broker(
     """
     folder = Path(tempfile.mkdtemp(prefix="omrig-broker-"))
     launcher: subprocess.Popen[bytes] | None = None
-    broker: Broker | None = None
+    broker: Embedded | None = None
     try:
         launcher = _launch()
         request = {"folder": str(folder), "tls": tls, "extra_config": dict(extra_config)}
@@ -87,7 +87,7 @@ def _launch() -> "subprocess.Popen[bytes]":
 
 def _ask(
     launcher: "subprocess.Popen[bytes]", request: Mapping[str, object], folder: Path
-) -> Broker:
+) -> Embedded:
     assert launcher.stdin
     assert launcher.stdout
     line = b""
@@ -103,7 +103,7 @@ def _ask(
     answer = json.loads(line)
     if "error" in answer:
         raise (UsageError if answer["usage"] else RunError)(answer["error"])
-    return Broker(
+    return Embedded(
         url=answer["url"],
         host=answer["host"],
         port=answer["port"],
@@ -127,7 +127,7 @@ def _stop(launcher: "subprocess.Popen[bytes]") -> None:
         launcher.wait()
 
 
-def _wait_gone(broker: Broker) -> None:
+def _wait_gone(broker: Embedded) -> None:
     end = time.monotonic() + 2.0
     while broker.is_alive() and time.monotonic() < end:
         time.sleep(0.02)
