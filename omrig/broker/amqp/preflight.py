@@ -20,8 +20,8 @@ def check(login: Login, deadline_s: float = 10.0, needs: Needs | None = None) ->
     """Log in to the first endpoint that answers, try there what the run needs of the broker, and
     return what the broker is.
 
-    Takes about `deadline_s` seconds at most, over all endpoints. Raises UsageError, one line saying
-    what was wrong with each and what to do, and RunError from a broker that is blocked.
+    Takes about ``deadline_s`` seconds at most, over all endpoints. Raises UsageError, one line
+    saying what was wrong with each and what to do, and RunError from a broker that is blocked.
     """
     end = time.monotonic() + deadline_s
     connection, endpoint = open_first(login, deadline_s)
@@ -63,7 +63,7 @@ def state(login: Login, queue: str, deadline_s: float = 3.0) -> QueueState | Non
 
 
 def reachable(endpoints: Sequence[Endpoint]) -> bool:
-    """Say whether any endpoint takes a TCP connection; each gets a second. Never raises."""
+    """Whether any endpoint takes a TCP connection; each gets a second. Never raises."""
     return any(_connects(endpoint) for endpoint in endpoints)
 
 

@@ -17,8 +17,9 @@ import psutil
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
 
-# Longer than the launcher's own limit for the broker: it reports why.
 START_SECONDS = 90.0
+"""Longer than the launcher's own limit for the broker: it reports why."""
+
 STOP_SECONDS = 15.0
 
 NO_CONFIG: Mapping[str, str] = MappingProxyType({})
@@ -28,7 +29,7 @@ NO_CONFIG: Mapping[str, str] = MappingProxyType({})
 class Embedded:
     """A running broker: its transport URL (with the password), address, process and folder.
 
-    `ca_file` is the certificate authority to trust if it speaks TLS, None if it speaks plain.
+    ``ca_file`` is the certificate authority to trust if it speaks TLS, None if it speaks plain.
     """
 
     url: str = field(repr=False)
@@ -39,7 +40,7 @@ class Embedded:
     beam_pid: int
 
     def is_alive(self) -> bool:
-        """Say whether the broker's process is still there; it may be stopped or hung."""
+        """Whether the broker's process is still there; it may be stopped or hung."""
         try:
             return bool(psutil.Process(self.beam_pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
@@ -50,11 +51,11 @@ class Embedded:
 def embedded_broker(
     *, tls: bool = False, extra_config: Mapping[str, str] = NO_CONFIG
 ) -> Iterator[Embedded]:
-    """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the `with` block.
+    """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the ``with`` block.
 
-    With `tls` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
-    `ca_file`. `extra_config` are further lines of rabbitmq.conf. Any user can run it. No process
-    and no file is left afterwards, also if this process or the launcher is killed.
+    With ``tls`` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
+    ``ca_file``. ``extra_config`` are further lines of rabbitmq.conf. Any user can run it. No
+    process and no file is left afterwards, also if this process or the launcher is killed.
     Raises UsageError if RabbitMQ is not installed, RunError if it does not come up.
     """
     folder = Path(tempfile.mkdtemp(prefix="omrig-broker-"))

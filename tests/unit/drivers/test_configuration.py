@@ -98,7 +98,7 @@ def test_nothing_is_looked_for_beside_a_named_folder(tmp_path, home):
     write(home / ".nova/nova.conf", "[DEFAULT]\nrpc_response_timeout = 7\n")
     url_file(tmp_path / "d/x.conf", "dir")
     found, url = decide(config_dirs=(str(tmp_path / "d"),))
-    assert settings.resolve(found, url).value("rpc_response_timeout") == 60
+    assert settings.timeout_s(settings.resolve(found, url), plan_of()) == 60
 
 
 def test_the_environment_does_not_override_what_is_named(tmp_path, monkeypatch, home):
