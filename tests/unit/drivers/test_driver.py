@@ -2,10 +2,12 @@
 
 import pytest
 
-from omrig.drivers import driver
+from omrig.drivers import driver, settings
 from omrig.drivers.maps import PATTERNS
 from omrig.model.errors import UsageError
 from omrig.model.plan import PATTERNS as SENT
+from omrig.model.plan import Plan
+from omrig.model.transport import Login, Transport
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,13 @@ def test_a_driver_that_cannot_be_measured_is_refused(scheme, said):
     with pytest.raises(UsageError) as caught:
         driver.by_scheme(scheme, "--transport-url")
     assert str(caught.value).startswith(said)
+
+
+def test_a_pattern_that_the_driver_does_not_carry_is_refused():
+    transport = Transport(
+        scheme="mine", broker="memory", patterns=("notify", "cast"), login=Login(()), options={},
+        settings={}, redacted="mine:///", source="f", is_named=True, url="mine://",
+    )  # fmt: skip
+    settings.check_pattern(transport, Plan(sides=("producer",), run_id="1", pattern="cast"))
+    with pytest.raises(UsageError, match="--pattern: mine:// does not carry 'call'; choose from"):
+        settings.check_pattern(transport, Plan(sides=("producer",), run_id="1", pattern="call"))
