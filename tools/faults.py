@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Embedded
 
     Integers = NDArray[numpy.int64]
 
@@ -237,7 +237,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Bench:
     """Makes runs against one broker, with the mode `faults` at hand."""
 
-    def __init__(self, broker: "Broker", folder: Path, messages: int) -> None:
+    def __init__(self, broker: "Embedded", folder: Path, messages: int) -> None:
         self.broker = broker
         self.messages = messages
         self._folder = folder
@@ -559,7 +559,7 @@ def _wait_for(file: Path) -> str:
     return f"(fun Wait() -> {look} end)()"
 
 
-def evaluate(broker: "Broker", expression: str) -> str:
+def evaluate(broker: "Embedded", expression: str) -> str:
     """What the broker's Erlang machine makes of an expression."""
     from omrig.broker.rabbitmq import node
 
