@@ -15,6 +15,7 @@ import numpy
 
 from omrig.model.columns import Columns, Flags, Integers
 from omrig.model.stages import STAGES
+from omrig.model.stamps import busy_after, busy_until
 
 Stages = dict[str, Integers]
 """Durations by stage name, one row a message, in the order of the stage model."""
@@ -204,10 +205,10 @@ def _with_stall(
     and that stays the stage's own. Only native threads have a CPU clock; without one the stages are
     as they were.
     """
-    if f"busy_after_{end}" not in columns:
+    if busy_after(end) not in columns:
         return stages
     used = columns[f"cpu_{cpu_end}"] - columns[f"cpu_{cpu_begin}"]
-    others = columns[f"busy_after_{end}"] - columns[f"busy_until_{begin}"] - used
+    others = columns[busy_after(end)] - columns[busy_until(begin)] - used
     idle = columns[end] - columns[begin] - waits - used
     room = numpy.maximum(0, stages[name])
     stall = numpy.clip(numpy.minimum(idle, others), 0, room)

@@ -12,6 +12,7 @@ from omrig.accounting import accounting, prefetch, quantised
 from omrig.model.columns import Integers
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.stamps import busy_after, busy_until
 from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording
@@ -199,9 +200,9 @@ def add_busy(columns: dict[str, Integers], side: str, folder: Path) -> None:
     times, used = client.read_cpu(folder)
     begins, ends = _STRETCHES[side]
     for name in begins:
-        columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
+        columns[busy_until(name)] = accounting.known_before(columns[name], times, used)
     for name in ends:
-        columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
+        columns[busy_after(name)] = accounting.known_after(columns[name], times, used)
 
 
 _STRETCHES = {

@@ -12,7 +12,7 @@ import numpy
 
 from omrig.accounting import accounting, books
 from omrig.model.columns import Columns, Flags
-from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+from omrig.model.stamps import COLUMNS
 from omrig.report import owners as shares
 from omrig.watcher import client
 
@@ -27,8 +27,6 @@ INTERVAL_S = 1.0
 
 SHARE = 0.005
 """Of a core may the accounts take: the logs grow with the run."""
-
-_COLUMNS = {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
 
 
 class Recent:
@@ -90,7 +88,7 @@ class Recent:
         """The rows of whole messages that a side has shown by ``until``, as the books take them."""
         rows = [row for when, row in self._rows[side] if when <= until]
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
-        columns = books.named(_COLUMNS[side], stamps.reshape(-1))
+        columns = books.named(COLUMNS[side], stamps.reshape(-1))
         whole = self._whole(side, columns)
         columns = {name: column[whole] for name, column in columns.items()}
         if not len(columns["id"]):
