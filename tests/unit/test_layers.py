@@ -42,7 +42,6 @@ EXCEPTIONS = {
     "formats.pstat -> recordings.folder",
     "formats.stacks -> recordings.folder",
     "drivers.envelope -> measured.load.rpc",
-    "drivers.maps -> measured.probes.probes",
     "drivers.rabbit -> broker.amqp.connection",
     "drivers.settings -> broker.amqp.connection",
     "drivers.settings -> measured.load.identity",
@@ -129,8 +128,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {module: set(imports(module)) - {module} for module in modules()}
     while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
         graph = {name: needs for name, needs in graph.items() if name not in leaves}
-    # Maps and probes import each other still, and these come to one of the two.
-    assert {"drivers.maps", "measured.probes.probes"} <= graph.keys() or not graph
+    assert not graph
 
 
 def test_every_room_is_in_the_table() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.drivers import maps
-from omrig.measured.probes import probes
+from omrig.measured.probes import install, record
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 from omrig.recordings import folder as run_folder
@@ -34,7 +34,7 @@ class StagesProfiler:
     def __init__(self, context: ProfilerContext) -> None:
         self._run = context
         self._watcher = Watcher()
-        self._state = probes.State(
+        self._state = record.State(
             self._watcher, context.sample, native=context.executor == "threading"
         )
         self._installed = contextlib.ExitStack()
@@ -61,13 +61,13 @@ class StagesProfiler:
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
-        bound, self._sites = probes.split(sites)
+        bound, self._sites = install.split(sites)
         self._watcher.start(self._run.folder)
-        self._installed.enter_context(probes.installed(self._state, bound))
+        self._installed.enter_context(install.installed(self._state, bound))
 
     def start(self) -> None:
         """Begin to stamp."""
-        self._stamping.enter_context(probes.stamping(self._state, self._sites))
+        self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
         self._state.on = True
 
@@ -127,7 +127,7 @@ class StagesProfiler:
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
-        self._offsets.append((probes.now(), probes.realtime_offset_ns()))
+        self._offsets.append((record.now(), record.realtime_offset_ns()))
 
     def _meta(self) -> dict[str, Any]:
         return {
