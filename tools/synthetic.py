@@ -23,7 +23,7 @@ from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
 from omrig.recordings import environment, series
 from omrig.recordings import folder as run_folder
-from omrig.watcher import process
+from omrig.watcher import layout
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -316,10 +316,10 @@ def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool
     rows = []
     for number, life in enumerate(lives, start=1):
         for part in life:
-            row = dict.fromkeys(process.TCP_INFO_COLUMNS, 0)
+            row = dict.fromkeys(layout.TCP_INFO_COLUMNS, 0)
             row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
             rows.append(list(row.values()))
-    numpy.array(rows, "<u8").tofile(folder / process.TCP_INFO)
+    numpy.array(rows, "<u8").tofile(folder / layout.TCP_INFO)
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:

@@ -14,9 +14,9 @@ from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.model.stamps import busy_after, busy_until
 from omrig.model.units import NS
+from omrig.recordings import arrivals, cpu, tcp_info
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording
-from omrig.watcher import client
 
 _COMPUTING = ("driver", "serialization", "endpoint")
 
@@ -163,8 +163,8 @@ def _open(recording: Recording) -> Book | None:
         # Earlier recordings have the last attempt alone, and no stalls that one could believe.
         columns.setdefault(name, numpy.zeros_like(columns["depart"]))
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
-    log = client.read_arrivals(recording.folder)
-    absent, watched = client.arrival_brackets(log, columns["connection"], columns["offset"])
+    log = arrivals.read(recording.folder)
+    absent, watched = arrivals.brackets(log, columns["connection"], columns["offset"])
     watcher = recording.meta["watcher"]
     if watcher.get("capturing"):
         # Every segment was noted as it came: the socket's own stamp could only be worse.
@@ -197,7 +197,7 @@ def add_busy(columns: dict[str, Integers], side: str, folder: Path) -> None:
     """
     if not columns["cpu_begin"].any():
         return
-    times, used = client.read_cpu(folder)
+    times, used = cpu.read(folder)
     begins, ends = _STRETCHES[side]
     for name in begins:
         columns[busy_until(name)] = accounting.known_before(columns[name], times, used)
@@ -471,7 +471,7 @@ def _blocked(recording: Recording) -> list[Blocked]:
 
 
 def _network(folder: Path) -> Network | None:
-    connections = client.read_tcp_info(folder)
+    connections = tcp_info.read(folder)
     if not connections:
         return None
     lasted = sum(

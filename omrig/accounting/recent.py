@@ -13,8 +13,8 @@ import numpy
 from omrig.accounting import accounting, books
 from omrig.model.columns import Columns, Flags
 from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals
 from omrig.report import owners as shares
-from omrig.watcher import client
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""
@@ -95,11 +95,11 @@ class Recent:
             return None
         folder = self._folder / side
         try:
-            log = client.read_arrivals(folder)
+            log = arrivals.read(folder)
         except FileNotFoundError:
             # No watcher: what was read had arrived, and that is all there is to know.
             log = {}
-        watched = client.arrival_times(log, columns["connection"], columns["offset"])
+        watched = arrivals.times(log, columns["connection"], columns["offset"])
         columns["arrival"] = numpy.where(
             watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
         )

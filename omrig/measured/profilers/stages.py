@@ -14,6 +14,7 @@ from typing import Any
 from omrig.drivers import maps
 from omrig.measured.probes import install, record
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.model import interpreter
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
 from omrig.recordings import folder as run_folder
 from omrig.watcher.client import Watcher
@@ -62,7 +63,7 @@ class StagesProfiler:
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
         bound, self._sites = install.split(sites)
-        self._watcher.start(self._run.folder)
+        self._watcher.start(self._run.folder, interpreter.without_options())
         self._installed.enter_context(install.installed(self._state, bound))
 
     def start(self) -> None:

@@ -19,7 +19,7 @@ from omrig.measured.profilers.registry import ProfilerContext
 from omrig.measured.profilers.stages import StagesProfiler
 from omrig.model import stamps as at
 from omrig.model.kinds import KINDS
-from omrig.watcher import client
+from omrig.recordings import cpu as cpu_log
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 
@@ -505,7 +505,7 @@ def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
     while now() < until:
         state.cpu_now()
     assert profiler.recent() == {"producer": [], "consumer": []}
-    times, used = client.read_cpu(tmp_path)
+    times, used = cpu_log.read(tmp_path)
     # One in 5 ms; a busy machine leaves some of them out.
     assert 2 <= len(times) <= 11
     assert (numpy.diff(times) > _NOTE_NS).all()
@@ -517,13 +517,13 @@ def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
     state.cpu_noted_at = 0
     assert state.cpu_now() > 0
     profiler.recent()
-    assert len(client.read_cpu(tmp_path)[0]) == len(times)
+    assert len(cpu_log.read(tmp_path)[0]) == len(times)
 
     # Each is logged once.
     monkeypatch.undo()
     state.cpu_now()
     profiler.recent()
-    assert len(client.read_cpu(tmp_path)[0]) == len(times) + 1
+    assert len(cpu_log.read(tmp_path)[0]) == len(times) + 1
 
 
 def test_green_threads_have_no_log_of_cpu_time(tmp_path):
