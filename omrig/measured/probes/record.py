@@ -94,6 +94,10 @@ class State:
         self.blocked: list[tuple[int, str]] = []
         self.receive_buffer_bytes = 0
 
+    def rows(self) -> dict[str, "array.array[int]"]:
+        """The rows of messages that have ended, by side, one after the other."""
+        return {"producer": self.producer_rows, "consumer": self.consumer_rows}
+
     def new_link(self, tls_socket: Any = None) -> Link:
         """A link with the next number."""
         self.links += 1

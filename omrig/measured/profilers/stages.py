@@ -7,7 +7,7 @@ import array
 import contextlib
 import heapq
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from omrig.drivers import maps
 from omrig.measured.probes import install, record
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
+from omrig.model.stamps import COLUMNS, CPU, ID
 from omrig.recordings import folder as run_folder
 from omrig.watcher.client import Watcher
 
@@ -84,11 +84,7 @@ class StagesProfiler:
         if not self._offsets:
             return []
         run_folder.write_json(folder / META, self._meta())
-        _save_rows(
-            folder / STAMPS,
-            producer=(self._state.producer_rows, PRODUCER_COLUMNS),
-            consumer=(self._state.consumer_rows, CONSUMER_COLUMNS),
-        )
+        _save_rows(folder / STAMPS, self._state.rows())
         self._log_cpu(folder)
         return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
 
@@ -97,19 +93,14 @@ class StagesProfiler:
 
         Those with the smallest ids: they are random, and so both sides take the same messages.
         """
-        chosen = {
-            side: self._recent(side, rows, len(columns))
-            for side, rows, columns in (
-                ("producer", self._state.producer_rows, PRODUCER_COLUMNS),
-                ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
-            )
-        }
+        chosen = {side: self._recent(side, rows) for side, rows in self._state.rows().items()}
         # What finds no room now is tried again with the rest.
         with contextlib.suppress(OSError):
             self._log_cpu(self._run.folder)
         return chosen
 
-    def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
+    def _recent(self, side: str, rows: "array.array[int]") -> list[list[int]]:
+        width = len(COLUMNS[side])
         begin, end = self._told.get(side, 0), len(rows) // width
         self._told[side] = end
         ids = rows[begin * width + ID : end * width : width]
@@ -138,7 +129,7 @@ class StagesProfiler:
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
-            "columns": {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS},
+            "columns": dict(COLUMNS),
             "watcher": {
                 "alive": self._watcher.alive,
                 "missed": self._watcher.missed,
@@ -152,13 +143,13 @@ class StagesProfiler:
         }
 
 
-def _save_rows(path: Path, **tables: tuple["array.array[int]", tuple[str, ...]]) -> None:
+def _save_rows(path: Path, tables: Mapping[str, "array.array[int]"]) -> None:
     import numpy
 
     arrays: dict[str, Any] = {
         # A copy: a message that ends after this may still extend the array.
-        name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(columns))
-        for name, (rows, columns) in tables.items()
+        side: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(COLUMNS[side]))
+        for side, rows in tables.items()
     }
     with run_folder.writing(path, "wb") as file:
         numpy.savez(file, **arrays)
