@@ -21,14 +21,12 @@ from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
+from omrig.model.units import MS, NS
 from omrig.recordings import environment, series
 from omrig.recordings import folder as run_folder
 from omrig.watcher import layout
 
-MS = 1_000_000
-SECOND = 1_000_000_000
-
-BEGAN_NS = 5_000 * SECOND
+BEGAN_NS = 5_000 * NS
 """CLOCK_MONOTONIC at the first send."""
 
 WORKERS = 100
@@ -225,9 +223,9 @@ def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dic
     if not len(ends):
         return None
     began = starts.min() if "producer" in run["sides"] else ends.min()
-    lasted = int(ends.max() - began) / SECOND
+    lasted = int(ends.max() - began) / NS
     counted = len(ends) - ("producer" not in run["sides"])
-    counts = numpy.bincount((ends - began) // SECOND)
+    counts = numpy.bincount((ends - began) // NS)
     return {
         "messages_per_second": counted / lasted,
         "bytes_per_second": counted / lasted * run["plan"]["size_bytes"],
@@ -298,7 +296,7 @@ def _save(
 
 
 def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
-    length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
+    length = int(result["throughput"]["duration_seconds"] * NS) if result["throughput"] else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
     run_folder.write_json(folder / "side.json", about)
     if not staged:
@@ -323,8 +321,8 @@ def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
-    step = SECOND // SAMPLES_A_SECOND
-    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    step = NS // SAMPLES_A_SECOND
+    times = range(BEGAN_NS - NS, max(BEGAN_NS, ended_ns) + NS, step)
     for name in (*sides, series.BROKER):
         (folder / name).mkdir(exist_ok=True)
         with (folder / name / series.PROCESS).open("w", newline="") as file:
