@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-METHOD = "message"
-"""The endpoint's method that takes the load."""
+from omrig.model.payload import METHOD
 
 Send = Callable[[int], None]
 
