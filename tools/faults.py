@@ -30,19 +30,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from omrig.measured.profilers.base import Artefact, Context, Profiler
+from omrig.model.units import MS
 
 if TYPE_CHECKING:
-    import numpy
-    from numpy.typing import NDArray
-
     from omrig.broker.rabbitmq.embedded import Embedded
-
-    Integers = NDArray[numpy.int64]
+    from omrig.model.columns import Integers
 
 EXECUTORS = ("eventlet", "threading")
-
-MILLISECOND = 1_000_000
-"""In ns."""
 
 VARIABLE = "OMRIG_FAULT"
 """The environment variable that tells the mode what to do: JSON with ``kind``, ``side`` and ``ms``,
@@ -71,7 +65,7 @@ def faulty(seq: Any) -> bool:
 
 def burn(milliseconds: float) -> None:
     """Use the CPU for so long, in Python, without yielding to other greenlets."""
-    end = time.perf_counter_ns() + int(milliseconds * MILLISECOND)
+    end = time.perf_counter_ns() + int(milliseconds * MS)
     while time.perf_counter_ns() < end:
         pass
 
@@ -455,7 +449,7 @@ def link(
             # Not before: the driver's start takes many round trips.
             meanwhile=lambda: command(f"delay {delay_ms}"),
         )
-    injected = dict.fromkeys(("amqp_request", "amqp_reply"), 2 * delay_ms * MILLISECOND)
+    injected = dict.fromkeys(("amqp_request", "amqp_reply"), 2 * delay_ms * MS)
     return Finding("link", executor, injected, slow.growth_since(clean), slow)
 
 
@@ -526,7 +520,7 @@ def stopped(bench: Bench, executor: str, stops: int = 3) -> Finding:
     # Enough to last beyond the last stop, each of which holds one of them.
     run = bench.run(executor, load=("-m", str(1000 * stops)), meanwhile=stop)
     injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ns)}
-    return Finding("stopped", executor, injected, run.excess(100 * MILLISECOND), run)
+    return Finding("stopped", executor, injected, run.excess(100 * MS), run)
 
 
 def alarm(bench: Bench, executor: str, held_ms: int = 2000) -> Finding:
@@ -549,8 +543,8 @@ def alarm(bench: Bench, executor: str, held_ms: int = 2000) -> Finding:
         finally:
             mark.touch()
         waiting.result()
-    injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ms * MILLISECOND)}
-    return Finding("alarm", executor, injected, run.excess(100 * MILLISECOND), run)
+    injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ms * MS)}
+    return Finding("alarm", executor, injected, run.excess(100 * MS), run)
 
 
 def _wait_for(file: Path) -> str:
@@ -589,7 +583,7 @@ def reconnect(bench: Bench, executor: str) -> Finding:
             command("cut")
 
         run = bench.run(executor, port=port, load=("-m", "1500", "--timeout", "20"), meanwhile=cut)
-    growth = run.excess(100 * MILLISECOND)
+    growth = run.excess(100 * MS)
     # The driver finds out when it publishes, on either side, and sleeps a second before it tries
     # again; or a message is lost on the way and sent again by the broker.
     expected = ("connect", "reply_connect", *AMQP)
@@ -671,7 +665,7 @@ def show(findings: list[Finding]) -> None:
 
 
 def _ms(nanoseconds: float) -> str:
-    return f"{nanoseconds / MILLISECOND:+.3f} ms"
+    return f"{nanoseconds / MS:+.3f} ms"
 
 
 def main() -> int:

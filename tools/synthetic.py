@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 import omrig
 from omrig.accounting import accounting, latency
 from omrig.accounting.verdict import decision
+from omrig.model.columns import Integers
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
+from omrig.model.units import MS, NS
 from omrig.recordings import environment, series
 from omrig.recordings import folder as run_folder
-from omrig.watcher import process
+from omrig.watcher import layout
 
-MS = 1_000_000
-SECOND = 1_000_000_000
-
-BEGAN_NS = 5_000 * SECOND
+BEGAN_NS = 5_000 * NS
 """CLOCK_MONOTONIC at the first send."""
 
 WORKERS = 100
@@ -96,7 +94,7 @@ def write(
 
 def _stages(
     generator: numpy.random.Generator, messages: int, sides: Sequence[str], pattern: str
-) -> dict[str, NDArray[numpy.int64]]:
+) -> dict[str, Integers]:
     wanted = ONE_SIDED[sides[0]] if len(sides) == 1 else lambda stage: not stage.mixed
     stages = {}
     for stage in STAGES:
@@ -114,9 +112,7 @@ def _stages(
     return stages
 
 
-def _times(
-    stages: Mapping[str, NDArray[numpy.int64]], pattern: str
-) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Integers]:
     """When each message began and ended: workers in a closed loop, numbers as they were sent."""
     mine = {
         stage.name: stages[stage.name]
@@ -178,9 +174,9 @@ def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> dic
 
 def _result(
     run: Mapping[str, Any],
-    stages: Mapping[str, NDArray[numpy.int64]],
-    starts: NDArray[numpy.int64],
-    ends: NDArray[numpy.int64],
+    stages: Mapping[str, Integers],
+    starts: Integers,
+    ends: Integers,
 ) -> dict[str, Any]:
     sides, pattern = run["sides"], run["plan"]["pattern"]
     done = ends > 0
@@ -223,15 +219,13 @@ def _result(
     return result | (_staged(result, stages) if stages else {})
 
 
-def _throughput(
-    run: Mapping[str, Any], starts: NDArray[numpy.int64], ends: NDArray[numpy.int64]
-) -> dict[str, Any] | None:
+def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dict[str, Any] | None:
     if not len(ends):
         return None
     began = starts.min() if "producer" in run["sides"] else ends.min()
-    lasted = int(ends.max() - began) / SECOND
+    lasted = int(ends.max() - began) / NS
     counted = len(ends) - ("producer" not in run["sides"])
-    counts = numpy.bincount((ends - began) // SECOND)
+    counts = numpy.bincount((ends - began) // NS)
     return {
         "messages_per_second": counted / lasted,
         "bytes_per_second": counted / lasted * run["plan"]["size_bytes"],
@@ -242,9 +236,7 @@ def _throughput(
     }
 
 
-def _staged(
-    result: Mapping[str, Any], stages: Mapping[str, NDArray[numpy.int64]]
-) -> dict[str, Any]:
+def _staged(result: Mapping[str, Any], stages: Mapping[str, Integers]) -> dict[str, Any]:
     rows = accounting.statistics(dict(stages))
     whole = accounting.total(dict(stages))
     both = len(result["sides"]) == 2
@@ -295,8 +287,8 @@ def _used(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _save(
     folder: Path,
-    columns: Mapping[str, NDArray[numpy.int64]],
-    stages: Mapping[str, NDArray[numpy.int64]],
+    columns: Mapping[str, Integers],
+    stages: Mapping[str, Integers],
 ) -> None:
     named = {f"stage.{name}": values for name, values in stages.items()}
     with (folder / "messages.npz").open("wb") as file:
@@ -304,7 +296,7 @@ def _save(
 
 
 def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
-    length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
+    length = int(result["throughput"]["duration_seconds"] * NS) if result["throughput"] else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
     run_folder.write_json(folder / "side.json", about)
     if not staged:
@@ -322,15 +314,15 @@ def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool
     rows = []
     for number, life in enumerate(lives, start=1):
         for part in life:
-            row = dict.fromkeys(process.TCP_INFO_COLUMNS, 0)
+            row = dict.fromkeys(layout.TCP_INFO_COLUMNS, 0)
             row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
             rows.append(list(row.values()))
-    numpy.array(rows, "<u8").tofile(folder / process.TCP_INFO)
+    numpy.array(rows, "<u8").tofile(folder / layout.TCP_INFO)
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
-    step = SECOND // SAMPLES_A_SECOND
-    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    step = NS // SAMPLES_A_SECOND
+    times = range(BEGAN_NS - NS, max(BEGAN_NS, ended_ns) + NS, step)
     for name in (*sides, series.BROKER):
         (folder / name).mkdir(exist_ok=True)
         with (folder / name / series.PROCESS).open("w", newline="") as file:

@@ -1,25 +1,21 @@
 """The books: from the stamps of both sides to the stages of each message.
 
 Pure functions over columns of integers. Times are CLOCK_MONOTONIC of the host that took them, in
-ns. Every stage is a difference of neighbouring stamps less what is named elsewhere, so that the
-stages of a message add up to the time from call() entered to call() returned by construction;
-whether they add up to what the load generator's own clock says is checked, not assumed.
+ns. The columns of a side are its stamps by name, one row a message, plus ``arrival`` and
+``flagged``. Every stage is a difference of neighbouring stamps less what is named elsewhere, so
+that the stages of a message add up to the time from call() entered to call() returned by
+construction; whether they add up to what the load generator's own clock says is checked, not
+assumed.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Columns, Flags, Integers
 from omrig.model.stages import STAGES
-
-Integers = NDArray[numpy.int64]
-Flags = NDArray[numpy.bool_]
-
-Columns = Mapping[str, Integers]
-"""Stamps of one side by column name, one row a message, plus ``arrival`` and ``flagged``."""
+from omrig.model.stamps import busy_after, busy_until
 
 Stages = dict[str, Integers]
 """Durations by stage name, one row a message, in the order of the stage model."""
@@ -209,10 +205,10 @@ def _with_stall(
     and that stays the stage's own. Only native threads have a CPU clock; without one the stages are
     as they were.
     """
-    if f"busy_after_{end}" not in columns:
+    if busy_after(end) not in columns:
         return stages
     used = columns[f"cpu_{cpu_end}"] - columns[f"cpu_{cpu_begin}"]
-    others = columns[f"busy_after_{end}"] - columns[f"busy_until_{begin}"] - used
+    others = columns[busy_after(end)] - columns[busy_until(begin)] - used
     idle = columns[end] - columns[begin] - waits - used
     room = numpy.maximum(0, stages[name])
     stall = numpy.clip(numpy.minimum(idle, others), 0, room)

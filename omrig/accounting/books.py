@@ -9,13 +9,14 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import accounting, prefetch, quantised
+from omrig.model.columns import Integers
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.stamps import busy_after, busy_until
+from omrig.model.units import NS
+from omrig.recordings import arrivals, cpu, tcp_info
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording
-from omrig.watcher import client
-
-_SECOND_NS = 1_000_000_000
 
 _COMPUTING = ("driver", "serialization", "endpoint")
 
@@ -28,7 +29,7 @@ class Book:
     """One side's stamps as columns, with the arrivals worked out."""
 
     recording: Recording
-    columns: dict[str, accounting.Integers]
+    columns: dict[str, Integers]
 
     @property
     def rows(self) -> int:
@@ -162,8 +163,8 @@ def _open(recording: Recording) -> Book | None:
         # Earlier recordings have the last attempt alone, and no stalls that one could believe.
         columns.setdefault(name, numpy.zeros_like(columns["depart"]))
     offsets = [tuple(pair) for pair in recording.meta["realtime_offsets"]]
-    log = client.read_arrivals(recording.folder)
-    absent, watched = client.arrival_brackets(log, columns["connection"], columns["offset"])
+    log = arrivals.read(recording.folder)
+    absent, watched = arrivals.brackets(log, columns["connection"], columns["offset"])
     watcher = recording.meta["watcher"]
     if watcher.get("capturing"):
         # Every segment was noted as it came: the socket's own stamp could only be worse.
@@ -183,25 +184,25 @@ def _open(recording: Recording) -> Book | None:
     return Book(recording, columns)
 
 
-def named(names: Sequence[str], stamps: accounting.Integers) -> dict[str, accounting.Integers]:
+def named(names: Sequence[str], stamps: Integers) -> dict[str, Integers]:
     """Rows of stamps, one after the other, as columns by name."""
     table = stamps.reshape(-1, len(names))
     return {name: table[:, number] for number, name in enumerate(names)}
 
 
-def add_busy(columns: dict[str, accounting.Integers], side: str, folder: Path) -> None:
+def add_busy(columns: dict[str, Integers], side: str, folder: Path) -> None:
     """Add how much CPU the process had used around each stretch, where threads have CPU clocks.
 
     ``folder`` is the side's, with the watcher's log of it. Raises OSError without a log.
     """
     if not columns["cpu_begin"].any():
         return
-    times, used = client.read_cpu(folder)
+    times, used = cpu.read(folder)
     begins, ends = _STRETCHES[side]
     for name in begins:
-        columns[f"busy_until_{name}"] = accounting.known_before(columns[name], times, used)
+        columns[busy_until(name)] = accounting.known_before(columns[name], times, used)
     for name in ends:
-        columns[f"busy_after_{name}"] = accounting.known_after(columns[name], times, used)
+        columns[busy_after(name)] = accounting.known_after(columns[name], times, used)
 
 
 _STRETCHES = {
@@ -240,7 +241,7 @@ def _instrument(book: Book) -> dict[str, Any]:
     return {
         "watcher_alive": meta["watcher"]["alive"],
         "watcher_scheduling": meta["watcher"]["scheduling"],
-        "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / _SECOND_NS,
+        "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / NS,
         "watcher_events": meta["watcher"]["events"],
         "arrival_clock": "capture" if meta["watcher"].get("capturing") else "watcher",
         "segments_dropped": meta["watcher"].get("dropped", 0),
@@ -311,7 +312,7 @@ _SENDING = (
 
 def _producer_check(
     pattern: str, producer: Book, durations: accounting.Stages
-) -> tuple[accounting.Integers, accounting.Integers]:
+) -> tuple[Integers, Integers]:
     """The stages until call() or cast() returns, and what the load measured around it."""
     times, seq = producer.recording.times, producer.columns["seq"]
     measured = (times["end_ns"] - times["start_ns"])[seq]
@@ -324,7 +325,7 @@ def _producer_check(
 
 def _endpoint_check(
     producer: Book, consumer: Book, durations: accounting.Stages
-) -> tuple[accounting.Integers, accounting.Integers]:
+) -> tuple[Integers, Integers]:
     """The stages until the endpoint is entered, and the endpoint's own clock for it."""
     name = f"received_ns.{producer.recording.about['producer_id']}"
     seq = producer.columns["seq"]
@@ -470,7 +471,7 @@ def _blocked(recording: Recording) -> list[Blocked]:
 
 
 def _network(folder: Path) -> Network | None:
-    connections = client.read_tcp_info(folder)
+    connections = tcp_info.read(folder)
     if not connections:
         return None
     lasted = sum(

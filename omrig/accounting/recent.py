@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy
 
 from omrig.accounting import accounting, books
-from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+from omrig.model.columns import Columns, Flags
+from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals
 from omrig.report import owners as shares
-from omrig.watcher import client
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""
@@ -26,10 +27,6 @@ INTERVAL_S = 1.0
 
 SHARE = 0.005
 """Of a core may the accounts take: the logs grow with the run."""
-
-_COLUMNS = {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
-
-Columns = dict[str, accounting.Integers]
 
 
 class Recent:
@@ -91,18 +88,18 @@ class Recent:
         """The rows of whole messages that a side has shown by ``until``, as the books take them."""
         rows = [row for when, row in self._rows[side] if when <= until]
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
-        columns = books.named(_COLUMNS[side], stamps.reshape(-1))
+        columns = books.named(COLUMNS[side], stamps.reshape(-1))
         whole = self._whole(side, columns)
         columns = {name: column[whole] for name, column in columns.items()}
         if not len(columns["id"]):
             return None
         folder = self._folder / side
         try:
-            log = client.read_arrivals(folder)
+            log = arrivals.read(folder)
         except FileNotFoundError:
             # No watcher: what was read had arrived, and that is all there is to know.
             log = {}
-        watched = client.arrival_times(log, columns["connection"], columns["offset"])
+        watched = arrivals.times(log, columns["connection"], columns["offset"])
         columns["arrival"] = numpy.where(
             watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
         )
@@ -110,10 +107,10 @@ class Recent:
         books.add_busy(columns, side, folder)
         return columns
 
-    def _whole(self, side: str, columns: Columns) -> accounting.Flags:
+    def _whole(self, side: str, columns: Columns) -> Flags:
         """Which messages went all the way; a producer of casts also calls, now and then."""
         is_call = self._pattern == "call"
-        whole: accounting.Flags = columns["depart"] > 0
+        whole: Flags = columns["depart"] > 0
         if side == "producer":
             return whole & (columns["woke"] > 0) if is_call else whole
         return whole if is_call else ~whole

@@ -13,7 +13,7 @@ A map is a TOML file::
     modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
 
     [[probe]]
-    kind = "delivery"                       # the kind of stamp: a function of the probes
+    kind = "delivery"                       # what is stamped: one of omrig.model.kinds
     function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
     stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
     versions = ">=12"                       # optional: versions of the package that have it
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model.errors import UsageError, naming
+from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
 from omrig.model.transport import BROKERS
 
@@ -276,11 +277,9 @@ def _check_driver(values: dict[str, Any], where: str) -> None:
 
 
 def _check_probe(probe: dict[str, Any], where: str) -> None:
-    from omrig.measured.probes import probes
-
-    if probe["kind"] not in probes.KINDS:
+    if probe["kind"] not in KINDS:
         raise UsageError(
-            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(probes.KINDS))}"
+            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(KINDS))}"
         )
     if ":" not in probe["function"]:
         raise UsageError(f"{where}function: {probe['function']!r} is not module:qualified.name")

@@ -32,11 +32,6 @@ ALLOWED = {
 
 EXCEPTIONS = {
     "model.facts -> accounting.quantised",
-    "watcher.client -> model.interpreter",
-    "watcher.client -> model.stamps",
-    "watcher.client -> recordings.segments",
-    "drivers.maps -> measured.probes.probes",
-    "recordings.segments -> watcher.capture",
     "measured.load.side -> recordings.folder",
     "measured.process -> recordings.folder",
     "measured.profilers.lines -> recordings.folder",
@@ -50,17 +45,13 @@ EXCEPTIONS = {
     "accounting.assemble -> report.files.speedscope",
     "accounting.assemble -> report.files.trace",
     "accounting.assemble -> report.html.page",
-    "accounting.books -> watcher.client",
     "accounting.recent -> report.owners",
-    "accounting.recent -> watcher.client",
     "compare.conditions -> accounting.verdict.evidence",
     "compare.metrics -> accounting.latency",
     "supervisor.interleaved -> report.terminal.progress",
     "supervisor.phases -> measured.load.rpc",
     "supervisor.supervisor -> accounting.assemble",
     "supervisor.supervisor -> report.terminal.progress",
-    "report.html.events -> watcher.client",
-    "report.html.events -> watcher.process",
     "report.terminal.targets -> drivers.maps",
     "report.text -> accounting.latency",
 }
@@ -115,8 +106,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {module: set(imports(module)) - {module} for module in modules()}
     while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
         graph = {name: needs for name, needs in graph.items() if name not in leaves}
-    # Maps and probes import each other still, and these come to one of the two.
-    assert {"drivers.maps", "measured.probes.probes"} <= graph.keys() or not graph
+    assert not graph
 
 
 def test_every_room_is_in_the_table() -> None:
