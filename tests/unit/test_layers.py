@@ -70,7 +70,6 @@ EXCEPTIONS = {
     "supervisor.destination -> measured.executors.base",
     "supervisor.destination -> report.terminal.progress",
     "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.phases -> measured.load.rpc",
     "supervisor.supervisor -> accounting.assemble",
     "supervisor.supervisor -> report.terminal.progress",
     "report.html.events -> watcher.client",
