@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     from omrig.supervisor import interleaved
 
     folder = Path(options.output or _default_output())
-    debug = plans[0].debug or plans[1].debug
+    debug = plans[0].output.debug or plans[1].output.debug
 
     def make_progress(requested: int | None) -> progress.Progress:
         # Of twenty runs or more nobody reads each step.

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig.cli import INCOMPLETE
-from omrig.cli.options import Parser
+from omrig.cli.options import TRANSPORT, Parser, add_fields, transport
 from omrig.model import errors
 from omrig.model.errors import UsageError
-from omrig.model.plan import DEFAULT_PROJECT, Plan
+from omrig.model.plan import Plan, Where
 
 if TYPE_CHECKING:
     from omrig.broker.amqp.connection import Login
@@ -49,14 +49,12 @@ def main(arguments: list[str]) -> int:
 
 def make_parser() -> Parser:
     """The parser of ``omrig clean``."""
-    from omrig.cli.run import add_transport
-
     parser = Parser(prog="omrig clean", description=_ABOUT)
     parser.add_argument(
         "record", nargs="*", metavar="RECORD", help="records (default: those of this user's runs)"
     )
     parser.add_argument("--dry-run", action="store_true", help="show it, and delete nothing")
-    add_transport(parser)
+    add_fields(parser.add_argument_group(TRANSPORT), Where, without=("topic", "yes"))
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
     return parser
 
@@ -92,15 +90,7 @@ def _login(options: argparse.Namespace) -> "Login":
 
     # Keeps eventlet and its warnings out of this process.
     base.load("threading").patch()
-    plan = Plan(
-        sides=("producer",),
-        run_id="",
-        project=options.project or DEFAULT_PROJECT,
-        project_named=options.project is not None,
-        config_files=tuple(options.config_file),
-        config_dirs=tuple(options.config_dir),
-        transport_url=options.transport_url,
-    )
+    plan = Plan(sides=("producer",), run_id="", transport=transport(options))
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     return settings.resolve(found, url).login

@@ -1,13 +1,17 @@
 """What the commands' argument parsers share."""
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from omrig.cli import streams
 from omrig.model.errors import UsageError
+from omrig.model.option import Option
+from omrig.model.plan import KILOBYTE, Where
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,6 +59,59 @@ class Parser(argparse.ArgumentParser):
                 )
 
 
+def add_fields(group: argparse._ArgumentGroup, part: type, without: Collection[str] = ()) -> None:
+    """Add an option for each field of a ``part`` of the Plan that has one.
+
+    What is not given stays None: :func:`given` leaves it to the default of the field.
+    """
+    for field in dataclasses.fields(part):
+        option: Option | None = field.metadata.get("option")
+        if option is None or field.name in without:
+            continue
+        kind: dict[str, Any] = {"metavar": option.metavar}
+        if option.kind == "flag":
+            kind = {"action": "store_true"}
+        elif option.kind == "list":
+            kind["action"] = "append"
+        elif option.kind in _NUMBERS:
+            kind["type"] = _NUMBERS[option.kind]
+        help_text = option.help.format(default=_typed(option, field.default))
+        group.add_argument(*option.flags, default=None, help=help_text, **kind)
+
+
+def given(options: argparse.Namespace, part: type) -> dict[str, Any]:
+    """What the command line gave for the fields of a ``part`` of the Plan, by name."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        option: Option | None = field.metadata.get("option")
+        value = getattr(options, option.name, None) if option else None
+        if option is None or value is None:
+            continue
+        if option.kind == "names":
+            value = [name.strip() for name in value.split(",")]
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+TRANSPORT = "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
+"""The title of the options that say which broker, and how to get in."""
+
+
+def transport(options: argparse.Namespace) -> Where:
+    """Where the messages go by the options given.
+
+    Raises ``UsageError`` when they make no sense.
+    """
+    return Where(**given(options, Where), project_named=options.project is not None)
+
+
+def _typed(option: Option, default: Any) -> str:
+    """A default as it would be typed."""
+    if option.kind == "kilobytes":
+        return f"{default / KILOBYTE:g}"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
@@ -81,7 +138,7 @@ def count_or_none(text: str) -> int:
 
 def kilobytes(text: str) -> int:
     """A size in kilobytes, for argparse; the value is in bytes."""
-    return round(_number(text, float, 0, "kilobytes, 0 or more") * 1024)
+    return round(_number(text, float, 0, "kilobytes, 0 or more") * KILOBYTE)
 
 
 def seconds(text: str) -> float:
@@ -105,3 +162,15 @@ def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -
     if not least <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return value
+
+
+_NUMBERS: Mapping[str, Callable[[str], float]] = MappingProxyType(
+    {
+        "count": count,
+        "count_or_none": count_or_none,
+        "kilobytes": kilobytes,
+        "seconds": seconds,
+        "fraction": fraction,
+    }
+)
+"""How argparse reads the kinds of options that are numbers."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, streams
-from omrig.cli.options import Parser, count, count_or_none, fraction, kilobytes, seconds
+from omrig.cli.options import TRANSPORT, Parser, add_fields, count, given, transport
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.model.plan import DEFAULT_MESSAGES, SIDES, Load, Output, Plan, Profiling, Where
 from omrig.supervisor.interrupts import Interrupts
 
 _ABOUT = """\
@@ -52,20 +52,9 @@ def make_parser(both: bool) -> Parser:
     parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
     if not both:
         _add_sides(parser)
-    _add_load(parser)
-    _add_profiling(parser)
-    transport = add_transport(parser)
-    transport.add_argument(
-        "--topic",
-        default="omrig",
-        help="where producers and consumers that are started one by one meet (default omrig)",
-    )
-    transport.add_argument(
-        "--yes",
-        action="store_true",
-        help="send more than 100000 messages unasked to the broker that a service's configuration"
-        " names",
-    )
+    add_fields(parser.add_argument_group("load"), Load)
+    add_fields(parser.add_argument_group("profiling"), Profiling)
+    add_fields(parser.add_argument_group(TRANSPORT), Where)
     _add_output(parser)
     return parser
 
@@ -92,132 +81,9 @@ def _add_sides(parser: Parser) -> None:
     )
 
 
-def _add_load(parser: Parser) -> None:
-    load = parser.add_argument_group("load")
-    load.add_argument(
-        "-m", "--message_count", type=count, metavar="N", help="messages to send or to take"
-    )
-    load.add_argument(
-        "-s",
-        "--message_size",
-        type=kilobytes,
-        default=10 * 1024,
-        metavar="KB",
-        help="payload of a message in kilobytes of 1024 bytes (default 10)",
-    )
-    load.add_argument(
-        "-w",
-        "--worker_count",
-        type=count,
-        default=100,
-        metavar="N",
-        help="workers of the producer, in a closed loop (default 100)",
-    )
-    load.add_argument("--pattern", default="call", help=_choices(PATTERNS))
-    load.add_argument("--executor", default="eventlet", help=_choices(EXECUTORS))
-    load.add_argument(
-        "--executor-pool-size",
-        type=count,
-        metavar="N",
-        help="threads that serve messages (default: executor_thread_pool_size)",
-    )
-    load.add_argument(
-        "--warmup",
-        type=count_or_none,
-        default=50,
-        metavar="N",
-        help="messages sent before the measured ones (default 50)",
-    )
-    load.add_argument(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="wait so long for a reply (default: rpc_response_timeout)",
-    )
-    load.add_argument(
-        "--wait",
-        type=seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="wait so long for a consumer (default 30)",
-    )
-    load.add_argument(
-        "--idle",
-        type=seconds,
-        metavar="SECONDS",
-        help="end the consumer when no message came for so long (default: never)",
-    )
-
-
-def _add_profiling(parser: Parser) -> None:
-    profiling = parser.add_argument_group("profiling")
-    profiling.add_argument(
-        "--profile",
-        default="stages",
-        metavar="MODE[,MODE]",
-        help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow), pyspy,"
-        " memray, none, and those of plugins; resources are sampled in every run",
-    )
-    profiling.add_argument(
-        "--sample",
-        type=fraction,
-        default=1,
-        metavar="1/N",
-        help="keep the stages of one message in N (default: of all)",
-    )
-    profiling.add_argument(
-        "--twin",
-        action="store_true",
-        help="measure what the stages cost: every other slice of the load goes without their"
-        " probes (what slower modes cost is measured unasked)",
-    )
-    profiling.add_argument(
-        "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
-    )
-    profiling.add_argument(
-        "--gil", action="store_true", help="pyspy: only samples that hold the interpreter lock"
-    )
-    profiling.add_argument(
-        "--native", action="store_true", help="pyspy: with the functions of C extensions"
-    )
-    profiling.add_argument(
-        "--target",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="where lines (default: driver and executor) and memory-lines (slow) look: the name of"
-        " a stage map, a module, module:function or a Python file; for stages a stage map's file"
-        " (repeatable)",
-    )
-
-
-def add_transport(parser: Parser) -> argparse._ArgumentGroup:
-    """Add the options that say which broker, and how to get in; the group that they are in."""
-    transport = parser.add_argument_group(
-        "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
-    )
-    transport.add_argument(
-        "--transport-url", metavar="URL", help="driver://user:password@host/vhost"
-    )
-    transport.add_argument(
-        "--config-file", action="append", default=[], metavar="FILE", help="repeatable"
-    )
-    transport.add_argument(
-        "--config-dir", action="append", default=[], metavar="DIR", help="repeatable"
-    )
-    transport.add_argument(
-        "--project",
-        metavar="NAME",
-        help="service whose configuration is looked for (default nova)",
-    )
-    return transport
-
-
 def _add_output(parser: Parser) -> None:
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output", metavar="DIR", help="run folder (default omrig-runs/<UTC time>-<side>)"
-    )
+    add_fields(output, Output, without=("debug",))
     output.add_argument("--json", action="store_true", help="print result.json, nothing else")
     output.add_argument("--quiet", action="store_true", help="show no progress")
     output.add_argument(
@@ -225,13 +91,7 @@ def _add_output(parser: Parser) -> None:
         action="store_true",
         help="put plotly's script beside report.html, not into it (5 MB less a page)",
     )
-    output.add_argument(
-        "-d", "--debug", action="store_true", help="debug log on stderr, tracebacks of errors"
-    )
-
-
-def _choices(values: tuple[str, ...]) -> str:
-    return f"{' or '.join(values)} (default {values[0]})"
+    add_fields(output, Output, without=("folder",))
 
 
 def make_plan(options: argparse.Namespace, both: bool) -> Plan:
@@ -243,32 +103,10 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
     return Plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
-        messages=_messages(options, sides, both),
-        size_bytes=options.message_size,
-        workers=options.worker_count,
-        warmup=options.warmup,
-        pattern=options.pattern,
-        executor=options.executor,
-        executor_pool_size=options.executor_pool_size,
-        timeout_s=options.timeout,
-        wait_s=options.wait,
-        idle_s=options.idle,
-        profile=tuple(mode.strip() for mode in options.profile.split(",")),
-        sample=options.sample,
-        twin=options.twin,
-        clock=options.clock,
-        gil=options.gil,
-        native=options.native,
-        targets=tuple(options.target),
-        topic=options.topic,
-        project=options.project or DEFAULT_PROJECT,
-        project_named=options.project is not None,
-        config_files=tuple(options.config_file),
-        config_dirs=tuple(options.config_dir),
-        transport_url=options.transport_url,
-        yes=options.yes,
-        output=options.output or _default_output(sides),
-        debug=options.debug,
+        load=Load(**given(options, Load) | {"messages": _messages(options, sides, both)}),
+        profiling=Profiling(**given(options, Profiling)),
+        transport=transport(options),
+        output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
     )
 
 
@@ -304,7 +142,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     from omrig.report.terminal import progress, run
     from omrig.supervisor import supervisor
 
-    shown = progress.make(plan.messages, options.quiet, plan.debug)
+    shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
     interrupts = Interrupts()
     with interrupts.handled():
         try:

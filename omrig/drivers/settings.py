@@ -133,8 +133,8 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, dict[str, Any]]:
         if not setting.is_default or name.rpartition(" ")[2] in _ALWAYS
     }
     overridden = {
-        "rpc_response_timeout": (plan.timeout_s, "--timeout"),
-        "executor_thread_pool_size": (plan.executor_pool_size, "--executor-pool-size"),
+        "rpc_response_timeout": (plan.load.timeout_s, "--timeout"),
+        "executor_thread_pool_size": (plan.load.executor_pool_size, "--executor-pool-size"),
     }
     for name, (value, option) in overridden.items():
         if value is not None and name in chosen:
@@ -148,7 +148,7 @@ def pool_sizes(transport: Transport, plan: Plan) -> dict[str, int]:
     """How many connections and executor threads messages have to share."""
     return {
         "rpc_conn_pool_size": transport.value("rpc_conn_pool_size"),
-        "executor_thread_pool_size": plan.executor_pool_size
+        "executor_thread_pool_size": plan.load.executor_pool_size
         or transport.value("executor_thread_pool_size"),
     }
 

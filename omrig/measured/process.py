@@ -98,7 +98,7 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     except Exception as error:
         text = deadline.words(error)
         emit("failed", usage=False, late=False, unanswered=False, text=text, likely="")
-        if plan.debug:
+        if plan.output.debug:
             raise
         return 1
     return 0
@@ -110,7 +110,7 @@ def _set_up_logging(plan: "Plan") -> None:
     from omrig.measured.load import deadline
 
     # A service's log level: a warning a message would measure logging, not messaging.
-    level = logging.DEBUG if plan.debug else logging.ERROR
+    level = logging.DEBUG if plan.output.debug else logging.ERROR
     logging.basicConfig(
         level=level,
         stream=sys.stderr,
@@ -133,17 +133,17 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     transport = settings.resolve(found, url)
     context = registry.ProfilerContext(
-        executor=plan.executor,
-        side=plan.sides[0] if len(plan.sides) == 1 else "both",
-        clock=plan.clock,
-        gil=plan.gil,
-        native=plan.native,
+        executor=plan.load.executor,
+        side=plan.side,
+        clock=plan.profiling.clock,
+        gil=plan.profiling.gil,
+        native=plan.profiling.native,
         scheme=transport.scheme,
-        sample=plan.sample,
-        folder=Path(plan.output) / plan.sides[0],
-        targets=plan.targets,
+        sample=plan.profiling.sample,
+        folder=Path(plan.output.folder) / plan.sides[0],
+        targets=plan.profiling.targets,
     )
-    measurement = Measurement([mode(context) for mode in registry.load(plan.profile)])
+    measurement = Measurement([mode(context) for mode in registry.load(plan.profiling.modes)])
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(
@@ -151,7 +151,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     )
     consumer = producer = None
     if "consumer" in plan.sides:
-        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))
+        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.profiling.twin))
     if "producer" in plan.sides:
         producer = Producer(plan, executor, emit, stop)
     try:
@@ -180,7 +180,7 @@ def _load(
         listens = deadline.within(
             executor,
             stop,
-            plan.patience_s,
+            plan.load.patience_s,
             lambda: consumer.connect(transport),
             "the consumer could not declare its queues and listen to them",
         )
@@ -211,13 +211,13 @@ def _save(
     from omrig.recordings import folder as run_folder
 
     measurement.stop()
-    losses = Losses(Path(plan.output))
+    losses = Losses(Path(plan.output.folder))
     for side in sides:
-        run_folder.release(Path(plan.output) / side.name)
+        run_folder.release(Path(plan.output.folder) / side.name)
         with losses.noted():
-            side.save(Path(plan.output) / side.name, measurement)
-    folder = Path(plan.output) / plan.sides[0]
-    side_shown = plan.sides[0] if len(plan.sides) == 1 else "both"
+            side.save(Path(plan.output.folder) / side.name, measurement)
+    folder = Path(plan.output.folder) / plan.sides[0]
+    side_shown = plan.side
     artefacts: list[dict[str, str]] = []
     for profiler in measurement.profilers:
         with losses.noted():

@@ -48,7 +48,11 @@ class Child:
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
             interpreter.command(
-                "omrig.measured.process", self.name, plan.executor, str(write), str(os.getpid())
+                "omrig.measured.process",
+                self.name,
+                plan.load.executor,
+                str(write),
+                str(os.getpid()),
             ),
             env=interpreter.environment(),
             stdin=subprocess.PIPE,
@@ -148,7 +152,7 @@ class Child:
                 # Read on even so: a child that cannot write stands still.
                 with losses.noted():
                     run_folder.append(self._log, line.encode())
-                if self._plan.debug:
+                if self._plan.output.debug:
                     sys.stderr.write(line)
         if losses:
             sys.stderr.write(f"omrig: {self.name}: lines are missing in its {losses}\n")

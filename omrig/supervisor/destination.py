@@ -52,12 +52,11 @@ class Destination:
     def resolved_plan(self) -> Plan:
         """The plan for measured processes: with what has been decided, and nothing to look for."""
         found = self.configuration
-        return dataclasses.replace(
-            self.plan,
+        return self.plan.with_transport(
             config_files=tuple(found.files),
             config_dirs=tuple(found.dirs),
             environment=configuration.option_variables() if found.uses_environment else {},
-            transport_url=self.transport.url,
+            url=self.transport.url,
             is_resolved=True,
         )
 
@@ -108,7 +107,7 @@ def _warn(found: configuration.Configuration, plan: Plan, progress: "Progress") 
     if found.unreadable:
         progress.tell(
             f"warning: {', '.join(found.unreadable)} may not be looked into: options of"
-            f" {plan.project} that stand there are not used"
+            f" {plan.transport.project} that stand there are not used"
         )
     unknown = configuration.unknown_options(found)
     if unknown:
@@ -141,7 +140,7 @@ def _check(
         plan=plan,
         configuration=found,
         transport=transport,
-        timeout_s=plan.timeout_s or float(transport.value("rpc_response_timeout")),
+        timeout_s=plan.load.timeout_s or float(transport.value("rpc_response_timeout")),
         pools=settings.pool_sizes(transport, plan),
     )
     if transport.speaks_amqp:
@@ -174,7 +173,11 @@ def met(to: Destination, progress: "Progress") -> Iterator[None]:
     plan = to.plan
     try:
         found = meeting.find(
-            to.transport.login, plan.topic, plan.run_id, plan.wait_s, progress.waiting
+            to.transport.login,
+            plan.transport.topic,
+            plan.run_id,
+            plan.load.wait_s,
+            progress.waiting,
         )
     except RunError as error:
         to.alone = str(error)
@@ -185,8 +188,7 @@ def met(to: Destination, progress: "Progress") -> Iterator[None]:
         meeting.check_options(meeting.declaring_options(to.transport.options), consumer)
         least = f", of {found.answered} the one with the fewest producers"
         progress.say(f"served by {consumer.who}{least if found.answered > 1 else ''}")
-        to.plan = dataclasses.replace(
-            plan,
+        to.plan = plan.with_transport(
             served_topic=consumer.topic,
             served_exchange=consumer.exchange,
             served_by=consumer.who,

@@ -54,14 +54,12 @@ def run(
     interrupts = Interrupts()
     with interrupts.handled(), _broker(plans, make_progress(None)) as broker:
         for number, name in order(pairs):
-            plan = dataclasses.replace(
-                plans[NAMES.index(name)],
-                # Who agreed to the first run of a plan did to the others.
-                yes=plans[NAMES.index(name)].yes or name in begun,
-                run_id=uuid.uuid4().hex,
-                output=str(folder / name / f"{number:02}"),
-            )
-            shown = make_progress(plan.messages)
+            plan = plans[NAMES.index(name)]
+            # Who agreed to the first run of a plan did to the others.
+            plan = plan.with_transport(yes=plan.transport.yes or name in begun)
+            output = dataclasses.replace(plan.output, folder=str(folder / name / f"{number:02}"))
+            plan = dataclasses.replace(plan, run_id=uuid.uuid4().hex, output=output)
+            shown = make_progress(plan.load.messages)
             try:
                 path, result, interrupted = supervisor.run(plan, shown, broker, interrupts)
             except KeyboardInterrupt:

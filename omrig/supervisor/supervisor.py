@@ -77,14 +77,14 @@ def run(
     Raises ``UsageError`` before anything is measured, and
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
-    _set_up_logging(plan.debug)
-    payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
-    registry.load(plan.profile, plan.executor)
-    registry.check_targets(plan.profile, plan.targets)
-    folder = run_folder.create(plan.output, plan.sides)
+    _set_up_logging(plan.output.debug)
+    payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
+    registry.load(plan.profiling.modes, plan.load.executor)
+    registry.check_targets(plan.profiling.modes, plan.profiling.targets)
+    folder = run_folder.create(plan.output.folder, plan.sides)
     losses = Losses(folder)
     ended: dict[str, Any] | None = None
-    plan = dataclasses.replace(plan, output=str(folder))
+    plan = dataclasses.replace(plan, output=dataclasses.replace(plan.output, folder=str(folder)))
     interrupts = interrupts or Interrupts()
     with interrupts.handled():
         try:
@@ -128,7 +128,9 @@ def _reserve(folder: Path, plan: Plan) -> None:
     """Keep room for what must not be lost when the disk fills up during the load."""
     run_folder.reserve(folder, _RESERVED_BYTES)
     for side in plan.sides:
-        run_folder.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.messages or 0))
+        run_folder.reserve(
+            folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.load.messages or 0)
+        )
 
 
 def _release(folder: Path, plan: Plan) -> None:
@@ -138,7 +140,7 @@ def _release(folder: Path, plan: Plan) -> None:
 
 def _unanswered(plan: Plan, state: "QueueState") -> str:
     """What a queue tells of a consumer that did not answer."""
-    who = f" ({plan.served_by.partition(' on ')[2]})" if plan.served_by else ""
+    who = f" ({plan.transport.served_by.partition(' on ')[2]})" if plan.transport.served_by else ""
     there = f"a consumer is there{who} and did not answer, busy with other messages or hung"
     if not state.consumers:
         there = f"nobody listens on queue {plan.queue_topic}"
@@ -172,7 +174,7 @@ def _set_up_logging(debug: bool) -> None:
 
 def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
     """Have the profilers make what takes too long to be made by a measured process."""
-    reporters = registry.reporters(plan.profile)
+    reporters = registry.reporters(plan.profiling.modes)
     one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
     for side in plan.sides if reporters else ():
         listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
@@ -280,7 +282,7 @@ class _Run:
         plan = to.plan
         # In one process nothing is on a wire, and nothing of it would be a measurement.
         sides = () if to.transport.in_memory else plan.sides
-        self._recent = Recent(folder, plan.pattern, sides)
+        self._recent = Recent(folder, plan.load.pattern, sides)
 
     def execute(self) -> dict[str, Any]:
         """Run to the end, whatever happens; leaves no process and no queue behind.
@@ -318,7 +320,7 @@ class _Run:
         for sides in groups:
             child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
             self._children[sides[0]] = child
-            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
+            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
             child.listen(self._events)
 
     def _stop(self) -> None:
@@ -335,7 +337,7 @@ class _Run:
         self._record, elsewhere = declared.begin(
             plan, self._to.transport.login, broker_lasts=self._to.has_lasting_broker
         )
-        self._to.plan = dataclasses.replace(plan, record=str(self._record))
+        self._to.plan = plan.with_transport(record=str(self._record))
         if elsewhere and self._to.has_lasting_broker:
             self._progress.tell(elsewhere)
 
@@ -407,7 +409,7 @@ class _Run:
         def tell(text: str) -> None:
             self._events.put((child, {"event": "note", "text": text}))
 
-        return meeting.Host(transport.login, plan.topic, about, tell)
+        return meeting.Host(transport.login, plan.transport.topic, about, tell)
 
     def _on_note(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.say(event["text"])
@@ -474,7 +476,7 @@ class _Run:
             self._check_consumer_was_done()
 
     def _check_consumer_was_done(self) -> None:
-        wanted = self._to.plan.messages or 0
+        wanted = self._to.plan.load.messages or 0
         if self._children["consumer"].counts.get("received", 0) < wanted:
             self._end("the consumer ended before the producer")
 
@@ -555,7 +557,7 @@ class _Run:
             self._asking.forget()
             return
         self._asking.ask()
-        if refused := self._asking.refused_for(self._to.plan.patience_s):
+        if refused := self._asking.refused_for(self._to.plan.load.patience_s):
             self._end(f"nothing gets through any more: {refused}")
 
     def _reachable(self) -> bool:
@@ -568,7 +570,7 @@ class _Run:
         if not producer or producer.phase.limit_s is not None:
             return
         ended = producer.counts.get("done", 0) + producer.counts.get("errors", 0)
-        if ended >= (self._to.plan.messages or 0):
+        if ended >= (self._to.plan.load.messages or 0):
             # Nothing is left that could get through: the profilers come to their end.
             return
         limit_s = phases.quiet_limit_s(self._to.plan, self._to.timeout_s)

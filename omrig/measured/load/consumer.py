@@ -131,7 +131,7 @@ class Consumer:
         self._emit = emit
         self._stop = stop
         self.offer = offer
-        self._tally = Tally(plan.messages)
+        self._tally = Tally(plan.load.messages)
         self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
@@ -157,7 +157,7 @@ class Consumer:
             [Endpoint(self._tally, self)],
             access_policy=oslo_messaging.DefaultRPCAccessPolicy,
         )
-        self._server.start(override_pool_size=self._plan.executor_pool_size)
+        self._server.start(override_pool_size=self._plan.load.executor_pool_size)
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -177,7 +177,11 @@ class Consumer:
                 break
             if self._tally.last != last:
                 last, last_change = self._tally.last, time.monotonic()
-            elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
+            elif (
+                last
+                and self._plan.load.idle_s
+                and time.monotonic() - last_change > self._plan.load.idle_s
+            ):
                 self._ended = "idle"
                 break
         # The server takes up to a second to notice that it has to stop: no part of the load.
@@ -238,7 +242,7 @@ class Consumer:
             "side": self.name,
             **who_i_am(),
             "run_id": self._plan.run_id,
-            "requested": self._plan.messages,
+            "requested": self._plan.load.messages,
             "received": unique,
             "duplicated": len(self._tally.duplicated),
             "out_of_range": len(self._tally.out_of_range),

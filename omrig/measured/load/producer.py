@@ -28,7 +28,7 @@ from omrig.model import payload, slices
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
 from omrig.model.patterns import CATCH_UP_S, PATTERNS
-from omrig.model.plan import Plan, twin_messages
+from omrig.model.plan import Plan
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
@@ -54,7 +54,7 @@ class _WarmUp:
     def __init__(self, plan: Plan, emit: Emit) -> None:
         self._plan = plan
         self._emit = emit
-        self._numbers = iter(range(plan.warmup))
+        self._numbers = iter(range(plan.load.warmup))
         self._through: list[None] = []
         self._failures = Errors()
         self._hopeless: list[Exception] = []
@@ -78,14 +78,14 @@ class _WarmUp:
         """Raise ``RunError`` when the load would not get through."""
         if self._is_hopeless():
             raise RunError(f"no warm-up message got through: {deadline.words(self._hopeless[0])}")
-        if len(self._failures) == self._plan.warmup:
+        if len(self._failures) == self._plan.load.warmup:
             raise RunError(f"every warm-up message failed: {self._failures.examples()[0]}")
         if len(self._through) != self._seen:
             self._seen, self._moved_at = len(self._through), time.monotonic()
             self._emit("moved", side="producer")
-        if time.monotonic() - self._moved_at > self._plan.patience_s:
+        if time.monotonic() - self._moved_at > self._plan.load.patience_s:
             more = "further " if self._through else ""
-            raise deadline.late(f"no {more}warm-up message got through", self._plan.patience_s)
+            raise deadline.late(f"no {more}warm-up message got through", self._plan.load.patience_s)
 
     def _is_hopeless(self) -> bool:
         return bool(self._hopeless) and not self._through
@@ -102,7 +102,7 @@ class Producer:
         self._emit = emit
         self._stop = stop
         self._id = uuid.uuid4().hex
-        self._total = plan.messages or 0
+        self._total = plan.load.messages or 0
         # Shared by the workers: taking the next number is atomic, so exactly these are sent.
         self._sequence = iter(range(0))
         self._slices: list[dict[str, Any]] = []
@@ -128,11 +128,13 @@ class Producer:
         self._client = make(
             transport,
             oslo_messaging.Target(exchange=self._plan.exchange, topic=self._plan.queue_topic),
-            timeout=self._plan.timeout_s,
+            timeout=self._plan.load.timeout_s,
         )
-        arguments = payload.build(self._plan.size_bytes)
+        arguments = payload.build(self._plan.load.size_bytes)
         # A prepared context is what services keep and call.
-        self._send = rpc.sender(self._plan.pattern, self._client.prepare(), self._id, arguments)
+        self._send = rpc.sender(
+            self._plan.load.pattern, self._client.prepare(), self._id, arguments
+        )
 
     def run(self, measurement: Measurement) -> None:
         """Find the consumer, warm up, send the load.
@@ -143,7 +145,7 @@ class Producer:
         found = deadline.within(
             self._executor,
             self._stop,
-            self._plan.wait_s + HELLO_LATE_S,
+            self._plan.load.wait_s + HELLO_LATE_S,
             self._find_consumer,
             "the producer could not ask for a consumer",
         )
@@ -161,7 +163,7 @@ class Producer:
             self._send_slice(measurement, each)
         measurement.stop()
         if self._left_behind:
-            error, pattern = self._left_behind[0], PATTERNS[self._plan.pattern]
+            error, pattern = self._left_behind[0], PATTERNS[self._plan.load.pattern]
             raise RunError(
                 f"the consumer did not get through {pattern.ahead} {pattern.noun}s of a worker"
                 f" within {CATCH_UP_S:g} s: {type(error).__name__}"
@@ -188,7 +190,7 @@ class Producer:
     def _divide(self, measurement: Measurement) -> list[slices.Slice]:
         """The load in slices, where a side has profilers whose cost is to be measured."""
         plan, consumer = self._plan, self._consumer.get("offer", {})
-        offers = {"producer": measurement.offer(plan.twin), "consumer": consumer}
+        offers = {"producer": measurement.offer(plan.profiling.twin), "consumer": consumer}
         slow_only = any(offer.get("slow") for offer in offers.values())
         modes = {
             side: offer.get("slow" if slow_only else "all", []) for side, offer in offers.items()
@@ -196,15 +198,15 @@ class Producer:
         asked = slow_only or any(offer.get("twin") for offer in offers.values())
         if not asked or not any(modes.values()):
             return slices.whole(self._total)
-        needed = twin_messages(plan.workers)
+        needed = slices.twin_messages(plan.load.workers)
         self._slicing = {"modes": modes, "slow_only": slow_only, "reason": None}
         if self._total < needed:
             self._slicing["reason"] = (
-                f"{self._total:,} messages of {plan.workers:,} workers are too few to compare"
+                f"{self._total:,} messages of {plan.load.workers:,} workers are too few to compare"
                 f" slices of them; -m {needed} or more would do"
             )
             return slices.whole(self._total)
-        return slices.divide(self._total, plan.workers, sparing=slow_only)
+        return slices.divide(self._total, plan.load.workers, sparing=slow_only)
 
     def _send_slice(self, measurement: Measurement, each: slices.Slice) -> None:
         if self._stop.requested:
@@ -216,12 +218,12 @@ class Producer:
         self._slices.append(about)
         used = time.process_time()
         self._sequence = iter(range(each.first, each.end))
-        self._work(self._plan.workers, self._load)
+        self._work(self._plan.load.workers, self._load)
         about["producer_cpu_seconds"] = time.process_time() - used
         # After the last slice a consumer that has what it wanted is gone.
         if not self._sliced() or self._stop.requested or each.end == self._total:
             return
-        if not PATTERNS[self._plan.pattern].replies:
+        if not PATTERNS[self._plan.load.pattern].replies:
             about["drained_ns"] = self._drain(each)
         spent = self._consumer_cpu(each, begins=False)
         if served is not None and spent is not None:
@@ -290,7 +292,7 @@ class Producer:
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.telling_seconds,
             "consumer": self._consumer,
-            "offer": measurement.offer(self._plan.twin),
+            "offer": measurement.offer(self._plan.profiling.twin),
             "slices": self._slices if self._sliced() else [],
             "slicing": self._slicing,
             "stopped": self._stop.requested,
@@ -307,7 +309,7 @@ class Producer:
         }
 
     def _find_consumer(self) -> None:
-        end = time.monotonic() + self._plan.wait_s
+        end = time.monotonic() + self._plan.load.wait_s
         hello = self._client.prepare(timeout=HELLO_TIMEOUT_S)
         failure = "no answer"
         while not self._stop.requested:
@@ -322,9 +324,10 @@ class Producer:
                 failure = f"{type(error).__name__}"
             left = end - time.monotonic()
             if left <= 0:
-                who = f"{self._plan.served_by}," if self._plan.served_by else "the consumer"
+                server = self._plan.transport.served_by
+                who = f"{server}," if server else "the consumer"
                 raise deadline.NoAnswer(
-                    f"{who} did not answer within {self._plan.wait_s:g} s ({failure})", ""
+                    f"{who} did not answer within {self._plan.load.wait_s:g} s ({failure})", ""
                 )
             self._emit("waiting", side=self.name, left_s=round(left, 1))
 
@@ -333,7 +336,7 @@ class Producer:
 
         Raises ``RunError`` when the consumer does not answer.
         """
-        client = self._client.prepare(timeout=max(CONTROL_TIMEOUT_S, self._plan.wait_s))
+        client = self._client.prepare(timeout=max(CONTROL_TIMEOUT_S, self._plan.load.wait_s))
         answers: list[Any] = []
         failures: list[Exception] = []
 
@@ -357,7 +360,7 @@ class Producer:
         return answers[0]
 
     def _warm_up(self) -> None:
-        if not self._plan.warmup:
+        if not self._plan.load.warmup:
             return
         self._emit("phase", side=self.name, phase="warm-up")
         warming = _WarmUp(self._plan, self._emit)
@@ -372,7 +375,7 @@ class Producer:
                 else:
                     warming.got_through()
 
-        self._work(min(self._plan.workers, self._plan.warmup), warm, warming.judge)
+        self._work(min(self._plan.load.workers, self._plan.load.warmup), warm, warming.judge)
         warming.judge()
 
     def _work(self, count: int, target: Any, look: Callable[[], None] | None = None) -> None:
@@ -407,7 +410,7 @@ class Producer:
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
         started, ended, failed = self._started, self._ended, self._failed
-        ahead = PATTERNS[self._plan.pattern].ahead
+        ahead = PATTERNS[self._plan.load.pattern].ahead
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
             if seq is None:

@@ -31,18 +31,18 @@ def plan(*arguments, both=False):
 )
 def test_sides_and_counts(arguments, sides, messages):
     made = plan(*arguments)
-    assert (made.sides, made.messages) == (sides, messages)
+    assert (made.sides, made.load.messages) == (sides, messages)
 
 
 @pytest.mark.parametrize("spelling", ["--worker_count", "--worker-count"])
 def test_both_spellings_of_long_options(spelling):
-    assert plan("-p", spelling, "7").workers == 7
-    assert plan("-p", f"{spelling}=8").workers == 8
+    assert plan("-p", spelling, "7").load.workers == 7
+    assert plan("-p", f"{spelling}=8").load.workers == 8
 
 
 def test_sizes_are_in_kilobytes():
-    assert plan("-p").size_bytes == 10 * 1024
-    assert plan("-p", "-s", "0.5").size_bytes == 512
+    assert plan("-p").load.size_bytes == 10 * 1024
+    assert plan("-p", "-s", "0.5").load.size_bytes == 512
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from omrig.measured import process
 from omrig.measured.load.side import Measurement
 from omrig.model import errors
 from omrig.model.errors import Losses
+from omrig.model.plan import Output, Plan
 from omrig.recordings import folder as run_folder
 from omrig.supervisor.child import Child
 from tests.unit.accounting.test_results import consumer, make_run, producer
@@ -288,9 +289,7 @@ class Saved:
 def test_what_finds_room_is_saved_and_what_does_not_is_said(tmp_path):
     (tmp_path / "producer").mkdir()
     told = []
-    plan = ab._plan("A", [])
-    object.__setattr__(plan, "output", str(tmp_path))
-    object.__setattr__(plan, "sides", ("producer",))
+    plan = Plan(sides=("producer",), run_id="r", output=Output(folder=str(tmp_path)))
     measurement = Measurement([Saved("large", 5000), Saved("small")])
     with limited_files(1000):
         process._save(

@@ -7,7 +7,7 @@ import pytest
 from omrig.measured.load import producer, rpc
 from omrig.measured.load.side import Errors, Stop
 from omrig.model.patterns import CAST, CATCH_UP_S
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan
 
 
 class Client:
@@ -33,7 +33,7 @@ class Client:
 def _loaded(count, client, pattern="cast"):
     """A producer whose one worker has sent its load, or has given up."""
     made = object.__new__(producer.Producer)
-    made._plan = Plan(sides=("producer",), run_id="r", messages=count, pattern=pattern)
+    made._plan = Plan(sides=("producer",), run_id="r", load=Load(messages=count, pattern=pattern))
     made._client, made._id = client, "p"
     made._send = rpc.sender("cast", client, "p", {})
     made._stop, made._errors, made._left_behind = Stop(), Errors(), []

@@ -22,8 +22,8 @@ def test_each_is_first_as_often_as_the_other():
 def test_options_of_both_become_plans():
     own, one, other = ab._split(["-n", "4", "--", "-m", "20", "--", "--executor", "threading"])
     assert own == ["-n", "4"]
-    assert ab._plan("A", one).messages == 20
-    assert ab._plan("B", other).executor == "threading"
+    assert ab._plan("A", one).load.messages == 20
+    assert ab._plan("B", other).load.executor == "threading"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What the process that watches a run does about what it hears."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from omrig.broker.amqp import preflight
 from omrig.broker.amqp.connection import Login
 from omrig.broker.amqp.trial import Needs
-from omrig.model.plan import Plan
+from omrig.model.plan import Output, Plan
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import supervisor
 from omrig.supervisor.interrupts import Interrupts
@@ -20,7 +19,7 @@ def make_run(tmp_path):
 
     def make_run(*sides, **changed):
         transport = SimpleNamespace(in_memory=False, speaks_amqp=True, login=None)
-        plan = Plan(sides=sides, run_id="5a" * 16, output=str(tmp_path))
+        plan = Plan(sides=sides, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
         to = SimpleNamespace(plan=plan, transport=transport, alone=None, needs=None)
         vars(to).update(changed)
         run = supervisor._Run(to, tmp_path, {}, Progress(None), Interrupts(), None)
@@ -95,7 +94,7 @@ def test_of_a_consumer_that_did_not_answer_it_is_told_what_its_queue_tells(
     make_run, monkeypatch, served_by, state, said
 ):
     run = make_run("producer", needs=Needs(("producer",), {}))
-    run._to.plan = dataclasses.replace(run._to.plan, served_by=served_by)
+    run._to.plan = run._to.plan.with_transport(served_by=served_by)
     monkeypatch.setattr(preflight, "check", lambda *_: None)
     monkeypatch.setattr(preflight, "state", lambda *_: state)
     run._take(run._children["producer"], NO_ANSWER)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from omrig.model.errors import Losses, UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Output, Plan
 from omrig.supervisor import phases, supervisor
 from omrig.supervisor.interrupts import Interrupts
 
@@ -53,11 +53,10 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def make(tmp_path, clock):
-    def made(**plan):
-        sides = plan.pop("sides", ("producer", "consumer"))
-        plan = Plan(sides=sides, run_id="r", messages=1000, **plan)
+    def made(sides=("producer", "consumer"), **load):
+        plan = Plan(sides=sides, run_id="r", load=Load(messages=1000, **load))
         to = SimpleNamespace(
-            plan=plan, alone=None, needs=(), embedded=None, timeout_s=plan.timeout_s or 60.0,
+            plan=plan, alone=None, needs=(), embedded=None, timeout_s=plan.load.timeout_s or 60.0,
             transport=SimpleNamespace(in_memory=False, speaks_amqp=False),
         )  # fmt: skip
         progress = SimpleNamespace(
@@ -163,7 +162,7 @@ def test_when_all_has_ended_nothing_more_is_expected_to_get_through(make, clock)
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
-    plan = Plan(sides=("producer",), run_id="r", output=str(tmp_path / "r"))
+    plan = Plan(sides=("producer",), run_id="r", output=Output(folder=str(tmp_path / "r")))
 
     def interrupted(*_):
         if begun:
