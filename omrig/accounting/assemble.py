@@ -11,7 +11,7 @@ from omrig.accounting.verdict import decision
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording
+from omrig.recordings import recording, writer
 from omrig.recordings.recording import Column, Recording
 from omrig.report.files import speedscope
 
@@ -30,7 +30,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
     run = ended or run_folder.read_json(folder / run_folder.RUN)
     # Where omrig was killed it is still kept.
     for each in (folder, *(folder / side for side in run["sides"])):
-        run_folder.release(each)
+        writer.release(each)
     sides = recording.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
@@ -62,7 +62,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
             result |= _incomplete([*reasons, f"not written: {losses}"])
         run.update(complete=result["complete"], reason=result["reason"])
         with losses.noted():
-            run_folder.write_json(folder / name, content)
+            writer.write_json(folder / name, content)
     # The last of them may have been refused, too.
     return result | (_incomplete([*reasons, f"not written: {losses}"]) if ended and losses else {})
 
@@ -108,7 +108,7 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> L
         # Only now: a page that could not be written is not to be listed.
         result |= listed
     with losses.noted():
-        run_folder.write_json(folder / run_folder.RESULT, result)
+        writer.write_json(folder / run_folder.RESULT, result)
     return losses
 
 

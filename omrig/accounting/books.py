@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from omrig.accounting import accounting, prefetch, quantised
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 from omrig.watcher import client
 
@@ -422,7 +422,7 @@ def save(timelines: Timelines) -> None:
     if "seq" in book.columns:
         arrays["seq"] = book.columns["seq"]
     arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}
-    with run_folder.writing(book.recording.folder / "messages.npz", "wb") as file:
+    with writer.writing(book.recording.folder / "messages.npz", "wb") as file:
         numpy.savez(file, **arrays)
 
 

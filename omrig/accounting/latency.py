@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]
@@ -99,7 +99,7 @@ def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float
     histogram = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
     for value, count in zip(*_condensed(values), strict=True):
         histogram.record_value(int(value), int(count))
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         log = HistogramLogWriter(file)
         log.output_log_format_version()
         log.output_base_time(int(started_s * 1000))
