@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 import omrig
 from omrig.accounting import accounting, latency
 from omrig.accounting.verdict import decision
+from omrig.model.columns import Integers
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
 from omrig.recordings import environment, series, writer
@@ -96,7 +96,7 @@ def write(
 
 def _stages(
     generator: numpy.random.Generator, messages: int, sides: Sequence[str], pattern: str
-) -> dict[str, NDArray[numpy.int64]]:
+) -> dict[str, Integers]:
     wanted = ONE_SIDED[sides[0]] if len(sides) == 1 else lambda stage: not stage.mixed
     stages = {}
     for stage in STAGES:
@@ -114,9 +114,7 @@ def _stages(
     return stages
 
 
-def _times(
-    stages: Mapping[str, NDArray[numpy.int64]], pattern: str
-) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Integers]:
     """When each message began and ended: workers in a closed loop, numbers as they were sent."""
     mine = {
         stage.name: stages[stage.name]
@@ -178,9 +176,9 @@ def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> dic
 
 def _result(
     run: Mapping[str, Any],
-    stages: Mapping[str, NDArray[numpy.int64]],
-    starts: NDArray[numpy.int64],
-    ends: NDArray[numpy.int64],
+    stages: Mapping[str, Integers],
+    starts: Integers,
+    ends: Integers,
 ) -> dict[str, Any]:
     sides, pattern = run["sides"], run["plan"]["pattern"]
     done = ends > 0
@@ -223,9 +221,7 @@ def _result(
     return result | (_staged(result, stages) if stages else {})
 
 
-def _throughput(
-    run: Mapping[str, Any], starts: NDArray[numpy.int64], ends: NDArray[numpy.int64]
-) -> dict[str, Any] | None:
+def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dict[str, Any] | None:
     if not len(ends):
         return None
     began = starts.min() if "producer" in run["sides"] else ends.min()
@@ -242,9 +238,7 @@ def _throughput(
     }
 
 
-def _staged(
-    result: Mapping[str, Any], stages: Mapping[str, NDArray[numpy.int64]]
-) -> dict[str, Any]:
+def _staged(result: Mapping[str, Any], stages: Mapping[str, Integers]) -> dict[str, Any]:
     rows = accounting.statistics(dict(stages))
     whole = accounting.total(dict(stages))
     both = len(result["sides"]) == 2
@@ -295,8 +289,8 @@ def _used(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _save(
     folder: Path,
-    columns: Mapping[str, NDArray[numpy.int64]],
-    stages: Mapping[str, NDArray[numpy.int64]],
+    columns: Mapping[str, Integers],
+    stages: Mapping[str, Integers],
 ) -> None:
     named = {f"stage.{name}": values for name, values in stages.items()}
     with (folder / "messages.npz").open("wb") as file:

@@ -10,12 +10,11 @@ from omrig.accounting import books, costs, latency, littles_law, sampled, stalle
 from omrig.accounting.verdict import decision
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
+from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording, writer
 from omrig.recordings.recording import Column, Recording
 from omrig.report.files import speedscope
-
-_NS = 1_000_000_000
 
 Sides = dict[str, Recording]
 
@@ -53,7 +52,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
         started = run["started_epoch_seconds"]
         with losses.noted():
             latency.write_hlog(
-                folder / "latency.hlog", latencies, started, started + (last - first) / _NS
+                folder / "latency.hlog", latencies, started, started + (last - first) / NS
             )
             result["artefacts"].insert(0, _HLOG)
     reasons = [result["reason"]] if result["reason"] else []
@@ -284,10 +283,10 @@ def _throughput(
         return None
     paused_s, pauses = costs.pauses(sliced)
     counted = len(ended) - (1 + pauses if producer is None else 0)
-    duration = (int(ended.max()) - first) / _NS - paused_s if len(ended) else 0.0
+    duration = (int(ended.max()) - first) / NS - paused_s if len(ended) else 0.0
     if counted < 1 or duration <= 0:
         return None
-    seconds, counts = numpy.unique((ended - first) // _NS, return_counts=True)
+    seconds, counts = numpy.unique((ended - first) // NS, return_counts=True)
     per_second = dict(zip(seconds.tolist(), counts.tolist(), strict=True))
     return {
         "messages_per_second": round(counted / duration, 3),

@@ -7,7 +7,12 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from omrig.recordings import writer
+=======
+from omrig.model.units import NS
+from omrig.recordings import folder as run_folder
+>>>>>>> bc80ebe
 from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]
@@ -40,15 +45,13 @@ def summarise(values: Nanoseconds) -> dict[str, int] | None:
 RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
 
-_SECOND_NS = 1_000_000_000
-
 
 def timeout_ns(run: Mapping[str, Any]) -> int:
     """After how long a call of the run counted as failed, in ns; ``run`` is its ``run.json``."""
     asked = run["plan"].get("timeout_s")
     name = "rpc_response_timeout"
     set_to = {**run.get("options", {}), **(run.get("driver_options") or {})}.get(name)
-    return int((asked or set_to or RESPONSE_TIMEOUT_S) * _SECOND_NS)
+    return int((asked or set_to or RESPONSE_TIMEOUT_S) * NS)
 
 
 def of_failed(producer: Recording) -> Nanoseconds | None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
 from omrig.model.stages import BY_NAME
 from omrig.recordings import writer
 from omrig.report import waterfall
@@ -38,7 +38,6 @@ _TITLES = {
     "consumer": "consumer",
 }
 
-Integers = NDArray[numpy.int64]
 Event = dict[str, Any]
 
 
