@@ -30,7 +30,8 @@ import psutil
 # As a program it is started from anywhere.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omrig.broker.embedded import embedded_broker
+from omrig.broker.rabbitmq.embedded import embedded_broker
+
 from tests.unit import golden
 
 HOST, KERNEL = "bench", "6.1.0"

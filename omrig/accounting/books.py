@@ -12,12 +12,8 @@ from omrig.accounting import accounting, prefetch, quantised
 from omrig.model.columns import Integers
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
-<<<<<<< HEAD
-from omrig.recordings import writer
-=======
 from omrig.model.units import NS
-from omrig.recordings import folder as run_folder
->>>>>>> bc80ebe
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 from omrig.watcher import client
 

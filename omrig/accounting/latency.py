@@ -7,12 +7,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from omrig.recordings import writer
-=======
 from omrig.model.units import NS
-from omrig.recordings import folder as run_folder
->>>>>>> bc80ebe
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]

@@ -28,7 +28,8 @@ import numpy
 from plotly import offline
 
 import omrig
-from omrig import assemble, cli
+from omrig import cli
+from omrig.accounting import assemble
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "golden"
