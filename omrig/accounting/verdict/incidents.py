@@ -7,8 +7,7 @@ from typing import Any
 from omrig.accounting.verdict.phrases import counted, noun, percent, words
 from omrig.model import units
 from omrig.model.facts import Blocked
-
-_SECOND_NS = 1_000_000_000
+from omrig.model.units import NS
 
 QUEUED = 0.1
 """Part of the time of held messages in queues behind others from which it is told."""
@@ -119,10 +118,8 @@ def _how(stalls: Mapping[str, Any]) -> str:
         )
     longest = max(found, key=lambda each: each["ends_ns"] - each["begins_ns"])
     begins, ends = longest["begins_ns"], longest["ends_ns"]
-    digits = 1 if ends - begins >= _SECOND_NS else 2
-    when = (
-        f"from {begins / _SECOND_NS:.{digits}f} s to {ends / _SECOND_NS:.{digits}f} s of the load"
-    )
+    digits = 1 if ends - begins >= NS else 2
+    when = f"from {begins / NS:.{digits}f} s to {ends / NS:.{digits}f} s of the load"
     stalled = _seconds(stalls["stalled_ns"])
     if len(found) == 1:
         return f"for {stalled} nothing moved, {when}"
@@ -140,6 +137,6 @@ def _whose(stalls: Mapping[str, Any]) -> str:
 
 
 def _seconds(nanoseconds: int) -> str:
-    if nanoseconds >= _SECOND_NS:
-        return f"{nanoseconds / _SECOND_NS:.1f} s"
+    if nanoseconds >= NS:
+        return f"{nanoseconds / NS:.1f} s"
     return units.duration(nanoseconds)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.accounting.quantised import MILLISECOND, Comb
+from omrig.accounting.quantised import Comb
+from omrig.model.units import MS
 
 LONGEST_REASON = 60
 """Characters of a broker's own words that are quoted."""
@@ -29,7 +30,7 @@ def stage_of(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
 
 def step(comb: Comb) -> str:
     """The period of a comb."""
-    return f"{comb.period_ns / MILLISECOND:g} ms"
+    return f"{comb.period_ns / MS:g} ms"
 
 
 def words(reason: str) -> str:

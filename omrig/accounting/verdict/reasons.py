@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from omrig.accounting.quantised import MILLISECOND
 from omrig.accounting.verdict.owners import Part
 from omrig.accounting.verdict.phrases import counted, noun, percent, stage_of, step, words
 from omrig.model import units
 from omrig.model.facts import Facts, Network
 from omrig.model.stages import BY_NAME
+from omrig.model.units import MS
 
 SATURATED_CPU = 0.9
 """CPU seconds per second from which one Python process has no core time left."""
@@ -52,7 +52,7 @@ _SENDERS = MappingProxyType(
     }
 )
 _REMEDY = "fewer workers or more processes"
-_REPLY_WAITER_NS = 500 * MILLISECOND
+_REPLY_WAITER_NS = 500 * MS
 
 
 @dataclasses.dataclass(frozen=True)

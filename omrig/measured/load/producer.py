@@ -21,7 +21,6 @@ from omrig.measured.load.side import (
     Stop,
     now_ns,
     report_progress,
-    save_recording,
     who_i_am,
 )
 from omrig.model import payload, slices
@@ -29,6 +28,7 @@ from omrig.model.errors import RunError
 from omrig.model.events import Emit
 from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan
+from omrig.recordings import writer
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
@@ -298,7 +298,7 @@ class Producer:
             "stopped": self._stop.requested,
         }
         columns = {"start_ns": self._started, "end_ns": self._ended}
-        save_recording(folder, about, columns | self._failures())
+        writer.save_recording(folder, about, columns | self._failures())
 
     def _failures(self) -> dict[str, "array.array[int]"]:
         # At once: who still has a message under way may fail meanwhile.
