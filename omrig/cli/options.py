@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+import omrig
 from omrig.cli import streams
 from omrig.model.errors import UsageError
 from omrig.model.option import Option
@@ -57,6 +58,11 @@ class Parser(argparse.ArgumentParser):
                     f"--{name.replace('_', '-')}: {shown} looks like a URL with a login; give it"
                     " with --transport-url"
                 )
+
+
+def add_version(parser: Parser) -> None:
+    """Add the option that says which omrig this is."""
+    parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
 
 
 def add_fields(group: argparse._ArgumentGroup, part: type, without: Collection[str] = ()) -> None:

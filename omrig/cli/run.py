@@ -1,87 +1,50 @@
-"""``omrig -p``, ``omrig -c`` and ``omrig run``: the arguments of a run."""
+"""``omrig run``: both sides on this host, and what a run of either is made of."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import sys
 import traceback
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import omrig
-from omrig.cli import INCOMPLETE, INTERRUPTED, streams
-from omrig.cli.options import TRANSPORT, Parser, add_fields, count, given, transport
+from omrig import cli
+from omrig.cli import streams
+from omrig.cli.options import TRANSPORT, Parser, add_fields, add_version, given, transport
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import DEFAULT_MESSAGES, SIDES, Load, Output, Plan, Profiling, Where
 from omrig.supervisor.interrupts import Interrupts
 
-_ABOUT = """\
+if TYPE_CHECKING:
+    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.supervisor.display import Display
+    from omrig.supervisor.run import Recorded
+
+_EXAMPLES = "".join(
+    f"  {f'omrig {arguments}' if arguments else '':<31}{text}\n"
+    for command in cli.COMMANDS.values()
+    for arguments, text in command.examples
+)
+
+ABOUT = f"""\
 Load oslo.messaging and learn where the time of a message went.
 
-  omrig run -m 5000              both sides on this host; without a configured transport it
-                                 starts a RabbitMQ of its own
-  omrig -c 100000                a consumer (RPC server) that takes 100000 messages
-  omrig -p -m 20000 -s 10 -w 100 a producer (RPC client) with 100 workers
-  omrig report RUN               show a run again
-  omrig report PRODUCER CONSUMER show the two sides of one run together
-  omrig compare BASE NEW         two runs, or two folders of runs, beside each other
-  omrig clean                    delete what killed runs left on the broker
-  omrig targets                  list the functions that delimit the stages
-"""
+{_EXAMPLES}"""
 
 
-def main(arguments: list[str]) -> int:
-    """Run what ``arguments`` ask for; the exit status."""
-    both = arguments[:1] == ["run"]
-    parser = make_parser(both)
-    options = parser.parse_args(arguments[1:] if both else arguments)
-    plan = make_plan(options, both)
-    return _run(plan, options)
+def add_options(parser: Parser) -> None:
+    """Add the options of both sides."""
+    add_version(parser)
+    add_plan(parser)
 
 
-def make_parser(both: bool) -> Parser:
-    """The parser of ``omrig run`` when ``both``, else of ``omrig -p`` and ``omrig -c``."""
-    parser = Parser(
-        prog="omrig run" if both else "omrig",
-        description=_ABOUT,
-        usage="omrig [run | report | compare | clean | targets] [options]"
-        if not both
-        else "omrig run [options]",
-    )
-    parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
-    if not both:
-        _add_sides(parser)
+def add_plan(parser: Parser) -> None:
+    """Add the options that a Plan is made of, and how it is shown."""
     add_fields(parser.add_argument_group("load"), Load)
     add_fields(parser.add_argument_group("profiling"), Profiling)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
-    _add_output(parser)
-    return parser
-
-
-def _add_sides(parser: Parser) -> None:
-    sides = parser.add_argument_group("side (one of)")
-    sides.add_argument(
-        "-p",
-        "--producer",
-        nargs="?",
-        type=count,
-        const=0,
-        metavar="N",
-        help=f"send N messages (default {DEFAULT_MESSAGES})",
-    )
-    sides.add_argument(
-        "-c",
-        "--consumer",
-        nargs="?",
-        type=count,
-        const=0,
-        metavar="N",
-        help="take N messages (default: until stopped)",
-    )
-
-
-def _add_output(parser: Parser) -> None:
     output = parser.add_argument_group("output")
     add_fields(output, Output, without=("debug",))
     output.add_argument("--json", action="store_true", help="print result.json, nothing else")
@@ -94,42 +57,26 @@ def _add_output(parser: Parser) -> None:
     add_fields(output, Output, without=("folder",))
 
 
-def make_plan(options: argparse.Namespace, both: bool) -> Plan:
-    """The plan that parsed options ask for.
+def run(options: argparse.Namespace) -> int:
+    """Measure both sides and show them; the exit status."""
+    return measure_and_show(make_plan(options, SIDES), options)
+
+
+def make_plan(
+    options: argparse.Namespace, sides: tuple[str, ...], messages: int | None = DEFAULT_MESSAGES
+) -> Plan:
+    """The plan that parsed options ask for, of so many ``messages`` unless they say so.
 
     Raises ``UsageError`` when they contradict each other.
     """
-    sides = SIDES if both else _side(options)
     return Plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
-        load=Load(**given(options, Load) | {"messages": _messages(options, sides, both)}),
+        load=Load(**{"messages": messages} | given(options, Load)),
         profiling=Profiling(**given(options, Profiling)),
         transport=transport(options),
         output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
     )
-
-
-def _side(options: argparse.Namespace) -> tuple[str, ...]:
-    if options.producer is not None and options.consumer is not None:
-        raise UsageError(
-            "-p and -c: one command is one side; start two, or use `omrig run` for both"
-        )
-    if options.producer is None and options.consumer is None:
-        raise UsageError(
-            "no side given: use -p (producer) or -c (consumer), or `omrig run` for both;"
-            " see omrig --help"
-        )
-    return ("producer",) if options.consumer is None else ("consumer",)
-
-
-def _messages(options: argparse.Namespace, sides: tuple[str, ...], both: bool) -> int | None:
-    own: int | None = None if both else (options.producer or options.consumer or None)
-    asked: int | None = options.message_count
-    if own and asked and own != asked:
-        flag = "-p" if sides == ("producer",) else "-c"
-        raise UsageError(f"{flag} {own} and -m {asked}: the counts differ; give one of them")
-    return own or asked or (None if sides == ("consumer",) else DEFAULT_MESSAGES)
 
 
 def _default_output(sides: tuple[str, ...]) -> str:
@@ -137,19 +84,53 @@ def _default_output(sides: tuple[str, ...]) -> str:
     return f"omrig-runs/{now}-{'-'.join(sides)}"
 
 
-def _run(plan: Plan, options: argparse.Namespace) -> int:
-    from omrig.recordings import folder as run_folder
-    from omrig.report.terminal import progress, run
-    from omrig.supervisor import supervisor
+def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
+    """Plan, supervise, account, write, show; the exit status."""
+    from omrig.report.terminal import progress
 
-    shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
     interrupts = Interrupts()
     with interrupts.handled():
-        try:
-            folder, result, _ = supervisor.run(plan, shown, interrupts=interrupts)
-        finally:
-            shown.close()
-        drawn = _draw(folder, result, options)
+        shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
+        with contextlib.closing(shown) as display:
+            folder, result = measure(plan, display, interrupts)
+        is_drawn = _draw(folder, result, options)
+    _show(folder, result, options)
+    if interrupts.count:
+        return cli.INTERRUPTED
+    return 0 if result["complete"] and is_drawn else cli.INCOMPLETE
+
+
+def measure(
+    plan: Plan, display: "Display", interrupts: Interrupts, broker: "Broker | None" = None
+) -> tuple[Path, dict[str, Any]]:
+    """Do what ``plan`` says and account for it: the run folder and the result, which is in it.
+
+    ``broker`` is used where one would be started; ``interrupts`` are handled by the caller. Raises
+    ``UsageError`` before anything is measured, ``RunError`` where there can be no result, and
+    :class:`KeyboardInterrupt` when interrupted before the load.
+    """
+    from omrig.accounting import assemble
+    from omrig.supervisor import run as supervisor
+
+    recorded = supervisor.run(plan, display, interrupts, broker)
+    with supervisor.after_load(recorded.folder), interrupts.deferring():
+        result = assemble.finish(recorded.folder, recorded.losses, recorded.ended)
+    _refuse(recorded, result)
+    return recorded.folder, result
+
+
+def _refuse(recorded: "Recorded", result: dict[str, Any]) -> None:
+    """Raise the ``UsageError`` of a measured process, if nothing came of it."""
+    ended, messages = recorded.ended, result["messages"]
+    if ended and ended["bad_usage"] and not (messages["sent"] or messages["received"]):
+        raise UsageError(ended["ended_because"])
+
+
+def _show(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> None:
+    """Show the result, and say what is missing in it."""
+    from omrig.recordings import folder as run_folder
+    from omrig.report.terminal import run
+
     try:
         with streams.shown():
             if options.json:
@@ -165,9 +146,6 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     finally:
         if not result["complete"]:
             sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
-    if interrupts.count:
-        return INTERRUPTED
-    return 0 if result["complete"] and drawn else INCOMPLETE
 
 
 def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.measured.load import rpc
 from omrig.model import payload
+from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 
 _SAMPLE_BYTES = 4096
@@ -37,10 +37,10 @@ def _body(plan: Plan, size_bytes: int) -> bytes:
     number = (plan.load.messages or 1) - 1
     unique = uuid.uuid4().hex
     message: dict[str, Any] = {
-        "method": rpc.METHOD,
+        "method": payload.METHOD,
         "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
     }
-    if plan.load.pattern == "call":
+    if PATTERNS[plan.load.pattern].replies:
         message |= {"_msg_id": unique, "_reply_q": f"reply_{unique}", "_timeout": None}
     message["_unique_id"] = unique
     dumps: Any = serialization.dumps

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from omrig.measured.executors.base import Executor
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
-    from omrig.measured.load.side import Measurement, Stop
+    from omrig.measured.load.side import Stop
+    from omrig.measured.measurement import Measurement
     from omrig.model.events import Emit
     from omrig.model.plan import Plan
 
@@ -35,9 +36,9 @@ def main() -> None:
     executor = base.load(sys.argv[2])
     executor.patch()
     # Only now: these import what patching has to precede.
-    from omrig.model import events
+    from omrig.measured import pipe
 
-    emit = events.emitter(int(sys.argv[3]))
+    emit = pipe.emitter(int(sys.argv[3]))
     status = 1
     try:
         _end_when_orphaned(executor, int(sys.argv[4]))
@@ -69,12 +70,13 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
 
     from omrig.measured.load import deadline
     from omrig.measured.load.side import Stop
+    from omrig.model import events
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
 
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    emit("loaded")
+    emit(events.Loaded())
     line = sys.stdin.readline()
     if not line:
         return 1
@@ -85,19 +87,18 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     try:
         _run(plan, executor, emit, stop)
     except (UsageError, RunError) as error:
-        usage, late = isinstance(error, UsageError), isinstance(error, deadline.Late)
         emit(
-            "failed",
-            usage=usage,
-            late=late,
-            unanswered=isinstance(error, deadline.NoAnswer),
-            text=str(error),
-            likely=error.likely if isinstance(error, deadline.Late) else "",
+            events.Failed(
+                text=str(error),
+                usage=isinstance(error, UsageError),
+                late=isinstance(error, deadline.Late),
+                unanswered=isinstance(error, deadline.NoAnswer),
+                likely=error.likely if isinstance(error, deadline.Late) else "",
+            )
         )
         return 1
     except Exception as error:
-        text = deadline.words(error)
-        emit("failed", usage=False, late=False, unanswered=False, text=text, likely="")
+        emit(events.Failed(text=deadline.words(error)))
         if plan.output.debug:
             raise
         return 1
@@ -126,8 +127,10 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     from omrig.measured.load import identity
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
-    from omrig.measured.load.side import SHUT_DOWN_S, Measurement
+    from omrig.measured.load.side import SHUT_DOWN_S
+    from omrig.measured.measurement import Measurement
     from omrig.measured.profilers import registry
+    from omrig.model import events
 
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
@@ -157,7 +160,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     try:
         _load(plan, executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
-        emit("phase", side=plan.sides[0], phase="saving")
+        emit(events.Phase(plan.sides[0], "saving"))
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
         executor.spawn(messaging.cleanup, "main").join(SHUT_DOWN_S)
 
@@ -174,6 +177,7 @@ def _load(
 ) -> None:
     from omrig.measured.load import deadline
     from omrig.measured.load.side import DRAIN_S, SHUT_DOWN_S
+    from omrig.model import events
 
     serving = None
     if consumer:
@@ -186,7 +190,7 @@ def _load(
         )
         if not listens:
             return
-        emit("ready", side="consumer")
+        emit(events.Ready("consumer"))
     if producer:
         producer.connect(transport)
         if consumer:
@@ -207,6 +211,7 @@ def _load(
 def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
+    from omrig.model import events
     from omrig.model.errors import Losses
     from omrig.recordings import writer
 
@@ -217,16 +222,15 @@ def _save(
         with losses.noted():
             side.save(Path(plan.output.folder) / side.name, measurement)
     folder = Path(plan.output.folder) / plan.sides[0]
-    side_shown = plan.side
     artefacts: list[dict[str, str]] = []
     for profiler in measurement.profilers:
         with losses.noted():
-            artefacts += [each.listed(plan.sides[0], side_shown) for each in profiler.save(folder)]
+            artefacts += [each.listed(plan.sides[0], plan.side) for each in profiler.save(folder)]
     with losses.noted():
         writer.save_artefacts(folder, artefacts)
     if losses:
-        emit("unwritten", paths=losses.paths)
-    emit("saved", sides=[side.name for side in sides])
+        emit(events.Unwritten(losses.paths))
+    emit(events.Saved([side.name for side in sides]))
 
 
 if __name__ == "__main__":

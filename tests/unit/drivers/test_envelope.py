@@ -7,6 +7,7 @@ import pytest
 from omrig.drivers import configuration, envelope
 from omrig.measured.load import rpc
 from omrig.model import payload
+from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Load, Plan
 
 LOAD = Load(messages=100, size_bytes=10_240)
@@ -32,7 +33,9 @@ def published(plan, monkeypatch):
     client = oslo_messaging.get_rpc_client(
         transport, oslo_messaging.Target(exchange="omrig", topic="omrig"), timeout=1
     )
-    send = rpc.sender(plan.load.pattern, client, "0" * 32, payload.build(plan.load.size_bytes))
+    send = rpc.sender(
+        PATTERNS[plan.load.pattern], client, "0" * 32, payload.build(plan.load.size_bytes)
+    )
     with pytest.raises(oslo_messaging.MessageDeliveryFailure):
         send(plan.load.messages - 1)
     transport.cleanup()

@@ -8,7 +8,8 @@ import pytest
 from omrig.measured.executors import base
 from omrig.measured.load import deadline, producer
 from omrig.measured.load.side import Stop
-from omrig.model import redaction
+from omrig.measured.load.workers import WarmUp
+from omrig.model import events, redaction
 from omrig.model.errors import RunError
 from omrig.model.plan import Load, Plan
 from omrig.supervisor import phases
@@ -60,9 +61,8 @@ def test_a_stop_ends_the_waiting(executor):
 
 
 def warming():
-    events = []
-
-    return producer._WarmUp(PLAN, lambda event, **_: events.append(event)), events
+    said = []
+    return WarmUp(PLAN, said.append), said
 
 
 def test_a_warm_up_ends_at_the_first_failure_that_would_come_again():
@@ -75,12 +75,12 @@ def test_a_warm_up_ends_at_the_first_failure_that_would_come_again():
 
 
 def test_a_failure_among_others_ends_no_warm_up():
-    warm_up, events = warming()
+    warm_up, said = warming()
     warm_up.got_through()
     warm_up.failed(ValueError())
     assert warm_up.next() == 0
     warm_up.judge()
-    assert events == ["moved"]
+    assert said == [events.Moved("producer")]
 
 
 def test_a_reply_that_may_come_is_waited_for():
