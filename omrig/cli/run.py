@@ -18,7 +18,7 @@ from omrig.model.plan import DEFAULT_MESSAGES, SIDES, Load, Output, Plan, Profil
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.supervisor.display import Display
     from omrig.supervisor.run import Recorded
 
@@ -101,7 +101,7 @@ def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def measure(
-    plan: Plan, display: "Display", interrupts: Interrupts, broker: "Broker | None" = None
+    plan: Plan, display: "Display", interrupts: Interrupts, broker: "Embedded | None" = None
 ) -> tuple[Path, dict[str, Any]]:
     """Do what ``plan`` says and account for it: the run folder and the result, which is in it.
 

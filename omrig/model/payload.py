@@ -11,7 +11,7 @@ from typing import Any
 from omrig.model.errors import UsageError
 
 METHOD = "message"
-"""The endpoint's method that takes the load."""
+"""The endpoint's method that takes a message of the load."""
 
 _FILLER = "user_data"
 

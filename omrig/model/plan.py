@@ -211,7 +211,7 @@ class Where:
     ``topic`` is where producers and consumers that are started one by one meet; the messages go by
     :attr:`Plan.queue_topic`. A producer that has met its consumer uses that consumer's
     ``served_topic`` and ``served_exchange``, and ``served_by`` says who that is. ``record`` is the
-    file that lists what the run declares (:mod:`omrig.broker.amqp.declared`); empty where there is
+    file that lists what the run declares (:mod:`omrig.broker.declared`); empty where there is
     no broker.
 
     Raises ``UsageError`` when a value makes no sense.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import omrig
-from omrig.drivers import configuration, settings
+from omrig.drivers import options, settings
 from omrig.model import errors
 from omrig.model.plan import Plan
 from omrig.recordings import environment, writer
@@ -79,19 +79,21 @@ def describe(to: Destination) -> dict[str, Any]:
             "driver": transport.scheme,
             "vhost": transport.login.vhost,
             "tls": transport.login.ssl_options is not None,
-            "in_memory": transport.in_memory,
+            "in_memory": to.broker.one_process,
             "exchange": to.plan.exchange,
             "topic": to.plan.queue_topic,
         },
         "broker_process": dataclasses.asdict(to.process) if to.process else None,
         "pools": to.pools,
         "options": settings.differing_options(transport),
-        "settings": settings.with_sources(transport, to.plan),
+        "settings": {
+            name: each.to_json() for name, each in settings.with_sources(transport, to.plan).items()
+        },
         "driver_options": dict(transport.options),
         "configuration": {
             "files": to.configuration.read_files(),
             "unreadable": list(to.configuration.unreadable),
-            "unknown_options": configuration.unknown_options(to.configuration),
+            "unknown_options": options.unknown(to.configuration),
         },
         "complete": False,
         "reason": "the run has not ended",

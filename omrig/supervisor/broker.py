@@ -1,26 +1,19 @@
 """What the broker says while a load is under way, and after one that failed."""
 
-from typing import TYPE_CHECKING
-
+from omrig.broker.asking import Asking
+from omrig.broker.base import QueueState
 from omrig.model.errors import RunError, UsageError
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.ending import STALLED_S
 
-if TYPE_CHECKING:
-    from omrig.broker.amqp.asking import Asking
-    from omrig.broker.amqp.preflight import QueueState
-
 
 class WatchedBroker:
-    """The broker at a destination, asked from outside: see :class:`omrig.supervisor.ending.Broker`.
-
-    Where the messages stay in one process there is nothing to ask, and nothing to be refused.
-    """
+    """The broker at a destination: see :class:`omrig.supervisor.ending.Broker`."""
 
     def __init__(self, to: Destination) -> None:
         self.name = to.transport.redacted
         self._to = to
-        self._asking = _asking(to)
+        self._asking = Asking(to.broker, to.needs) if to.needs else None
 
     def close(self) -> None:
         """Ask nothing any more."""
@@ -33,10 +26,7 @@ class WatchedBroker:
 
     def is_reachable(self) -> bool:
         """Whether it takes connections; True where there is none to be reached."""
-        from omrig.broker.amqp import preflight
-
-        transport = self._to.transport
-        return not transport.speaks_amqp or preflight.reachable(transport.login.endpoints)
+        return self._to.broker.reachable()
 
     def refusal(self, quiet_s: float) -> str | None:
         """What it has been refusing for too long, of a load that stands still since ``quiet_s``."""
@@ -53,18 +43,16 @@ class WatchedBroker:
         what it knows of the queue; empty when that is nothing."""
         if not self._to.needs:
             return ""
-        from omrig.broker.amqp import preflight
-
         try:
-            preflight.check(self._to.transport.login, STALLED_S, self._to.needs)
+            self._to.broker.check(STALLED_S, self._to.needs)
         except (RunError, UsageError) as error:
             return str(error)
         if not unanswered:
             return ""
-        state = preflight.state(self._to.transport.login, self._to.plan.queue_topic)
+        state = self._to.broker.state(self._to.plan.queue_topic)
         return self._unanswered(state) if state else ""
 
-    def _unanswered(self, state: "QueueState") -> str:
+    def _unanswered(self, state: QueueState) -> str:
         """What a queue tells of a consumer that did not answer."""
         plan = self._to.plan
         served_by = plan.transport.served_by
@@ -74,11 +62,3 @@ class WatchedBroker:
             there = f"nobody listens on queue {plan.queue_topic}"
         several = "s wait" if state.messages != 1 else " waits"
         return f"{there}; {state.messages:,} message{several} in its queue"
-
-
-def _asking(to: Destination) -> "Asking | None":
-    if not to.needs:
-        return None
-    from omrig.broker.amqp.asking import Asking
-
-    return Asking(to.transport.login, to.needs)

@@ -19,7 +19,7 @@ from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Embedded
 
 NAMES = ("a", "b")
 """The folders of the two configurations' runs."""
@@ -32,7 +32,7 @@ def order(pairs: int) -> Iterator[tuple[int, str]]:
             yield number + 1, name
 
 
-Measure = Callable[[Plan, Display, Interrupts, "Broker | None"], tuple[Path, dict[str, Any]]]
+Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], tuple[Path, dict[str, Any]]]
 """Runs a plan and accounts for it: the run folder and the result."""
 
 
@@ -81,7 +81,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _broker(plans: tuple[Plan, Plan], display: Display) -> "Iterator[Broker | None]":
+def _broker(plans: tuple[Plan, Plan], display: Display) -> "Iterator[Embedded | None]":
     if not any(destination.needs_broker(plan) for plan in plans):
         yield None
         return

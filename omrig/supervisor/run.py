@@ -7,10 +7,8 @@ sides, watches them and the broker, and leaves their recordings in the run folde
 import contextlib
 import dataclasses
 import logging
-import os
 import queue
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from omrig.model.events import Event
 from omrig.model.plan import Plan
 from omrig.recordings import folder as run_folder
 from omrig.recordings import series, writer
-from omrig.supervisor import beginning, destination, leftovers, phases, reports
+from omrig.supervisor import beginning, cleaning, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
 from omrig.supervisor.child import Child, Said, stop_all
 from omrig.supervisor.destination import Destination
@@ -32,8 +30,8 @@ from omrig.supervisor.interrupts import Interrupts
 from omrig.supervisor.sampler import Sampler
 
 if TYPE_CHECKING:
-    from omrig.broker.amqp import meeting
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.base import Host
+    from omrig.broker.rabbitmq.embedded import Embedded
 
 _TICK_S = 0.1
 
@@ -52,7 +50,7 @@ class Recorded:
 
 
 def run(
-    plan: Plan, display: Display, interrupts: Interrupts, broker: "Broker | None" = None
+    plan: Plan, display: Display, interrupts: Interrupts, broker: "Embedded | None" = None
 ) -> Recorded:
     """Do what ``plan`` says, and have the profilers make their reports.
 
@@ -141,14 +139,14 @@ class Supervision:
         self._said: queue.Queue[Said] = queue.Queue()
         self._children: dict[str, Child] = {}
         self._left: list[dict[str, str]] = []
-        self._host: meeting.Host | None = None
+        self._host: Host | None = None
         self._ended: dict[str, Any] = {}
         self._broker = WatchedBroker(to)
         self._ending = Ending(to.plan, to.timeout_s, self._children, self._broker, interrupts)
         self._ending.because = to.alone
         self._sampler = Sampler(self._folder)
         # In one process nothing is on a wire, and nothing of it would be a measurement.
-        sides = () if to.transport.in_memory else to.plan.sides
+        sides = () if to.broker.one_process else to.plan.sides
         self._recent = Recent(self._folder, to.plan.load.pattern, sides)
 
     def execute(self) -> dict[str, Any]:
@@ -166,7 +164,7 @@ class Supervision:
     def _load(self, last: contextlib.ExitStack) -> None:
         """From the start of the measured processes to the end of the last one."""
         to = self._to
-        last.callback(self._clean_up, leftovers.record(to, self._display))
+        last.callback(self._clean_up, cleaning.record(to, self._display))
         last.callback(self._hear_the_rest)
         last.callback(self._sampler.stop)
         last.callback(self._stop)
@@ -183,7 +181,7 @@ class Supervision:
 
     def _start(self) -> None:
         plan, measured = self._to.plan, self._to.resolved_plan
-        groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
+        groups = [plan.sides] if self._to.broker.one_process else [(s,) for s in plan.sides]
         for sides in groups:
             child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
             self._children[sides[0]] = child
@@ -197,7 +195,7 @@ class Supervision:
         stop_all(list(self._children.values()), STOP_S)
 
     def _clean_up(self, record: Path) -> None:
-        self._left = leftovers.clean_up(record, self._to, self._display)
+        self._left = cleaning.clean_up(record, self._to, self._display)
 
     def _hear(self) -> bool:
         """Take what is said next; False when nothing is said for a moment."""
@@ -270,8 +268,7 @@ class Supervision:
         if producer is None:
             # Alone it is not told when the load begins.
             self._ending.serving()
-            if self._to.transport.speaks_amqp:
-                self._host = self._meet_producers(child)
+            self._host = self._to.broker.host(self._to.plan, self._note_of(child))
         elif not producer.began:
             self._begin(producer)
 
@@ -287,24 +284,13 @@ class Supervision:
         else:
             child.phase = phases.warming_up(self._to.plan)
 
-    def _meet_producers(self, child: Child) -> "meeting.Host":
-        from omrig.broker.amqp import meeting
-
-        plan, transport = self._to.plan, self._to.transport
-        about = meeting.Consumer(
-            run_id=plan.run_id,
-            topic=plan.queue_topic,
-            exchange=plan.exchange,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            options=meeting.declaring_options(transport.options),
-        )
+    def _note_of(self, child: Child) -> Callable[[str], None]:
+        """What takes lines for a person from a thread of its own: they are shown in their turn."""
 
         def tell(text: str) -> None:
-            # By a thread of its own: it is shown in its turn.
             self._said.put((child, events.encode(events.Note(text))))
 
-        return meeting.Host(transport.login, plan.transport.topic, about, tell)
+        return tell
 
     def _note_end(self) -> None:
         children = self._children.values()

@@ -6,15 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker.amqp import preflight
-from omrig.broker.amqp.connection import Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker.base import Needs, QueueState
 from omrig.cli.run import _refuse
 from omrig.model import events
 from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Output, Plan
+from omrig.model.transport import Login
 from omrig.report.terminal.progress import Progress
-from omrig.supervisor import leftovers
+from omrig.supervisor import cleaning
 from omrig.supervisor import run as supervisor
 from omrig.supervisor.ending import STALLED_S
 from omrig.supervisor.interrupts import Interrupts
@@ -25,11 +24,12 @@ def make_run(tmp_path):
     """A run of these sides that has not begun."""
 
     def make_run(*sides, **changed):
-        transport = SimpleNamespace(
-            in_memory=False, speaks_amqp=True, login=None, redacted="rabbit://h:5672/"
-        )
+        transport = SimpleNamespace(login=None, redacted="rabbit://h:5672/")
+        broker = SimpleNamespace(one_process=False)
         plan = Plan(sides=sides, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
-        to = SimpleNamespace(plan=plan, transport=transport, alone=None, needs=None, timeout_s=60.0)
+        to = SimpleNamespace(
+            plan=plan, transport=transport, broker=broker, alone=None, needs=None, timeout_s=60.0
+        )
         vars(to).update(changed)
         recorded = supervisor.Recorded(tmp_path, Losses(tmp_path))
         run = supervisor.Supervision(to, recorded, {}, Progress(None), Interrupts())
@@ -56,7 +56,7 @@ def test_that_a_killed_run_is_in_no_list_is_told_whatever_is_shown(
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
     run = make_run("producer", has_lasting_broker=True)
     run._to.transport.login = Login(())
-    leftovers.record(run._to, Progress(None))
+    cleaning.record(run._to, Progress(None))
     assert f"omrig clean {tmp_path}" in capsys.readouterr().err
 
 
@@ -84,24 +84,24 @@ NO_ANSWER = events.Failed(
 @pytest.mark.parametrize(
     ("served_by", "state", "said"),
     [
-        ("the consumer on h, pid 12", preflight.QueueState(1, 2000),
+        ("the consumer on h, pid 12", QueueState(1, 2000),
          ": a consumer is there (h, pid 12) and did not answer, busy with other messages or hung;"
          " 2,000 messages wait in its queue"),
-        ("", preflight.QueueState(1, 0),
+        ("", QueueState(1, 0),
          ": a consumer is there and did not answer, busy with other messages or hung;"
          " 0 messages wait in its queue"),
-        ("the consumer on h, pid 12", preflight.QueueState(0, 1),
+        ("the consumer on h, pid 12", QueueState(0, 1),
          ": nobody listens on queue omrig.5a5a5a5a5a5a; 1 message waits in its queue"),
         ("", None, ""),
     ],
 )  # fmt: skip
 def test_of_a_consumer_that_did_not_answer_it_is_told_what_its_queue_tells(
-    make_run, monkeypatch, served_by, state, said
+    make_run, served_by, state, said
 ):
     run = make_run("producer", needs=Needs(("producer",), {}))
     run._to.plan = run._to.plan.with_transport(served_by=served_by)
-    monkeypatch.setattr(preflight, "check", lambda *_: None)
-    monkeypatch.setattr(preflight, "state", lambda *_: state)
+    run._to.broker.check = lambda *_: None
+    run._to.broker.state = lambda _queue: state
     run.take(run._children["producer"], NO_ANSWER)
     assert run._ending.because == NO_ANSWER.text + said
 

@@ -1,16 +1,15 @@
 """What a run declares on the broker: written down before, deleted after it."""
 
-import dataclasses
 from pathlib import Path
 
+from omrig.broker import declared, leftovers
+from omrig.model.declared import FILE
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 
 
 def record(to: Destination, display: Display) -> Path:
     """Begin the record of what the run declares; from now on its plan names the file."""
-    from omrig.broker.amqp import declared
-
     path, elsewhere = declared.begin(
         to.plan, to.transport.login, broker_lasts=to.has_lasting_broker
     )
@@ -25,13 +24,10 @@ def clean_up(path: Path, to: Destination, display: Display) -> list[dict[str, st
 
     What is left, as ``run.json`` has it.
     """
-    from omrig.broker.amqp import cleanup, declared
-
-    login = to.transport.login
-    if not to.has_lasting_broker:
-        login = dataclasses.replace(login, endpoints=())
     try:
-        left = cleanup.remove(login, declared.read(path).things)
+        things = declared.read(path).things
+        lasting = things if to.has_lasting_broker else leftovers.of_kind(FILE, things)
+        left = to.broker.clean_up(lasting)
         if not left:
             path.unlink(missing_ok=True)
             return []
@@ -42,7 +38,7 @@ def clean_up(path: Path, to: Destination, display: Display) -> list[dict[str, st
             f" queues and exchanges with {to.plan.tag} in their names on the broker"
         )
         return []
-    for line in cleanup.told(left, login.vhost):
+    for line in leftovers.told(left):
         display.tell(line)
     display.tell("or, with the same transport options: omrig clean")
     return [
@@ -50,7 +46,7 @@ def clean_up(path: Path, to: Destination, display: Display) -> list[dict[str, st
             "kind": each.thing.kind,
             "name": each.thing.name,
             "reason": each.reason,
-            "command": each.command(login.vhost),
+            "command": each.command,
         }
         for each in left
     ]
