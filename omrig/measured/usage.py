@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from omrig.model.units import NS
+
 
 class Usage:
     """CPU time and context switches of this process from :meth:`start` to :meth:`stop`.
@@ -54,7 +56,7 @@ class Usage:
         if not self._used:
             return None
         return {
-            "wall_seconds": self._used["wall_ns"] / 1e9,
+            "wall_seconds": self._used["wall_ns"] / NS,
             "cpu_user_seconds": self._used["user_us"] / 1e6,
             "cpu_system_seconds": self._used["system_us"] / 1e6,
             "peak_rss_bytes": self._peak_bytes,
