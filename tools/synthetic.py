@@ -22,7 +22,7 @@ from omrig.model.columns import Integers
 from omrig.model.facts import Facts
 from omrig.model.stages import STAGES
 from omrig.model.units import MS, NS
-from omrig.recordings import environment, series
+from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
 from omrig.watcher import layout
 
@@ -88,8 +88,8 @@ def write(
     for side in sides:
         _write_side(folder / side, side, result, staged)
     _write_samples(folder, sides, int(ends.max()))
-    run_folder.write_json(folder / run_folder.RUN, run)
-    run_folder.write_json(folder / run_folder.RESULT, result)
+    writer.write_json(folder / run_folder.RUN, run)
+    writer.write_json(folder / run_folder.RESULT, result)
 
 
 def _stages(
@@ -298,11 +298,11 @@ def _save(
 def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
     length = int(result["throughput"]["duration_seconds"] * NS) if result["throughput"] else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
-    run_folder.write_json(folder / "side.json", about)
+    writer.write_json(folder / "side.json", about)
     if not staged:
         return
     blocked = [[BEGAN_NS + length // 4, "low on memory"], [BEGAN_NS + length // 3, ""]]
-    run_folder.write_json(
+    writer.write_json(
         folder / "stages.json",
         {
             "realtime_offsets": [[BEGAN_NS, 0], [BEGAN_NS + length, 0]],

@@ -12,7 +12,7 @@ from omrig.formats import hlog, stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording
+from omrig.recordings import recording, writer
 from omrig.recordings.recording import Column, Recording
 from omrig.report.files import speedscope
 
@@ -29,7 +29,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
     run = ended or run_folder.read_json(folder / run_folder.RUN)
     # Where omrig was killed it is still kept.
     for each in (folder, *(folder / side for side in run["sides"])):
-        run_folder.release(each)
+        writer.release(each)
     sides = recording.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
@@ -51,7 +51,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
         first, last = _span(sides["producer"])
         started = run["started_epoch_seconds"]
         with losses.noted():
-            with run_folder.writing(folder / "latency.hlog") as file:
+            with writer.writing(folder / "latency.hlog") as file:
                 hlog.write(file, latencies, started, started + (last - first) / NS)
             result["artefacts"].insert(0, _HLOG)
     reasons = [result["reason"]] if result["reason"] else []
@@ -60,7 +60,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
             result |= _incomplete([*reasons, f"not written: {losses}"])
         run.update(complete=result["complete"], reason=result["reason"])
         with losses.noted():
-            run_folder.write_json(folder / name, content)
+            writer.write_json(folder / name, content)
     # The last of them may have been refused, too.
     return result | (_incomplete([*reasons, f"not written: {losses}"]) if ended and losses else {})
 
@@ -106,7 +106,7 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> L
         # Only now: a page that could not be written is not to be listed.
         result |= listed
     with losses.noted():
-        run_folder.write_json(folder / run_folder.RESULT, result)
+        writer.write_json(folder / run_folder.RESULT, result)
     return losses
 
 

@@ -14,8 +14,7 @@ from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Facts, Held, Network
 from omrig.model.stamps import busy_after, busy_until
 from omrig.model.units import NS
-from omrig.recordings import arrivals, cpu, tcp_info
-from omrig.recordings import folder as run_folder
+from omrig.recordings import arrivals, cpu, tcp_info, writer
 from omrig.recordings.recording import Recording
 
 _COMPUTING = ("driver", "serialization", "endpoint")
@@ -423,7 +422,7 @@ def save(timelines: Timelines) -> None:
     if "seq" in book.columns:
         arrays["seq"] = book.columns["seq"]
     arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}
-    with run_folder.writing(book.recording.folder / "messages.npz", "wb") as file:
+    with writer.writing(book.recording.folder / "messages.npz", "wb") as file:
         numpy.savez(file, **arrays)
 
 

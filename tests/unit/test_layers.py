@@ -30,16 +30,8 @@ ALLOWED = {
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
-EXCEPTIONS = {
+EXCEPTIONS: set[str] = {
     "model.facts -> accounting.quantised",
-    "measured.load.side -> recordings.folder",
-    "measured.process -> recordings.folder",
-    "measured.profilers.lines -> recordings.folder",
-    "measured.profilers.memory_lines -> recordings.folder",
-    "measured.profilers.memray -> recordings.folder",
-    "measured.profilers.pyspy -> recordings.folder",
-    "measured.profilers.stages -> recordings.folder",
-    "measured.profilers.yappi -> recordings.folder",
     "accounting.assemble -> formats.hlog",
     "accounting.assemble -> formats.stacks",
     "accounting.assemble -> report.files.speedscope",
@@ -48,10 +40,6 @@ EXCEPTIONS = {
     "accounting.recent -> report.owners",
     "compare.conditions -> accounting.verdict.evidence",
     "compare.metrics -> accounting.latency",
-    "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.phases -> measured.load.rpc",
-    "supervisor.supervisor -> accounting.assemble",
-    "supervisor.supervisor -> report.terminal.progress",
     "report.terminal.targets -> drivers.maps",
     "report.text -> accounting.latency",
 }

@@ -21,7 +21,7 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
 from omrig.model.profiling import OPTIONS, TARGETS
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
 
@@ -95,10 +95,10 @@ class LinesProfiler(Profiler):
         if self._profiler is None:
             return []
         summary = self._summary()
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         stats = self._recorded.stats()
         stats.to_file(folder / LPROF)
-        with run_folder.writing(folder / TEXT) as file:
+        with writer.writing(folder / TEXT) as file:
             text.write(file, summary, self._about())
             stats.print(file, output_unit=1e-6, stripzeros=True, config=False)
         return [

@@ -25,7 +25,7 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
 from omrig.model.profiling import OPTIONS, TARGETS
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
 
@@ -106,8 +106,8 @@ class MemoryLinesProfiler(Profiler):
         if not self._started:
             return []
         summary = {"targets": self._targets, **self._recorded.summary(), "notes": [SLOW, OTHERS]}
-        run_folder.write_json(folder / SUMMARY, summary)
-        with run_folder.writing(folder / TEXT) as file:
+        writer.write_json(folder / SUMMARY, summary)
+        with writer.writing(folder / TEXT) as file:
             file.write(
                 f"Memory by line of the {self._run.side}, executor {self._run.executor}\n"
                 f"{', '.join(self._targets)}: {summary['functions_registered']} functions found,"

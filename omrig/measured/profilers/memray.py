@@ -24,7 +24,7 @@ import memray
 
 from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
 
@@ -83,7 +83,7 @@ class MemrayProfiler(Profiler):
             return []
         skipped = _draw(recording, page)
         summary = {**_summary(recording, folder / "memray.stats"), "skipped": skipped}
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         return [] if skipped else [Artefact(PAGE, "html", "xdg-open {path}")]
 
 

@@ -34,7 +34,7 @@ from omrig.measured.executors import roles
 from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
 from omrig.model.profiling import GIL, NATIVE, OPTIONS
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 RATE_HZ = 100
 """Samples a second: py-spy's default."""
@@ -143,13 +143,13 @@ class PySpyProfiler(Profiler):
             "errors": sum(each.errors for each in self._recordings),
             **summarise(profiles),
         }
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
         titled = [_titled(profile) for profile in profiles]
-        with run_folder.writing(folder / SPEEDSCOPE) as file:
+        with writer.writing(folder / SPEEDSCOPE) as file:
             stacks.write_speedscope(file, f"{self._run.side}, py-spy", titled)
-        with run_folder.writing(folder / COLLAPSED) as file:
+        with writer.writing(folder / COLLAPSED) as file:
             stacks.write_collapsed(file, _counted(profiles))
         return [
             Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),

@@ -7,7 +7,7 @@ import array
 import contextlib
 import heapq
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.watcher.client import Watcher
-
-STAMPS = "stamps.npz"
-META = "stages.json"
 
 RECENT_ROWS = 25
 """How many messages a side shows of those since the last time."""
@@ -87,10 +84,10 @@ class StagesProfiler(Profiler):
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        run_folder.write_json(folder / META, self._meta())
-        _save_rows(folder / STAMPS, self._state.rows())
+        tables = {side: (rows, len(COLUMNS[side])) for side, rows in self._state.rows().items()}
+        stamps = writer.save_stamps(folder, self._meta(), tables)
         self._log_cpu(folder)
-        return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
+        return [Artefact(stamps, "stamps of every message", "numpy.load")]
 
     def recent(self) -> dict[str, list[list[int]]]:
         """Rows of some messages that ended since the last time, by side, in stamped columns.
@@ -119,7 +116,7 @@ class StagesProfiler(Profiler):
         logged = len(notes)
         if sys.byteorder == "big":
             notes.byteswap()
-        run_folder.append(folder / CPU, notes.tobytes())
+        writer.append(folder / CPU, notes.tobytes())
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
@@ -145,15 +142,3 @@ class StagesProfiler(Profiler):
                 "dropped": self._watcher.dropped,
             },
         }
-
-
-def _save_rows(path: Path, tables: Mapping[str, "array.array[int]"]) -> None:
-    import numpy
-
-    arrays: dict[str, Any] = {
-        # A copy: a message that ends after this may still extend the array.
-        side: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(COLUMNS[side]))
-        for side, rows in tables.items()
-    }
-    with run_folder.writing(path, "wb") as file:
-        numpy.savez(file, **arrays)

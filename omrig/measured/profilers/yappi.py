@@ -21,7 +21,7 @@ from omrig.measured.profilers.callgraph import contexts, flames, packages, table
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.model.callgraph import Cost, Graph, Key
 from omrig.model.profiling import CLOCK, OPTIONS
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 PSTAT, CALLGRIND, SUMMARY = "yappi.pstat", "yappi.callgrind", "profile.yappi.json"
 SPEEDSCOPE, COLLAPSED = "yappi.speedscope.json", "yappi.collapsed"
@@ -86,18 +86,18 @@ class YappiProfiler(Profiler):
         if not self._graph:
             return []
         # First what the reports need.
-        run_folder.write_json(
+        writer.write_json(
             folder / SUMMARY,
             tables.summarise(self._by_role, self._counts, self._clock, packages.installation()),
         )
-        with run_folder.writing(folder / PSTAT, "wb") as file:
+        with writer.writing(folder / PSTAT, "wb") as file:
             pstat.write(self._graph, file)
-        with run_folder.writing(folder / CALLGRIND) as file:
+        with writer.writing(folder / CALLGRIND) as file:
             callgrind.write(self._graph, file, *_EVENTS[self._clock])
         flame_graphs = flames.profiles(self._by_role, self._run.side)
-        with run_folder.writing(folder / SPEEDSCOPE) as file:
+        with writer.writing(folder / SPEEDSCOPE) as file:
             stacks.write_speedscope(file, f"{self._run.side}, yappi", flame_graphs)
-        with run_folder.writing(folder / COLLAPSED) as file:
+        with writer.writing(folder / COLLAPSED) as file:
             stacks.write_collapsed(file, flame_graphs[0].stacks)
         return [
             Artefact(PSTAT, "pstat", "snakeviz {path}"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report import waterfall
 
 FILE = "stages.speedscope.json"
@@ -16,7 +16,7 @@ def write(path: Path, result: Mapping[str, Any]) -> bool:
     """Write the stages of a result; False, and no file, where it has none."""
     if not result["waterfall"]:
         return False
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         stacks.write_speedscope(file, f"stages of a {result['pattern']}", profiles(result))
     return True
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 import omrig
 from omrig.model import units
 from omrig.model.columns import Columns
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report import owners
 from omrig.report.html import recorded, view
 
@@ -94,5 +94,5 @@ def _plotly() -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         file.write(content)

@@ -10,8 +10,9 @@ import pytest
 from omrig.accounting import assemble, books, latency, littles_law
 from omrig.measured.executors import base
 from omrig.measured.load import producer
-from omrig.measured.load.side import Measurement, Stop
-from omrig.model.plan import Plan
+from omrig.measured.load.side import Stop
+from omrig.measured.measurement import Measurement
+from omrig.model.plan import Load, Plan
 from omrig.recordings import recording
 from omrig.report import text
 
@@ -66,11 +67,9 @@ def _recorded(folder):
             time.sleep(TOOK_S)
             raise FAILING[seq]
 
-    plan = Plan(sides=("producer",), run_id="r", messages=10, workers=1)
-    sender = producer.Producer(plan, base.load("threading"), lambda *_, **__: None, Stop())
-    sender._send = send
-    sender._sequence = iter(range(10))
-    sender._load()
+    plan = Plan(sides=("producer",), run_id="r", load=Load(messages=10, workers=1))
+    sender = producer.Producer(plan, base.load("threading"), pytest.fail, Stop())
+    sender._workers.load(0, 10, send, pytest.fail)
     (folder / "producer").mkdir()
     sender.save(folder / "producer", Measurement([]))
     run = {"sides": ["producer"], "transport": {"in_memory": False}, "plan": plan.public()}
