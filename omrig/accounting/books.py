@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omrig.accounting import accounting, prefetch, quantised
 from omrig.model.errors import UsageError
-from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.facts import Blocked, Comb, Facts, Held, Network
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording
 from omrig.watcher import client
@@ -438,7 +438,7 @@ def facts(sides: dict[str, Recording], result: dict[str, Any]) -> Facts:
         executor_pool_size=serving.run["pools"]["executor_thread_pool_size"],
         prefetch={side: prefetch_count(each.run) for side, each in sides.items()},
         held={name: Held(**found) for name, found in (result["prefetch"] or {}).items()},
-        combs={name: quantised.Comb(**found) for name, found in (result["combs"] or {}).items()},
+        combs={name: Comb(**found) for name, found in (result["combs"] or {}).items()},
         blocked=[block for each in sides.values() for block in _blocked(each)],
         network={
             side: found

@@ -6,19 +6,19 @@ the periods known from messaging code and from TCP: anything takes a constant ti
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-Floats = NDArray[numpy.float64]
+from omrig.model.facts import Comb, CombKind
 
-Kind = Literal["poll", "sleep", "delayed acknowledgement", "poll or sleep"]
+Floats = NDArray[numpy.float64]
 
 MILLISECOND = 1_000_000
 """Nanoseconds in one."""
 
-KINDS: dict[int, Kind] = {
+KINDS: dict[int, CombKind] = {
     5_000 * MILLISECOND: "poll",
     1_000 * MILLISECOND: "poll",
     500 * MILLISECOND: "sleep",
@@ -115,15 +115,6 @@ period may lie anywhere on its teeth: it is known for what it is."""
 
 LOOKED_AT = 1_000
 """Durations, evenly chosen, by which periods are looked for; what is found holds for all."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Comb:
-    """Durations in steps of ``period_ns``; ``share`` (0 to 1) of them lie on its teeth."""
-
-    period_ns: int
-    share: float
-    kind: Kind
 
 
 def find_comb(durations_ns: NDArray[Any], single: Collection[int] = tuple(KINDS)) -> Comb | None:

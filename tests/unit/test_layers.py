@@ -31,7 +31,6 @@ ALLOWED = {
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
 EXCEPTIONS = {
-    "model.facts -> accounting.quantised",
     "model.interpreter -> drivers.configuration",
     "watcher.client -> model.interpreter",
     "watcher.client -> model.stamps",

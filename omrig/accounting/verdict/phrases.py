@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.accounting.quantised import MILLISECOND, Comb
+from omrig.accounting.quantised import MILLISECOND
+from omrig.model.facts import Comb
 
 LONGEST_REASON = 60
 """Characters of a broker's own words that are quoted."""

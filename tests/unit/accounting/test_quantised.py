@@ -8,9 +8,9 @@ from omrig.accounting.quantised import (
     MILLISECOND,
     MIN_MESSAGES,
     TCP_PERIODS,
-    Comb,
     find_comb,
 )
+from omrig.model.facts import Comb
 
 SEEDS = range(8)
 SCALES_NS = [int(scale * MILLISECOND) for scale in (0.05, 1, 1.3, 7, 50, 100, 250, 500, 1000, 5000)]

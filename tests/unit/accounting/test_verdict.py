@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from omrig.accounting.quantised import MILLISECOND, Comb
+from omrig.accounting.quantised import MILLISECOND
 from omrig.accounting.verdict.decision import decide
-from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.facts import Blocked, Comb, Facts, Held, Network
 from omrig.model.stages import BY_NAME, OWNERS, STAGES
 from omrig.report.html import view
 
