@@ -10,6 +10,7 @@ from omrig.accounting import books, costs, latency, littles_law, sampled, stalle
 from omrig.accounting.verdict import decision
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
+from omrig.model.result import Result
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording
 from omrig.recordings.recording import Column, Recording
@@ -204,7 +205,9 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         facts = dataclasses.replace(facts, **usage.facts(result))
         cores = {**facts.cpu_share, **costs.cpu_share(sliced, profiled=quiet is None)}
         facts = dataclasses.replace(facts, cpu_share=cores)
-        result["verdict"] = decision.decide(result, facts, rest)
+        others = Result.from_json({**result, **rest}) if rest else None
+        verdict = decision.decide(Result.from_json(result), facts, others)
+        result["verdict"] = verdict.to_json()
     return result, timelines
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from omrig.accounting import books, latency, stalls
-from omrig.accounting.verdict.decision import MIN_MESSAGES
 from omrig.accounting.verdict.owners import parts_of, shares_of
+from omrig.accounting.verdict.thresholds import MIN_MESSAGES
 from omrig.model.facts import Facts, Held
+from omrig.model.result import StageRow
 from omrig.recordings.recording import Recording
 
 Sides = Mapping[str, Recording]
@@ -60,8 +61,8 @@ def _owned(held: books.Timelines | None) -> dict[str, Any]:
         return {"owner": None, "owner_share": None, "queue_share": None}
     result = books.judged(held)
     facts = Facts(held={name: Held(**each) for name, each in result["prefetch"].items()})
-    parts = parts_of(result, facts)
-    queued = [part for part in parts if not part.held and part.stage["bucket"] in QUEUES]
+    parts = parts_of([StageRow.from_json(row) for row in result["stages"]], facts)
+    queued = [part for part in parts if not part.held and part.stage.bucket in QUEUES]
     shares = shares_of([part for part in parts if part not in queued])
     owner = max(shares, key=lambda name: shares[name])
     owned = round(shares[owner], 4)

@@ -63,7 +63,6 @@ EXCEPTIONS = {
     "accounting.books -> watcher.client",
     "accounting.recent -> report.owners",
     "accounting.recent -> watcher.client",
-    "compare.conditions -> accounting.verdict.evidence",
     "compare.metrics -> accounting.latency",
     "supervisor.consent -> report.terminal.progress",
     "supervisor.destination -> measured.executors.base",

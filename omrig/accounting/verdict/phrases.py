@@ -1,31 +1,22 @@
 """Words that verdict, reasons and evidence share."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from omrig.accounting.quantised import MILLISECOND
+from omrig.accounting.verdict.thresholds import LONGEST_REASON
 from omrig.model.facts import Comb
-
-LONGEST_REASON = 60
-"""Characters of a broker's own words that are quoted."""
-
-_NOUNS = {"notify": "notification"}
+from omrig.model.result import Result
 
 
-def noun(result: Mapping[str, Any]) -> str:
-    """What a message of this pattern is called."""
-    pattern = str(result.get("pattern", "call"))
-    return _NOUNS.get(pattern, pattern)
+def subject(result: Result) -> str:
+    """What the shares are of: a message, or the part of it that the only side has."""
+    whole = f"a {result.pattern}"
+    if len(set(result.sides)) != 1 or (whole == "a call" and "producer" in result.sides):
+        return whole
+    return f"the {result.sides[0]}'s part of {whole}"
 
 
 def counted(number: int, name: str) -> str:
     """A number of things that have a regular plural."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
-def stage_of(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """The row of a stage; None where it was not measured."""
-    return next((stage for stage in result.get("stages") or () if stage["name"] == name), None)
 
 
 def step(comb: Comb) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from omrig.accounting import books, stalled, stalls
 from omrig.accounting.verdict import incidents
-from omrig.model.stages import BY_NAME
+from tools import synthetic
 
 SECOND = 1_000_000_000
 TIMEOUT_NS = 60 * SECOND
@@ -103,13 +103,13 @@ def test_many_are_not_few():
 
 @pytest.mark.parametrize(("stage", "owner"), [("pool_wait", None), ("amqp_request", "amqp")])
 def test_time_in_queues_alone_is_nobody_s(monkeypatch, stage, owner):
-    rows = [{"name": stage, "side": "producer", "bucket": BY_NAME[stage].bucket, "share": 1.0}]
+    rows = [synthetic.row(stage, share=1.0).to_json()]
     monkeypatch.setattr(books, "judged", lambda _: {"stages": rows, "prefetch": {}})
     book = books.Book(None, {"id": numpy.zeros(1)})
     told = stalled._owned(books.Timelines(book, {}))
     assert told["owner"] == owner
     assert told["owner_share"] == (owner and 1.0)
     assert told["queue_share"] == (0.0 if owner else 1.0)
-    more = {"messages": 3, "of": 1000, "share": 0.4, "longest_ns": SECOND, "stalls": []}
-    said = incidents.Told({"pattern": "call", "stalls": more | told}, left_out=False).around("v")
+    held = synthetic.stalls(messages=3, longest_ns=SECOND, stalls=(), **told)
+    said = incidents.Told(synthetic.result(stalls=held), left_out=False).around("v")
     assert ("of their time" in said) == bool(owner)
