@@ -29,19 +29,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy
-    from numpy.typing import NDArray
+from omrig.model.units import MS
 
+if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Broker
     from omrig.measured.profilers.registry import Artefact, ProfilerContext
-
-    Integers = NDArray[numpy.int64]
+    from omrig.model.columns import Integers
 
 EXECUTORS = ("eventlet", "threading")
-
-MILLISECOND = 1_000_000
-"""In ns."""
 
 VARIABLE = "OMRIG_FAULT"
 """The environment variable that tells the mode what to do: JSON with ``kind``, ``side`` and ``ms``,
@@ -70,7 +65,7 @@ def faulty(seq: Any) -> bool:
 
 def burn(milliseconds: float) -> None:
     """Use the CPU for so long, in Python, without yielding to other greenlets."""
-    end = time.perf_counter_ns() + int(milliseconds * MILLISECOND)
+    end = time.perf_counter_ns() + int(milliseconds * MS)
     while time.perf_counter_ns() < end:
         pass
 
@@ -453,7 +448,7 @@ def link(
             # Not before: the driver's start takes many round trips.
             meanwhile=lambda: command(f"delay {delay_ms}"),
         )
-    injected = dict.fromkeys(("amqp_request", "amqp_reply"), 2 * delay_ms * MILLISECOND)
+    injected = dict.fromkeys(("amqp_request", "amqp_reply"), 2 * delay_ms * MS)
     return Finding("link", executor, injected, slow.growth_since(clean), slow)
 
 
@@ -524,7 +519,7 @@ def stopped(bench: Bench, executor: str, stops: int = 3) -> Finding:
     # Enough to last beyond the last stop, each of which holds one of them.
     run = bench.run(executor, load=("-m", str(1000 * stops)), meanwhile=stop)
     injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ns)}
-    return Finding("stopped", executor, injected, run.excess(100 * MILLISECOND), run)
+    return Finding("stopped", executor, injected, run.excess(100 * MS), run)
 
 
 def alarm(bench: Bench, executor: str, held_ms: int = 2000) -> Finding:
@@ -547,8 +542,8 @@ def alarm(bench: Bench, executor: str, held_ms: int = 2000) -> Finding:
         finally:
             mark.touch()
         waiting.result()
-    injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ms * MILLISECOND)}
-    return Finding("alarm", executor, injected, run.excess(100 * MILLISECOND), run)
+    injected = dict.fromkeys(AMQP, 0.0) | {AMQP[0]: float(held_ms * MS)}
+    return Finding("alarm", executor, injected, run.excess(100 * MS), run)
 
 
 def _wait_for(file: Path) -> str:
@@ -587,7 +582,7 @@ def reconnect(bench: Bench, executor: str) -> Finding:
             command("cut")
 
         run = bench.run(executor, port=port, load=("-m", "1500", "--timeout", "20"), meanwhile=cut)
-    growth = run.excess(100 * MILLISECOND)
+    growth = run.excess(100 * MS)
     # The driver finds out when it publishes, on either side, and sleeps a second before it tries
     # again; or a message is lost on the way and sent again by the broker.
     expected = ("connect", "reply_connect", *AMQP)
@@ -669,7 +664,7 @@ def show(findings: list[Finding]) -> None:
 
 
 def _ms(nanoseconds: float) -> str:
-    return f"{nanoseconds / MILLISECOND:+.3f} ms"
+    return f"{nanoseconds / MS:+.3f} ms"
 
 
 def main() -> int:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 import omrig
 from omrig.accounting import accounting, latency
 from omrig.accounting.verdict import decision
+from omrig.model.columns import Integers
 from omrig.model.facts import Facts
 from omrig.model.result import (
     Counts,
@@ -30,7 +30,7 @@ from omrig.model.result import (
 )
 from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
 from omrig.model.stages import BY_NAME, STAGES
-from omrig.recordings import environment, series
+from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
 from omrig.watcher import process
 
@@ -202,13 +202,13 @@ def write(
     for side in sides:
         _write_side(folder / side, side, outcome, staged)
     _write_samples(folder, sides, int(ends.max()))
-    run_folder.write_json(folder / run_folder.RUN, about)
-    run_folder.write_json(folder / run_folder.RESULT, outcome)
+    writer.write_json(folder / run_folder.RUN, about)
+    writer.write_json(folder / run_folder.RESULT, outcome)
 
 
 def _stages(
     generator: numpy.random.Generator, messages: int, sides: Sequence[str], pattern: str
-) -> dict[str, NDArray[numpy.int64]]:
+) -> dict[str, Integers]:
     wanted = ONE_SIDED[sides[0]] if len(sides) == 1 else lambda stage: not stage.mixed
     stages = {}
     for stage in STAGES:
@@ -226,9 +226,7 @@ def _stages(
     return stages
 
 
-def _times(
-    stages: Mapping[str, NDArray[numpy.int64]], pattern: str
-) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Integers]:
     """When each message began and ended: workers in a closed loop, numbers as they were sent."""
     mine = {
         stage.name: stages[stage.name]
@@ -290,9 +288,9 @@ def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> dic
 
 def _result(
     run: Mapping[str, Any],
-    stages: Mapping[str, NDArray[numpy.int64]],
-    starts: NDArray[numpy.int64],
-    ends: NDArray[numpy.int64],
+    stages: Mapping[str, Integers],
+    starts: Integers,
+    ends: Integers,
 ) -> dict[str, Any]:
     sides, pattern = run["sides"], run["plan"]["pattern"]
     done = ends > 0
@@ -335,9 +333,7 @@ def _result(
     return result | (_staged(result, stages) if stages else {})
 
 
-def _throughput(
-    run: Mapping[str, Any], starts: NDArray[numpy.int64], ends: NDArray[numpy.int64]
-) -> dict[str, Any] | None:
+def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dict[str, Any] | None:
     if not len(ends):
         return None
     began = starts.min() if "producer" in run["sides"] else ends.min()
@@ -354,9 +350,7 @@ def _throughput(
     }
 
 
-def _staged(
-    result: Mapping[str, Any], stages: Mapping[str, NDArray[numpy.int64]]
-) -> dict[str, Any]:
+def _staged(result: Mapping[str, Any], stages: Mapping[str, Integers]) -> dict[str, Any]:
     rows = accounting.statistics(dict(stages))
     whole = accounting.total(dict(stages))
     both = len(result["sides"]) == 2
@@ -409,8 +403,8 @@ def _used(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _save(
     folder: Path,
-    columns: Mapping[str, NDArray[numpy.int64]],
-    stages: Mapping[str, NDArray[numpy.int64]],
+    columns: Mapping[str, Integers],
+    stages: Mapping[str, Integers],
 ) -> None:
     named = {f"stage.{name}": values for name, values in stages.items()}
     with (folder / "messages.npz").open("wb") as file:
@@ -420,11 +414,11 @@ def _save(
 def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
     length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
-    run_folder.write_json(folder / "side.json", about)
+    writer.write_json(folder / "side.json", about)
     if not staged:
         return
     blocked = [[BEGAN_NS + length // 4, "low on memory"], [BEGAN_NS + length // 3, ""]]
-    run_folder.write_json(
+    writer.write_json(
         folder / "stages.json",
         {
             "realtime_offsets": [[BEGAN_NS, 0], [BEGAN_NS + length, 0]],

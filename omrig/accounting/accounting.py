@@ -1,25 +1,20 @@
 """The books: from the stamps of both sides to the stages of each message.
 
 Pure functions over columns of integers. Times are CLOCK_MONOTONIC of the host that took them, in
-ns. Every stage is a difference of neighbouring stamps less what is named elsewhere, so that the
-stages of a message add up to the time from call() entered to call() returned by construction;
-whether they add up to what the load generator's own clock says is checked, not assumed.
+ns. The columns of a side are its stamps by name, one row a message, plus ``arrival`` and
+``flagged``. Every stage is a difference of neighbouring stamps less what is named elsewhere, so
+that the stages of a message add up to the time from call() entered to call() returned by
+construction; whether they add up to what the load generator's own clock says is checked, not
+assumed.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Columns, Flags, Integers
 from omrig.model.stages import STAGES
-
-Integers = NDArray[numpy.int64]
-Flags = NDArray[numpy.bool_]
-
-Columns = Mapping[str, Integers]
-"""Stamps of one side by column name, one row a message, plus ``arrival`` and ``flagged``."""
 
 Stages = dict[str, Integers]
 """Durations by stage name, one row a message, in the order of the stage model."""

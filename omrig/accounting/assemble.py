@@ -11,12 +11,11 @@ from omrig.accounting.verdict import decision
 from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
 from omrig.model.result import Result
+from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording
+from omrig.recordings import recording, writer
 from omrig.recordings.recording import Column, Recording
 from omrig.report.files import speedscope
-
-_NS = 1_000_000_000
 
 Sides = dict[str, Recording]
 
@@ -31,7 +30,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
     run = ended or run_folder.read_json(folder / run_folder.RUN)
     # Where omrig was killed it is still kept.
     for each in (folder, *(folder / side for side in run["sides"])):
-        run_folder.release(each)
+        writer.release(each)
     sides = recording.load(folder)
     result, timelines = _result(run, sides)
     result["artefacts"] = _artefacts(folder, sides)
@@ -54,7 +53,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
         started = run["started_epoch_seconds"]
         with losses.noted():
             latency.write_hlog(
-                folder / "latency.hlog", latencies, started, started + (last - first) / _NS
+                folder / "latency.hlog", latencies, started, started + (last - first) / NS
             )
             result["artefacts"].insert(0, _HLOG)
     reasons = [result["reason"]] if result["reason"] else []
@@ -63,7 +62,7 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
             result |= _incomplete([*reasons, f"not written: {losses}"])
         run.update(complete=result["complete"], reason=result["reason"])
         with losses.noted():
-            run_folder.write_json(folder / name, content)
+            writer.write_json(folder / name, content)
     # The last of them may have been refused, too.
     return result | (_incomplete([*reasons, f"not written: {losses}"]) if ended and losses else {})
 
@@ -109,7 +108,7 @@ def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> L
         # Only now: a page that could not be written is not to be listed.
         result |= listed
     with losses.noted():
-        run_folder.write_json(folder / run_folder.RESULT, result)
+        writer.write_json(folder / run_folder.RESULT, result)
     return losses
 
 
@@ -287,10 +286,10 @@ def _throughput(
         return None
     paused_s, pauses = costs.pauses(sliced)
     counted = len(ended) - (1 + pauses if producer is None else 0)
-    duration = (int(ended.max()) - first) / _NS - paused_s if len(ended) else 0.0
+    duration = (int(ended.max()) - first) / NS - paused_s if len(ended) else 0.0
     if counted < 1 or duration <= 0:
         return None
-    seconds, counts = numpy.unique((ended - first) // _NS, return_counts=True)
+    seconds, counts = numpy.unique((ended - first) // NS, return_counts=True)
     per_second = dict(zip(seconds.tolist(), counts.tolist(), strict=True))
     return {
         "messages_per_second": round(counted / duration, 3),

@@ -9,13 +9,13 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import accounting, prefetch, quantised
+from omrig.model.columns import Integers
 from omrig.model.errors import UsageError
 from omrig.model.facts import Blocked, Comb, Facts, Held, Network
-from omrig.recordings import folder as run_folder
+from omrig.model.units import NS
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 from omrig.watcher import client
-
-_SECOND_NS = 1_000_000_000
 
 _COMPUTING = ("driver", "serialization", "endpoint")
 
@@ -28,7 +28,7 @@ class Book:
     """One side's stamps as columns, with the arrivals worked out."""
 
     recording: Recording
-    columns: dict[str, accounting.Integers]
+    columns: dict[str, Integers]
 
     @property
     def rows(self) -> int:
@@ -183,13 +183,13 @@ def _open(recording: Recording) -> Book | None:
     return Book(recording, columns)
 
 
-def named(names: Sequence[str], stamps: accounting.Integers) -> dict[str, accounting.Integers]:
+def named(names: Sequence[str], stamps: Integers) -> dict[str, Integers]:
     """Rows of stamps, one after the other, as columns by name."""
     table = stamps.reshape(-1, len(names))
     return {name: table[:, number] for number, name in enumerate(names)}
 
 
-def add_busy(columns: dict[str, accounting.Integers], side: str, folder: Path) -> None:
+def add_busy(columns: dict[str, Integers], side: str, folder: Path) -> None:
     """Add how much CPU the process had used around each stretch, where threads have CPU clocks.
 
     ``folder`` is the side's, with the watcher's log of it. Raises OSError without a log.
@@ -240,7 +240,7 @@ def _instrument(book: Book) -> dict[str, Any]:
     return {
         "watcher_alive": meta["watcher"]["alive"],
         "watcher_scheduling": meta["watcher"]["scheduling"],
-        "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / _SECOND_NS,
+        "watcher_cpu_seconds": meta["watcher"]["cpu_ns"] / NS,
         "watcher_events": meta["watcher"]["events"],
         "arrival_clock": "capture" if meta["watcher"].get("capturing") else "watcher",
         "segments_dropped": meta["watcher"].get("dropped", 0),
@@ -311,7 +311,7 @@ _SENDING = (
 
 def _producer_check(
     pattern: str, producer: Book, durations: accounting.Stages
-) -> tuple[accounting.Integers, accounting.Integers]:
+) -> tuple[Integers, Integers]:
     """The stages until call() or cast() returns, and what the load measured around it."""
     times, seq = producer.recording.times, producer.columns["seq"]
     measured = (times["end_ns"] - times["start_ns"])[seq]
@@ -324,7 +324,7 @@ def _producer_check(
 
 def _endpoint_check(
     producer: Book, consumer: Book, durations: accounting.Stages
-) -> tuple[accounting.Integers, accounting.Integers]:
+) -> tuple[Integers, Integers]:
     """The stages until the endpoint is entered, and the endpoint's own clock for it."""
     name = f"received_ns.{producer.recording.about['producer_id']}"
     seq = producer.columns["seq"]
@@ -422,7 +422,7 @@ def save(timelines: Timelines) -> None:
     if "seq" in book.columns:
         arrays["seq"] = book.columns["seq"]
     arrays |= {f"stage.{name}": values for name, values in timelines.durations.items()}
-    with run_folder.writing(book.recording.folder / "messages.npz", "wb") as file:
+    with writer.writing(book.recording.folder / "messages.npz", "wb") as file:
         numpy.savez(file, **arrays)
 
 

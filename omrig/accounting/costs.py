@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from omrig.accounting import latency, overhead
 from omrig.accounting.books import Book, Timelines
+from omrig.model.units import NS
 from omrig.recordings.recording import Column, Recording
-
-_SECOND_NS = 1_000_000_000
 
 Sides = Mapping[str, Recording]
 
@@ -53,7 +52,7 @@ class Span:
         """Seconds from its beginning to its end, 0 where that is not known."""
         if self.began_ns is None or self.ended_ns is None:
             return 0.0
-        return max(0, self.ended_ns - self.began_ns) / _SECOND_NS
+        return max(0, self.ended_ns - self.began_ns) / NS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -400,7 +399,7 @@ def pauses(found: Slicing | None) -> tuple[float, int]:
         return 0.0, 0
     spans = [each for each in found.spans if each.lasted_s]
     times = [
-        ((after.began_ns or 0) - (before.ended_ns or 0)) / _SECOND_NS
+        ((after.began_ns or 0) - (before.ended_ns or 0)) / NS
         for before, after in itertools.pairwise(spans)
     ]
     return sum(max(0.0, seconds) for seconds in times), len(times)

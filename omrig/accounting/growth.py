@@ -12,7 +12,8 @@ block's.
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
+
+from omrig.model.columns import Floats
 
 LATER_PART = 0.5
 """The part of the messages that is fitted, the last ones."""
@@ -23,10 +24,8 @@ COVERS = 2.45
 """So many standard errors hold the true growth in 95 of 100 cases: Student's t for the 7 growths
 between 8 blocks."""
 
-Values = NDArray[numpy.float64]
 
-
-def fit(messages: Values, memory_bytes: Values, total: int) -> dict[str, Any] | None:
+def fit(messages: Floats, memory_bytes: Floats, total: int) -> dict[str, Any] | None:
     """Growth in bytes a message and its standard error.
 
     ``messages`` are those completed when each of ``memory_bytes`` was taken, rising to ``total``.

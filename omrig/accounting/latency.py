@@ -7,7 +7,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from omrig.recordings import folder as run_folder
+from omrig.model.units import NS
+from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]
@@ -40,15 +41,13 @@ def summarise(values: Nanoseconds) -> dict[str, int] | None:
 RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
 
-_SECOND_NS = 1_000_000_000
-
 
 def timeout_ns(run: Mapping[str, Any]) -> int:
     """After how long a call of the run counted as failed, in ns; ``run`` is its ``run.json``."""
     asked = run["plan"].get("timeout_s")
     name = "rpc_response_timeout"
     set_to = {**run.get("options", {}), **(run.get("driver_options") or {})}.get(name)
-    return int((asked or set_to or RESPONSE_TIMEOUT_S) * _SECOND_NS)
+    return int((asked or set_to or RESPONSE_TIMEOUT_S) * NS)
 
 
 def of_failed(producer: Recording) -> Nanoseconds | None:
@@ -99,7 +98,7 @@ def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float
     histogram = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
     for value, count in zip(*_condensed(values), strict=True):
         histogram.record_value(int(value), int(count))
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         log = HistogramLogWriter(file)
         log.output_log_format_version()
         log.output_base_time(int(started_s * 1000))

@@ -7,9 +7,8 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import latency
+from omrig.model.units import NS
 from omrig.recordings.recording import Recording
-
-_SECOND_NS = 1_000_000_000
 
 FAR = 0.1
 """How far from 1 the ratio is before it needs an explanation."""
@@ -34,7 +33,7 @@ def check(
         return None
     rate = result["throughput"]["messages_per_second"]
     workers = min(run["plan"]["workers"], result["latency"]["count"])
-    expected = workers / rate * _SECOND_NS
+    expected = workers / rate * NS
     ratio = result["latency"]["mean"] / expected
     return {
         "expected_mean_ns": int(expected),

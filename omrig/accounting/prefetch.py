@@ -9,15 +9,12 @@ and was not read; else an acknowledgement or the next message was on its way.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-Integers = NDArray[numpy.int64]
-
-Columns = Mapping[str, Integers]
+from omrig.model.columns import Columns, Integers
 
 _HANDED_ON = {"producer": "put", "consumer": "submit"}
 """The first stamp of a side after the acknowledgement of a message."""

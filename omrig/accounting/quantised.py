@@ -11,24 +11,21 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.model.columns import Floats
 from omrig.model.facts import Comb, CombKind
-
-Floats = NDArray[numpy.float64]
-
-MILLISECOND = 1_000_000
-"""Nanoseconds in one."""
+from omrig.model.units import MS
 
 KINDS: dict[int, CombKind] = {
-    5_000 * MILLISECOND: "poll",
-    1_000 * MILLISECOND: "poll",
-    500 * MILLISECOND: "sleep",
-    300 * MILLISECOND: "poll or sleep",
-    250 * MILLISECOND: "sleep",
-    200 * MILLISECOND: "poll or sleep",
-    100 * MILLISECOND: "poll or sleep",
-    50 * MILLISECOND: "poll",
-    40 * MILLISECOND: "delayed acknowledgement",
-    MILLISECOND: "poll",
+    5_000 * MS: "poll",
+    1_000 * MS: "poll",
+    500 * MS: "sleep",
+    300 * MS: "poll or sleep",
+    250 * MS: "sleep",
+    200 * MS: "poll or sleep",
+    100 * MS: "poll or sleep",
+    50 * MS: "poll",
+    40 * MS: "delayed acknowledgement",
+    MS: "poll",
 }
 """The periods known from messaging code, in ns, longest first.
 
@@ -38,7 +35,7 @@ at once (TCP_DELACK_MIN); who waits for that before it sends more, as Nagle's al
 as long.
 """
 
-TCP_PERIODS = (40 * MILLISECOND, 200 * MILLISECOND)
+TCP_PERIODS = (40 * MS, 200 * MS)
 """Periods of one tooth on a wire, where a constant time is otherwise the length of the way: Linux's
 delayed acknowledgement and its shortest retransmission timeout."""
 
@@ -52,7 +49,7 @@ everywhere: waiting for the tick is then the rule.
 A little below the 60 % from which it is to be found: some end later than a tooth is wide.
 """
 
-LATE_NS = 2 * MILLISECOND
+LATE_NS = 2 * MS
 """How late a sleep ends at least once in a while: scheduling, and the caller's way to run."""
 
 LATE_SHARE = 0.02
@@ -78,7 +75,7 @@ lies there of the durations that are in no step.
 This is what tells a comb, which has an edge on the left, from a narrow bell around a multiple.
 """
 
-SINGLE_TOOTH_NS = 40 * MILLISECOND
+SINGLE_TOOTH_NS = 40 * MS
 """Shortest period for which one tooth is enough: any short constant time is near *some* 1 ms."""
 
 TOOTH_SHARE = 0.05
@@ -158,7 +155,7 @@ def _roundest(durations: Floats, found: Sequence["_Teeth"]) -> "_Teeth":
 
 
 def _roundness(period: int) -> tuple[bool, int]:
-    milliseconds = period // MILLISECOND
+    milliseconds = period // MS
     return period in KINDS, max(each for each in ROUND if milliseconds % each == 0)
 
 
@@ -192,7 +189,7 @@ def _promising(durations: Floats) -> list[int]:
     longest = float(durations.max(initial=0.0))
     tried = numpy.concatenate([numpy.arange(2, 1_000), numpy.arange(1_000, 20_001, 10)])
     # A comb of three teeth.
-    tried = tried[tried * MILLISECOND * (TEETH - EARLY_PART) <= longest] * MILLISECOND
+    tried = tried[tried * MS * (TEETH - EARLY_PART) <= longest] * MS
     phases = durations[:, None] / tried + EARLY_PART * MAX_LATE_SHARE
     on_teeth = (phases >= 1) & (phases % 1 < (1 + EARLY_PART) * MAX_LATE_SHARE)
     return [int(period) for period in tried[on_teeth.mean(axis=0) >= MIN_SHARE]]

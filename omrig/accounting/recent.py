@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy
 
 from omrig.accounting import accounting, books
+from omrig.model.columns import Columns, Flags
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.report import owners as shares
 from omrig.watcher import client
@@ -28,8 +29,6 @@ SHARE = 0.005
 """Of a core may the accounts take: the logs grow with the run."""
 
 _COLUMNS = {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
-
-Columns = dict[str, accounting.Integers]
 
 
 class Recent:
@@ -110,10 +109,10 @@ class Recent:
         books.add_busy(columns, side, folder)
         return columns
 
-    def _whole(self, side: str, columns: Columns) -> accounting.Flags:
+    def _whole(self, side: str, columns: Columns) -> Flags:
         """Which messages went all the way; a producer of casts also calls, now and then."""
         is_call = self._pattern == "call"
-        whole: accounting.Flags = columns["depart"] > 0
+        whole: Flags = columns["depart"] > 0
         if side == "producer":
             return whole & (columns["woke"] > 0) if is_call else whole
         return whole if is_call else ~whole

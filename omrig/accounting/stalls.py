@@ -4,9 +4,8 @@ import dataclasses
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
-Integers = NDArray[numpy.int64]
+from omrig.model.columns import Integers
 
 MIN_MESSAGES = 20
 """Of fewer messages one in twenty, which the usual gap leaves out, is none."""

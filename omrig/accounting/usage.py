@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Floats
 from omrig.model.facts import Machine
+from omrig.model.units import NS
 
-Samples = Mapping[str, NDArray[numpy.float64]]
+Samples = Mapping[str, Floats]
 """Columns of :mod:`omrig.recordings.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
 
-WINDOW_NS = 1_000_000_000
+WINDOW_NS = NS
 """The busiest second: the kernel counts CPU in steps of 10 ms, which makes a share over one sample
 of 100 ms a matter of chance."""
 
-SELDOM_NS = 1_000_000_000
+SELDOM_NS = NS
 """How far before the load a reading may lie that is taken once a second."""
-
-_SECOND_NS = 1_000_000_000
 
 
 def counters(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | None:
@@ -31,7 +30,7 @@ def counters(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | 
     if not _covers(samples, first_ns, last_ns) or peak is None:
         return None
     return {
-        "wall_seconds": (last_ns - first_ns) / _SECOND_NS,
+        "wall_seconds": (last_ns - first_ns) / NS,
         "cpu_user_seconds": _risen(samples, "cpu_user_seconds", first_ns, last_ns),
         "cpu_system_seconds": _risen(samples, "cpu_system_seconds", first_ns, last_ns),
         "peak_rss_bytes": peak,
@@ -54,7 +53,7 @@ def summary(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | N
     used = samples["cpu_user_seconds"] + samples["cpu_system_seconds"]
     inside = (at >= first_ns) & (at <= last_ns)
     mean = float(numpy.diff(numpy.interp((first_ns, last_ns), at, used))[0])
-    mean /= (last_ns - first_ns) / _SECOND_NS
+    mean /= (last_ns - first_ns) / NS
     begins = at[inside & (at + WINDOW_NS <= last_ns)]
     seconds = numpy.interp(begins + WINDOW_NS, at, used) - numpy.interp(begins, at, used)
     return {

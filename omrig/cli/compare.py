@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.cli.options import Parser
 from omrig.model import errors
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 if TYPE_CHECKING:
     from omrig.compare.comparison import Comparison
@@ -117,7 +117,7 @@ def _all_messages(
 
 
 def _write(option: str, name: str, text: str) -> None:
-    with errors.naming(option), run_folder.writing(Path(name)) as file:
+    with errors.naming(option), writer.writing(Path(name)) as file:
         file.write(text)
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy
-from numpy.typing import NDArray
 
 from omrig.accounting import latency
 from omrig.compare.runs import Messages
+from omrig.model.columns import Floats, Integers
+from omrig.model.units import NS
 
 Unit = Literal["rate", "duration", "size", "count"]
 """Of a figure: msg/s, ns, bytes, or a number of messages."""
@@ -32,7 +33,6 @@ NAMES = (
 )
 """Every metric, for people who ask for one that is none."""
 
-_NS = 1_000_000_000
 _SLICED_CPU = 4
 """Samples of a process' CPU in the load without which slices of it would be guessed."""
 
@@ -126,7 +126,7 @@ def _resources(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _cpu_ns(usage: Mapping[str, Any]) -> float:
-    return float(usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) * _NS
+    return float(usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) * NS
 
 
 def _ended(result: Mapping[str, Any]) -> int:
@@ -148,9 +148,7 @@ def _stages(result: Mapping[str, Any]) -> dict[str, float]:
     return figures
 
 
-def of_slices(
-    result: Mapping[str, Any], messages: Messages, count: int
-) -> dict[str, NDArray[numpy.float64]]:
+def of_slices(result: Mapping[str, Any], messages: Messages, count: int) -> dict[str, Floats]:
     """The figures of a run that its slices have too: one element for each of ``count`` slices.
 
     The slices are of equally many messages, in the order in which these ended. Memory has none.
@@ -159,7 +157,7 @@ def of_slices(
     bounds = numpy.array([messages.began_ns, *(messages.ended_ns[part[-1]] for part in parts)])
     counts = numpy.array([len(part) for part in parts], numpy.float64)
     lasted = numpy.maximum(numpy.diff(bounds), 1)
-    figures = {"throughput": counts / lasted * _NS}
+    figures = {"throughput": counts / lasted * NS}
     if messages.latency_ns is not None:
         summaries = [latency.summarise(messages.latency_ns[part]) or {} for part in parts]
         figures |= {name: _floats([each[name] for each in summaries]) for name in LATENCIES}
@@ -171,10 +169,10 @@ def of_slices(
 def _sliced_cpu(
     result: Mapping[str, Any],
     messages: Messages,
-    bounds: NDArray[numpy.int64],
-    counts: NDArray[numpy.float64],
-) -> dict[str, NDArray[numpy.float64]]:
-    cpu: dict[str, NDArray[numpy.float64]] = {}
+    bounds: Integers,
+    counts: Floats,
+) -> dict[str, Floats]:
+    cpu: dict[str, Floats] = {}
     for name, (times, used) in messages.cpu.items():
         if ((times >= bounds[0]) & (times <= bounds[-1])).sum() >= _SLICED_CPU:
             cpu[f"cpu.{name}"] = numpy.diff(numpy.interp(bounds, times, used)) / counts
@@ -184,10 +182,8 @@ def _sliced_cpu(
     return cpu
 
 
-def _sliced_stages(
-    result: Mapping[str, Any], messages: Messages, count: int
-) -> dict[str, NDArray[numpy.float64]]:
-    figures: dict[str, NDArray[numpy.float64]] = {}
+def _sliced_stages(result: Mapping[str, Any], messages: Messages, count: int) -> dict[str, Floats]:
+    figures: dict[str, Floats] = {}
     for row in result["stages"] or []:
         values = messages.stages.get(row["name"])
         if values is None or len(values) < count:
@@ -204,5 +200,5 @@ def _sliced_stages(
     return figures
 
 
-def _floats(values: list[Any]) -> NDArray[numpy.float64]:
+def _floats(values: list[Any]) -> Floats:
     return numpy.array(values, numpy.float64)

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Floats, Integers
 from omrig.model.errors import RunError, UsageError, naming
 from omrig.recordings import folder as run_folder
 from omrig.recordings import series
-
-Integers = NDArray[numpy.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Messages:
     ended_ns: Integers
     latency_ns: Integers | None
     stages: dict[str, Integers]
-    cpu: dict[str, tuple[NDArray[numpy.float64], NDArray[numpy.float64]]]
+    cpu: dict[str, tuple[Floats, Floats]]
 
 
 def read(name: str, argument: str) -> RunSet:
@@ -175,9 +173,7 @@ def _columns(path: Path) -> dict[str, Integers]:
         return {name: file[name].astype(numpy.int64) for name in file.files}
 
 
-def _cpu(
-    stored: StoredRun, process: str
-) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]] | None:
+def _cpu(stored: StoredRun, process: str) -> tuple[Floats, Floats] | None:
     sampled = series.read(stored.folder / process / series.PROCESS)
     if sampled is None:
         return None

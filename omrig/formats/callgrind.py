@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 
 def write(graph: Graph, path: Path, event: str, description: str) -> None:
     """Write the graph; costs are integer nanoseconds of the named event."""
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         file.writelines(f"{line}\n" for line in _lines(graph, event, description))
 
 

@@ -4,7 +4,7 @@ import marshal
 from pathlib import Path
 
 from omrig.measured.profilers.callgraph.graph import Graph
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 
 def write(graph: Graph, path: Path) -> None:
@@ -26,5 +26,5 @@ def write(graph: Graph, path: Path) -> None:
         )
         for key, node in graph.items()
     }
-    with run_folder.writing(path, "wb") as file:
+    with writer.writing(path, "wb") as file:
         marshal.dump(stats, file)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import omrig
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 
@@ -61,7 +61,7 @@ def write_speedscope(path: Path, name: str, profiles: Sequence[Profile]) -> None
         "profiles": written,
         "shared": {"frames": [_described(frame) for frame in frames]},
     }
-    with run_folder.writing(path) as written_file:
+    with writer.writing(path) as written_file:
         written_file.write(json.dumps(file, separators=(",", ":")) + "\n")
 
 
@@ -93,7 +93,7 @@ def write_collapsed(path: Path, stacks: Iterable[Weighted]) -> None:
     for stack, weight in stacks:
         weights[";".join(_label(frame) for frame in stack)] += weight  # type: ignore[assignment]
     lines = ((text, round(weight)) for text, weight in sorted(weights.items()))
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
 
 

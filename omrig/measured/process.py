@@ -208,12 +208,12 @@ def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
     from omrig.model.errors import Losses
-    from omrig.recordings import folder as run_folder
+    from omrig.recordings import writer
 
     measurement.stop()
     losses = Losses(Path(plan.output))
     for side in sides:
-        run_folder.release(Path(plan.output) / side.name)
+        writer.release(Path(plan.output) / side.name)
         with losses.noted():
             side.save(Path(plan.output) / side.name, measurement)
     folder = Path(plan.output) / plan.sides[0]
@@ -223,7 +223,7 @@ def _save(
         with losses.noted():
             artefacts += [each.listed(plan.sides[0], side_shown) for each in profiler.save(folder)]
     with losses.noted():
-        run_folder.write_json(folder / run_folder.ARTEFACTS, artefacts)
+        writer.save_artefacts(folder, artefacts)
     if losses:
         emit("unwritten", paths=losses.paths)
     emit("saved", sides=[side.name for side in sides])

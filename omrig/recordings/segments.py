@@ -10,9 +10,9 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
+from omrig.model.units import NS
 from omrig.watcher import capture
-
-Integers = NDArray[numpy.int64]
 
 Log = dict[int, tuple[Integers, Integers]]
 """By connection: times (CLOCK_MONOTONIC, ns), and the bytes received by each."""
@@ -20,8 +20,6 @@ Log = dict[int, tuple[Integers, Integers]]
 _SYN = 0x02
 _IPV4_BYTES = 20
 _IPV6_BYTES = 40
-_SECOND_NS = 1_000_000_000
-
 _GIVEN_UP_AFTER = 64
 """Segments that may be waiting for one that is missing: TCP itself resends after three."""
 
@@ -106,7 +104,7 @@ def _columns(folder: Path) -> dict[str, Any]:
 
     ports, flags = word("ports"), word("flags")
     header = numpy.where(four, _IPV4_BYTES, _IPV6_BYTES) + (flags >> 28) * 4
-    real = raw["seconds"].astype(numpy.int64) * _SECOND_NS + raw["nanoseconds"]
+    real = raw["seconds"].astype(numpy.int64) * NS + raw["nanoseconds"]
     return {
         "t_ns": _monotonic(real, folder),
         "remote": ports >> 16,

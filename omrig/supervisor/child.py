@@ -15,7 +15,7 @@ from typing import Any
 from omrig.model import interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.supervisor import phases
 
 LOG = "log.txt"
@@ -147,7 +147,7 @@ class Child:
                 line = redaction.redact(raw.decode(errors="replace"))
                 # Read on even so: a child that cannot write stands still.
                 with losses.noted():
-                    run_folder.append(self._log, line.encode())
+                    writer.append(self._log, line.encode())
                 if self._plan.debug:
                     sys.stderr.write(line)
         if losses:

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 
+from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan
 
 LOAD_S = 60.0
@@ -67,11 +68,9 @@ def saving(side: str) -> Phase:
 
 def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
     """After so long without a message that ended, no message of the load will end."""
-    from omrig.measured.load import rpc
-
     # Who sees its consumer sees what that receives.
     alone = "consumer" not in plan.sides
-    catching_up = rpc.CATCH_UP_S if plan.pattern == "cast" and alone else 0.0
+    catching_up = CATCH_UP_S if PATTERNS[plan.pattern].ahead and alone else 0.0
     return max(timeout_s, ANSWER_S, plan.wait_s, catching_up) + LATE_S
 
 

@@ -24,7 +24,7 @@ from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
-from omrig.recordings import environment, series
+from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
 from omrig.supervisor import destination, phases
 from omrig.supervisor.child import Child, Event, stop_all
@@ -126,14 +126,14 @@ def _raise_usage(ended: dict[str, Any] | None, result: dict[str, Any]) -> None:
 
 def _reserve(folder: Path, plan: Plan) -> None:
     """Keep room for what must not be lost when the disk fills up during the load."""
-    run_folder.reserve(folder, _RESERVED_BYTES)
+    writer.reserve(folder, _RESERVED_BYTES)
     for side in plan.sides:
-        run_folder.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.messages or 0))
+        writer.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.messages or 0))
 
 
 def _release(folder: Path, plan: Plan) -> None:
     for each in (folder, *(folder / side for side in plan.sides)):
-        run_folder.release(each)
+        writer.release(each)
 
 
 def _unanswered(plan: Plan, state: "QueueState") -> str:
@@ -183,7 +183,7 @@ def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
         for report in reporters:
             made = report(folder / side)
             listed += [each.listed(side, "both" if one_process else side) for each in made]
-        run_folder.write_json(folder / side / run_folder.ARTEFACTS, listed)
+        writer.save_artefacts(folder / side, listed)
 
 
 def _forget(folder: Path, plan: Plan) -> None:
@@ -237,7 +237,7 @@ def _write_run(folder: Path, to: Destination) -> dict[str, Any]:
         "reason": "the run has not ended",
         "ended_because": None,
     }
-    run_folder.write_json(folder / run_folder.RUN, run)
+    writer.write_json(folder / run_folder.RUN, run)
     return run
 
 
@@ -653,4 +653,4 @@ class _Run:
             "left_on_broker": self._left,
         }
         with self._losses.noted():
-            run_folder.write_json(self._folder / run_folder.RUN, self._ended)
+            writer.write_json(self._folder / run_folder.RUN, self._ended)

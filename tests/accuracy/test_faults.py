@@ -3,11 +3,11 @@
 import numpy
 import pytest
 
+from omrig.model.units import MS
 from tools import faults
 
 MICROSECOND = 1_000
-MILLISECOND = faults.MILLISECOND
-HELD_NS = 100 * MILLISECOND
+HELD_NS = 100 * MS
 
 ATTEMPTS = 5
 
@@ -71,7 +71,7 @@ def test_a_longer_link_is_amqp(bench, executor):
     assert verdict["owner"] == "amqp"
     assert verdict["stage"] in found.injected
     # The publisher confirm comes as late as the reply, and before it: it is not counted twice.
-    assert found.growth["confirm_wait"] < MILLISECOND
+    assert found.growth["confirm_wait"] < MS
 
 
 @both
@@ -102,7 +102,7 @@ def assert_is_busy(found):
     """The added time is the process': the scheduler's, and the executor's, which has threads."""
     assert_books_close(found)
     # It has to be felt before it can be misplaced.
-    assert found.size > MILLISECOND
+    assert found.size > MS
     assert found.named in found.injected
     busy = found.growth_of("scheduler", "executor")
     # A greenlet is held up where it yields, and there stamps are. A thread loses the interpreter
@@ -168,6 +168,6 @@ def test_a_lost_connection_costs_few_messages_their_publishing(bench):
     assert closure["matched"] >= 0.99 * closure["messages"]
     assert messages["replied"] == messages["requested"]
     # The driver sleeps a second before it connects again.
-    assert found.size > 500 * MILLISECOND
+    assert found.size > 500 * MS
     assert 1 <= found.run.held(HELD_NS) <= 4
     assert found.share > 0.9

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 
-from omrig.accounting.verdict.phrases import counted, percent, words
+from omrig.accounting.verdict.phrases import counted, noun, percent, words
 from omrig.accounting.verdict.thresholds import BLOCKING, QUEUED
 from omrig.model import units
 from omrig.model.facts import Blocked
 from omrig.model.result import Result, Stalls
+from omrig.model.units import NS
 from omrig.model.verdict import Evidence
-
-_SECOND_NS = 1_000_000_000
 
 _OWNERS = {
     "amqp": "AMQP",
@@ -28,9 +27,9 @@ def failures(result: Result) -> str | None:
     sent = result.messages.sent or failed
     names = ", ".join(f"{name} {count:,}" for name, count in result.messages.errors.items())
     if failed >= sent:
-        which = f"all {sent:,} {result.pattern}s" if sent > 1 else f"the only {result.pattern}"
+        which = f"all {sent:,} {noun(result)}s" if sent > 1 else f"the only {noun(result)}"
         return f"{which} failed: {names}"
-    return f"{failed:,} of {sent:,} {result.pattern}s failed: {names}"
+    return f"{failed:,} of {sent:,} {noun(result)}s failed: {names}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +110,8 @@ def _how(stalls: Stalls) -> str:
         return f"{'it' if stalls.messages == 1 else 'the longest'} took {took} while others went on"
     longest = max(found, key=lambda each: each.ends_ns - each.begins_ns)
     begins, ends = longest.begins_ns, longest.ends_ns
-    digits = 1 if ends - begins >= _SECOND_NS else 2
-    when = (
-        f"from {begins / _SECOND_NS:.{digits}f} s to {ends / _SECOND_NS:.{digits}f} s of the load"
-    )
+    digits = 1 if ends - begins >= NS else 2
+    when = f"from {begins / NS:.{digits}f} s to {ends / NS:.{digits}f} s of the load"
     stalled = _seconds(stalls.stalled_ns)
     if len(found) == 1:
         return f"for {stalled} nothing moved, {when}"
@@ -132,6 +129,6 @@ def _whose(stalls: Stalls) -> str:
 
 
 def _seconds(nanoseconds: int) -> str:
-    if nanoseconds >= _SECOND_NS:
-        return f"{nanoseconds / _SECOND_NS:.1f} s"
+    if nanoseconds >= NS:
+        return f"{nanoseconds / NS:.1f} s"
     return units.duration(nanoseconds)

@@ -1,15 +1,24 @@
 """Words that verdict, reasons and evidence share."""
 
-from omrig.accounting.quantised import MILLISECOND
 from omrig.accounting.verdict.thresholds import LONGEST_REASON
 from omrig.model.facts import Comb
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
+from omrig.model.units import MS
+
+
+def noun(result: Result) -> str:
+    """What a message of this pattern is called."""
+    return PATTERNS[result.pattern].noun
 
 
 def subject(result: Result) -> str:
     """What the shares are of: a message, or the part of it that the only side has."""
-    whole = f"a {result.pattern}"
-    if len(set(result.sides)) != 1 or (whole == "a call" and "producer" in result.sides):
+    whole = f"a {noun(result)}"
+    # Who waits for replies has the whole of a message, whatever of it is its own.
+    if len(set(result.sides)) != 1 or (
+        PATTERNS[result.pattern].replies and "producer" in result.sides
+    ):
         return whole
     return f"the {result.sides[0]}'s part of {whole}"
 
@@ -21,7 +30,7 @@ def counted(number: int, name: str) -> str:
 
 def step(comb: Comb) -> str:
     """The period of a comb."""
-    return f"{comb.period_ns / MILLISECOND:g} ms"
+    return f"{comb.period_ns / MS:g} ms"
 
 
 def words(reason: str) -> str:

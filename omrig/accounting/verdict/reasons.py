@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from omrig.accounting.quantised import MILLISECOND
 from omrig.accounting.verdict.owners import Part
-from omrig.accounting.verdict.phrases import counted, percent, step, words
+from omrig.accounting.verdict.phrases import counted, noun, percent, step, words
 from omrig.accounting.verdict.thresholds import (
     BLOCKED_SHARE,
     HELD_BACK,
@@ -23,6 +22,7 @@ from omrig.model import units
 from omrig.model.facts import Facts, Network
 from omrig.model.result import Result, StageRow
 from omrig.model.stages import BY_NAME
+from omrig.model.units import MS
 
 _SENDERS = MappingProxyType(
     {
@@ -34,7 +34,7 @@ _SENDERS = MappingProxyType(
     }
 )
 _REMEDY = "fewer workers or more processes"
-_REPLY_WAITER_NS = 500 * MILLISECOND
+_REPLY_WAITER_NS = 500 * MS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _executor_cause(case: Case) -> str:
 
 
 def _pool_wait(case: Case) -> str:
-    what = "replies" if case.is_reply else f"{case.result.pattern}s"
+    what = "replies" if case.is_reply else f"{noun(case.result)}s"
     users = case.facts.executor_pool_size if case.is_reply else case.facts.workers
     pool = case.facts.reply_pool_size if case.is_reply else case.facts.pool_size
     size = "rpc_conn_pool_size" + (f" {pool:,}" if pool else "")

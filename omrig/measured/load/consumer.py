@@ -17,11 +17,11 @@ from omrig.measured.load.side import (
     Stop,
     now_ns,
     report_progress,
-    save_recording,
     who_i_am,
 )
 from omrig.model.events import Emit
 from omrig.model.plan import Plan
+from omrig.recordings import writer
 
 SWITCH_TIMEOUT_S = 50.0
 """How long the main thread may take to turn the profilers on or off; a producer waits longer."""
@@ -252,7 +252,7 @@ class Consumer:
             "ended": self._ended,
             "stopped": self._stop.requested,
         }
-        save_recording(
+        writer.save_recording(
             folder,
             about,
             {

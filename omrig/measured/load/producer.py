@@ -21,13 +21,14 @@ from omrig.measured.load.side import (
     Stop,
     now_ns,
     report_progress,
-    save_recording,
     who_i_am,
 )
 from omrig.model import payload, slices
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
+from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan, twin_messages
+from omrig.recordings import writer
 
 HELLO_TIMEOUT_S = 1.0
 """How long one try of the handshake waits for a consumer."""
@@ -160,10 +161,10 @@ class Producer:
             self._send_slice(measurement, each)
         measurement.stop()
         if self._left_behind:
-            error = self._left_behind[0]
+            error, pattern = self._left_behind[0], PATTERNS[self._plan.pattern]
             raise RunError(
-                f"the consumer did not get through {rpc.CASTS_AHEAD} casts of a worker within"
-                f" {rpc.CATCH_UP_S:g} s: {type(error).__name__}"
+                f"the consumer did not get through {pattern.ahead} {pattern.noun}s of a worker"
+                f" within {CATCH_UP_S:g} s: {type(error).__name__}"
             ) from error
         over.set()
         self._emit("progress", side=self.name, **self.progress())
@@ -220,7 +221,7 @@ class Producer:
         # After the last slice a consumer that has what it wanted is gone.
         if not self._sliced() or self._stop.requested or each.end == self._total:
             return
-        if self._plan.pattern != "call":
+        if not PATTERNS[self._plan.pattern].replies:
             about["drained_ns"] = self._drain(each)
         spent = self._consumer_cpu(each, begins=False)
         if served is not None and spent is not None:
@@ -295,7 +296,7 @@ class Producer:
             "stopped": self._stop.requested,
         }
         columns = {"start_ns": self._started, "end_ns": self._ended}
-        save_recording(folder, about, columns | self._failures())
+        writer.save_recording(folder, about, columns | self._failures())
 
     def _failures(self) -> dict[str, "array.array[int]"]:
         # At once: who still has a message under way may fail meanwhile.
@@ -406,7 +407,7 @@ class Producer:
     def _load(self) -> None:
         send, stop, sequence = self._send, self._stop, self._sequence
         started, ended, failed = self._started, self._ended, self._failed
-        ahead = rpc.CASTS_AHEAD if self._plan.pattern == "cast" else 0
+        ahead = PATTERNS[self._plan.pattern].ahead
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
             if seq is None:

@@ -3,18 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from omrig.model.patterns import CATCH_UP_S
+
 METHOD = "message"
 """The endpoint's method that takes the load."""
 
 Send = Callable[[int], None]
-
-CASTS_AHEAD = 50
-"""Casts that a worker sends before it waits until the consumer has got through them. Nothing else
-holds a caster up: the consumer's executor would queue whatever it does not keep up with, at 30 KB a
-message of 10 KiB."""
-
-CATCH_UP_S = 300.0
-"""How long the consumer may take for them."""
 
 
 class ReplyMismatch(Exception):

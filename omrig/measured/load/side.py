@@ -1,8 +1,6 @@
 """What producer and consumer have in common: recording, counting, saying how far they are."""
 
-import array
 import contextlib
-import json
 import os
 import resource
 import socket
@@ -17,7 +15,6 @@ from omrig.measured.executors.base import Executor
 from omrig.measured.profilers.registry import Profiler, is_pausable, is_slow, works_inside
 from omrig.model import redaction
 from omrig.model.events import Emit
-from omrig.recordings import folder as run_folder
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
@@ -246,23 +243,3 @@ def report_progress(
 def _pieces(values: list[T], length: int) -> Iterator[list[T]]:
     for begin in range(0, len(values), length):
         yield values[begin : begin + length]
-
-
-def save_recording(
-    folder: Path, about: dict[str, Any], columns: dict[str, "array.array[int]"]
-) -> None:
-    """Write ``side.json`` and ``messages.npz`` into the folder of a side.
-
-    ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none, and
-    those of ``failed_ns`` of the messages that ``failed_seq`` numbers.
-    """
-    import numpy
-
-    arrays: dict[str, Any] = {
-        name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()
-    }
-    # First what is small: with it alone there are still counts.
-    with run_folder.writing(folder / "side.json") as file:
-        file.write(json.dumps(about, indent=1) + "\n")
-    with run_folder.writing(folder / "messages.npz", "wb") as file:
-        numpy.savez(file, **arrays)

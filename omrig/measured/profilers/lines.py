@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report.files import lines as words
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
@@ -93,10 +93,10 @@ class LinesProfiler:
         if self._profiler is None:
             return []
         summary = self._summary()
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         stats = self._recorded.stats()
         stats.to_file(folder / LPROF)
-        with run_folder.writing(folder / TEXT) as file:
+        with writer.writing(folder / TEXT) as file:
             file.writelines(f"{line}\n" for line in _text(summary, self._run))
             stats.print(file, output_unit=1e-6, stripzeros=True, config=False)
         return [

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
 
@@ -102,8 +102,8 @@ class MemoryLinesProfiler:
         if not self._started:
             return []
         summary = {"targets": self._targets, **self._recorded.summary(), "notes": [SLOW, OTHERS]}
-        run_folder.write_json(folder / SUMMARY, summary)
-        with run_folder.writing(folder / TEXT) as file:
+        writer.write_json(folder / SUMMARY, summary)
+        with writer.writing(folder / TEXT) as file:
             file.write(
                 f"Memory by line of the {self._run.side}, executor {self._run.executor}\n"
                 f"{', '.join(self._targets)}: {summary['functions_registered']} functions found,"

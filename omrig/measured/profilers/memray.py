@@ -24,7 +24,7 @@ import memray
 
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
 
@@ -86,7 +86,7 @@ class MemrayProfiler:
             return []
         skipped = _draw(recording, page)
         summary = {**_summary(recording, folder / "memray.stats"), "skipped": skipped}
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         return [] if skipped else [Artefact(PAGE, "html", "xdg-open {path}")]
 
 

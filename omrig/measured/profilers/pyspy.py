@@ -34,7 +34,7 @@ from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model import interpreter
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 RATE_HZ = 100
 """Samples a second: py-spy's default."""
@@ -144,7 +144,7 @@ class PySpyProfiler:
             "errors": sum(each.errors for each in self._recordings),
             **summarise(profiles),
         }
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
         stacks.write_speedscope(

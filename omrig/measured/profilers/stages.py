@@ -15,11 +15,8 @@ from omrig.drivers import maps
 from omrig.measured.probes import probes
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
 from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.watcher.client import Watcher
-
-STAMPS = "stamps.npz"
-META = "stages.json"
 
 RECENT_ROWS = 25
 """How many messages a side shows of those since the last time."""
@@ -82,14 +79,13 @@ class StagesProfiler:
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        run_folder.write_json(folder / META, self._meta())
-        _save_rows(
-            folder / STAMPS,
-            producer=(self._state.producer_rows, PRODUCER_COLUMNS),
-            consumer=(self._state.consumer_rows, CONSUMER_COLUMNS),
-        )
+        tables = {
+            "producer": (self._state.producer_rows, len(PRODUCER_COLUMNS)),
+            "consumer": (self._state.consumer_rows, len(CONSUMER_COLUMNS)),
+        }
+        stamps = writer.save_stamps(folder, self._meta(), tables)
         self._log_cpu(folder)
-        return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
+        return [Artefact(stamps, "stamps of every message", "numpy.load")]
 
     def recent(self) -> dict[str, list[list[int]]]:
         """Rows of some messages that ended since the last time, by side, in stamped columns.
@@ -123,7 +119,7 @@ class StagesProfiler:
         logged = len(notes)
         if sys.byteorder == "big":
             notes.byteswap()
-        run_folder.append(folder / CPU, notes.tobytes())
+        writer.append(folder / CPU, notes.tobytes())
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
@@ -149,15 +145,3 @@ class StagesProfiler:
                 "dropped": self._watcher.dropped,
             },
         }
-
-
-def _save_rows(path: Path, **tables: tuple["array.array[int]", tuple[str, ...]]) -> None:
-    import numpy
-
-    arrays: dict[str, Any] = {
-        # A copy: a message that ends after this may still extend the array.
-        name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(columns))
-        for name, (rows, columns) in tables.items()
-    }
-    with run_folder.writing(path, "wb") as file:
-        numpy.savez(file, **arrays)

@@ -19,7 +19,7 @@ from omrig.measured.executors import roles
 from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 
 class YappiProfiler:
@@ -78,7 +78,7 @@ class YappiProfiler:
         if not self._graph:
             return []
         # First what the reports need.
-        run_folder.write_json(
+        writer.write_json(
             folder / "profile.yappi.json",
             tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
         )

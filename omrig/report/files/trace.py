@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
 from omrig.model.stages import BY_NAME
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report import waterfall
 
 TRACE = "trace.json"
@@ -38,7 +38,6 @@ _TITLES = {
     "consumer": "consumer",
 }
 
-Integers = NDArray[numpy.int64]
 Event = dict[str, Any]
 
 
@@ -49,7 +48,7 @@ def write(folder: Path, run: Mapping[str, Any]) -> Path | None:
         return None
     path = folder / TRACE
     events = list(trace(columns, run["plan"]["pattern"]))
-    run_folder.write_json(
+    writer.write_json(
         path,
         {
             "traceEvents": events,

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy
 
+from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
 from omrig.report.html.recorded import Recorded
 from omrig.watcher import client, process
 
-_NS = 1_000_000_000
-
-LOST_BEFORE_END_NS = 2 * _NS
+LOST_BEFORE_END_NS = 2 * NS
 """A connection whose last sample is so long before the end of the load was lost or closed: samples
 are a second apart."""
 

@@ -5,7 +5,7 @@ templates'. What matters is drawn without a script, so that it shows in any view
 plotly draws the curves that one wants to look into.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,12 @@ from markupsafe import Markup
 
 import omrig
 from omrig.model import units
-from omrig.recordings import folder as run_folder
+from omrig.model.columns import Columns
+from omrig.recordings import writer
 from omrig.report import owners
 from omrig.report.html import recorded, view
 
 PAGE = "report.html"
-
-Columns = Mapping[str, recorded.Integers]
-"""Stages of each message as in ``messages.npz``: ``seq`` and ``stage.<name>``."""
 
 
 def write(
@@ -36,9 +34,9 @@ def write(
 ) -> None:
     """Draw the run in ``folders``, of which several hold a side each, into the file ``path``.
 
-    ``stages`` are those of a merge, which no folder holds. With ``shared_assets`` plotly's script
-    is put beside the page, once for all pages there, and not into it. Raises OSError where it
-    cannot be written.
+    ``stages`` are those of a merge, which no folder holds, as in ``messages.npz``: ``seq`` and
+    ``stage.<name>``. With ``shared_assets`` plotly's script is put beside the page, once for all
+    pages there, and not into it. Raises OSError where it cannot be written.
     """
     script = None
     if shared_assets:
@@ -96,5 +94,5 @@ def _plotly() -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         file.write(content)

@@ -13,10 +13,9 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
 from omrig.recordings import folder as run_folder
 from omrig.recordings.series import BROKER
-
-Integers = NDArray[numpy.int64]
 
 _MESSAGES = "messages.npz"
 _SEQ = "seq"

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Floats, Integers
 from omrig.recordings import series
 from omrig.report.html.recorded import Recorded
-
-Floats = NDArray[numpy.float64]
 
 MOST_POINTS = 300
 """So many points a curve; more samples than that are put together."""
@@ -126,7 +124,7 @@ def _used(samples: series.Series) -> Floats:
     return samples["cpu_user_seconds"] + samples["cpu_system_seconds"]
 
 
-def _largest(values: Floats, borders: NDArray[numpy.int64]) -> list[int | None]:
+def _largest(values: Floats, borders: Integers) -> list[int | None]:
     # An empty cell is no sample; a group of nothing else has no value.
     groups = numpy.maximum.reduceat(numpy.where(numpy.isnan(values), -1, values), borders)[1:]
     return [int(value) if value >= 0 else None for value in groups.tolist()]

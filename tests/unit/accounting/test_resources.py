@@ -10,12 +10,11 @@ from rich.console import Console
 
 from omrig.accounting import assemble, sampled
 from omrig.accounting.verdict import decision
-from omrig.measured.load.side import save_recording
 from omrig.measured.profilers import registry
 from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording, series
+from omrig.recordings import recording, series, writer
 from omrig.report import resources
 from omrig.report.terminal.profiles import memory
 from tools import synthetic
@@ -52,7 +51,7 @@ def make_run(tmp_path, sides=("producer", "consumer"), profile=("none",), in_mem
         "broker_process": BEAM,
         **more,
     }
-    run_folder.write_json(folder / "run.json", run)
+    writer.write_json(folder / "run.json", run)
     return folder
 
 
@@ -73,7 +72,7 @@ def record(folder, side, boot_id="b1"):
     about |= {"sent": MESSAGES, "done": MESSAGES, "errors": {}, "producer_id": "p"}
     about |= {"received": MESSAGES, "duplicated": 0, "out_of_range": 0, "slices": []}
     columns = {"start_ns": ends, "end_ns": ends} if side == "producer" else {"received_ns.p": ends}
-    save_recording(folder / side, about, columns)
+    writer.save_recording(folder / side, about, columns)
 
 
 def write(path, columns, *rows):
@@ -162,7 +161,7 @@ def test_a_run_of_before_there_were_samples(tmp_path):
     folder = make_run(tmp_path)
     run = json.loads((folder / "run.json").read_text())
     del run["broker_process"]
-    run_folder.write_json(folder / "run.json", run)
+    writer.write_json(folder / "run.json", run)
     record(folder, "producer")
     found = assemble.finish(folder, Losses(folder))
     assert found["resources"] == {

@@ -9,9 +9,9 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig.accounting import assemble, latency
-from omrig.measured.load.side import save_recording
 from omrig.model.errors import Losses, UsageError
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report import text
 
 SECOND = 1_000_000_000
@@ -38,7 +38,7 @@ def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
         "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
         "ended_because": ended_because,
     }
-    run_folder.write_json(folder / "run.json", run)
+    writer.write_json(folder / "run.json", run)
     return folder
 
 
@@ -53,7 +53,7 @@ def producer(folder, starts_ends, sent=None, errors=None):
         "boot_id": "b1",
         "slices": [],
     }
-    save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
+    writer.save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
 
 
 def consumer(folder, stamps, duplicated=0, others=(), foreign=0):
@@ -67,7 +67,7 @@ def consumer(folder, stamps, duplicated=0, others=(), foreign=0):
         "boot_id": "b1",
     }
     columns = {"received_ns.p1": stamps} | ({"received_ns.p2": others} if others else {})
-    save_recording(
+    writer.save_recording(
         folder / "consumer", about, {name: array.array("Q", each) for name, each in columns.items()}
     )
 
@@ -197,6 +197,6 @@ def test_a_folder_with_a_run_is_not_written_again(tmp_path):
 def test_a_newer_schema_is_not_read(tmp_path):
     folder = make_run(tmp_path, ("producer",))
     run = json.loads((folder / "run.json").read_text())
-    run_folder.write_json(folder / "run.json", {**run, "schema": 2})
+    writer.write_json(folder / "run.json", {**run, "schema": 2})
     with pytest.raises(UsageError, match="upgrade"):
         run_folder.read_run(str(folder))

@@ -6,6 +6,7 @@ import pytest
 
 from omrig.measured.load import producer, rpc
 from omrig.measured.load.side import Errors, Stop
+from omrig.model.patterns import CAST, CATCH_UP_S
 from omrig.model.plan import Plan
 
 
@@ -17,7 +18,7 @@ class Client:
         self._fails = fails
 
     def prepare(self, timeout):
-        assert timeout == rpc.CATCH_UP_S
+        assert timeout == CATCH_UP_S
         return self
 
     def call(self, _context, _method, seq, **_payload):
@@ -45,7 +46,7 @@ def _loaded(count, client, pattern="cast"):
 
 
 def test_after_so_many_casts_the_consumer_catches_up():
-    client, ahead = Client(), rpc.CASTS_AHEAD
+    client, ahead = Client(), CAST.ahead
     made = _loaded(2 * ahead + 1, client)
     expected = [("cast", seq) for seq in range(2 * ahead + 1)]
     expected.insert(2 * ahead, ("call", -1))
@@ -57,15 +58,15 @@ def test_after_so_many_casts_the_consumer_catches_up():
 
 def test_a_consumer_that_does_not_catch_up_ends_the_worker_and_fails_no_message():
     client = Client(fails=True)
-    made = _loaded(3 * rpc.CASTS_AHEAD, client)
-    assert len(client.sent) == rpc.CASTS_AHEAD + 1
-    assert made._ended.count(0) == 2 * rpc.CASTS_AHEAD
+    made = _loaded(3 * CAST.ahead, client)
+    assert len(client.sent) == CAST.ahead + 1
+    assert made._ended.count(0) == 2 * CAST.ahead
     assert len(made._errors) == 0
     (error,) = made._left_behind
     assert isinstance(error, TimeoutError)
 
 
-@pytest.mark.parametrize("count", [10, 3 * rpc.CASTS_AHEAD])
+@pytest.mark.parametrize("count", [10, 3 * CAST.ahead])
 def test_calls_wait_for_their_own_replies_alone(count):
     client = Client()
     _loaded(count, client, pattern="call")

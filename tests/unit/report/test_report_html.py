@@ -11,6 +11,7 @@ import pytest
 
 from omrig import cli
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
@@ -78,7 +79,7 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
         {"first": 0, "end": 40, "profiled": False},
         {"first": 40, "end": 100, "profiled": True},
     ]
-    run_folder.write_json(tmp_path / "run" / "producer" / "side.json", about)
+    writer.write_json(tmp_path / "run" / "producer" / "side.json", about)
     result["slices"] = {"stages_of": "unprofiled"}
     with recorded.opened([tmp_path / "run"], result) as found:
         assert sorted(found.stage_numbers().tolist()) == list(range(40))
