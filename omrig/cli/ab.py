@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from omrig.cli import INTERRUPTED, streams
+from omrig.cli import INTERRUPTED, results, streams
 from omrig.cli.options import Parser, count
 from omrig.model.errors import RunError, UsageError, naming
 from omrig.model.plan import Plan
@@ -58,7 +58,9 @@ def main(arguments: list[str]) -> int:
         if not options.quiet:
             sys.stderr.write(f"omrig: {text}\n")
 
-    pairs, interrupted = interleaved.run(plans, options.pairs, folder, make_progress, say)
+    pairs, interrupted = interleaved.run(
+        plans, options.pairs, folder, make_progress, say, account=results.account
+    )
     if pairs < 1:
         raise KeyboardInterrupt("interrupted before there was a pair to compare")
     both = [str(folder / name) for name in interleaved.NAMES]

@@ -4,15 +4,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omrig.cli import streams
+from omrig.cli import results, streams
 from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
+    from omrig.model.result import Result
+    from omrig.model.run import Run
     from omrig.recordings.recording import Column
 
 _ABOUT = """\
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> int:
     folders, run, result = _read(options.run)
     with streams.shown():
         if options.json:
-            print(json.dumps(result, indent=1))
+            print(json.dumps(result.to_json(), indent=1))
         else:
             terminal.show(folders, run, result)
     return 0
@@ -103,7 +105,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _read_messages(
     names: list[str],
-) -> "tuple[list[Path], dict[str, Any], dict[str, Any], dict[str, Column] | None]":
+) -> "tuple[list[Path], Run, Result, dict[str, Column] | None]":
     """Folders, run and result; of several sides also the stages, which are in no folder."""
     if len(names) == 1:
         return *_read(names), None
@@ -114,7 +116,7 @@ def _read_messages(
         return folders, *assemble.merge_messages(folders)
 
 
-def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:
+def _read(names: list[str]) -> "tuple[list[Path], Run, Result]":
     from omrig.accounting import assemble
 
     with errors.naming("RUN"):
@@ -125,7 +127,7 @@ def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]
         folder, run = found[0]
         # A run whose omrig was killed has recordings and no result yet.
         losses = errors.Losses(folder)
-        result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder, losses)
+        result = run_folder.read_result(folder) or results.account(folder, losses)
     if losses:
         sys.stderr.write(f"omrig: not kept in the run folder: {losses}\n")
     return folders, run, result

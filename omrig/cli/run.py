@@ -7,14 +7,18 @@ import sys
 import traceback
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import omrig
-from omrig.cli import INCOMPLETE, INTERRUPTED, streams
+from omrig.cli import INCOMPLETE, INTERRUPTED, results, streams
 from omrig.cli.options import Parser, count, count_or_none, fraction, kilobytes, seconds
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
 from omrig.supervisor.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from omrig.model.result import Result
+    from omrig.model.run import Run
 
 _ABOUT = """\
 Load oslo.messaging and learn where the time of a message went.
@@ -301,43 +305,39 @@ def _default_output(sides: tuple[str, ...]) -> str:
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
     from omrig.recordings import folder as run_folder
-    from omrig.report.terminal import progress, run
+    from omrig.report.terminal import progress
     from omrig.supervisor import supervisor
 
     shown = progress.make(plan.messages, options.quiet, plan.debug)
     interrupts = Interrupts()
     with interrupts.handled():
         try:
-            folder, result, _ = supervisor.run(plan, shown, interrupts=interrupts)
+            folder, result, _ = supervisor.run(
+                plan, shown, interrupts=interrupts, account=results.account
+            )
         finally:
             shown.close()
-        drawn = _draw(folder, result, options)
+        _, run = run_folder.read_run(str(folder), "--output")
+        result, drawn = _draw(folder, run, result, options)
     try:
-        with streams.shown():
-            if options.json:
-                print(json.dumps(result, indent=1))
-            else:
-                run.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
-    except streams.OutputError as error:
-        what = "result" if options.json else "report"
-        raise RunError(
-            f"the load is over, the results are in {folder}; {what} not shown: {error};"
-            f" omrig report {folder} shows it"
-        ) from error
+        _show(folder, run, result, options)
     finally:
-        if not result["complete"]:
-            sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
+        if not result.complete:
+            sys.stderr.write(f"omrig: incomplete: {result.reason}\n")
     if interrupts.count:
         return INTERRUPTED
-    return 0 if result["complete"] and drawn else INCOMPLETE
+    return 0 if result.complete and drawn else INCOMPLETE
 
 
-def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
+def _draw(
+    folder: Path, run: "Run", result: "Result", options: argparse.Namespace
+) -> "tuple[Result, bool]":
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
-    from omrig.accounting import assemble
+    from omrig.report.files import listed
 
     try:
-        text = str(assemble.draw(folder, result, options.shared_assets))
+        result, losses = listed.draw(folder, run, result, options.shared_assets)
+        text = str(losses)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()
@@ -349,4 +349,21 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
             f"omrig: not drawn: {text}; the load is over, its results are in {folder}:"
             f" omrig report {folder} --html tries again\n"
         )
-    return not text
+    return result, not text
+
+
+def _show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
+    from omrig.report.terminal import run as terminal
+
+    try:
+        with streams.shown():
+            if options.json:
+                print(json.dumps(result.to_json(), indent=1))
+            else:
+                terminal.show(folder, run, result)
+    except streams.OutputError as error:
+        what = "result" if options.json else "report"
+        raise RunError(
+            f"the load is over, the results are in {folder}; {what} not shown: {error};"
+            f" omrig report {folder} shows it"
+        ) from error

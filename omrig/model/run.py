@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self
 
+from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
 SCHEMA = 1
@@ -17,6 +18,10 @@ schema what it brought
        ``left_on_broker``; and what was added to the plan, as :class:`RecordedPlan` has it
 ====== ============================================================================================
 """
+
+
+RESPONSE_TIMEOUT_S = 60
+"""oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,6 +226,14 @@ class Run(Value):
         if isinstance(data, Mapping) and data.get("schema") != SCHEMA:
             raise ValueError(f"schema {data.get('schema')!r} is not known; {SCHEMA} is")
         return super().from_json(data)
+
+    @property
+    def timeout_ns(self) -> int:
+        """After how long a call counted as failed, in ns."""
+        name = "rpc_response_timeout"
+        set_to = {**self.options, **(self.driver_options or {})}.get(name)
+        seconds = self.plan.timeout_s or set_to
+        return int((seconds if isinstance(seconds, (int, float)) else RESPONSE_TIMEOUT_S) * NS)
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -38,11 +38,14 @@ def run(
     folder: Path,
     make_progress: "Callable[[int | None], Progress]",
     say: Callable[[str], None],
+    *,
+    account: supervisor.Account,
 ) -> tuple[int, bool]:
     """Measure both plans ``pairs`` times each, into ``folder``/a/01, ``folder``/b/01 and so on.
 
     A plan without a transport uses one embedded broker, the same for all runs. ``make_progress``
-    makes what shows a run of so many messages, ``say`` is told of each run that has ended. Returns
+    makes what shows a run of so many messages, ``say`` is told of each run that has ended, of which
+    ``account`` makes the result. Returns
     how many pairs there are in the end and whether it was interrupted. Raises
     ``UsageError`` when the folder holds runs already or a plan cannot be run,
     and ``RunError`` when a run fails: what was measured until then stays.
@@ -63,7 +66,9 @@ def run(
             )
             shown = make_progress(plan.messages)
             try:
-                path, result, interrupted = supervisor.run(plan, shown, broker, interrupts)
+                path, result, interrupted = supervisor.run(
+                    plan, shown, broker, interrupts, account=account
+                )
             except KeyboardInterrupt:
                 return done // 2, True
             finally:
@@ -71,10 +76,10 @@ def run(
             begun.add(name)
             if interrupted:
                 return done // 2, True
-            if not result["complete"]:
-                raise RunError(f"run {name} of pair {number} failed: {result['reason']} ({path})")
+            if not result.complete or not result.throughput:
+                raise RunError(f"run {name} of pair {number} failed: {result.reason} ({path})")
             done += 1
-            rate = result["throughput"]["messages_per_second"]
+            rate = result.throughput.messages_per_second
             say(f"pair {number} of {pairs}: {name.upper()} {rate:,.1f} msg/s")
     return done // 2, False
 

@@ -12,18 +12,19 @@ import os
 import queue
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig.accounting import assemble
 from omrig.accounting.recent import Recent
 from omrig.drivers import configuration, settings
 from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.result import Result
+from omrig.model.run import SCHEMA
 from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
 from omrig.supervisor import destination, phases
@@ -63,13 +64,21 @@ _RESERVED_BYTES = 256 * 1024
 """For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
 
 
+Account = Callable[[Path, Losses, dict[str, Any] | None], Result]
+"""From the run folder, what could not be written yet, and ``run.json`` to the result."""
+
+
 def run(
     plan: Plan,
     progress: "Progress",
     broker: "Broker | None" = None,
     interrupts: Interrupts | None = None,
-) -> tuple[Path, dict[str, Any], bool]:
+    *,
+    account: Account,
+) -> tuple[Path, Result, bool]:
     """Do what ``plan`` says. Returns the run folder, the result, and whether it was interrupted.
+
+    ``account`` makes the result once the run has ended.
 
     ``broker`` is used where one of its own would be started; ``interrupts`` are those of a caller
     who handles signals before and after.
@@ -111,16 +120,16 @@ def run(
             except KeyboardInterrupt:
                 progress.say("interrupted: not all reports of the profilers were made")
             with interrupts.deferring():
-                result = assemble.finish(folder, losses, ended)
+                result = account(folder, losses, ended)
                 _raise_usage(ended, result)
                 return folder, result, interrupts.count > 0
 
 
-def _raise_usage(ended: dict[str, Any] | None, result: dict[str, Any]) -> None:
+def _raise_usage(ended: dict[str, Any] | None, result: Result) -> None:
     """Raise the ``UsageError`` of a measured process, if nothing came of it."""
     if not ended or not ended["bad_usage"]:
         return
-    if not (result["messages"]["sent"] or result["messages"]["received"]):
+    if not (result.messages.sent or result.messages.received):
         raise UsageError(ended["ended_because"])
 
 
@@ -201,7 +210,7 @@ def _write_run(folder: Path, to: Destination) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC)
     info, transport = to.info, to.transport
     run = {
-        "schema": run_folder.SCHEMA,
+        "schema": SCHEMA,
         "omrig": omrig.__version__,
         "run_id": to.plan.run_id,
         "plan": {**to.plan.public(), "timeout_s": to.timeout_s},

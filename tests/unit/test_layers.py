@@ -48,10 +48,6 @@ EXCEPTIONS = {
     "recordings.segments -> watcher.capture",
     "measured.load.identity -> broker.amqp.declared",
     "measured.profilers.lines -> report.files.lines",
-    "accounting.assemble -> formats.stacks",
-    "accounting.assemble -> report.files.speedscope",
-    "accounting.assemble -> report.files.trace",
-    "accounting.assemble -> report.html.page",
     "accounting.books -> watcher.client",
     "accounting.recent -> report.owners",
     "accounting.recent -> watcher.client",
@@ -60,12 +56,10 @@ EXCEPTIONS = {
     "supervisor.destination -> measured.executors.base",
     "supervisor.destination -> report.terminal.progress",
     "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.supervisor -> accounting.assemble",
     "supervisor.supervisor -> report.terminal.progress",
     "report.html.events -> watcher.client",
     "report.html.events -> watcher.process",
     "report.terminal.targets -> drivers.maps",
-    "report.text -> accounting.latency",
 }
 """What is still to be cut."""
 

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import numpy
 from numpy.typing import NDArray
 
+from omrig.model.result import Result
 from omrig.recordings import recording
 
 _AT_ONCE = 10_000
@@ -15,9 +16,9 @@ _AT_ONCE = 10_000
 Columns = Mapping[str, NDArray[Any]]
 
 
-def write_stages(result: Mapping[str, Any], file: TextIO) -> None:
-    """A row a stage, in order, with the keys of ``result["stages"]``; only the heads without."""
-    rows = result["stages"] or []
+def write_stages(result: Result, file: TextIO) -> None:
+    """A row a stage, in order, with the keys of ``result.stages``; only the heads without."""
+    rows = [row.to_json() for row in result.stages or ()]
     heads = list(rows[0]) if rows else ["name", "side", "bucket"]
     writer = csv.DictWriter(file, heads, lineterminator="\n")
     writer.writeheader()

@@ -16,9 +16,10 @@ from typing import Any
 import numpy
 
 from omrig.model.columns import Integers
+from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.recordings import writer
-from omrig.report import waterfall
+from omrig.report import layout
 
 TRACE = "trace.json"
 
@@ -41,21 +42,21 @@ _TITLES = {
 Event = dict[str, Any]
 
 
-def write(folder: Path, run: Mapping[str, Any]) -> Path | None:
+def write(folder: Path, run: Run) -> Path | None:
     """Write ``trace.json`` of the run in ``folder``; None without a producer's timelines."""
     columns = _chosen(folder / "producer" / "messages.npz")
     if not columns:
         return None
     path = folder / TRACE
-    events = list(trace(columns, run["plan"]["pattern"]))
+    events = list(trace(columns, run.plan.pattern))
     writer.write_json(
         path,
         {
             "traceEvents": events,
             "displayTimeUnit": "ms",
             "otherData": {
-                "omrig": run["omrig"],
-                "started_at": run["started_at"],
+                "omrig": run.omrig,
+                "started_at": run.started_at,
             },
         },
         indent=None,
@@ -80,7 +81,7 @@ def trace(columns: Mapping[str, Integers], pattern: str) -> Iterator[Event]:
         for visit in _visits(
             int(sequence[row]),
             int(began[row]) - origin,
-            waterfall.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
+            layout.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
         )
     ]
     visits.sort(key=lambda visit: visit.begin)
@@ -140,7 +141,7 @@ class _Visit:
     """Kind and time of the flow events that begin, pass or end here."""
 
 
-def _visits(seq: int, begin: int, spans: Mapping[str, waterfall.Span]) -> Iterator[_Visit]:
+def _visits(seq: int, begin: int, spans: Mapping[str, layout.Span]) -> Iterator[_Visit]:
     """The producer's visit lasts until its call has returned, whatever comes in between."""
     arrows = _arrows(spans)
     for names in _parts(spans):
@@ -159,7 +160,7 @@ def _visits(seq: int, begin: int, spans: Mapping[str, waterfall.Span]) -> Iterat
         )
 
 
-def _parts(spans: Mapping[str, waterfall.Span]) -> list[list[str]]:
+def _parts(spans: Mapping[str, layout.Span]) -> list[list[str]]:
     """The stages by side; each stage of the wire is by itself."""
     sides: dict[str, list[str]] = {}
     for name in spans:
@@ -168,7 +169,7 @@ def _parts(spans: Mapping[str, waterfall.Span]) -> list[list[str]]:
     return list(sides.values())
 
 
-def _arrows(spans: Mapping[str, waterfall.Span]) -> list[tuple[str, str, int]]:
+def _arrows(spans: Mapping[str, layout.Span]) -> list[tuple[str, str, int]]:
     """From the request to the endpoint and, of a call, on to its reply: kind, side, time."""
     if not {"amqp_request", "endpoint"} <= set(spans):
         return []

@@ -8,7 +8,6 @@ plotly draws the curves that one wants to look into.
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -16,6 +15,8 @@ from markupsafe import Markup
 import omrig
 from omrig.model import units
 from omrig.model.columns import Columns
+from omrig.model.result import Result
+from omrig.model.run import Run
 from omrig.recordings import writer
 from omrig.report import owners
 from omrig.report.html import recorded, view
@@ -26,8 +27,8 @@ PAGE = "report.html"
 def write(
     path: Path,
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     shared_assets: bool = False,
     stages: Columns | None = None,
@@ -48,8 +49,8 @@ def write(
 
 def text(
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     script: str | None = None,
     stages: Columns | None = None,

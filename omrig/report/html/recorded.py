@@ -14,6 +14,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.model.columns import Integers
+from omrig.model.result import Result
 from omrig.recordings import folder as run_folder
 from omrig.recordings.series import BROKER
 
@@ -72,7 +73,7 @@ class Recorded:
 @contextlib.contextmanager
 def opened(
     folders: Sequence[Path],
-    result: Mapping[str, Any],
+    result: Result,
     stages: Mapping[str, Integers] | None = None,
 ) -> Iterator[Recorded]:
     """The recordings in ``folders``; ``stages`` are those of a merge, which no folder holds."""
@@ -99,7 +100,7 @@ def _recorded(
     folders: Sequence[Path],
     sides: Mapping[str, Path],
     columns: Mapping[str, Any],
-    result: Mapping[str, Any],
+    result: Result,
     stages: Mapping[str, Integers] | None,
 ) -> Recorded:
     none = numpy.zeros(0, numpy.int64)
@@ -117,7 +118,7 @@ def _recorded(
     if stages is None:
         stages = next(iter(columns.values()), {})
     rows = None
-    if (result.get("slices") or {}).get("stages_of"):
+    if result.coverage and result.coverage.stages_of:
         rows = _undisturbed(sides, stages)
         # Which rows of a consumer alone those are is not written down.
         stages = stages if rows is not None else {}
@@ -150,7 +151,7 @@ def _origins(
     starts: Integers,
     ends: Integers,
     received: Integers,
-    result: Mapping[str, Any],
+    result: Result,
 ) -> dict[str, int]:
     """The beginning of the load on the clock of each side's host.
 
@@ -163,17 +164,17 @@ def _origins(
     if "consumer" in sides and len(received):
         origins["consumer"] = int(received.min())
     if len(origins) > 1:
-        clock = result.get("clock")
+        clock = result.clock
         if clock:
-            origins["consumer"] = origins["producer"] + int(clock["offset_ns"])
+            origins["consumer"] = origins["producer"] + clock.offset_ns
         elif _on_one_host(sides):
             origins["consumer"] = origins["producer"]
     return origins
 
 
-def _counts_received(sides: Mapping[str, Path], result: Mapping[str, Any]) -> bool:
+def _counts_received(sides: Mapping[str, Path], result: Result) -> bool:
     """Whether messages end where they are received: without replies, seen on one clock."""
-    return result["pattern"] != "call" and len(sides) > 1 and _on_one_host(sides)
+    return result.pattern != "call" and len(sides) > 1 and _on_one_host(sides)
 
 
 def _on_one_host(sides: Mapping[str, Path]) -> bool:

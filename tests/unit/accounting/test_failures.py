@@ -14,6 +14,7 @@ from omrig.measured.load.side import Measurement, Stop
 from omrig.model.plan import Plan
 from omrig.recordings import recording
 from omrig.report import text
+from tools import synthetic
 
 PREFETCH = "[oslo_messaging_rabbit] rabbit_qos_prefetch_count"
 
@@ -99,8 +100,10 @@ def test_failures_that_came_at_once_are_no_timeouts(tmp_path):
     assert found["latency_with_failures"]["count"] == 10
     assert found["latency_with_failures"]["max"] == latency.of_failed(side).max() < 10e9
     assert found["latency_of_failures"]["count"] == 2
-    result = {"messages": {"errors": {"RuntimeError": 2}}, **found}
-    said = text.with_failures(side.run, result)
+    result = synthetic.changed(
+        synthetic.result(), messages={"errors": {"RuntimeError": 2}}, **found
+    )
+    said = text.with_failures(synthetic.run(), result)
     assert said == "with the 2 that failed, as long as they took until then"
 
 
@@ -109,8 +112,10 @@ def test_failures_of_a_run_that_did_not_record_when_are_timeouts(tmp_path):
     found = assemble._failures({"producer": side}, numpy.arange(1, 9))
     assert found["latency_with_failures"]["max"] == 60e9
     assert found["latency_of_failures"] is None
-    result = {"messages": {"errors": {"RuntimeError": 2}}, **found}
-    assert "as at least 60.0 s each" in text.with_failures(side.run, result)
+    result = synthetic.changed(
+        synthetic.result(), messages={"errors": {"RuntimeError": 2}}, **found
+    )
+    assert "as at least 60.0 s each" in text.with_failures(synthetic.run(), result)
 
 
 def test_when_a_message_failed_stays_where_stages_are_added(tmp_path):

@@ -65,6 +65,11 @@ def _judged(result, facts=None, rest=None):
     return decide(Result.from_json(result), facts or Facts(), others).to_json()
 
 
+def _headline(verdict):
+    outcome = synthetic.changed(synthetic.result(), verdict=verdict)
+    return view._headline(synthetic.run(), outcome)
+
+
 def _decide(result, facts=None):
     verdict = _judged(result, facts)
     assert "\n" not in verdict["text"]
@@ -565,25 +570,25 @@ def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():
     assert (verdict["owner"], verdict["stage"]) == ("endpoint", "endpoint")
     assert verdict["evidence"][0].startswith("a closed loop sends nothing new while it waits")
     assert verdict["evidence"][1] == "what follows is without the 1 message"
-    head, why = view._headline({}, {"verdict": verdict, "stalls": STALL})
+    head, why = _headline(verdict)
     assert head == (
         "70 % of a call is the endpoint, without the one message that is 40 % of all time"
     )
     assert why.startswith(f"{verdict['reason']}; one message is 40 % of all time: for 6.0 s")
     assert "without it" not in why
-    older = {"text": verdict["text"]}
-    head, why = view._headline({}, {"verdict": older, "stalls": STALL})
+    older = {"owner": "endpoint", "text": verdict["text"]}
+    head, why = _headline(older)
     assert "a call is the endpoint" in head
 
 
 def test_the_headline_of_a_run_in_which_nothing_stood_still():
     verdict = _decide(_result({"endpoint": 0.7}, messages=FAILED))
-    head, why = view._headline({}, {"verdict": verdict})
+    head, why = _headline(verdict)
     assert head == verdict["head"] == "70 % of a call is the endpoint"
     assert f"{head}: {why}" == verdict["text"]
-    assert view._headline({}, {"verdict": {"text": verdict["text"]}}) == (head, why)
-    nothing = decide({"pattern": "call", "stages": None}, Facts())
-    assert view._headline({}, {"verdict": nothing})[0] == "No verdict"
+    assert _headline({"owner": "endpoint", "text": verdict["text"]}) == (head, why)
+    nothing = _judged(NOTHING)
+    assert _headline(nothing)[0] == "No verdict"
 
 
 @pytest.mark.parametrize(("lasted_s", "is_why"), [(5.5, True), (2.0, False)])

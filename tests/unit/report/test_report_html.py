@@ -1,5 +1,6 @@
 """The page of a run: the numbers behind it, and how it is written."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import numpy
 import pytest
 
 from omrig import cli
+from omrig.model.result import Coverage
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
@@ -22,7 +24,7 @@ from tools.synthetic import BEGAN_NS, MS, SECOND
 def made(folder, **arguments):
     """A synthetic run's result, with its recordings open."""
     synthetic.write(folder, arguments.pop("messages", 1000), **arguments)
-    result = run_folder.read_json(folder / run_folder.RESULT)
+    result = run_folder.read_result(folder)
     return result, recorded.opened([folder], result)
 
 
@@ -49,12 +51,10 @@ def test_times_count_from_the_first_send(tmp_path):
     with opened as found:
         assert found.origins["producer"] == BEGAN_NS
         assert found.starts.min() == 0
-        assert len(found.latency) == result["latency"]["count"] == 990
+        assert len(found.latency) == result.latency.count == 990
         assert len(found.unanswered) == 10
-        assert found.length_ns == pytest.approx(
-            result["throughput"]["duration_seconds"] * SECOND, abs=2
-        )
-        assert found.stage_names() == [row["name"] for row in result["stages"]]
+        assert found.length_ns == pytest.approx(result.throughput.duration_seconds * SECOND, abs=2)
+        assert found.stage_names() == [row.name for row in result.stages]
 
 
 def test_a_cast_ends_where_it_is_received(tmp_path):
@@ -67,7 +67,8 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 
 def test_the_clock_of_another_host_is_taken_into_account(tmp_path):
     result, _ = made(tmp_path / "run")
-    result["clock"] = {"same_host": False, "offset_ns": 5 * SECOND, "error_ns": 0}
+    clock = {"same_host": False, "offset_ns": 5 * SECOND, "error_ns": 0}
+    result = synthetic.changed(result, clock=clock)
     with recorded.opened([tmp_path / "run"], result) as found:
         assert found.origins["consumer"] == BEGAN_NS + 5 * SECOND
 
@@ -80,7 +81,11 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
         {"first": 40, "end": 100, "profiled": True},
     ]
     writer.write_json(tmp_path / "run" / "producer" / "side.json", about)
-    result["slices"] = {"stages_of": "unprofiled"}
+    coverage = Coverage(
+        modes={}, slow_only=True, profiled_messages=60, unprofiled_messages=40,
+        stages_of="unprofiled",
+    )  # fmt: skip
+    result = dataclasses.replace(result, coverage=coverage)
     with recorded.opened([tmp_path / "run"], result) as found:
         assert sorted(found.stage_numbers().tolist()) == list(range(40))
         assert len(found.stage("wakeup")) == 40
@@ -211,10 +216,11 @@ def test_the_own_end_of_a_cast_lies_beside_its_way():
 
 def test_what_takes_no_time_has_no_bar(tmp_path):
     synthetic.write(tmp_path / "run", 200)
-    run = run_folder.read_json(tmp_path / "run" / run_folder.RUN)
-    result = run_folder.read_json(tmp_path / "run" / run_folder.RESULT)
+    _, run = run_folder.read_run(str(tmp_path / "run"))
+    result = run_folder.read_result(tmp_path / "run")
     # Drawn for the slow message's sake.
-    result["waterfall"]["p99"]["connect"] = 50 * MS
+    slow = {**result.waterfall.p99, "connect": 50 * MS}
+    result = dataclasses.replace(result, waterfall=dataclasses.replace(result.waterfall, p99=slow))
     page = html.text([tmp_path / "run"], run, result)
     typical, slow = page.split('data-message="')[1:3]
     for table, bars_drawn in ((typical, 0), (slow, 1)):
@@ -234,7 +240,7 @@ def test_ticks_are_few_and_within(whole):
 
 def test_what_happened_when(tmp_path):
     result, opened = made(tmp_path / "run", messages=4000, failed=3)
-    length = result["throughput"]["duration_seconds"] * SECOND
+    length = result.throughput.duration_seconds * SECOND
     with opened as found:
         happened = events.found(found)
     kinds = [(event.kind, event.side) for event in happened]

@@ -50,7 +50,7 @@ def test_a_folder_with_runs_is_not_added_to(tmp_path):
     (tmp_path / "b").mkdir()
     plan = ab._plan("A", [])
     with pytest.raises(UsageError, match="already holds runs"):
-        interleaved.run((plan, plan), 1, tmp_path, pytest.fail, pytest.fail)
+        interleaved.run((plan, plan), 1, tmp_path, pytest.fail, pytest.fail, account=pytest.fail)
 
 
 def test_outputs_and_gates_go_to_the_comparison():
@@ -66,6 +66,6 @@ def test_outputs_and_gates_go_to_the_comparison():
 
 
 def test_an_interrupt_before_there_is_a_pair_does_not_deny_what_was_measured(monkeypatch, capsys):
-    monkeypatch.setattr("omrig.supervisor.interleaved.run", lambda *_: (0, True))
+    monkeypatch.setattr("omrig.supervisor.interleaved.run", lambda *_, **__: (0, True))
     assert cli.main(["ab", "--", "-m", "5", "--", "-m", "5"]) == 130
     assert capsys.readouterr().err == "omrig: interrupted before there was a pair to compare\n"

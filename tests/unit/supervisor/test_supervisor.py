@@ -8,8 +8,10 @@ import pytest
 
 from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Plan
+from omrig.model.result import Counts
 from omrig.supervisor import phases, supervisor
 from omrig.supervisor.interrupts import Interrupts
+from tools import synthetic
 
 
 class Process:
@@ -172,12 +174,12 @@ def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
 
     monkeypatch.setattr(supervisor.destination, "opened", interrupted)
     monkeypatch.setattr(supervisor, "_report", lambda *_: None)
-    monkeypatch.setattr(supervisor.assemble, "finish", lambda *_: {"complete": False})
+    incomplete = synthetic.result(complete=False)
     if begun:
-        assert supervisor.run(plan, None)[1] == {"complete": False}
+        assert supervisor.run(plan, None, account=lambda *_: incomplete)[1] == incomplete
         return
     with pytest.raises(KeyboardInterrupt, match="before the load; nothing measured"):
-        supervisor.run(plan, None)
+        supervisor.run(plan, None, account=pytest.fail)
     assert not (tmp_path / "r").exists()
 
 
@@ -203,7 +205,7 @@ def test_bad_usage_that_a_measured_process_finds_ends_the_run(make, tmp_path, us
 @pytest.mark.parametrize("sent", [None, 0, 10])
 def test_bad_usage_is_the_end_where_nothing_was_measured(bad_usage, sent):
     ended = {"bad_usage": bad_usage, "ended_because": FAILED["text"]}
-    result = {"messages": {"sent": sent, "received": None}}
+    result = synthetic.result(messages=Counts(sent=sent))
     expected = pytest.raises(UsageError, match="no such thing")
     with expected if bad_usage and not sent else contextlib.nullcontext():
         supervisor._raise_usage(ended, result)
