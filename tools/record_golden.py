@@ -31,7 +31,6 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omrig.broker.rabbitmq.embedded import embedded_broker
-
 from tests.unit import golden
 
 HOST, KERNEL = "bench", "6.1.0"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy
 
 import omrig
-from omrig.accounting import accounting, latency
+from omrig.accounting import closure, statistics
 from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.facts import Facts
@@ -121,7 +121,7 @@ def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Inte
         for stage in STAGES
         if stage.name in stages and (pattern == "call" or stage.side == "producer")
     }
-    whole = accounting.total(mine or dict(stages))
+    whole = closure.total(mine or dict(stages))
     starts = numpy.empty_like(whole)
     for worker in range(WORKERS):
         took = whole[worker::WORKERS]
@@ -184,6 +184,7 @@ def _result(
     done = ends > 0
     taken = (ends - starts)[done]
     failed = int((~done).sum())
+    summary = statistics.summary(taken) if "producer" in sides else None
     result: dict[str, Any] = {
         "schema": run_folder.SCHEMA,
         "complete": not failed,
@@ -202,7 +203,7 @@ def _result(
             "errors": {"MessagingTimeout": failed} if failed else {},
         },
         "throughput": _throughput(run, starts, ends[done]),
-        "latency": latency.summarise(taken) if "producer" in sides else None,
+        "latency": summary.to_json() if summary else None,
         **dict.fromkeys(("stages", "buckets", "closure", "waterfall", "clock", "not_measured")),
         "verdict": None,
         "distortion": {"stages": _distortion()} if stages else {},
@@ -239,22 +240,22 @@ def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dic
 
 
 def _staged(result: Mapping[str, Any], stages: Mapping[str, Integers]) -> dict[str, Any]:
-    rows = accounting.statistics(dict(stages))
-    whole = accounting.total(dict(stages))
+    rows = statistics.table(stages)
+    whole = closure.total(dict(stages))
     both = len(result["sides"]) == 2
     staged = {
-        "stages": rows,
-        "buckets": accounting.buckets(rows),
+        "stages": [row.to_json() for row in rows],
+        "buckets": statistics.buckets(rows),
         "closure": {
             "messages": len(whole),
             "matched": len(whole) if both else None,
             "within_tolerance": len(whole) if both else None,
             "negative_stages": 0,
             "flagged_arrivals": 0,
-            "tolerance": accounting.TOLERANCE,
+            "tolerance": closure.TOLERANCE,
             "unexplained_share": 0.0 if both else None,
         },
-        "waterfall": accounting.waterfall(dict(stages), whole),
+        "waterfall": statistics.waterfall(stages, whole).to_json(),
         "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0} if both else None,
         "not_measured": [],
     }

@@ -13,7 +13,7 @@ from omrig.model.errors import UsageError
 from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
-    from omrig.recordings.recording import Column
+    from omrig.recordings.messages import Messages
 
 _ABOUT = """\
 Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded
@@ -103,29 +103,30 @@ def _export(options: argparse.Namespace) -> int:
 
 def _read_messages(
     names: list[str],
-) -> "tuple[list[Path], dict[str, Any], dict[str, Any], dict[str, Column] | None]":
+) -> "tuple[list[Path], dict[str, Any], dict[str, Any], Messages | None]":
     """Folders, run and result; of several sides also the stages, which are in no folder."""
     if len(names) == 1:
         return *_read(names), None
-    from omrig.accounting import assemble
+    from omrig.accounting import result
 
     with errors.naming("RUN"):
         folders = [run_folder.read_run(name)[0] for name in names]
-        return folders, *assemble.merge_messages(folders)
+        merged = result.merge(folders)
+    return folders, merged.run.to_json(), merged.result.to_json(), merged.stages()
 
 
 def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:
-    from omrig.accounting import assemble
+    from omrig.cli import results
 
+    if len(names) > 1:
+        folders, run, result, _ = _read_messages(names)
+        return folders, run, result
     with errors.naming("RUN"):
-        found = [run_folder.read_run(name) for name in names]
-        folders = [folder for folder, _ in found]
-        if len(folders) > 1:
-            return folders, *assemble.merge(folders)
-        folder, run = found[0]
+        folder, run = run_folder.read_run(names[0])
         # A run whose omrig was killed has recordings and no result yet.
         losses = errors.Losses(folder)
-        result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder, losses)
+        found = run_folder.read_json(folder / run_folder.RESULT)
+        result = found or results.finish(folder, losses).to_json()
     if losses:
         sys.stderr.write(f"omrig: not kept in the run folder: {losses}\n")
-    return folders, run, result
+    return [folder], run, result

@@ -334,10 +334,13 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
 
 def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
-    from omrig.accounting import assemble
+    from omrig.cli import results
+    from omrig.model.result import Result
 
     try:
-        text = str(assemble.draw(folder, result, options.shared_assets))
+        drawn, losses = results.draw(folder, Result.from_json(result), options.shared_assets)
+        result |= drawn.to_json()
+        text = str(losses)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()

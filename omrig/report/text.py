@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.accounting import latency as latencies
 from omrig.model import units
-
-_LATENCIES = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
+from omrig.model.patterns import PATTERNS
+from omrig.model.run import Run
 
 
 def latency(run: dict[str, Any]) -> str:
     """From where to where a latency of this run is."""
-    return _LATENCIES[run["plan"]["pattern"]]
+    return PATTERNS[run["plan"]["pattern"]].latency
 
 
 def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
@@ -19,7 +18,7 @@ def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
     failed = sum(result["messages"]["errors"].values())
     if result.get("latency_of_failures"):
         return f"with the {failed:,} that failed, as long as they took until then"
-    timeout = units.duration(latencies.timeout_ns(run))
+    timeout = units.duration(Run.from_json(run).timeout_ns)
     return f"with the {failed:,} that failed, as at least {timeout} each"
 
 

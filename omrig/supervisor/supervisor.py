@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import omrig
-from omrig.accounting import assemble
 from omrig.accounting.recent import Recent
+from omrig.cli import results
 from omrig.drivers import configuration, settings
 from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
@@ -111,7 +111,7 @@ def run(
             except KeyboardInterrupt:
                 progress.say("interrupted: not all reports of the profilers were made")
             with interrupts.deferring():
-                result = assemble.finish(folder, losses, ended)
+                result = results.finish(folder, losses, ended).to_json()
                 _raise_usage(ended, result)
                 return folder, result, interrupts.count > 0
 

@@ -29,7 +29,8 @@ from plotly import offline
 
 import omrig
 from omrig import cli
-from omrig.accounting import assemble
+from omrig.cli import results
+from omrig.model.result import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "golden"
@@ -94,7 +95,8 @@ def finish(run: str) -> None:
     printed = command("report", run, "--json")
     assert json.loads(printed) == json.loads(Path(run, "result.json").read_text())
     _spare_plotly(Path(run))
-    losses = assemble.draw(Path(run).absolute(), json.loads(printed), shared_assets=True)
+    found = Result.from_json(json.loads(printed))
+    _, losses = results.draw(Path(run).absolute(), found, shared_assets=True)
     assert not losses, losses
 
 

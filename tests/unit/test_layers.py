@@ -31,7 +31,6 @@ ALLOWED = {
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
 EXCEPTIONS = {
-    "model.facts -> accounting.quantised",
     "model.interpreter -> drivers.configuration",
     "watcher.client -> model.interpreter",
     "watcher.client -> model.stamps",
@@ -49,25 +48,19 @@ EXCEPTIONS = {
     "recordings.segments -> watcher.capture",
     "measured.load.identity -> broker.amqp.declared",
     "measured.profilers.lines -> report.files.lines",
-    "accounting.assemble -> formats.stacks",
-    "accounting.assemble -> report.files.speedscope",
-    "accounting.assemble -> report.files.trace",
-    "accounting.assemble -> report.html.page",
-    "accounting.books -> watcher.client",
-    "accounting.recent -> report.owners",
+    "accounting.network -> watcher.client",
     "accounting.recent -> watcher.client",
+    "accounting.stamp_table -> watcher.client",
     "compare.conditions -> accounting.verdict.evidence",
-    "compare.metrics -> accounting.latency",
     "supervisor.consent -> report.terminal.progress",
     "supervisor.destination -> measured.executors.base",
     "supervisor.destination -> report.terminal.progress",
     "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.supervisor -> accounting.assemble",
+    "supervisor.supervisor -> cli.results",
     "supervisor.supervisor -> report.terminal.progress",
     "report.html.events -> watcher.client",
     "report.html.events -> watcher.process",
     "report.terminal.targets -> drivers.maps",
-    "report.text -> accounting.latency",
 }
 """What is still to be cut."""
 

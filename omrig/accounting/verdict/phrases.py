@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.accounting.quantised import Comb
+from omrig.model.facts import Comb
 from omrig.model.units import MS
 
 LONGEST_REASON = 60

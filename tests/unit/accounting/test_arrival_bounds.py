@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.accounting import accounting
+from omrig.accounting import arrival as arrivals
 from omrig.watcher import client
 
 REALTIME = 1_700_000_000_000_000_000
@@ -18,7 +18,7 @@ def arrival(read, watched, kernel, absent=90 * MS):
         "connection": numpy.array([1]),
     }
     watched = numpy.array([watched])
-    found, flagged = accounting.arrivals(
+    found, flagged = arrivals.arrivals(
         columns, watched, OFFSETS, watching=True, absent=numpy.array([absent])
     )
     assert not flagged[0]
@@ -52,5 +52,5 @@ def test_the_log_says_when_a_message_had_not_arrived_yet():
 
 def test_nothing_arrives_before_it_is_sent():
     arrived, latest = numpy.array([5, 15]), numpy.array([12, 20])
-    corrected = accounting.not_before(arrived, latest, numpy.array([10, 10]))
+    corrected = arrivals.not_before(arrived, latest, numpy.array([10, 10]))
     assert corrected.tolist() == [12, 15]

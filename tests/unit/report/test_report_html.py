@@ -12,6 +12,7 @@ import pytest
 from omrig import cli
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
+from omrig.recordings.messages import Messages
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
@@ -33,7 +34,7 @@ def recordings(**changes):
         **{
             "folders": {},
             "origins": {"producer": 0},
-            "stages": {},
+            "stages": Messages(),
             "rows": None,
             **dict.fromkeys(columns, none),
             **changes,
@@ -89,7 +90,7 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
 
 def test_merged_stages_come_from_outside(tmp_path):
     result, _ = made(tmp_path / "run")
-    stages = {"seq": numpy.array([3, 1]), "stage.api": numpy.array([5, 7])}
+    stages = Messages({"seq": numpy.array([3, 1]), "stage.api": numpy.array([5, 7])})
     with recorded.opened([tmp_path / "run"], result, stages) as found:
         assert found.stage_names() == ["api"]
         assert [slow.number for slow in messages.slowest(found, "call")] == [1, 3]
@@ -126,7 +127,7 @@ def test_distributions_hold_every_message_that_is_long_enough():
         "stage.api": numpy.array([0, 999, 1_000, 5_000, 2_000_000]),
         "stage.return": numpy.zeros(5, numpy.int64),
     }
-    counts, end_ns = messages.distributions(recordings(stages=stages))
+    counts, end_ns = messages.distributions(recordings(stages=Messages(stages)))
     assert end_ns == 10_000_000
     assert sum(counts["api"]) == 3 and sum(counts["return"]) == 0
     assert counts["api"][0] == 1
@@ -136,7 +137,9 @@ def test_distributions_hold_every_message_that_is_long_enough():
 
 def test_a_typical_message_is_the_mean_of_those_around_the_median():
     api = numpy.arange(1, 1001) * MS
-    found = messages.typical(recordings(stages={"stage.api": api, "stage.return": api * 0}))
+    found = messages.typical(
+        recordings(stages=Messages({"stage.api": api, "stage.return": api * 0}))
+    )
     assert found == {"api": pytest.approx(500 * MS, rel=0.003), "return": 0}
     assert messages.typical(recordings()) is None
 
@@ -149,7 +152,7 @@ def test_the_two_ends_of_a_cast_do_not_add_up():
         "stage.endpoint": numpy.array([5, 5]),
         "stage.wakeup": numpy.array([3, 90]),
     }
-    slow = messages.slowest(recordings(stages=stages, starts=numpy.array([0, 7])), "cast")
+    slow = messages.slowest(recordings(stages=Messages(stages), starts=numpy.array([0, 7])), "cast")
     assert [(each.number, each.took_ns, each.began_ns) for each in slow] == [(1, 91, 7), (0, 16, 0)]
 
 

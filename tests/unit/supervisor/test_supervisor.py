@@ -172,7 +172,7 @@ def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
 
     monkeypatch.setattr(supervisor.destination, "opened", interrupted)
     monkeypatch.setattr(supervisor, "_report", lambda *_: None)
-    monkeypatch.setattr(supervisor.assemble, "finish", lambda *_: {"complete": False})
+    monkeypatch.setattr(supervisor.results, "finish", lambda *_: {"complete": False})
     if begun:
         assert supervisor.run(plan, None)[1] == {"complete": False}
         return
