@@ -7,6 +7,7 @@ The folder is as omrig writes it: every figure of ``result.json`` follows from i
 
 import argparse
 import csv
+import dataclasses
 import datetime
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,15 @@ from omrig.accounting import closure, statistics
 from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.facts import Facts
-from omrig.model.stages import STAGES
+from omrig.model.result import (
+    Counts,
+    Result,
+    StageRow,
+    Stall,
+    Stalls,
+)
+from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
+from omrig.model.stages import BY_NAME, STAGES
 from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
 from omrig.watcher import process
@@ -58,6 +67,109 @@ ONE_SIDED = {
 }
 
 
+def run(**changes: Any) -> Run:
+    """A run through RabbitMQ that ended well.
+
+    ``changes`` replace its fields; what is a dictionary replaces fields of that part.
+    """
+    base = Run(
+        omrig=omrig.__version__,
+        run_id="synthetic",
+        plan=RecordedPlan(
+            sides=("producer", "consumer"),
+            messages=4000,
+            size_bytes=10240,
+            workers=WORKERS,
+            pattern="call",
+            executor="threading",
+            profile=("stages",),
+        ),
+        sides=("producer", "consumer"),
+        started_at="2026-11-25T20:00:00+00:00",
+        started_epoch_seconds=1_795_636_800.0,
+        environment=Environment(
+            host="vm",
+            kernel="6.1",
+            cpu_count=2,
+            python="3.11.2",
+            versions={
+                "oslo.messaging": "18.3.1",
+                "kombu": "5.7.0",
+                "amqp": "5.4.2",
+                "eventlet": "0.41.3",
+            },
+            broker="RabbitMQ",
+            broker_version="3.10.8",
+        ),
+        transport=RecordedTransport(
+            url="rabbit://u:***@h:1/",
+            source="--transport-url",
+            driver="rabbit",
+            vhost="/",
+            in_memory=False,
+            exchange="omrig",
+            topic="omrig",
+        ),
+        pools={"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
+    )
+    parts = {
+        name: dataclasses.replace(getattr(base, name), **change)
+        if dataclasses.is_dataclass(getattr(base, name)) and isinstance(change, dict)
+        else change
+        for name, change in changes.items()
+    }
+    return dataclasses.replace(base, **parts)
+
+
+def result(**changes: Any) -> Result:
+    """A result of which nothing is known but that it is there; ``changes`` are its fields."""
+    base = Result(
+        complete=True,
+        pattern="call",
+        executor="threading",
+        sides=("producer", "consumer"),
+        is_measurement=True,
+        messages=Counts(),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def row(name: str, mean_ns: int = 1_000, share: float = 0.0, **changes: Any) -> StageRow:
+    """A row of the stage table; ``changes`` are its fields. An unknown stage is a driver's."""
+    known = BY_NAME.get(name)
+    base = StageRow(
+        name=name,
+        side=known.side if known else "producer",
+        bucket=known.bucket if known else "driver",
+        count=1000,
+        mean_ns=mean_ns,
+        p50_ns=mean_ns,
+        p90_ns=mean_ns,
+        p99_ns=2 * mean_ns,
+        max_ns=3 * mean_ns,
+        total_ns=1000 * mean_ns,
+        share=share,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def stalls(**changes: Any) -> Stalls:
+    """One message of a thousand for which the broker took six seconds."""
+    stall = Stall(begins_ns=5_100_000_000, ends_ns=11_100_000_000, messages=1)
+    base = Stalls(
+        messages=1,
+        of=1000,
+        share=0.4,
+        longest_ns=6 * SECOND,
+        stalled_ns=6 * SECOND,
+        stalls=(stall,),
+        owner="amqp",
+        owner_share=0.998,
+        queue_share=0.0,
+    )
+    return dataclasses.replace(base, **changes)
+
+
 def write(
     folder: Path,
     messages: int,
@@ -79,8 +191,8 @@ def write(
     kept = {name: values[rows] for name, values in stages.items()} if staged and len(rows) else {}
     for side in sides:
         (folder / side).mkdir(parents=True)
-    run = _run(sides, pattern, messages, staged)
-    result = _result(run, kept, starts, ends)
+    about = _run(sides, pattern, messages, staged)
+    outcome = _result(about, kept, starts, ends)
     if "producer" in sides:
         columns = {"start_ns": starts, "end_ns": ends}
         _save(folder / "producer", columns | ({"seq": rows} if staged else {}), kept)
@@ -88,10 +200,10 @@ def write(
         columns = {f"received_ns.{PRODUCER_ID}": ends}
         _save(folder / "consumer", columns, {} if "producer" in sides else kept)
     for side in sides:
-        _write_side(folder / side, side, result, staged)
+        _write_side(folder / side, side, outcome, staged)
     _write_samples(folder, sides, int(ends.max()))
-    writer.write_json(folder / run_folder.RUN, run)
-    writer.write_json(folder / run_folder.RESULT, result)
+    writer.write_json(folder / run_folder.RUN, about)
+    writer.write_json(folder / run_folder.RESULT, outcome)
 
 
 def _stages(
@@ -260,7 +372,9 @@ def _staged(result: Mapping[str, Any], stages: Mapping[str, Integers]) -> dict[s
         "not_measured": [],
     }
     facts = Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
-    return staged | {"verdict": decision.decide({**result, **staged}, facts)}
+    return staged | {
+        "verdict": decision.decide(Result.from_json({**result, **staged}), facts).to_json()
+    }
 
 
 def _distortion() -> dict[str, Any]:

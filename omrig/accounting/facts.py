@@ -2,17 +2,14 @@
 
 from omrig.accounting import network, prefetch, slicing
 from omrig.accounting.slicing import Slicing
-from omrig.accounting.stalls import Judged
 from omrig.model.facts import Facts
 from omrig.model.result import Result
 from omrig.recordings import series
 from omrig.recordings.recording import Sides
 
 
-def of(
-    sides: Sides, result: Result, others: Judged | None, sliced: Slicing | None, quiet: bool
-) -> Facts:
-    """The facts of a run; ``others`` are the messages that the verdict is on, where not on all.
+def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Facts:
+    """The facts of a run, of the messages that the verdict is on as the ``result`` has them.
 
     ``quiet`` says that its stages are of the slices without what slows the run.
     """
@@ -22,15 +19,14 @@ def of(
     )
     used = {name: each.cpu_share for name, each in result.resources.items() if each}
     broker = used.pop(series.BROKER, None)
-    judged = others or result
     return Facts(
         workers=some.plan.workers,
         pool_size=sending.pools["rpc_conn_pool_size"],
         reply_pool_size=serving.pools["rpc_conn_pool_size"],
         executor_pool_size=serving.pools["executor_thread_pool_size"],
         prefetch={side: prefetch.limit(each.run) for side, each in sides.items()},
-        held=judged.held or {},
-        combs=judged.quantised or {},
+        held=result.held or {},
+        combs=result.quantised or {},
         blocked=[block for each in sides.values() for block in network.blocked(each)],
         network={side: found for side, each in sides.items() if (found := network.of(each))},
         cpu_share={**used, **slicing.cpu_share(sliced, profiled=not quiet)},

@@ -30,7 +30,6 @@ from omrig.model.patterns import PATTERNS
 from omrig.model.result import Instrument, Result, Summary
 from omrig.model.run import Run
 from omrig.model.units import NS
-from omrig.model.verdict import Verdict
 from omrig.recordings import artefacts, messages, recording
 from omrig.recordings import folder as run_folder
 from omrig.recordings.messages import Messages
@@ -216,9 +215,9 @@ def _with_verdict(
     result = dataclasses.replace(result, stalls=told)
     if not result.stages and not (result.messages.errors and not result.latency):
         return result
-    known = facts.of(sides, result, others, sliced, quiet)
-    verdict = decision.decide(result.to_json(), known, others.to_json() if others else None)
-    return dataclasses.replace(result, verdict=Verdict.from_json(verdict))
+    rest = others.within(result) if others else None
+    known = facts.of(sides, rest or result, sliced, quiet)
+    return dataclasses.replace(result, verdict=decision.decide(result, known, rest))
 
 
 def _instrument(side: Recording) -> Instrument:

@@ -7,12 +7,11 @@ import numpy
 
 from omrig.accounting import latency, quantised, statistics
 from omrig.accounting.timeline import Timeline
-from omrig.accounting.verdict.decision import MIN_MESSAGES as ENOUGH
+from omrig.accounting.verdict import thresholds
 from omrig.accounting.verdict.owners import parts_of, shares_of
 from omrig.model.columns import Integers
 from omrig.model.facts import Comb, Facts, Held
-from omrig.model.result import Latency, StageRow, Stall, Stalls
-from omrig.model.values import Json
+from omrig.model.result import Latency, Result, StageRow, Stall, Stalls
 from omrig.recordings.recording import Sides
 
 MIN_MESSAGES = 20
@@ -135,14 +134,15 @@ class Judged:
     held: Mapping[str, Held]
     latency: Latency | None = None
 
-    def to_json(self) -> dict[str, Json]:
-        """The keys of ``result.json``, as a verdict takes them."""
-        found: dict[str, Json] = {
-            "stages": [row.to_json() for row in self.stages],
-            "combs": {name: each.to_json() for name, each in self.quantised.items()},
-            "prefetch": {name: each.to_json() for name, each in self.held.items()},
-        }
-        return found | ({"latency": self.latency.to_json()} if self.latency else {})
+    def within(self, result: Result) -> Result:
+        """The result as a verdict on these messages alone takes it."""
+        return dataclasses.replace(
+            result,
+            stages=self.stages,
+            quantised=self.quantised,
+            held=self.held,
+            latency=self.latency,
+        )
 
 
 def judged(timeline: Timeline) -> Judged:
@@ -171,7 +171,7 @@ def of_run(sides: Sides, timeline: Timeline | None) -> tuple[Stalls, Judged | No
         return found.told(), None
     others, held = timeline.without(found.held)
     told = _owned(found.told(), held)
-    if not found.few or others.rows < ENOUGH:
+    if not found.few or others.rows < thresholds.MIN_MESSAGES:
         return told, None
     done = ended > 0
     done[found.held] = False
@@ -188,8 +188,8 @@ def _owned(told: Stalls, held: Timeline) -> Stalls:
     if not held.rows:
         return told
     some = judged(held)
-    parts = parts_of({"stages": [row.to_json() for row in some.stages]}, Facts(held=some.held))
-    queued = [part for part in parts if not part.held and part.stage["bucket"] in QUEUES]
+    parts = parts_of(some.stages, Facts(held=some.held))
+    queued = [part for part in parts if not part.held and part.stage.bucket in QUEUES]
     shares = shares_of([part for part in parts if part not in queued])
     owner = max(shares, key=lambda name: shares[name])
     owned = round(shares[owner], 4)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy
 
-from omrig.accounting.verdict.evidence import OTHER_CPU, STOLEN
 from omrig.compare import metrics
 from omrig.compare.runs import RunSet, StoredRun
 from omrig.compare.table import MIN_PAIRS, Design, Slices
+from omrig.model.facts import OTHER_CPU, STOLEN
 
 ADVISED_RUNS = 5
 """Of each side: of 3 an interval is known, and a change must be huge to be called."""

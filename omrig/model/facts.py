@@ -6,6 +6,12 @@ from typing import Literal
 
 from omrig.model.values import Value
 
+OTHER_CPU = 0.25
+"""Cores used by processes that are not measured from which the figures are theirs, too."""
+
+STOLEN = 0.05
+"""Share of the cores' time given to other guests from which the hypervisor is worth a line."""
+
 CombKind = Literal["poll", "sleep", "delayed acknowledgement", "poll or sleep"]
 
 

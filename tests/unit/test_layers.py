@@ -51,7 +51,6 @@ EXCEPTIONS = {
     "accounting.network -> watcher.client",
     "accounting.recent -> watcher.client",
     "accounting.stamp_table -> watcher.client",
-    "compare.conditions -> accounting.verdict.evidence",
     "supervisor.consent -> report.terminal.progress",
     "supervisor.destination -> measured.executors.base",
     "supervisor.destination -> report.terminal.progress",

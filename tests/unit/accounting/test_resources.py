@@ -20,6 +20,7 @@ from omrig.recordings import recording, series, writer
 from omrig.report import resources
 from omrig.report.terminal.profiles import memory
 from tests.unit.accounting import stamped
+from tools import synthetic
 
 SECOND = 1_000_000_000
 MESSAGES = 4000
@@ -217,7 +218,8 @@ def test_growth_that_is_omrigs_own(tmp_path):
 
 
 def evidence(**facts):
-    return decision.decide({"stages": []}, Facts(**facts))["evidence"]
+    verdict = decision.decide(synthetic.result(stages=()), Facts(**facts))
+    return [each.text for each in verdict.evidence]
 
 
 def test_a_process_whose_core_is_full_limits_the_run():

@@ -131,9 +131,9 @@ def test_facts_take_the_share_over_the_load_where_it_was_sampled():
         resources={"producer": _used(0.5), "consumer": _used(), "broker": _used(1.4)},
         machines=(Machine(sides=("producer", "consumer"), cores=2, busy_share=0.9),),
     )
-    found = facts.of({"producer": side}, result, None, None, quiet=False)
+    found = facts.of({"producer": side}, result, None, quiet=False)
     assert found.cpu_share == {"producer": 0.5, "consumer": 0.25}
     assert found.broker_cpu_share == 1.4
     assert found.machines[0].cores == 2
     result = dataclasses.replace(result, resources={**result.resources, "broker": None})
-    assert facts.of({"producer": side}, result, None, None, quiet=False).broker_cpu_share is None
+    assert facts.of({"producer": side}, result, None, quiet=False).broker_cpu_share is None
