@@ -30,14 +30,12 @@ from omrig.model.result import (
 )
 from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
 from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.units import MS, NS
 from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
-from omrig.watcher import process
+from omrig.watcher import layout
 
-MS = 1_000_000
-SECOND = 1_000_000_000
-
-BEGAN_NS = 5_000 * SECOND
+BEGAN_NS = 5_000 * NS
 """CLOCK_MONOTONIC at the first send."""
 
 WORKERS = 100
@@ -160,8 +158,8 @@ def stalls(**changes: Any) -> Stalls:
         messages=1,
         of=1000,
         share=0.4,
-        longest_ns=6 * SECOND,
-        stalled_ns=6 * SECOND,
+        longest_ns=6 * NS,
+        stalled_ns=6 * NS,
         stalls=(stall,),
         owner="amqp",
         owner_share=0.998,
@@ -338,9 +336,9 @@ def _throughput(run: Mapping[str, Any], starts: Integers, ends: Integers) -> dic
     if not len(ends):
         return None
     began = starts.min() if "producer" in run["sides"] else ends.min()
-    lasted = int(ends.max() - began) / SECOND
+    lasted = int(ends.max() - began) / NS
     counted = len(ends) - ("producer" not in run["sides"])
-    counts = numpy.bincount((ends - began) // SECOND)
+    counts = numpy.bincount((ends - began) // NS)
     return {
         "messages_per_second": counted / lasted,
         "bytes_per_second": counted / lasted * run["plan"]["size_bytes"],
@@ -413,7 +411,7 @@ def _save(
 
 
 def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
-    length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
+    length = int(result["throughput"]["duration_seconds"] * NS) if result["throughput"] else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
     writer.write_json(folder / "side.json", about)
     if not staged:
@@ -431,15 +429,15 @@ def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool
     rows = []
     for number, life in enumerate(lives, start=1):
         for part in life:
-            row = dict.fromkeys(process.TCP_INFO_COLUMNS, 0)
+            row = dict.fromkeys(layout.TCP_INFO_COLUMNS, 0)
             row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
             rows.append(list(row.values()))
-    numpy.array(rows, "<u8").tofile(folder / process.TCP_INFO)
+    numpy.array(rows, "<u8").tofile(folder / layout.TCP_INFO)
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
-    step = SECOND // SAMPLES_A_SECOND
-    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    step = NS // SAMPLES_A_SECOND
+    times = range(BEGAN_NS - NS, max(BEGAN_NS, ended_ns) + NS, step)
     for name in (*sides, series.BROKER):
         (folder / name).mkdir(exist_ok=True)
         with (folder / name / series.PROCESS).open("w", newline="") as file:

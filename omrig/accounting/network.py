@@ -1,13 +1,13 @@
 """What TCP and the broker say of a member's connections."""
 
 from omrig.model.facts import Blocked, Network
+from omrig.recordings import tcp_info
 from omrig.recordings.recording import Recording
-from omrig.watcher import client
 
 
 def of(recording: Recording) -> Network | None:
     """The network of a member; None where it was not sampled."""
-    connections = client.read_tcp_info(recording.folder) if recording.stamping else []
+    connections = tcp_info.read(recording.folder) if recording.stamping else []
     if not connections:
         return None
     lasted = sum(

@@ -16,7 +16,8 @@ from omrig.accounting.stamp_table import StampTable
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Clock, StageRow
 from omrig.model.stages import BY_NAME, OWNERS
-from omrig.watcher import client
+from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""
@@ -86,14 +87,14 @@ class Recent:
         """The rows of whole messages that a side has shown by ``until``."""
         rows = [row for when, row in self._rows[side] if when <= until]
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
-        columns = stamp_table.named(stamp_table.COLUMNS[side], stamps.reshape(-1))
+        columns = stamp_table.named(COLUMNS[side], stamps.reshape(-1))
         folder = self._folder / side
         try:
-            log = client.read_arrivals(folder)
+            log = arrivals.read(folder)
         except FileNotFoundError:
             # No watcher: what was read had arrived, and that is all there is to know.
             log = {}
-        watched = client.arrival_times(log, columns["connection"], columns["offset"])
+        watched = arrivals.times(log, columns["connection"], columns["offset"])
         arrived = arrival.latest(columns["read"], watched)
         table = StampTable(
             side=side,

@@ -9,13 +9,10 @@ import numpy
 from omrig.accounting import arrival, interpreter
 from omrig.model.columns import Columns, Flags, Integers
 from omrig.model.errors import UsageError
-from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals, cpu
 from omrig.recordings.recording import Recording
 from omrig.recordings.stamping import Stamping
-from omrig.watcher import client
-
-COLUMNS: Mapping[str, Sequence[str]] = {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
-"""The stamps of each side, in the order of a row."""
 
 _STRETCHES = {
     "producer": (("call", "read"), ("depart", "put")),
@@ -107,8 +104,8 @@ def read(recording: Recording) -> StampTable | None:
 
 def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -> StampTable:
     offsets, watcher = stamping.realtime_offsets, stamping.watcher
-    log = client.read_arrivals(recording.folder)
-    absent, watched = client.arrival_brackets(log, columns["connection"], columns["offset"])
+    log = arrivals.read(recording.folder)
+    absent, watched = arrivals.brackets(log, columns["connection"], columns["offset"])
     if watcher.capturing:
         # Every segment was noted as it came: the socket's own stamp could only be worse.
         columns = {**columns, "stamp": numpy.zeros_like(columns["stamp"])}
@@ -144,7 +141,7 @@ def busy(columns: Columns, side: str, folder: Path) -> Busy:
     """
     if not columns["cpu_begin"].any():
         return Busy()
-    times, used = client.read_cpu(folder)
+    times, used = cpu.read(folder)
     begins, ends = _STRETCHES[side]
     return Busy(
         before={name: interpreter.known_before(columns[name], times, used) for name in begins},

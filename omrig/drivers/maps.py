@@ -11,7 +11,7 @@ A map is a TOML file::
     modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
 
     [[probe]]
-    kind = "delivery"                       # the kind of stamp: a function of the probes
+    kind = "delivery"                       # what is stamped: one of omrig.model.kinds
     function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
     stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
     versions = ">=12"                       # optional: versions of the package that have it
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model.errors import UsageError, naming
+from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
 
 SCHEMA = 1
@@ -236,11 +237,9 @@ def _check_keys(
 
 
 def _check_probe(probe: dict[str, Any], where: str) -> None:
-    from omrig.measured.probes import probes
-
-    if probe["kind"] not in probes.KINDS:
+    if probe["kind"] not in KINDS:
         raise UsageError(
-            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(probes.KINDS))}"
+            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(KINDS))}"
         )
     if ":" not in probe["function"]:
         raise UsageError(f"{where}function: {probe['function']!r} is not module:qualified.name")

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy
 
 from omrig.model.units import NS
-from omrig.recordings import stamping
+from omrig.recordings import stamping, tcp_info
 from omrig.report.html.recorded import Recorded
-from omrig.watcher import client, process
 
 LOST_BEFORE_END_NS = 2 * NS
 """A connection whose last sample is so long before the end of the load was lost or closed: samples
@@ -62,7 +61,7 @@ def found(recorded: Recorded) -> list[Event]:
 
 def connections_seen(recorded: Recorded) -> bool:
     """Whether any side recorded what happened to its connections."""
-    return any((folder / process.TCP_INFO).exists() for folder in recorded.folders.values())
+    return any(tcp_info.sampled(folder) for folder in recorded.folders.values())
 
 
 def _kind_and_time(event: Event) -> tuple[str, int]:
@@ -87,9 +86,9 @@ def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
 
 
 def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:
-    if not (folder / process.TCP_INFO).exists():
+    if not tcp_info.sampled(folder):
         return
-    for connection in client.read_tcp_info(folder):
+    for connection in tcp_info.read(folder):
         opened, last = connection["first_ns"] - origin, connection["last_ns"] - origin
         if 0 < opened < length:
             yield Event("opened", side, opened)

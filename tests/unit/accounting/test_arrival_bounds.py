@@ -4,7 +4,6 @@ import numpy
 import pytest
 
 from omrig.accounting import arrival as arrivals
-from omrig.watcher import client
 
 REALTIME = 1_700_000_000_000_000_000
 OFFSETS = [(0, REALTIME), (10**10, REALTIME)]
@@ -38,16 +37,6 @@ def arrival(read, watched, kernel, absent=90 * MS):
 )
 def test_the_earliest_credible_clock_counts(read, watched, kernel, expected):
     assert arrival(read, watched, kernel) == expected
-
-
-def test_the_log_says_when_a_message_had_not_arrived_yet():
-    log = {1: (numpy.array([10, 20, 30]), numpy.array([100, 100, 300]))}
-    offsets = numpy.array([50, 100, 200, 301])
-    absent, found = client.arrival_brackets(log, numpy.ones(4, numpy.int64), offsets)
-    assert found.tolist() == [10, 10, 30, 0]
-    assert absent.tolist() == [0, 0, 20, 30]
-    unknown = client.arrival_brackets(log, numpy.array([2]), numpy.array([5]))
-    assert [column.tolist() for column in unknown] == [[0], [0]]
 
 
 def test_nothing_arrives_before_it_is_sent():

@@ -8,8 +8,8 @@ from importlib import metadata
 import pytest
 
 from omrig.drivers import maps
-from omrig.measured.probes import probes
 from omrig.model.errors import UsageError
+from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
 from omrig.report.terminal import targets
 
@@ -51,7 +51,7 @@ def test_every_module_of_every_map_is_installed(name):
 
 def test_rabbit_s_maps_use_every_kind_and_tell_every_stage():
     used = [probe for stage_map in maps.for_scheme("rabbit") for probe in stage_map.probes]
-    assert {probe.kind for probe in used} == set(probes.KINDS)
+    assert {probe.kind for probe in used} == KINDS
     told = {stage for probe in used for stage in probe.stages}
     whole = {stage.name for stage in BY_NAME.values() if not stage.mixed}
     # What is left when the neighbours are known needs no function of its own.
