@@ -31,21 +31,12 @@ ALLOWED = {
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
 EXCEPTIONS = {
-    "model.interpreter -> drivers.configuration",
     "formats.callgrind -> measured.profilers.callgraph.graph",
     "formats.callgrind -> recordings.writer",
     "formats.pstat -> measured.profilers.callgraph.graph",
     "formats.pstat -> recordings.writer",
     "formats.stacks -> recordings.writer",
-    "drivers.envelope -> measured.load.rpc",
-    "drivers.rabbit -> broker.amqp.connection",
-    "drivers.settings -> broker.amqp.connection",
-    "drivers.settings -> measured.load.identity",
-    "measured.load.identity -> broker.amqp.declared",
     "measured.profilers.lines -> report.files.lines",
-    "supervisor.consent -> report.terminal.progress",
-    "supervisor.destination -> measured.executors.base",
-    "supervisor.destination -> report.terminal.progress",
     "supervisor.interleaved -> report.terminal.progress",
     "supervisor.supervisor -> cli.results",
     "supervisor.supervisor -> report.terminal.progress",

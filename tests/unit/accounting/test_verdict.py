@@ -582,7 +582,7 @@ def test_the_headline_of_a_run_in_which_nothing_stood_still():
     assert head == verdict["head"] == "70 % of a call is the endpoint"
     assert f"{head}: {why}" == verdict["text"]
     assert view._headline({}, {"verdict": {"text": verdict["text"]}}) == (head, why)
-    nothing = decide({"pattern": "call", "stages": None}, Facts())
+    nothing = decide(synthetic.result(stages=None), Facts()).to_json()
     assert view._headline({}, {"verdict": nothing})[0] == "No verdict"
 
 

@@ -10,6 +10,8 @@ import numpy
 import pytest
 
 from omrig import cli
+from omrig.model.units import MS
+from omrig.model.units import NS as SECOND
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.recordings.messages import Messages
@@ -17,7 +19,7 @@ from omrig.report.html import bars, events, messages, profiled, recorded, source
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
 from tools import synthetic
-from tools.synthetic import BEGAN_NS, MS, SECOND
+from tools.synthetic import BEGAN_NS
 
 
 def made(folder, **arguments):

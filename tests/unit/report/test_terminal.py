@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.accounting import accounting
+from omrig.accounting import closure, statistics
 from omrig.model.stages import STAGES
 from omrig.report import owners, waterfall
 from omrig.report.terminal import run as terminal
@@ -80,7 +80,8 @@ def _result(durations=CALL, pattern="call", **changes):
         for stage in STAGES
         if stage.name in durations
     }
-    rows = accounting.statistics(stages)
+    rows = statistics.table(stages)
+    whole = closure.total(stages)
     return {
         "complete": True,
         "reason": None,
@@ -104,18 +105,18 @@ def _result(durations=CALL, pattern="call", **changes):
         },
         "latency": dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), 100 * MS)
         | {"count": 4000},
-        "stages": rows,
-        "buckets": accounting.buckets(rows),
+        "stages": [row.to_json() for row in rows],
+        "buckets": statistics.buckets(rows),
         "closure": {
             "messages": 4000,
             "matched": 4000,
             "within_tolerance": 3998,
             "negative_stages": 0,
             "flagged_arrivals": 3,
-            "tolerance": accounting.TOLERANCE,
+            "tolerance": closure.TOLERANCE,
             "unexplained_share": 0.000123,
         },
-        "waterfall": accounting.waterfall(stages, accounting.total(stages)),
+        "waterfall": statistics.waterfall(stages, whole).to_json(),
         "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0},
         "not_measured": [],
         "verdict": {
