@@ -47,6 +47,10 @@ def _run(**changes):
         "sample": 1,
     }
     return {
+        "schema": 1,
+        "omrig": "0",
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "started_epoch_seconds": 1.7e9,
         "plan": plan | changes.pop("plan", {}),
         "sides": ["producer", "consumer"],
         "environment": {
