@@ -145,15 +145,15 @@ def with_held(timeline: Timeline, credits: Mapping[str, Credit]) -> Timeline:
     producer, consumer, clock = timeline.producer, timeline.consumer, timeline.clock
     if producer is None or consumer is None or clock is None:
         return timeline
-    ways = (
-        ("amqp_request", producer, consumer, clock.offset_ns),
-        ("amqp_reply", consumer, producer, -clock.offset_ns),
-    )
-    held = {
-        name: waits(credits[to.side], sender["depart"] + offset, to.arrival)
-        for name, sender, to, offset in ways
-        if name in timeline.durations and to.side in credits
-    }
+    tables = {"producer": producer, "consumer": consumer}
+    ahead = {"producer": 0, "consumer": clock.offset_ns}
+    held = {}
+    for each in timeline.pattern.crossings():
+        if each.stage in timeline.durations and each.receiver in credits:
+            sender, receiver = tables[each.sender], tables[each.receiver]
+            offset = ahead[each.receiver] - ahead[each.sender]
+            departed = sender["depart"] + offset
+            held[each.stage] = waits(credits[each.receiver], departed, receiver.arrival)
     return dataclasses.replace(timeline, held=held)
 
 

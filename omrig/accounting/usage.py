@@ -3,20 +3,20 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from omrig.accounting import growth
+from omrig.model.columns import Floats
 from omrig.model.facts import Machine
 from omrig.model.resources import Resources, Sampled
+from omrig.model.result import Summary
 from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import series
 from omrig.recordings.recording import Recording, Sides
 
-Samples = Mapping[str, NDArray[numpy.float64]]
+Samples = Mapping[str, Floats]
 """Columns of :mod:`omrig.recordings.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
 
 Span = tuple[int, int]
@@ -147,7 +147,7 @@ def machines(sides: Sides) -> tuple[Machine, ...]:
     return tuple(each for each in found if each)
 
 
-def memory(side: Recording) -> dict[str, Any] | None:
+def memory(side: Recording) -> Summary | None:
     """The growth of a side's memory per message; None where its memory was not sampled.
 
     ``own_bytes_per_message`` of it are omrig's own: the stamps of the message. The peaks are those
@@ -173,7 +173,7 @@ def memory(side: Recording) -> dict[str, Any] | None:
     }
 
 
-def _peak(values: Any) -> int:
+def _peak(values: Floats) -> int:
     return int(values.max(initial=0))
 
 
