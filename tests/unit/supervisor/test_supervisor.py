@@ -10,6 +10,7 @@ from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Plan
 from omrig.supervisor import phases, supervisor
 from omrig.supervisor.interrupts import Interrupts
+from tools import synthetic
 
 
 class Process:
@@ -172,9 +173,10 @@ def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
 
     monkeypatch.setattr(supervisor.destination, "opened", interrupted)
     monkeypatch.setattr(supervisor, "_report", lambda *_: None)
-    monkeypatch.setattr(supervisor.results, "finish", lambda *_: {"complete": False})
+    result = synthetic.result(complete=False)
+    monkeypatch.setattr(supervisor.results, "finish", lambda *_: result)
     if begun:
-        assert supervisor.run(plan, None)[1] == {"complete": False}
+        assert supervisor.run(plan, None)[1] == result.to_json()
         return
     with pytest.raises(KeyboardInterrupt, match="before the load; nothing measured"):
         supervisor.run(plan, None)
