@@ -10,8 +10,7 @@ import numpy
 import pytest
 
 from omrig import cli
-from omrig.model.units import MS
-from omrig.model.units import NS as SECOND
+from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.recordings.messages import Messages
@@ -55,7 +54,7 @@ def test_times_count_from_the_first_send(tmp_path):
         assert len(found.latency) == result["latency"]["count"] == 990
         assert len(found.unanswered) == 10
         assert found.length_ns == pytest.approx(
-            result["throughput"]["duration_seconds"] * SECOND, abs=2
+            result["throughput"]["duration_seconds"] * NS, abs=2
         )
         assert found.stage_names() == [row["name"] for row in result["stages"]]
 
@@ -70,9 +69,9 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 
 def test_the_clock_of_another_host_is_taken_into_account(tmp_path):
     result, _ = made(tmp_path / "run")
-    result["clock"] = {"same_host": False, "offset_ns": 5 * SECOND, "error_ns": 0}
+    result["clock"] = {"same_host": False, "offset_ns": 5 * NS, "error_ns": 0}
     with recorded.opened([tmp_path / "run"], result) as found:
-        assert found.origins["consumer"] == BEGAN_NS + 5 * SECOND
+        assert found.origins["consumer"] == BEGAN_NS + 5 * NS
 
 
 def test_stages_of_undisturbed_messages_only(tmp_path):
@@ -111,7 +110,7 @@ def test_the_curve_is_of_nearest_ranks():
 
 
 def test_a_series_counts_every_message_once():
-    at = numpy.array([0, 1, 2, 3, 95, 96, 97, 100]) * SECOND // 10
+    at = numpy.array([0, 1, 2, 3, 95, 96, 97, 100]) * NS // 10
     latency = numpy.array([1, 2, 3, 4, 10, 20, 30, 40]) * MS
     many = numpy.repeat(at, 20)
     found = messages.series(
@@ -227,7 +226,7 @@ def test_what_takes_no_time_has_no_bar(tmp_path):
         assert row.count('class="bar ') == bars_drawn
 
 
-@pytest.mark.parametrize("whole", [0, 1, 999, 12_345, 7 * MS, 3 * SECOND, 3600 * SECOND])
+@pytest.mark.parametrize("whole", [0, 1, 999, 12_345, 7 * MS, 3 * NS, 3600 * NS])
 def test_ticks_are_few_and_within(whole):
     (message,) = bars.draw([{"api": whole}], "call")
     assert len(message.ticks) <= 6
@@ -239,7 +238,7 @@ def test_ticks_are_few_and_within(whole):
 
 def test_what_happened_when(tmp_path):
     result, opened = made(tmp_path / "run", messages=4000, failed=3)
-    length = result["throughput"]["duration_seconds"] * SECOND
+    length = result["throughput"]["duration_seconds"] * NS
     with opened as found:
         happened = events.found(found)
     kinds = [(event.kind, event.side) for event in happened]
@@ -261,7 +260,7 @@ def test_a_million_failures_are_few_events():
 def test_a_lost_connection_is_told_from_one_that_lasted(tmp_path):
     _, opened = made(tmp_path / "run", messages=20_000)
     with opened as found:
-        assert found.length_ns > 8 * SECOND
+        assert found.length_ns > 8 * NS
         lost = [event for event in events.found(found) if event.kind == "lost"]
     assert [(event.side, event.count) for event in lost] == [("producer", 1), ("consumer", 1)]
     assert lost[0].at_ns == pytest.approx(found.length_ns / 2, rel=0.01)
@@ -287,7 +286,7 @@ def test_empty_cells_are_gaps(tmp_path):
     found = recordings(
         folders={"producer": tmp_path / "producer"},
         origins={"producer": 0, "broker": 0},
-        ended=numpy.array([3 * SECOND]),
+        ended=numpy.array([3 * NS]),
     )
     (used,) = usage.found(found, (tmp_path,))
     assert used.cpu == [None, None, 0.25]
