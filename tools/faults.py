@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from omrig.model.units import MS
 
 if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.measured.profilers.registry import Artefact, ProfilerContext
     from omrig.model.columns import Integers
 
@@ -230,7 +230,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Bench:
     """Makes runs against one broker, with the mode `faults` at hand."""
 
-    def __init__(self, broker: "Broker", folder: Path, messages: int) -> None:
+    def __init__(self, broker: "Embedded", folder: Path, messages: int) -> None:
         self.broker = broker
         self.messages = messages
         self._folder = folder
@@ -292,13 +292,12 @@ class Bench:
 def _read(folder: Path) -> Run:
     import numpy
 
-    with numpy.load(folder / "producer" / "messages.npz") as arrays:
-        stages = {
-            name.removeprefix("stage."): arrays[name].astype(numpy.int64)
-            for name in arrays.files
-            if name.startswith("stage.")
-        }
-        seq = arrays["seq"].astype(numpy.int64)
+    from omrig.recordings import messages
+
+    found = messages.read(folder / "producer") or messages.Messages()
+    stages, seq = found.stages(), found.seq()
+    if seq is None:
+        raise RuntimeError(f"{folder}: the producer has no stages")
     held = {
         int(number): burnt
         for side in ("producer", "consumer")
@@ -552,7 +551,7 @@ def _wait_for(file: Path) -> str:
     return f"(fun Wait() -> {look} end)()"
 
 
-def evaluate(broker: "Broker", expression: str) -> str:
+def evaluate(broker: "Embedded", expression: str) -> str:
     """What the broker's Erlang machine makes of an expression."""
     from omrig.broker.rabbitmq import node
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy
 
 import omrig
-from omrig.accounting import accounting, latency
+from omrig.accounting import closure, statistics
 from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.facts import Facts
@@ -38,22 +38,20 @@ from omrig.model.result import (
 )
 from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
 from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.units import MS, NS
 from omrig.model.values import Value
 from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
-from omrig.watcher import process
+from omrig.watcher import layout
 
 Made = TypeVar("Made", bound=Value)
 
-MS = 1_000_000
-SECOND = 1_000_000_000
-
-BEGAN_NS = 5_000 * SECOND
+BEGAN_NS = 5_000 * NS
 """CLOCK_MONOTONIC at the first send."""
 
 WORKERS = 100
 PRODUCER_ID = "0123456789abcdef"
-SAMPLES_A_SECOND = 10
+SAMPLES_A_NS = 10
 
 MEDIANS_MS: Mapping[str, float] = {
     "pool_wait": 0.01,
@@ -196,7 +194,7 @@ def measured(durations_ms: Mapping[str, float], pattern: str = "call", **changes
             matched=4000,
             within_tolerance=3998,
             flagged_arrivals=3,
-            tolerance=accounting.TOLERANCE,
+            tolerance=closure.TOLERANCE,
             unexplained_share=0.000123,
         ),
         clock=Clock(same_host=True),
@@ -205,13 +203,13 @@ def measured(durations_ms: Mapping[str, float], pattern: str = "call", **changes
         overhead={"stages": STAGES_COST},
         resources={"producer": _used(2.0)},
     )
-    rows = accounting.statistics(stages)
+    rows = statistics.table(stages)
     return changed(
         base,
         **{
-            "stages": rows,
-            "buckets": accounting.buckets(rows),
-            "waterfall": accounting.waterfall(stages, accounting.total(stages)),
+            "stages": [row.to_json() for row in rows],
+            "buckets": statistics.buckets(rows),
+            "waterfall": statistics.waterfall(stages, closure.total(stages)).to_json(),
             **changes,
         },
     )
@@ -248,8 +246,8 @@ def stalls(**changes: Any) -> Stalls:
         messages=1,
         of=1000,
         share=0.4,
-        longest_ns=6 * SECOND,
-        stalled_ns=6 * SECOND,
+        longest_ns=6 * NS,
+        stalled_ns=6 * NS,
         stalls=(stall,),
         owner="amqp",
         owner_share=0.998,
@@ -321,7 +319,7 @@ def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Inte
         for stage in STAGES
         if stage.name in stages and (pattern == "call" or stage.side == "producer")
     }
-    whole = accounting.total(mine or dict(stages))
+    whole = closure.total(mine or dict(stages))
     starts = numpy.empty_like(whole)
     for worker in range(WORKERS):
         took = whole[worker::WORKERS]
@@ -380,10 +378,11 @@ def _result(run: Run, stages: Mapping[str, Integers], starts: Integers, ends: In
             for side in sides
         ),
     )
+    summary = statistics.summary(taken)
     found = changed(
         found,
         throughput=_throughput(run, starts, ends[done]),
-        latency=latency.summarise(taken) if "producer" in sides else None,
+        latency=summary.to_json() if summary and "producer" in sides else None,
     )
     return _staged(found, stages) if stages else found
 
@@ -392,9 +391,9 @@ def _throughput(run: Run, starts: Integers, ends: Integers) -> dict[str, Any] | 
     if not len(ends):
         return None
     began = starts.min() if "producer" in run.sides else ends.min()
-    lasted = int(ends.max() - began) / SECOND
+    lasted = int(ends.max() - began) / NS
     counted = len(ends) - ("producer" not in run.sides)
-    counts = numpy.bincount((ends - began) // SECOND)
+    counts = numpy.bincount((ends - began) // NS)
     return {
         "messages_per_second": counted / lasted,
         "bytes_per_second": counted / lasted * run.plan.size_bytes,
@@ -406,22 +405,22 @@ def _throughput(run: Run, starts: Integers, ends: Integers) -> dict[str, Any] | 
 
 
 def _staged(found: Result, stages: Mapping[str, Integers]) -> Result:
-    rows = accounting.statistics(dict(stages))
-    whole = accounting.total(dict(stages))
+    rows = statistics.table(dict(stages))
+    whole = closure.total(dict(stages))
     both = len(found.sides) == 2
-    closure = Closure(
+    balance = Closure(
         messages=len(whole),
         matched=len(whole) if both else None,
         within_tolerance=len(whole) if both else None,
-        tolerance=accounting.TOLERANCE,
+        tolerance=closure.TOLERANCE,
         unexplained_share=0.0 if both else None,
     )
     staged = changed(
         found,
-        stages=rows,
-        buckets=accounting.buckets(rows),
-        waterfall=accounting.waterfall(dict(stages), whole),
-        closure=closure.to_json(),
+        stages=[row.to_json() for row in rows],
+        buckets=statistics.buckets(rows),
+        waterfall=statistics.waterfall(dict(stages), whole).to_json(),
+        closure=balance.to_json(),
         clock=Clock(same_host=True).to_json() if both else None,
         not_measured=[],
     )
@@ -440,7 +439,7 @@ def _save(
 
 
 def _write_side(folder: Path, side: str, result: Result, staged: bool) -> None:
-    length = int(result.throughput.duration_seconds * SECOND) if result.throughput else 0
+    length = int(result.throughput.duration_seconds * NS) if result.throughput else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
     writer.write_json(folder / "side.json", about)
     if not staged:
@@ -458,22 +457,22 @@ def _write_side(folder: Path, side: str, result: Result, staged: bool) -> None:
     rows = []
     for number, life in enumerate(lives, start=1):
         for part in life:
-            row = dict.fromkeys(process.TCP_INFO_COLUMNS, 0)
+            row = dict.fromkeys(layout.TCP_INFO_COLUMNS, 0)
             row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
             rows.append(list(row.values()))
-    numpy.array(rows, "<u8").tofile(folder / process.TCP_INFO)
+    numpy.array(rows, "<u8").tofile(folder / layout.TCP_INFO)
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
-    step = SECOND // SAMPLES_A_SECOND
-    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    step = NS // SAMPLES_A_NS
+    times = range(BEGAN_NS - NS, max(BEGAN_NS, ended_ns) + NS, step)
     for name in (*sides, series.BROKER):
         (folder / name).mkdir(exist_ok=True)
         with (folder / name / series.PROCESS).open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(series.PROCESS_COLUMNS)
             for number, at in enumerate(times):
-                used = f"{0.5 * number / SAMPLES_A_SECOND:.4f}"
+                used = f"{0.5 * number / SAMPLES_A_NS:.4f}"
                 row = {"monotonic_ns": at, "cpu_user_seconds": used, "cpu_system_seconds": "0"}
                 row["rss_bytes"] = (60 + number % 3) << 20
                 table.writerow([row.get(column, "") for column in series.PROCESS_COLUMNS])

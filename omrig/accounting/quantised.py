@@ -11,8 +11,10 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Floats
 from omrig.model.facts import Comb, CombKind
+from omrig.model.result import StageRow
 from omrig.model.units import MS
 
 KINDS: dict[int, CombKind] = {
@@ -112,6 +114,34 @@ period may lie anywhere on its teeth: it is known for what it is."""
 
 LOOKED_AT = 1_000
 """Durations, evenly chosen, by which periods are looked for; what is found holds for all."""
+
+
+_COMPUTING = ("driver", "serialization", "endpoint")
+"""Buckets of stages that are not looked at: who computes for a whole number of milliseconds does
+not sleep."""
+
+_LOOKED_AT_SHARE = 0.1
+"""Only stages that matter are looked at for steps."""
+
+
+def of_stages(rows: Sequence[StageRow], timeline: Timeline) -> dict[str, Comb]:
+    """Stages whose durations come in steps.
+
+    A wake-up from a sleeping poll makes the whole call come in steps: the poll began when the
+    message was sent.
+    """
+    combs = {}
+    for row in rows:
+        if row.share < _LOOKED_AT_SHARE or row.bucket in _COMPUTING:
+            continue
+        # A way that takes a constant time is long, and no poll.
+        single = TCP_PERIODS if row.bucket == "amqp" else tuple(KINDS)
+        found = find_comb(timeline.durations[row.name], single)
+        if row.name == "wakeup" and timeline.producer and not found:
+            found = find_comb(timeline.producer["woke"] - timeline.producer["wait"])
+        if found:
+            combs[row.name] = found
+    return combs
 
 
 def find_comb(durations_ns: NDArray[Any], single: Collection[int] = tuple(KINDS)) -> Comb | None:

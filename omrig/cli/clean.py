@@ -13,8 +13,8 @@ from omrig.model.errors import UsageError
 from omrig.model.plan import DEFAULT_PROJECT, Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.amqp.connection import Login
-    from omrig.broker.amqp.declared import Record
+    from omrig.broker.declared import Record
+    from omrig.model.transport import Login
 
 _ABOUT = """\
 Delete the queues and exchanges that earlier runs of this user declared and could not delete: runs
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     """Clean up as ``arguments`` ask for; the exit status."""
     options = make_parser().parse_args(arguments)
 
-    from omrig.broker.amqp import declared
+    from omrig.broker import declared
 
     paths = [Path(name) for name in options.record] or list(declared.records())
     records = [record for path in paths if (record := _read(path, options))]
@@ -66,7 +66,7 @@ def _read(path: Path, options: argparse.Namespace) -> "Record | None":
 
     Raises ``UsageError`` when the command line named it.
     """
-    from omrig.broker.amqp import declared
+    from omrig.broker import declared
 
     try:
         return declared.read(path)
@@ -87,11 +87,9 @@ def _login(options: argparse.Namespace) -> "Login":
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
-    from omrig.drivers import configuration, settings
-    from omrig.measured.executors import base
+    from omrig.drivers import backend, configuration, settings
 
-    # Keeps eventlet and its warnings out of this process.
-    base.load("threading").patch()
+    backend.keep_eventlet_out()
     plan = Plan(
         sides=("producer",),
         run_id="",
@@ -146,8 +144,9 @@ def _resolved(addresses: "set[str] | tuple[str, ...]") -> set[tuple[str, int]]:
 
 def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
     """Clean up after the runs of these records; whether anything is left."""
+    from omrig.broker import leftovers
     from omrig.broker.amqp import cleanup
-    from omrig.broker.amqp.connection import Login
+    from omrig.model.transport import Login
 
     is_left = False
     for record in records:
@@ -161,7 +160,7 @@ def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
             is_left = is_left or bool(things)
             continue
         left = cleanup.remove(there, record.things)
-        for line in cleanup.told(left, record.vhost):
+        for line in leftovers.told(left):
             sys.stderr.write(f"omrig: {line}\n")
         if left:
             is_left = True

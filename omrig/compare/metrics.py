@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy
 
-from omrig.accounting import latency
+from omrig.accounting import statistics
 from omrig.compare.runs import Messages
 from omrig.model.columns import Floats, Integers
 from omrig.model.result import Result
@@ -152,8 +152,10 @@ def of_slices(result: Result, messages: Messages, count: int) -> dict[str, Float
     lasted = numpy.maximum(numpy.diff(bounds), 1)
     figures = {"throughput": counts / lasted * NS}
     if messages.latency_ns is not None:
-        summaries = [latency.summarise(messages.latency_ns[part]) or {} for part in parts]
-        figures |= {name: _floats([each[name] for each in summaries]) for name in LATENCIES}
+        summaries = [statistics.summary(messages.latency_ns[part]) for part in parts]
+        figures |= {
+            name: _floats([each.named(name) for each in summaries if each]) for name in LATENCIES
+        }
     figures |= _sliced_cpu(result, messages, bounds, counts)
     figures |= _sliced_stages(result, messages, count)
     return figures
@@ -184,7 +186,7 @@ def _sliced_stages(result: Result, messages: Messages, count: int) -> dict[str, 
         parts = numpy.array_split(values, count)
         means = _floats([part.mean() for part in parts])
         figures[f"stage.{row.name}"] = means
-        percents = [latency.PERCENTILES[statistic] for statistic in STAGE_STATISTICS]
+        percents = [statistics.PERCENTILES[statistic] for statistic in STAGE_STATISTICS]
         ranked = [numpy.percentile(part, percents, method="inverted_cdf") for part in parts]
         for statistic, each in zip(STAGE_STATISTICS, _floats(ranked).T, strict=True):
             figures[f"stage.{row.name}.{statistic}"] = each

@@ -10,7 +10,7 @@ from omrig.model.errors import RunError, UsageError, naming
 from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
-from omrig.recordings import series
+from omrig.recordings import messages, series
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,48 +125,27 @@ def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
 def read_messages(stored: StoredRun) -> Messages | None:
     """What each message of a run took; None where its recordings are gone."""
     sides = [side for side in ("producer", "consumer") if side in stored.result.sides]
-    columns = {side: _columns(stored.folder / side / "messages.npz") for side in sides}
-    if not all(columns.values()):
+    read = {side: messages.read(stored.folder / side) for side in sides}
+    recorded = {side: each for side, each in read.items() if each}
+    if len(recorded) < len(sides):
         return None
-    first = columns[sides[0]]
+    first = recorded[sides[0]]
     cpu = {name: used for name in stored.result.resources if (used := _cpu(stored, name))}
     if sides[0] == "consumer":
-        ended = _received(first)
-        return Messages(int(ended[0]), ended, None, _stages(first), cpu)
-    done = first["end_ns"] > 0
-    order = numpy.argsort(first["end_ns"][done], kind="stable")
-    ended = first["end_ns"][done][order]
-    latency = (first["end_ns"] - first["start_ns"])[done][order]
-    stages = _stages(first)
-    if stages:
-        by_end = numpy.argsort(first["end_ns"][first["seq"]], kind="stable")
+        ended = first.received()
+        return Messages(int(ended[0]), ended, None, first.stages(), cpu)
+    done = first.end_ns > 0
+    order = numpy.argsort(first.end_ns[done], kind="stable")
+    ended = first.end_ns[done][order]
+    latency = (first.end_ns - first.start_ns)[done][order]
+    stages, seq = first.stages(), first.seq()
+    if stages and seq is not None:
+        by_end = numpy.argsort(first.end_ns[seq], kind="stable")
         stages = {name: values[by_end] for name, values in stages.items()}
-    elif "consumer" in columns:
+    elif "consumer" in recorded:
         # A producer that recorded none: the consumer's rows are in the order of arrival.
-        stages = _stages(columns["consumer"])
-    return Messages(int(first["start_ns"][done].min()), ended, latency, stages, cpu)
-
-
-def _stages(columns: dict[str, Integers]) -> dict[str, Integers]:
-    return {
-        name.removeprefix("stage."): values
-        for name, values in columns.items()
-        if name.startswith("stage.")
-    }
-
-
-def _received(columns: dict[str, Integers]) -> Integers:
-    times = numpy.concatenate(
-        [times for name, times in columns.items() if name.startswith("received_ns")]
-    )
-    return numpy.sort(times[times > 0])
-
-
-def _columns(path: Path) -> dict[str, Integers]:
-    if not path.exists():
-        return {}
-    with numpy.load(path) as file:
-        return {name: file[name].astype(numpy.int64) for name in file.files}
+        stages = recorded["consumer"].stages()
+    return Messages(int(first.start_ns[done].min()), ended, latency, stages, cpu)
 
 
 def _cpu(stored: StoredRun, process: str) -> tuple[Floats, Floats] | None:

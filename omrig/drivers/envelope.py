@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.measured.load import rpc
 from omrig.model import payload
 from omrig.model.plan import Plan
 
@@ -37,7 +36,7 @@ def _body(plan: Plan, size_bytes: int) -> bytes:
     number = (plan.messages or 1) - 1
     unique = uuid.uuid4().hex
     message: dict[str, Any] = {
-        "method": rpc.METHOD,
+        "method": payload.METHOD,
         "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
     }
     if plan.pattern == "call":

@@ -55,7 +55,7 @@ class Plan:
     ``topic`` is where producers and consumers that are started one by one meet; the messages go by
     :attr:`queue_topic`. A producer that has met its consumer uses that consumer's ``served_topic``
     and ``served_exchange``, and ``served_by`` says who that is. ``record`` is the file that lists
-    what the run declares (:mod:`omrig.broker.amqp.declared`); empty where there is no broker.
+    what the run declares (:mod:`omrig.broker.declared`); empty where there is no broker.
 
     Raises ``UsageError`` when a value makes no sense.
     """

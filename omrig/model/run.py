@@ -7,6 +7,9 @@ from typing import Self
 from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
+RESPONSE_TIMEOUT_S = 60
+"""oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
+
 SCHEMA = 1
 """The newest ``run.json`` that is known.
 
@@ -18,10 +21,6 @@ schema what it brought
        ``left_on_broker``; and what was added to the plan, as :class:`RecordedPlan` has it
 ====== ============================================================================================
 """
-
-
-RESPONSE_TIMEOUT_S = 60
-"""oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,14 +227,6 @@ class Run(Value):
         return super().from_json(data)
 
     @property
-    def timeout_ns(self) -> int:
-        """After how long a call counted as failed, in ns."""
-        name = "rpc_response_timeout"
-        set_to = {**self.options, **(self.driver_options or {})}.get(name)
-        seconds = self.plan.timeout_s or set_to
-        return int((seconds if isinstance(seconds, (int, float)) else RESPONSE_TIMEOUT_S) * NS)
-
-    @property
     def wanted(self) -> tuple[str, ...]:
         """The sides that were to leave something: who was never told to begin has nothing."""
         return self.sides if self.began is None else self.began
@@ -245,3 +236,13 @@ class Run(Value):
         if self.driver_options and name in self.driver_options:
             return self.driver_options[name]
         return self.options.get(f"[oslo_messaging_rabbit] {name}", default)
+
+    @property
+    def timeout_ns(self) -> int:
+        """After how long a call counted as failed."""
+        name = "rpc_response_timeout"
+        set_to = {**self.options, **(self.driver_options or {})}.get(name)
+        seconds = self.plan.timeout_s or set_to or RESPONSE_TIMEOUT_S
+        if not isinstance(seconds, int | float):
+            raise ValueError(f"{name}: {seconds!r} is no number of seconds")
+        return int(seconds * NS)

@@ -18,7 +18,7 @@ from omrig.supervisor import destination, supervisor
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.report.terminal.progress import Progress
 
 NAMES = ("a", "b")
@@ -85,7 +85,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _broker(plans: tuple[Plan, Plan], progress: "Progress") -> "Iterator[Broker | None]":
+def _broker(plans: tuple[Plan, Plan], progress: "Progress") -> "Iterator[Embedded | None]":
     if not any(destination.needs_broker(plan) for plan in plans):
         yield None
         return

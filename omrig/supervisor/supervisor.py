@@ -8,9 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import os
 import queue
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import omrig
 from omrig.accounting.recent import Recent
-from omrig.drivers import configuration, settings
+from omrig.broker import declared, leftovers
+from omrig.broker.asking import Asking
+from omrig.drivers import options, settings
 from omrig.measured.profilers import registry
 from omrig.model import errors, payload, redaction
+from omrig.model.declared import FILE
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
 from omrig.model.result import Result
@@ -34,10 +35,8 @@ from omrig.supervisor.interrupts import Interrupts
 from omrig.supervisor.sampler import Sampler
 
 if TYPE_CHECKING:
-    from omrig.broker.amqp import meeting
-    from omrig.broker.amqp.asking import Asking
-    from omrig.broker.amqp.preflight import QueueState
-    from omrig.broker.rabbitmq.embedded import Broker
+    from omrig.broker.base import Host, QueueState
+    from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.report.terminal.progress import Progress
 
 STALLED_S = 5.0
@@ -71,7 +70,7 @@ Account = Callable[[Path, Losses, dict[str, Any] | None], Result]
 def run(
     plan: Plan,
     progress: "Progress",
-    broker: "Broker | None" = None,
+    broker: "Embedded | None" = None,
     interrupts: Interrupts | None = None,
     *,
     account: Account,
@@ -228,19 +227,21 @@ def _write_run(folder: Path, to: Destination) -> dict[str, Any]:
             "driver": transport.scheme,
             "vhost": transport.login.vhost,
             "tls": transport.login.ssl_options is not None,
-            "in_memory": transport.in_memory,
+            "in_memory": to.broker.one_process,
             "exchange": to.plan.exchange,
             "topic": to.plan.queue_topic,
         },
         "broker_process": dataclasses.asdict(to.process) if to.process else None,
         "pools": to.pools,
         "options": settings.differing_options(transport),
-        "settings": settings.with_sources(transport, to.plan),
+        "settings": {
+            name: each.to_json() for name, each in settings.with_sources(transport, to.plan).items()
+        },
         "driver_options": dict(transport.options),
         "configuration": {
             "files": to.configuration.read_files(),
             "unreadable": list(to.configuration.unreadable),
-            "unknown_options": configuration.unknown_options(to.configuration),
+            "unknown_options": options.unknown(to.configuration),
         },
         "complete": False,
         "reason": "the run has not ended",
@@ -272,7 +273,7 @@ class _Run:
         self._children: dict[str, Child] = {}
         self._record: Path | None = None
         self._left: list[dict[str, str]] = []
-        self._host: meeting.Host | None = None
+        self._host: Host | None = None
         self._ended: dict[str, Any] = {}
         self._because: str | None = to.alone
         self._stopping_since: float | None = None
@@ -288,7 +289,7 @@ class _Run:
         self._sampler = Sampler(folder)
         plan = to.plan
         # In one process nothing is on a wire, and nothing of it would be a measurement.
-        sides = () if to.transport.in_memory else plan.sides
+        sides = () if to.broker.one_process else plan.sides
         self._recent = Recent(folder, plan.pattern, sides)
 
     def execute(self) -> dict[str, Any]:
@@ -323,7 +324,7 @@ class _Run:
 
     def _start(self) -> None:
         plan, measured = self._to.plan, self._to.resolved_plan
-        groups = [plan.sides] if self._to.transport.in_memory else [(s,) for s in plan.sides]
+        groups = [plan.sides] if self._to.broker.one_process else [(s,) for s in plan.sides]
         for sides in groups:
             child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
             self._children[sides[0]] = child
@@ -338,8 +339,6 @@ class _Run:
         stop_all(list(self._children.values()), STOP_S)
 
     def _begin_record(self) -> None:
-        from omrig.broker.amqp import declared
-
         plan = self._to.plan
         self._record, elsewhere = declared.begin(
             plan, self._to.transport.login, broker_lasts=self._to.has_lasting_broker
@@ -348,12 +347,10 @@ class _Run:
         if elsewhere and self._to.has_lasting_broker:
             self._progress.tell(elsewhere)
 
-    def _make_asking(self) -> "Asking | None":
+    def _make_asking(self) -> Asking | None:
         if not self._to.needs:
             return None
-        from omrig.broker.amqp.asking import Asking
-
-        return Asking(self._to.transport.login, self._to.needs)
+        return Asking(self._to.broker, self._to.needs)
 
     def _hear(self) -> None:
         try:
@@ -395,28 +392,15 @@ class _Run:
         if producer is None:
             # Alone it is not told when the load begins.
             self._loading = True
-            if self._to.transport.speaks_amqp:
-                self._host = self._meet_producers(child)
+            self._host = self._meet_producers(child)
         elif not producer.began:
             self._begin(producer)
 
-    def _meet_producers(self, child: Child) -> "meeting.Host":
-        from omrig.broker.amqp import meeting
-
-        plan, transport = self._to.plan, self._to.transport
-        about = meeting.Consumer(
-            run_id=plan.run_id,
-            topic=plan.queue_topic,
-            exchange=plan.exchange,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            options=meeting.declaring_options(transport.options),
-        )
-
+    def _meet_producers(self, child: Child) -> "Host | None":
         def tell(text: str) -> None:
             self._events.put((child, {"event": "note", "text": text}))
 
-        return meeting.Host(transport.login, plan.topic, about, tell)
+        return self._to.broker.host(self._to.plan, tell)
 
     def _on_note(self, _child: Child, event: dict[str, Any]) -> None:
         self._progress.say(event["text"])
@@ -549,7 +533,7 @@ class _Run:
         if quiet < STALLED_S or now - self._tried_at < STALLED_S / 2:
             return
         self._tried_at = now
-        if not self._to.transport.speaks_amqp or self._reachable():
+        if self._to.broker.reachable():
             self._unreachable_since = None
             return
         self._unreachable_since = self._unreachable_since or now
@@ -566,11 +550,6 @@ class _Run:
         self._asking.ask()
         if refused := self._asking.refused_for(self._to.plan.patience_s):
             self._end(f"nothing gets through any more: {refused}")
-
-    def _reachable(self) -> bool:
-        from omrig.broker.amqp import preflight
-
-        return preflight.reachable(self._to.transport.login.endpoints)
 
     def _watch_failures(self, quiet_s: float) -> None:
         producer = self._children.get("producer")
@@ -605,28 +584,23 @@ class _Run:
         where nobody answered; empty when that is nothing."""
         if not self._to.needs:
             return ""
-        from omrig.broker.amqp import preflight
-
         try:
-            preflight.check(self._to.transport.login, STALLED_S, self._to.needs)
+            self._to.broker.check(STALLED_S, self._to.needs)
         except (RunError, UsageError) as error:
             return str(error)
         if not self._unanswered:
             return ""
-        state = preflight.state(self._to.transport.login, self._to.plan.queue_topic)
+        state = self._to.broker.state(self._to.plan.queue_topic)
         return _unanswered(self._to.plan, state) if state else ""
 
     def _clean_up(self) -> None:
         """Delete what was declared, and the record of it; say what is left, and keep that."""
         if self._record is None:
             return
-        from omrig.broker.amqp import cleanup, declared
-
-        login = self._to.transport.login
-        if not self._to.has_lasting_broker:
-            login = dataclasses.replace(login, endpoints=())
         try:
-            left = cleanup.remove(login, declared.read(self._record).things)
+            things = declared.read(self._record).things
+            lasting = things if self._to.has_lasting_broker else leftovers.of_kind(FILE, things)
+            left = self._to.broker.clean_up(lasting)
             if not left:
                 self._record.unlink(missing_ok=True)
                 return
@@ -642,11 +616,11 @@ class _Run:
                 "kind": each.thing.kind,
                 "name": each.thing.name,
                 "reason": each.reason,
-                "command": each.command(login.vhost),
+                "command": each.command,
             }
             for each in left
         ]
-        for line in cleanup.told(left, login.vhost):
+        for line in leftovers.told(left):
             self._progress.tell(line)
         self._progress.tell("or, with the same transport options: omrig clean")
 

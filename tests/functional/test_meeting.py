@@ -10,8 +10,9 @@ import amqp
 import pytest
 
 from omrig.broker.amqp import meeting
-from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.base import Consumer
 from omrig.model.errors import RunError
+from omrig.model.transport import Endpoint, Login
 from tools import faults
 
 
@@ -29,7 +30,7 @@ def serve(login):
 
         def serve(topic, run_id):
             name = f"omrig.{topic}.{run_id * 12}"
-            about = meeting.Consumer(run_id * 12, name, name, "here", 1, {})
+            about = Consumer(run_id * 12, name, name, "here", 1, {})
             host = meeting.Host(login, topic, about, said.append)
             hosts.callback(host.close)
             return host

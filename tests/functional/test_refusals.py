@@ -7,12 +7,13 @@ from types import MappingProxyType
 
 import pytest
 
-from omrig.broker.amqp import declared, preflight, trial
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker import declared
+from omrig.broker.amqp import preflight, trial
+from omrig.broker.base import Needs
 from omrig.cli import clean
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.transport import Endpoint, Login
 from tools import faults
 
 PASSWORD = "s3cret-of-trials"

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from omrig.model.patterns import CATCH_UP_S
-
-METHOD = "message"
-"""The endpoint's method that takes the load."""
+from omrig.model.payload import METHOD
 
 Send = Callable[[int], None]
 

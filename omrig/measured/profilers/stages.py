@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from omrig.drivers import maps
-from omrig.measured.probes import probes
+from omrig.measured.probes import install, record
 from omrig.measured.profilers.registry import Artefact, ProfilerContext
-from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
+from omrig.model import interpreter
+from omrig.model.stamps import COLUMNS, CPU, ID
 from omrig.recordings import writer
 from omrig.watcher.client import Watcher
 
@@ -31,7 +32,7 @@ class StagesProfiler:
     def __init__(self, context: ProfilerContext) -> None:
         self._run = context
         self._watcher = Watcher()
-        self._state = probes.State(
+        self._state = record.State(
             self._watcher, context.sample, native=context.executor == "threading"
         )
         self._installed = contextlib.ExitStack()
@@ -58,13 +59,13 @@ class StagesProfiler:
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
-        bound, self._sites = probes.split(sites)
-        self._watcher.start(self._run.folder)
-        self._installed.enter_context(probes.installed(self._state, bound))
+        bound, self._sites = install.split(sites)
+        self._watcher.start(self._run.folder, interpreter.without_options())
+        self._installed.enter_context(install.installed(self._state, bound))
 
     def start(self) -> None:
         """Begin to stamp."""
-        self._stamping.enter_context(probes.stamping(self._state, self._sites))
+        self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
         self._state.on = True
 
@@ -79,11 +80,7 @@ class StagesProfiler:
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        tables = {
-            "producer": (self._state.producer_rows, len(PRODUCER_COLUMNS)),
-            "consumer": (self._state.consumer_rows, len(CONSUMER_COLUMNS)),
-        }
-        stamps = writer.save_stamps(folder, self._meta(), tables)
+        stamps = writer.save_stamps(folder, self._meta(), self._state.rows())
         self._log_cpu(folder)
         return [Artefact(stamps, "stamps of every message", "numpy.load")]
 
@@ -92,19 +89,14 @@ class StagesProfiler:
 
         Those with the smallest ids: they are random, and so both sides take the same messages.
         """
-        chosen = {
-            side: self._recent(side, rows, len(columns))
-            for side, rows, columns in (
-                ("producer", self._state.producer_rows, PRODUCER_COLUMNS),
-                ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
-            )
-        }
+        chosen = {side: self._recent(side, rows) for side, rows in self._state.rows().items()}
         # What finds no room now is tried again with the rest.
         with contextlib.suppress(OSError):
             self._log_cpu(self._run.folder)
         return chosen
 
-    def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
+    def _recent(self, side: str, rows: "array.array[int]") -> list[list[int]]:
+        width = len(COLUMNS[side])
         begin, end = self._told.get(side, 0), len(rows) // width
         self._told[side] = end
         ids = rows[begin * width + ID : end * width : width]
@@ -123,7 +115,7 @@ class StagesProfiler:
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
-        self._offsets.append((probes.now(), probes.realtime_offset_ns()))
+        self._offsets.append((record.now(), record.realtime_offset_ns()))
 
     def _meta(self) -> dict[str, Any]:
         return {
@@ -133,7 +125,7 @@ class StagesProfiler:
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
-            "columns": {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS},
+            "columns": dict(COLUMNS),
             "watcher": {
                 "alive": self._watcher.alive,
                 "missed": self._watcher.missed,

@@ -10,7 +10,7 @@ from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording, writer
+from omrig.recordings import messages, writer
 from omrig.report.files import speedscope, trace
 
 
@@ -47,15 +47,12 @@ def _side(result: Result) -> str:
 
 def _write_latencies(folder: Path, run: Run) -> bool:
     """Write ``latency.hlog``; False, and no file, where no message of a producer ended."""
-    producer = recording.load(folder).get("producer")
-    if producer is None:
+    sent = messages.read(folder / "producer")
+    ended = sent.end_ns > 0 if sent else None
+    if sent is None or ended is None or not ended.any():
         return False
-    times = producer.times
-    ended = times["end_ns"] > 0
-    if not ended.any():
-        return False
-    latencies = (times["end_ns"] - times["start_ns"])[ended]
-    lasted_s = (int(times["end_ns"].max()) - int(times["start_ns"][ended].min())) / NS
+    latencies = (sent.end_ns - sent.start_ns)[ended]
+    lasted_s = (int(sent.end_ns.max()) - int(sent.start_ns[ended].min())) / NS
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:
         hlog_format.write(file, latencies, started_s, started_s + lasted_s)

@@ -18,7 +18,8 @@ import numpy
 from omrig.model.columns import Integers
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
-from omrig.recordings import writer
+from omrig.recordings import messages, writer
+from omrig.recordings.messages import Messages
 from omrig.report import layout
 
 TRACE = "trace.json"
@@ -44,7 +45,8 @@ Event = dict[str, Any]
 
 def write(folder: Path, run: Run) -> Path | None:
     """Write ``trace.json`` of the run in ``folder``; None without a producer's timelines."""
-    columns = _chosen(folder / "producer" / "messages.npz")
+    with messages.opened(folder / "producer") as found:
+        columns = _chosen(found)
     if not columns:
         return None
     path = folder / TRACE
@@ -204,16 +206,14 @@ def _name(kind: str, process: int, lane: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": process, "tid": lane, "ts": 0, "args": {"name": name}}
 
 
-def _chosen(path: Path) -> dict[str, Integers]:
+def _chosen(found: Messages | None) -> dict[str, Integers]:
     """The columns with the messages that are shown, one column of all messages at a time."""
-    if not path.exists():
+    if found is None or not found.stage_names():
         return {}
-    with numpy.load(path) as file:
-        names = [name for name in file.files if name.startswith("stage.")]
-        if not names or not len(file["seq"]):
-            return {}
-        began, ended = file["start_ns"].astype(numpy.int64), file["end_ns"].astype(numpy.int64)
-        sequence = file["seq"].astype(numpy.int64)
-        rows = choose(ended[sequence] - began[sequence])
-        columns = {"start_ns": began, "end_ns": ended, "seq": sequence[rows]}
-        return columns | {name: file[name][rows].astype(numpy.int64) for name in names}
+    seq = found.seq()
+    if seq is None or not len(seq):
+        return {}
+    began, ended = found.start_ns, found.end_ns
+    rows = choose(ended[seq] - began[seq])
+    columns = {"start_ns": began, "end_ns": ended, "seq": seq[rows]}
+    return columns | {f"stage.{n}": found.stage(n)[rows] for n in found.stage_names()}

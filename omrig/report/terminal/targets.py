@@ -26,7 +26,8 @@ def show(stage_maps: Sequence[maps.StageMap], file: TextIO | None = None) -> Non
     console = Console(file=file, width=width, highlight=False)
     for stage_map in stage_maps:
         console.print(_heading(stage_map))
-        console.print(_table(stage_map))
+        if stage_map.probes:
+            console.print(_table(stage_map))
 
 
 def state_of(stage_map: maps.StageMap, probe: maps.Probe) -> str:

@@ -8,7 +8,8 @@ import numpy
 import pytest
 from rich.console import Console
 
-from omrig.accounting import assemble, sampled
+from omrig.accounting import usage
+from omrig.accounting.result import merge
 from omrig.accounting.verdict import decision
 from omrig.cli import results
 from omrig.measured.profilers import registry
@@ -20,6 +21,7 @@ from omrig.recordings import folder as run_folder
 from omrig.recordings import recording, series, writer
 from omrig.report import resources
 from omrig.report.terminal.profiles import memory
+from tests.unit.accounting import stamped
 from tools import synthetic
 
 SECOND = 1_000_000_000
@@ -32,9 +34,9 @@ BEAM = {"pid": 7, "name": "beam.smp", "reason": None}
 def make_run(tmp_path, sides=("producer", "consumer"), profile=("none",), in_memory=False, **more):
     """A run of 4000 messages from second 10 to second 20 of the host's clock, without samples."""
     folder = run_folder.create(str(tmp_path / "run"), sides)
-    plan = {"messages": MESSAGES, "size_bytes": 1000, "workers": 1, "profile": list(profile)}
-    about = synthetic.run(sides=sides, plan=plan, transport={"in_memory": in_memory})
-    run = {**about.to_json(), "broker_process": BEAM, **more}
+    plan = {"messages": MESSAGES, "profile": list(profile)}
+    run = stamped.run_json(plan, sides=list(sides), **{"broker_process": BEAM, **more})
+    run["transport"] |= {"in_memory": in_memory}
     writer.write_json(folder / "run.json", run)
     return folder
 
@@ -164,8 +166,7 @@ def test_the_sides_of_two_hosts_have_a_machine_each(tmp_path):
         sample(folder, side, 0.25)
         sample_machine(folder, busy)
         folders.append(folder)
-    _, merged = assemble.merge(folders)
-    found = merged.to_json()
+    found = merge(folders).result.to_json()
     assert [machine["sides"] for machine in found["machines"]] == [["producer"], ["consumer"]]
     assert [machine["busy_share"] for machine in found["machines"]] == [0.5, 0.25]
     assert [machine["other_cpu_share"] for machine in found["machines"]] == [0.75, 0.25]
@@ -195,8 +196,8 @@ def grown(tmp_path, per_message, stamps=None, in_memory=False):
     (side,) = recording.load(folder).values()
     assert results.account(folder, Losses(folder)).to_json()["profiles"]["producer"][
         "memory"
-    ] == sampled.memory(side)
-    return sampled.memory(side)
+    ] == usage.memory(side)
+    return usage.memory(side)
 
 
 @pytest.mark.parametrize("in_memory", [False, True])

@@ -8,7 +8,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from omrig.accounting import latency
+from omrig.accounting import statistics
 from omrig.cli import results
 from omrig.formats import hlog
 from omrig.model.errors import Losses, UsageError
@@ -16,18 +16,16 @@ from omrig.model.result import Counts
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.report import text
-from tools import synthetic
+from tests.unit.accounting import stamped
 
 SECOND = 1_000_000_000
 
 
 def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
     folder = run_folder.create(str(tmp_path / "run"), sides)
-    plan = {"messages": messages, "pattern": pattern, "size_bytes": 1000, "workers": 1}
-    run = synthetic.run(
-        sides=sides, plan={**plan, "profile": ("none",)}, ended_because=ended_because
-    )
-    writer.write_json(folder / "run.json", run.to_json())
+    plan = {"messages": messages, "pattern": pattern}
+    run = stamped.run_json(plan, sides=list(sides), ended_because=ended_because)
+    writer.write_json(folder / "run.json", run)
     return folder
 
 
@@ -168,14 +166,14 @@ def test_the_histogram_log_holds_what_was_measured(tmp_path):
     histogram = reader.get_next_interval_histogram()
     assert histogram.get_total_count() == len(values)
     for percent in (50, 90, 99, 99.9):
-        exact = latency.percentile(values, percent)
+        exact = statistics.percentile(values, percent)
         assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)
 
 
 def test_percentiles_are_measured_values():
     values = numpy.array([10, 20, 30, 40])
-    assert latency.percentile(values, 50) == 20
-    assert latency.percentile(values, 99) == 40
+    assert statistics.percentile(values, 50) == 20
+    assert statistics.percentile(values, 99) == 40
 
 
 def test_a_folder_with_a_run_is_not_written_again(tmp_path):

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from omrig.broker.amqp import declared
-from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker import declared
 from omrig.cli import clean
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
+from omrig.model.transport import Endpoint, Login
 
 LOGIN = Login([Endpoint("127.0.0.1", 5672, "u", "p")], "v")
 

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker.amqp import cleanup, declared, trial
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker import declared
+from omrig.broker.amqp import cleanup, trial
+from omrig.broker.base import Needs
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.transport import Endpoint, Login
 
 BOTH = ("producer", "consumer")
 STREAM = {"rabbit_stream_fanout": True}

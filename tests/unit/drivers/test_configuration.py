@@ -8,7 +8,7 @@ import pytest
 from oslo_config import cfg
 
 from omrig.drivers import configuration, settings
-from omrig.model import redaction
+from omrig.model import interpreter, redaction
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 
@@ -42,6 +42,10 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)
+
+
+def prefetch_of(transport):
+    return transport.settings["[oslo_messaging_rabbit] rabbit_qos_prefetch_count"].value
 
 
 def url_file(path, host):
@@ -94,7 +98,7 @@ def test_nothing_is_looked_for_beside_a_named_folder(tmp_path, home):
     write(home / ".nova/nova.conf", "[DEFAULT]\nrpc_response_timeout = 7\n")
     url_file(tmp_path / "d/x.conf", "dir")
     found, url = decide(config_dirs=(str(tmp_path / "d"),))
-    assert settings.resolve(found, url).value("rpc_response_timeout") == 60
+    assert settings.timeout_s(settings.resolve(found, url), plan_of()) == 60
 
 
 def test_the_environment_does_not_override_what_is_named(tmp_path, monkeypatch, home):
@@ -103,7 +107,7 @@ def test_the_environment_does_not_override_what_is_named(tmp_path, monkeypatch, 
     file = url_file(tmp_path / "f.conf", "file")
     found, url = decide(config_files=(file,))
     assert url.url == "rabbit://file/"
-    assert settings.resolve(found, url).value("rabbit_qos_prefetch_count") == 0
+    assert prefetch_of(settings.resolve(found, url)) == 0
     assert decide(transport_url="rabbit://option/")[1].url == "rabbit://option/"
 
 
@@ -116,7 +120,7 @@ def test_the_environment_is_named_as_the_source(home, monkeypatch):
     assert url.source == f"environment variable {URL_VARIABLE}"
     told = settings.with_sources(settings.resolve(found, url), plan_of())
     prefetch = told["[oslo_messaging_rabbit] rabbit_qos_prefetch_count"]
-    assert prefetch == {"value": 9, "source": f"environment variable {PREFETCH_VARIABLE}"}
+    assert prefetch.to_json() == {"value": 9, "source": f"environment variable {PREFETCH_VARIABLE}"}
 
 
 @pytest.mark.parametrize(
@@ -384,14 +388,14 @@ def test_random_configurations_against_a_model(tmp_path, monkeypatch):
             assert used is not None, case
             assert used.url == f"rabbit://{url}/", case
             transport = settings.resolve(found, used)
-            assert transport.value("rabbit_qos_prefetch_count") == prefetch, case
+            assert prefetch_of(transport) == prefetch, case
             assert transport.options["rabbit_qos_prefetch_count"] == prefetch, case
             assert [each.host for each in transport.login.endpoints] == [url], case
             # The measured process decides nothing again, wherever it runs.
             again = plan_of(
                 config_files=tuple(found.files), config_dirs=tuple(found.dirs),
                 transport_url=used.url, is_resolved=True,
-                environment=configuration.option_variables() if found.uses_environment else {},
+                environment=interpreter.option_variables() if found.uses_environment else {},
             )  # fmt: skip
             there = configuration.load(again)
             assert configuration.find_url(there, again).url == used.url

@@ -11,7 +11,7 @@ INSTALLED = Installation(
 )
 WRITE = ("/site/amqp/transport.py", 5, "write")
 SEND = ("/site/oslo_messaging/send.py", 3, "send")
-PROBE = ("/rig/omrig/measured/probes/probes.py", 9, "probe")
+PROBE = ("/rig/omrig/measured/probes/sending.py", 9, "probe")
 LEN = ("~", 0, "<built-in method builtins.len>")
 ITERATE = ("~", 0, "<built-in method builtins.next>")
 SOCKET = ("~", 0, "<method 'send' of '_socket.socket' objects>")

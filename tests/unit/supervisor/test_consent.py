@@ -5,11 +5,10 @@ import sys
 
 import pytest
 
-from omrig.broker.amqp.connection import Login
-from omrig.broker.amqp.preflight import BrokerInfo
-from omrig.drivers.settings import Transport
+from omrig.broker.base import BrokerInfo
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
+from omrig.model.transport import Login, Transport
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import consent
 
@@ -25,7 +24,8 @@ class Terminal(io.StringIO):
 def ask(monkeypatch, capsys):
     def ask(*, named=False, terminal=False, answer="", sides=("producer",), messages=1, yes=False):
         transport = Transport(
-            scheme="rabbit", login=Login((), "/nova"), options={}, settings={}, is_named=named,
+            scheme="rabbit", broker="amqp", patterns=("call",), login=Login((), "/nova"),
+            options={}, settings={}, is_named=named,
             redacted="rabbit://u:***@ctl1/nova", source="/etc/nova/nova.conf", url="",
         )  # fmt: skip
         plan = Plan(sides=sides, run_id="1", messages=messages, yes=yes)

@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker.amqp import preflight
-from omrig.broker.amqp.connection import Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker.base import Needs, QueueState
 from omrig.model.plan import Plan
+from omrig.model.transport import Login
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import supervisor
 from omrig.supervisor.interrupts import Interrupts
@@ -19,9 +18,10 @@ def make_run(tmp_path):
     """A run of these sides that has not begun."""
 
     def make_run(*sides, **changed):
-        transport = SimpleNamespace(in_memory=False, speaks_amqp=True, login=None)
+        transport = SimpleNamespace(login=None)
+        broker = SimpleNamespace(one_process=False)
         plan = Plan(sides=sides, run_id="5a" * 16, output=str(tmp_path))
-        to = SimpleNamespace(plan=plan, transport=transport, alone=None, needs=None)
+        to = SimpleNamespace(plan=plan, transport=transport, broker=broker, alone=None, needs=None)
         vars(to).update(changed)
         run = supervisor._Run(to, tmp_path, {}, Progress(None), Interrupts(), None)
         for side in sides:
@@ -80,23 +80,23 @@ NO_ANSWER = {
 @pytest.mark.parametrize(
     ("served_by", "state", "said"),
     [
-        ("the consumer on h, pid 12", preflight.QueueState(1, 2000),
+        ("the consumer on h, pid 12", QueueState(1, 2000),
          ": a consumer is there (h, pid 12) and did not answer, busy with other messages or hung;"
          " 2,000 messages wait in its queue"),
-        ("", preflight.QueueState(1, 0),
+        ("", QueueState(1, 0),
          ": a consumer is there and did not answer, busy with other messages or hung;"
          " 0 messages wait in its queue"),
-        ("the consumer on h, pid 12", preflight.QueueState(0, 1),
+        ("the consumer on h, pid 12", QueueState(0, 1),
          ": nobody listens on queue omrig.5a5a5a5a5a5a; 1 message waits in its queue"),
         ("", None, ""),
     ],
 )  # fmt: skip
 def test_of_a_consumer_that_did_not_answer_it_is_told_what_its_queue_tells(
-    make_run, monkeypatch, served_by, state, said
+    make_run, served_by, state, said
 ):
     run = make_run("producer", needs=Needs(("producer",), {}))
     run._to.plan = dataclasses.replace(run._to.plan, served_by=served_by)
-    monkeypatch.setattr(preflight, "check", lambda *_: None)
-    monkeypatch.setattr(preflight, "state", lambda *_: state)
+    run._to.broker.check = lambda *_: None
+    run._to.broker.state = lambda _queue: state
     run._take(run._children["producer"], NO_ANSWER)
     assert run._because == NO_ANSWER["text"] + said

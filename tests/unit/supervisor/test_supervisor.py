@@ -60,7 +60,7 @@ def make(tmp_path, clock):
         plan = Plan(sides=sides, run_id="r", messages=1000, **plan)
         to = SimpleNamespace(
             plan=plan, alone=None, needs=(), embedded=None, timeout_s=plan.timeout_s or 60.0,
-            transport=SimpleNamespace(in_memory=False, speaks_amqp=False),
+            broker=SimpleNamespace(one_process=False, reachable=lambda: True),
         )  # fmt: skip
         progress = SimpleNamespace(
             counts=lambda *_: None, processors=lambda *_: None, phase=lambda *_: None

@@ -1,4 +1,4 @@
-"""What a run declares on a broker, written down before it is declared.
+"""The records of what runs declare on a broker: begun before, read after.
 
 A record is a file of JSON lines, one for a run and one for each of its trials: first the run and
 the broker, then, by whichever process of the run declares something, its kind and name. It is
@@ -9,42 +9,18 @@ knows what to look for; it is deleted when everything in it is.
 import contextlib
 import dataclasses
 import datetime
-import errno
-import functools
-import inspect
 import json
 import os
-import posix
-import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from omrig.model.errors import RunError
+from omrig.model.declared import Thing, append
 from omrig.model.plan import Plan
-
-if TYPE_CHECKING:
-    from omrig.broker.amqp.connection import Login
+from omrig.model.transport import Login
 
 SUFFIX = ".jsonl"
-
-QUEUE, EXCHANGE, FILE = "queue", "exchange", "file"
-
-_REPLY_QUEUE = re.compile(r"reply_[0-9a-f]{32}")
-"""The driver's own name of a reply queue without the queue manager: a fresh random one."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Thing:
-    """Something that a run declared: a queue or an exchange of the broker, or a file of the driver.
-
-    ``is_own`` is whether the run alone can have made it; else it is its consumer's.
-    """
-
-    kind: str
-    name: str
-    is_own: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +63,7 @@ def state_folder() -> Path:
 
 
 def begin(
-    plan: Plan, login: "Login", *, broker_lasts: bool, trial: str = ""
+    plan: Plan, login: Login, *, broker_lasts: bool, trial: str = ""
 ) -> tuple[Path, str | None]:
     """Start the record of a run: its path, and why it is not where ``omrig clean`` looks.
 
@@ -121,48 +97,6 @@ def begin(
             f" killed, `omrig clean {path}` removes what it left"
         )
     return folder / name, None
-
-
-def watch(record: str, tag: str) -> None:
-    """Have py-amqp write down every queue and exchange before it asks the broker for it.
-
-    For a process whose names have ``tag`` in them. Nothing is added to what a message passes.
-    """
-    import amqp
-
-    noted = set[tuple[str, str]]()
-
-    def wrap(kind: str, declare: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(declare)
-
-        @functools.wraps(declare)
-        def declaring(*positional: Any, **named: Any) -> Any:
-            values = signature.bind(*positional, **named).arguments
-            name = values.get(kind, "")
-            is_ours_to_make = name and not name.startswith("amq.") and not values.get("passive")
-            if is_ours_to_make and (kind, name) not in noted:
-                note(record, kind, name, tag)
-                noted.add((kind, name))
-            return declare(*positional, **named)
-
-        return declaring
-
-    amqp.Channel.queue_declare = wrap(QUEUE, amqp.Channel.queue_declare)
-    amqp.Channel.exchange_declare = wrap(EXCHANGE, amqp.Channel.exchange_declare)
-
-
-def note(record: str, kind: str, name: str, tag: str) -> None:
-    """Write down that something is about to be declared.
-
-    Raises ``RunError`` when it cannot be: nothing is declared then.
-    """
-    is_own = tag in name or (kind == QUEUE and bool(_REPLY_QUEUE.fullmatch(name)))
-    try:
-        _append(Path(record), {"kind": kind, "name": name, "is_own": is_own})
-    except OSError as error:
-        raise RunError(
-            f"{record}: {error.strerror}; what is declared on the broker is written down there"
-        ) from error
 
 
 def read(path: Path) -> Record:
@@ -209,22 +143,11 @@ def _parse(line: str) -> Any:
         return None
 
 
-def _create(path: Path, first: dict[str, Any]) -> None:
+def _create(path: Path, first: Mapping[str, object]) -> None:
     """Start a record; none is left where the first line finds no room."""
     try:
-        _append(path, first)
+        append(path, first)
     except OSError:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
-
-
-def _append(path: Path, value: dict[str, Any]) -> None:
-    """Add a line in one piece: other processes add theirs. eventlet patches ``os.write``."""
-    line = f"\n{json.dumps(value)}\n".encode()
-    descriptor = posix.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if posix.write(descriptor, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    finally:
-        posix.close(descriptor)

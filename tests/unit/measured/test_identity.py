@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from omrig.broker.amqp import declared
-from omrig.broker.amqp.connection import Login
+from omrig.broker import declared
 from omrig.model.plan import Plan
+from omrig.model.transport import Login
 
 CONFIGURED = """
 [oslo_messaging_rabbit]
@@ -24,6 +24,7 @@ lock_path = /nowhere
 CODE = """
 import json, os, sys
 from omrig.drivers import configuration, settings
+from omrig.drivers import rabbit as names
 from omrig.measured.load import identity
 from omrig.model.plan import Plan
 plan = Plan.from_json(sys.stdin.readline())
@@ -32,7 +33,7 @@ settings.resolve(found, configuration.find_url(found, plan))
 conf = found.conf
 url = identity.take(conf, plan, plan.transport_url)
 from oslo_messaging._drivers import amqpdriver, common
-rabbit = common.ConfigOptsProxy(conf, url, identity.GROUP)[identity.GROUP]
+rabbit = common.ConfigOptsProxy(conf, url, names.GROUP)[names.GROUP]
 names = []
 if rabbit["use_queue_manager"]:
     manager = amqpdriver.QManager(rabbit["hostname"], rabbit["processname"])

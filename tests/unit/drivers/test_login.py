@@ -12,7 +12,7 @@ from oslo_config import cfg
 from oslo_messaging._drivers import common, impl_rabbit
 
 from omrig.broker.amqp.connection import open_first
-from omrig.drivers import configuration, settings
+from omrig.drivers import configuration, options, settings
 from omrig.drivers.configuration import Found
 from omrig.model import redaction
 from omrig.model.errors import UsageError
@@ -265,7 +265,7 @@ def test_unknown_options_are_named_without_their_values(configure):
     found = configure(
         "zebra_size = Invented99", "rabbit_qos_prefetch_count = 3", "kombu-reconnect-delay = 2"
     )
-    unknown = configuration.unknown_options(found)
+    unknown = options.unknown(found)
     assert unknown == [
         f"[oslo_messaging_rabbit] kombu-reconnect-delay ({found.files[0]})",
         f"[oslo_messaging_rabbit] zebra_size ({found.files[0]})",

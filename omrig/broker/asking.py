@@ -4,8 +4,7 @@ import dataclasses
 import threading
 import time
 
-from omrig.broker.amqp import preflight, trial
-from omrig.broker.amqp.connection import Login
+from omrig.broker.base import Broker, Needs, PublishersBlocked, Refused
 from omrig.model.errors import RunError, UsageError
 
 EVERY_S = 10.0
@@ -30,8 +29,8 @@ class Asking:
     A refusal is what the broker says itself; one that cannot be asked has said nothing.
     """
 
-    def __init__(self, login: Login, needs: trial.Needs) -> None:
-        self._login = login
+    def __init__(self, broker: Broker, needs: Needs) -> None:
+        self._broker = broker
         # A broker that stalls is given nothing large, and nothing that stays when it hangs.
         self._needs = dataclasses.replace(needs, body_bytes=0, streams=False)
         self._thread: threading.Thread | None = None
@@ -70,8 +69,8 @@ class Asking:
     def _ask(self, asked_at: float) -> None:
         before, refusal = self._refusal, None
         try:
-            preflight.check(self._login, _ANSWER_S, self._needs)
-        except (trial.PublishersBlocked, trial.Refused) as error:
+            self._broker.check(_ANSWER_S, self._needs)
+        except (PublishersBlocked, Refused) as error:
             now = time.monotonic()
             since = before.since if before and _is_fresh(before, now) else asked_at
             refusal = _Refusal(since, now, str(error))
