@@ -29,11 +29,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model.units import MS
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
-    from omrig.measured.profilers.registry import Artefact, ProfilerContext
     from omrig.model.columns import Integers
 
 EXECUTORS = ("eventlet", "threading")
@@ -70,14 +70,15 @@ def burn(milliseconds: float) -> None:
         pass
 
 
-class Faults:
+class Faults(Profiler):
     """Mode `faults`: slows the process down as the environment says, and measures nothing."""
 
     name = "faults"
     coexists_with = frozenset({"stages"})
     pausable = False
 
-    def __init__(self, context: "ProfilerContext") -> None:
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._fault = json.loads(os.environ.get(VARIABLE, "{}"))
         self._producer = context.side == "producer"
         self._mine = context.side == self._fault.get("side")
@@ -108,7 +109,7 @@ class Faults:
         """Tame the hog."""
         self._over = True
 
-    def save(self, folder: Path) -> "list[Artefact]":
+    def save(self, folder: Path) -> list[Artefact]:
         """Write how long each message was held, in ns by sequence number."""
         (folder / HELD).write_text(json.dumps(self._burnt))
         return []

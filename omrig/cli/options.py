@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from omrig.cli import streams
 from omrig.model.errors import UsageError
+from omrig.model.profiling import Option, Value
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,12 +90,43 @@ def seconds(text: str) -> float:
     return float(_number(text, float, 0, "seconds, 0 or more"))
 
 
-def fraction(text: str) -> int:
-    """A sample, for argparse: ``1/N`` gives N."""
-    one, slash, rest = text.partition("/")
-    if one != "1" or not slash:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 1/N, for example 1/16")
-    return int(_number(rest, int, 1, "of the form 1/N with N a whole number of 1 or more"))
+def add_mode_option(group: argparse._ArgumentGroup, option: Option[Value]) -> None:
+    """Add an option that profiler modes declare; raises ``UsageError`` where the flag is taken."""
+    about = option.help.replace("%", "%%")
+    try:
+        if option.type is bool:
+            group.add_argument(option.flag, action="store_true", help=about)
+        else:
+            group.add_argument(
+                option.flag,
+                action="append" if option.repeatable else "store",
+                default=[] if option.repeatable else option.default,
+                type=_with_reason(option.type),
+                metavar=option.metavar,
+                help=about,
+            )
+    except argparse.ArgumentError as error:
+        raise UsageError(f"--profile: a mode's option {option.flag} is omrig's own") from error
+
+
+def mode_value(options: argparse.Namespace, option: Option[Value]) -> Value:
+    """What an option that modes declare was set to; raises ``UsageError`` if there is no such."""
+    value = vars(options)[option.argument]
+    value = tuple(value) if option.repeatable else value
+    option.check(value)
+    return cast(Value, value)
+
+
+def _with_reason(convert: Callable[[str], object]) -> Callable[[str], object]:
+    """A type for argparse, which by itself does not tell why a value is none."""
+
+    def converted(text: str) -> object:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return converted
 
 
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:

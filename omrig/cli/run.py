@@ -6,14 +6,34 @@ import json
 import sys
 import traceback
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import omrig
 from omrig.cli import INCOMPLETE, INTERRUPTED, results, streams
-from omrig.cli.options import Parser, count, count_or_none, fraction, kilobytes, seconds
+from omrig.cli.options import (
+    Parser,
+    add_mode_option,
+    count,
+    count_or_none,
+    kilobytes,
+    mode_value,
+    seconds,
+)
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.model.profiling import (
+    BUILT_IN,
+    CLOCK,
+    GIL,
+    NATIVE,
+    SAMPLE,
+    TARGETS,
+    Option,
+    Profiling,
+    Value,
+)
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -38,14 +58,38 @@ Load oslo.messaging and learn where the time of a message went.
 def main(arguments: list[str]) -> int:
     """Run what ``arguments`` ask for; the exit status."""
     both = arguments[:1] == ["run"]
-    parser = make_parser(both)
-    options = parser.parse_args(arguments[1:] if both else arguments)
-    plan = make_plan(options, both)
+    rest = arguments[1:] if both else arguments
+    more = _options_of_other_packages(rest)
+    options = make_parser(both, more).parse_args(rest)
+    plan = make_plan(options, both, more)
     return _run(plan, options)
 
 
-def make_parser(both: bool) -> Parser:
-    """The parser of ``omrig run`` when ``both``, else of ``omrig -p`` and ``omrig -c``."""
+def _options_of_other_packages(arguments: list[str]) -> list[Option[Value]]:
+    """The options of the modes that ``--profile`` names, where they are not omrig's own."""
+    early = Parser(add_help=False)
+    early.add_argument("--profile", default="")
+    try:
+        asked = early.parse_known_args(arguments)[0].profile
+    except UsageError:
+        # The parser of everything says it with its own name.
+        return []
+    if not asked:
+        return []
+    from omrig.measured.profilers import registry
+
+    return registry.options_of(_modes(asked))
+
+
+def _modes(text: str) -> tuple[str, ...]:
+    return tuple(mode.strip() for mode in text.split(","))
+
+
+def make_parser(both: bool, more: Sequence[Option[Value]] = ()) -> Parser:
+    """The parser of ``omrig run`` when ``both``, else of ``omrig -p`` and ``omrig -c``.
+
+    ``more`` are the options of other packages' profiler modes.
+    """
     parser = Parser(
         prog="omrig run" if both else "omrig",
         description=_ABOUT,
@@ -57,7 +101,7 @@ def make_parser(both: bool) -> Parser:
     if not both:
         _add_sides(parser)
     _add_load(parser)
-    _add_profiling(parser)
+    profiling = _add_profiling(parser)
     transport = add_transport(parser)
     transport.add_argument(
         "--topic",
@@ -71,6 +115,9 @@ def make_parser(both: bool) -> Parser:
         " names",
     )
     _add_output(parser)
+    # Last, so that it is they that are refused where a flag is taken.
+    for option in more:
+        add_mode_option(profiling, option)
     return parser
 
 
@@ -153,7 +200,7 @@ def _add_load(parser: Parser) -> None:
     )
 
 
-def _add_profiling(parser: Parser) -> None:
+def _add_profiling(parser: Parser) -> argparse._ArgumentGroup:
     profiling = parser.add_argument_group("profiling")
     profiling.add_argument(
         "--profile",
@@ -162,37 +209,17 @@ def _add_profiling(parser: Parser) -> None:
         help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow), pyspy,"
         " memray, none, and those of plugins; resources are sampled in every run",
     )
-    profiling.add_argument(
-        "--sample",
-        type=fraction,
-        default=1,
-        metavar="1/N",
-        help="keep the stages of one message in N (default: of all)",
-    )
+    add_mode_option(profiling, SAMPLE)
     profiling.add_argument(
         "--twin",
         action="store_true",
         help="measure what the stages cost: every other slice of the load goes without their"
         " probes (what slower modes cost is measured unasked)",
     )
-    profiling.add_argument(
-        "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
-    )
-    profiling.add_argument(
-        "--gil", action="store_true", help="pyspy: only samples that hold the interpreter lock"
-    )
-    profiling.add_argument(
-        "--native", action="store_true", help="pyspy: with the functions of C extensions"
-    )
-    profiling.add_argument(
-        "--target",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="where lines (default: driver and executor) and memory-lines (slow) look: the name of"
-        " a stage map, a module, module:function or a Python file; for stages a stage map's file"
-        " (repeatable)",
-    )
+    rest: tuple[Option[Value], ...] = (CLOCK, GIL, NATIVE, TARGETS)
+    for option in rest:
+        add_mode_option(profiling, option)
+    return profiling
 
 
 def add_transport(parser: Parser) -> argparse._ArgumentGroup:
@@ -238,8 +265,8 @@ def _choices(values: tuple[str, ...]) -> str:
     return f"{' or '.join(values)} (default {values[0]})"
 
 
-def make_plan(options: argparse.Namespace, both: bool) -> Plan:
-    """The plan that parsed options ask for.
+def make_plan(options: argparse.Namespace, both: bool, more: Sequence[Option[Value]] = ()) -> Plan:
+    """The plan that parsed options ask for; ``more`` as for :func:`make_parser`.
 
     Raises ``UsageError`` when they contradict each other.
     """
@@ -257,13 +284,11 @@ def make_plan(options: argparse.Namespace, both: bool) -> Plan:
         timeout_s=options.timeout,
         wait_s=options.wait,
         idle_s=options.idle,
-        profile=tuple(mode.strip() for mode in options.profile.split(",")),
-        sample=options.sample,
-        twin=options.twin,
-        clock=options.clock,
-        gil=options.gil,
-        native=options.native,
-        targets=tuple(options.target),
+        profiling=Profiling(
+            modes=_modes(options.profile),
+            twin=options.twin,
+            options={each.dest: mode_value(options, each) for each in (*BUILT_IN, *more)},
+        ),
         topic=options.topic,
         project=options.project or DEFAULT_PROJECT,
         project_named=options.project is not None,

@@ -1,27 +1,32 @@
-"""HdrHistogram logs: latencies as the viewers of that format read them."""
+"""Durations as an HdrHistogram log, for its plotter and every other reader of the format."""
 
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy
+from numpy.typing import NDArray
 
-from omrig.model.columns import Integers
+Nanoseconds = NDArray[Any]
+"""Durations, one element a message, in nanoseconds."""
 
-_LOWEST_NS = 1_000
-_HIGHEST_NS = 3_600_000_000_000
-_DIGITS = 3
+LOWEST_NS, HIGHEST_NS = 1_000, 3_600_000_000_000
+"""Shorter and longer durations count as these."""
+
+DIGITS = 3
+"""Significant digits of a duration that the histogram keeps."""
+
 
 OPEN_WITH = "any HdrHistogram log viewer; values are in ns"
 
 
-def write(file: TextIO, values: Integers, started_s: float, ended_s: float) -> None:
-    """Write ``values`` as one interval of an HdrHistogram log, in ns, three digits.
+def write(file: TextIO, values: Nanoseconds, started_s: float, ended_s: float) -> None:
+    """Write ``values`` into an open file as one interval of a log.
 
     ``started_s`` and ``ended_s`` are seconds since the epoch.
     """
     from hdrh.histogram import HdrHistogram
     from hdrh.log import HistogramLogWriter
 
-    histogram = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
+    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, DIGITS)
     for value, count in zip(*_condensed(values), strict=True):
         histogram.record_value(int(value), int(count))
     log = HistogramLogWriter(file)
@@ -36,13 +41,12 @@ def write(file: TextIO, values: Integers, started_s: float, ended_s: float) -> N
     )
 
 
-def _condensed(values: Integers) -> tuple[Integers, Integers]:
+def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:
     """Values rounded to a tenth of the histogram's own resolution, and how often each occurs.
 
     Recording one value costs a microsecond in Python; a million messages have few such values.
     """
-    clipped = numpy.clip(values, _LOWEST_NS, _HIGHEST_NS).astype(numpy.int64)
-    step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - _DIGITS - 1)
+    clipped = numpy.clip(values, LOWEST_NS, HIGHEST_NS).astype(numpy.int64)
+    step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - DIGITS - 1)
     rounded = (numpy.round(clipped / step) * step).astype(numpy.int64)
-    distinct, counts = numpy.unique(rounded, return_counts=True)
-    return distinct, counts
+    return numpy.unique(rounded, return_counts=True)

@@ -128,22 +128,19 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import SHUT_DOWN_S, Measurement
     from omrig.measured.profilers import registry
+    from omrig.measured.profilers.base import Context
 
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     transport = settings.resolve(found, url)
-    context = registry.ProfilerContext(
+    context = Context(
         executor=plan.executor,
         side=plan.sides[0] if len(plan.sides) == 1 else "both",
-        clock=plan.clock,
-        gil=plan.gil,
-        native=plan.native,
         scheme=transport.scheme,
-        sample=plan.sample,
         folder=Path(plan.output) / plan.sides[0],
-        targets=plan.targets,
+        profiling=plan.profiling,
     )
-    measurement = Measurement([mode(context) for mode in registry.load(plan.profile)])
+    measurement = Measurement([mode(context) for mode in registry.load(plan.profiling.modes)])
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(
@@ -151,7 +148,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     )
     consumer = producer = None
     if "consumer" in plan.sides:
-        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))
+        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.profiling.twin))
     if "producer" in plan.sides:
         producer = Producer(plan, executor, emit, stop)
     try:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from omrig.model.errors import UsageError
+from omrig.model.profiling import Profiling
 
 PATTERNS = ("call", "cast")
 EXECUTORS = ("eventlet", "threading")
 SIDES = ("producer", "consumer")
-CLOCKS = ("cpu", "wall")
 
 TAG_DIGITS = 12
 """So much of a run's id is in the name of whatever it declares on a broker."""
@@ -72,13 +72,7 @@ class Plan:
     timeout_s: float | None = None
     wait_s: float = 30.0
     idle_s: float | None = None
-    profile: tuple[str, ...] = ("stages",)
-    sample: int = 1
-    twin: bool = False
-    clock: str = "cpu"
-    gil: bool = False
-    native: bool = False
-    targets: tuple[str, ...] = ()
+    profiling: Profiling = dataclasses.field(default_factory=Profiling)
     topic: str = "omrig"
     served_topic: str = ""
     served_exchange: str = ""
@@ -99,12 +93,6 @@ class Plan:
         _check_counts(self)
         _check_choice("--pattern", self.pattern, PATTERNS)
         _check_choice("--executor", self.executor, EXECUTORS)
-        _check_choice("--clock", self.clock, CLOCKS)
-        for option in ("gil", "native"):
-            if getattr(self, option) and "pyspy" not in self.profile:
-                raise UsageError(
-                    f"--{option}: only py-spy takes it; add pyspy to --profile, or leave it out"
-                )
         if not _TOPIC.fullmatch(self.topic):
             raise UsageError(
                 f"--topic: {self.topic!r} is not a topic; use up to 100 letters, digits, '.', '_'"
@@ -140,7 +128,9 @@ class Plan:
 
     def public(self) -> dict[str, Any]:
         """The plan as JSON-able values without the transport URL, for ``run.json``."""
-        plan = dataclasses.asdict(self)
+        plan: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            plan |= self.profiling.public() if name == "profiling" else {name: value}
         for name in ("transport_url", "environment", "is_resolved", "yes", "record"):
             del plan[name]
         return plan
@@ -153,6 +143,7 @@ class Plan:
     def from_json(cls, line: str) -> "Plan":
         """The plan that :meth:`to_json` wrote."""
         values: dict[str, Any] = json.loads(line)
+        values["profiling"] = Profiling.from_values(values["profiling"])
         for name, value in values.items():
             if isinstance(value, list):
                 values[name] = tuple(value)
@@ -175,9 +166,8 @@ def _check_counts(plan: Plan) -> None:
     _at_least("--worker_count", plan.workers, 1)
     _at_least("--warmup", plan.warmup, 0)
     _at_least("--wait", plan.wait_s, 0)
-    _at_least("--sample 1/", plan.sample, 1)
     needed = twin_messages(plan.workers)
-    if plan.twin and "producer" in plan.sides and (plan.messages or 0) < needed:
+    if plan.profiling.twin and "producer" in plan.sides and (plan.messages or 0) < needed:
         raise UsageError(
             f"--twin: {plan.messages} messages are too few to compare slices of the load of"
             f" {plan.workers} workers; give -m {needed} or more"

@@ -24,6 +24,7 @@ from omrig.model import errors, payload, redaction
 from omrig.model.declared import FILE
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.profiling import TARGETS
 from omrig.model.result import Result
 from omrig.model.run import SCHEMA
 from omrig.recordings import environment, series, writer
@@ -87,8 +88,8 @@ def run(
     """
     _set_up_logging(plan.debug)
     payload.build(min(plan.size_bytes, payload.SMALLEST_BYTES))
-    registry.load(plan.profile, plan.executor)
-    registry.check_targets(plan.profile, plan.targets)
+    registry.load(plan.profiling.modes, plan.executor)
+    registry.check_targets(plan.profiling.modes, plan.profiling.value(TARGETS))
     folder = run_folder.create(plan.output, plan.sides)
     losses = Losses(folder)
     ended: dict[str, Any] | None = None
@@ -180,7 +181,7 @@ def _set_up_logging(debug: bool) -> None:
 
 def _report(folder: Path, plan: Plan, progress: "Progress") -> None:
     """Have the profilers make what takes too long to be made by a measured process."""
-    reporters = registry.reporters(plan.profile)
+    reporters = registry.reporters(plan.profiling.modes)
     one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
     for side in plan.sides if reporters else ():
         listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
@@ -328,7 +329,7 @@ class _Run:
         for sides in groups:
             child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
             self._children[sides[0]] = child
-            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profile)
+            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
             child.listen(self._events)
 
     def _stop(self) -> None:

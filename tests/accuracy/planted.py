@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 
 VARIABLE = "OMRIG_PLANTED"
 """The environment variable that says what to plant: JSON, either ``{"leak": bytes, "side": name}``,
@@ -27,14 +27,15 @@ ROOM_BYTES = 1 << 30
 """Address space for the leak; of it only what was written is memory."""
 
 
-class Planted:
+class Planted(Profiler):
     """Leaks or takes memory as the environment says."""
 
     name = "planted"
     coexists_with = frozenset({"stages", "memory-lines"})
     pausable = False
 
-    def __init__(self, context: ProfilerContext) -> None:
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._planted = json.loads(os.environ[VARIABLE])
         self._side = context.side
         self._taken: tuple[float, float] | None = None

@@ -31,12 +31,6 @@ ALLOWED = {
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
 EXCEPTIONS = {
-    "formats.callgrind -> measured.profilers.callgraph.graph",
-    "formats.callgrind -> recordings.writer",
-    "formats.pstat -> measured.profilers.callgraph.graph",
-    "formats.pstat -> recordings.writer",
-    "formats.stacks -> recordings.writer",
-    "measured.profilers.lines -> report.files.lines",
     "supervisor.interleaved -> report.terminal.progress",
     "supervisor.supervisor -> report.terminal.progress",
     "report.terminal.targets -> drivers.maps",

@@ -188,7 +188,7 @@ class Producer:
     def _divide(self, measurement: Measurement) -> list[slices.Slice]:
         """The load in slices, where a side has profilers whose cost is to be measured."""
         plan, consumer = self._plan, self._consumer.get("offer", {})
-        offers = {"producer": measurement.offer(plan.twin), "consumer": consumer}
+        offers = {"producer": measurement.offer(plan.profiling.twin), "consumer": consumer}
         slow_only = any(offer.get("slow") for offer in offers.values())
         modes = {
             side: offer.get("slow" if slow_only else "all", []) for side, offer in offers.items()
@@ -290,7 +290,7 @@ class Producer:
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.telling_seconds,
             "consumer": self._consumer,
-            "offer": measurement.offer(self._plan.twin),
+            "offer": measurement.offer(self._plan.profiling.twin),
             "slices": self._slices if self._sliced() else [],
             "slicing": self._slicing,
             "stopped": self._stop.requested,

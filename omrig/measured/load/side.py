@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from omrig.measured.executors.base import Executor
-from omrig.measured.profilers.registry import Profiler, is_pausable, is_slow, works_inside
+from omrig.measured.profilers.base import Profiler
 from omrig.model import redaction
 from omrig.model.events import Emit
 
@@ -178,8 +178,7 @@ class Measurement:
         """What the profilers can show already of messages that ended since the last time."""
         found: dict[str, list[list[int]]] = {}
         for profiler in self.profilers:
-            if show := getattr(profiler, "recent", None):
-                found |= show()
+            found |= profiler.recent()
         return found
 
     def offer(self, twin: bool) -> dict[str, Any]:
@@ -187,17 +186,13 @@ class Measurement:
         return {
             "slow": [each.name for each in self._switchable(slow_only=True)],
             "all": [each.name for each in self._switchable(slow_only=False)],
-            "lasting": [
-                each.name for each in self.profilers if works_inside(each) and not is_pausable(each)
-            ],
+            "lasting": [each.name for each in self.profilers if not each.pausable],
             "twin": twin,
         }
 
     def _switchable(self, slow_only: bool) -> list[Profiler]:
         return [
-            each
-            for each in self.profilers
-            if works_inside(each) and is_pausable(each) and (is_slow(each) or not slow_only)
+            each for each in self.profilers if each.pausable and (each.is_slow or not slow_only)
         ]
 
     def _switch(self, chosen: Sequence[Profiler], on: bool) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from omrig.drivers import maps
 from omrig.measured.probes import install, record
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
+from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
 from omrig.recordings import writer
 from omrig.watcher.client import Watcher
@@ -23,17 +24,19 @@ RECENT_ROWS = 25
 """How many messages a side shows of those since the last time."""
 
 
-class StagesProfiler:
+class StagesProfiler(Profiler):
     """Writes `stamps.npz`, the arrival clock's logs and `stages.json` for the accounting."""
 
     name = "stages"
     coexists_with = frozenset({"yappi", "resources", "memory"})
+    is_slow = False
+    options = OPTIONS["stages"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._watcher = Watcher()
         self._state = record.State(
-            self._watcher, context.sample, native=context.executor == "threading"
+            self._watcher, context.profiling.value(SAMPLE), native=context.executor == "threading"
         )
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
@@ -47,7 +50,7 @@ class StagesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """The files of stage maps."""
         files = {target for target in targets if target.endswith(".toml")}
         for file in files:
             maps.read(file)
@@ -55,7 +58,8 @@ class StagesProfiler:
 
     def install(self) -> None:
         """Start the watcher and note every connection that is made."""
-        extra = [maps.read(path) for path in self._run.targets if path.endswith(".toml")]
+        targets = self._run.profiling.value(TARGETS)
+        extra = [maps.read(path) for path in targets if path.endswith(".toml")]
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)

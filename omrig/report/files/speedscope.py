@@ -6,6 +6,7 @@ from pathlib import Path
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
 from omrig.model.result import Result, StageRow
+from omrig.recordings import writer
 from omrig.report import layout
 
 FILE = "stages.speedscope.json"
@@ -15,7 +16,8 @@ def write(path: Path, result: Result) -> bool:
     """Write the stages of a result; False, and no file, where it has none."""
     if not result.waterfall:
         return False
-    stacks.write_speedscope(path, f"stages of a {result.pattern}", profiles(result))
+    with writer.writing(path) as file:
+        stacks.write_speedscope(file, f"stages of a {result.pattern}", profiles(result))
     return True
 
 

@@ -23,7 +23,7 @@ from omrig.report import notes, owners, resources
 from omrig.report import text as words
 from omrig.report.terminal import console as paper
 from omrig.report.terminal import stages, waterfall
-from omrig.report.terminal.profiles import every, overhead
+from omrig.report.terminal.profiles import overhead, renderers
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
@@ -81,7 +81,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(notes.costs(result))]
     parts += overhead.render(result, console.width)
-    parts += every.render(result, console.width)
+    parts += renderers.render(result, console.width)
     return parts
 
 

@@ -339,10 +339,15 @@ def test_memory_is_shown_with_its_peak():
 
 
 @pytest.mark.parametrize(
-    "modes", [["resources", "none"], ["yappi", "resources"], ["memory", "stages", "resources"]]
+    ("modes", "inside"),
+    [
+        (["resources", "none"], []),
+        (["yappi", "resources"], ["yappi"]),
+        (["memory", "stages", "resources"], ["stages"]),
+    ],
 )
-def test_what_is_sampled_from_outside_goes_with_everything(modes):
-    assert [mode.name for mode in registry.load(modes)] == modes
+def test_what_is_sampled_from_outside_goes_with_everything(modes, inside):
+    assert [mode.name for mode in registry.load(modes)] == inside
 
 
 def test_twice_is_still_refused():
@@ -351,11 +356,6 @@ def test_twice_is_still_refused():
 
 
 @pytest.mark.parametrize("mode", ["resources", "memory"])
-def test_nothing_happens_in_the_measured_process(tmp_path, mode):
-    (found,) = registry.load([mode])
-    profiler = found(registry.ProfilerContext("eventlet", "producer"))
-    assert profiler.coexists_with == registry.ANY
-    profiler.install()
-    profiler.start()
-    profiler.stop()
-    assert profiler.save(tmp_path) == []
+def test_nothing_happens_in_the_measured_process(mode):
+    assert registry.load([mode]) == []
+    assert registry.load([mode, "stages"]) == registry.load(["stages"])

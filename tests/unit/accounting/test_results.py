@@ -5,12 +5,9 @@ import json
 
 import numpy
 import pytest
-from hdrh.histogram import HdrHistogram
-from hdrh.log import HistogramLogReader
 
 from omrig.accounting import statistics
 from omrig.cli import results
-from omrig.formats import hlog
 from omrig.model.errors import Losses, UsageError
 from omrig.model.result import Counts
 from omrig.recordings import folder as run_folder
@@ -155,19 +152,6 @@ def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
     assert "the broker died" in result["reason"]
     assert "the producer left no results" in result["reason"]
     assert result["sides"] == ["consumer"]
-
-
-def test_the_histogram_log_holds_what_was_measured(tmp_path):
-    random = numpy.random.default_rng(1)
-    values = (random.lognormal(15, 1, 20_000)).astype(numpy.int64)
-    with (tmp_path / "l.hlog").open("w") as file:
-        hlog.write(file, values, 1.7e9, 1.7e9 + 10)
-    reader = HistogramLogReader(str(tmp_path / "l.hlog"), HdrHistogram(1000, 3600 * SECOND, 3))
-    histogram = reader.get_next_interval_histogram()
-    assert histogram.get_total_count() == len(values)
-    for percent in (50, 90, 99, 99.9):
-        exact = statistics.percentile(values, percent)
-        assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)
 
 
 def test_percentiles_are_measured_values():

@@ -1,5 +1,6 @@
 """Whatever the configuration says, a run is itself to the broker."""
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -62,7 +63,7 @@ def test_a_run_has_names_of_its_own(tmp_path, monkeypatch, query, configured, ma
         transport_url=f"rabbit://u:p@h/{query}",
     )
     record, _ = declared.begin(plan, Login(()), broker_lasts=False)
-    sent = Plan(**{**json.loads(plan.to_json()), "record": str(record)}).to_json()
+    sent = dataclasses.replace(plan, record=str(record)).to_json()
     done = subprocess.run(
         [sys.executable, "-c", CODE], input=sent + "\n", capture_output=True, text=True, check=True,
         # As the measured process is started: the queue manager asks who leads its group.

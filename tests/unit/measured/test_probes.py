@@ -15,7 +15,7 @@ import pytest
 from omrig.drivers import maps
 from omrig.measured.probes import correlate, install, receiving, sending, sockets
 from omrig.measured.probes.record import _NOTE_NS, Link, State, now
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.stages import StagesProfiler
 from omrig.model import stamps as at
 from omrig.model.kinds import KINDS
@@ -499,7 +499,7 @@ def test_what_a_thread_computes_in_a_json_pass_is_known(native):
 
 
 def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
-    profiler = StagesProfiler(ProfilerContext("threading", "producer", folder=tmp_path))
+    profiler = StagesProfiler(Context("threading", "producer", folder=tmp_path))
     state = profiler._state
     until = now() + 50_000_000
     while now() < until:
@@ -527,7 +527,7 @@ def test_the_process_cpu_time_is_noted_now_and_then(tmp_path, monkeypatch):
 
 
 def test_green_threads_have_no_log_of_cpu_time(tmp_path):
-    profiler = StagesProfiler(ProfilerContext("eventlet", "producer", folder=tmp_path))
+    profiler = StagesProfiler(Context("eventlet", "producer", folder=tmp_path))
     profiler.recent()
     assert list(tmp_path.iterdir()) == []
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from omrig.measured.profilers.callgraph import graph, tables
-from omrig.measured.profilers.callgraph.graph import Cost, Function
+from omrig.measured.profilers.callgraph.graph import Function
 from omrig.measured.profilers.callgraph.packages import Installation
+from omrig.model.callgraph import Cost
 
 INSTALLED = Installation(
     stdlib="/py", roots=("/site", "/rig"), distributions={"oslo_messaging": "oslo.messaging"}

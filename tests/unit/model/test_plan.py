@@ -23,7 +23,6 @@ PLAN = Plan(sides=("producer",), run_id="1", transport_url="rabbit://u:topsecret
         ("executor_pool_size", 0, "--executor-pool-size"),
         ("pattern", "shout", "--pattern"),
         ("executor", "asyncio", "--executor"),
-        ("clock", "sun", "--clock"),
         ("topic", "a/b", "--topic"),
     ],
 )

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from omrig.formats import stacks
+from omrig.measured.profilers import registry
 from omrig.model.result import Waterfall
 from omrig.report.files import speedscope
-from omrig.report.terminal.profiles import memray, pyspy, yappi
+from omrig.report.terminal.profiles import memray, pyspy, renderers, yappi
 from tests.unit.formats.test_stacks import SCHEMA
 from tools import synthetic
 
@@ -215,3 +216,11 @@ def test_no_stages_no_file(tmp_path):
     path = tmp_path / speedscope.FILE
     assert not speedscope.write(path, synthetic.result())
     assert not path.exists()
+
+
+def test_each_mode_has_a_renderer_and_one_without_shows_nothing():
+    result = synthetic.result(profiles={"producer": {"yappi": YAPPI, "beads": {"moved": 3}}})
+    assert len([*renderers.render(result, 100)]) == len(yappi.render(YAPPI, "producer", 100))
+    only_others = synthetic.result(profiles={"producer": {"beads": {"moved": 3}}})
+    assert [*renderers.render(only_others, 100)] == []
+    assert renderers.RENDERERS.keys() <= {*registry.known_modes()}

@@ -1,4 +1,4 @@
-"""What `--target` names: functions, found by their source and replaced by their code objects.
+"""What ``--target`` names: functions, found by their source and replaced by their code objects.
 
 A function is known by the file of its code, not by where it is bound: that way decorated and nested
 functions, properties, lambdas and comprehensions are found as well as methods.

@@ -20,7 +20,7 @@ RENDERERS: dict[str, Renderer] = {
     "pyspy": pyspy.render,
     "yappi": yappi.render,
 }
-"""By mode; a mode without one is told by its artefacts alone."""
+"""By mode; of a mode without one nothing is shown here, and its files are listed as all are."""
 
 
 def render(result: Result, width: int) -> Iterator[RenderableType]:

@@ -1,8 +1,8 @@
-"""What mode `lines` found, in words and columns: the same in its file and on the terminal."""
+"""What mode ``lines`` found, in words and columns: the same in its file and on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from omrig.model import units
 
@@ -55,3 +55,28 @@ def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
         units.duration(line["time_ns"] / line["hits"]),
         f"{Path(line['file']).name}:{line['line']}",
     )
+
+
+def write(file: TextIO, summary: Mapping[str, Any], about: str) -> None:
+    """Write what is found into an open file: in words, then the lines as a table.
+
+    ``about`` says of what the lines are.
+    """
+    file.writelines(f"{line}\n" for line in _text(summary, about))
+
+
+def _text(summary: Mapping[str, Any], about: str) -> Iterator[str]:
+    yield about
+    yield counts(summary)
+    yield total(summary)
+    yield ""
+    yield from notes(summary)
+    yield ""
+    rows = [(*COLUMNS, "source")]
+    rows += [(*cells(line), line["source"]) for line in summary["lines"]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        *figures, where, source = row
+        figures = [cell.rjust(width) for cell, width in zip(figures, widths, strict=False)]
+        yield "  ".join([*figures, where.ljust(widths[-2]), source]).rstrip()
+    yield ""
