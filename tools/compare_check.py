@@ -23,9 +23,10 @@ import faults
 
 from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.compare import comparison as compare
-from omrig.compare import runs, table
+from omrig.compare import metrics, runs, table
 from omrig.compare.comparison import Comparison
 from omrig.compare.runs import Messages, RunSet, StoredRun
+from omrig.model.units import MS
 
 ALLOWED = 0.1
 """Of the comparisons of the same with the same that may be called significant."""
@@ -62,7 +63,7 @@ class Rig:
         # 5 MB each, and nobody looks at a hundred of them.
         (folder / "report.html").unlink(missing_ok=True)
         held_ns = float(made.injected.mean())
-        rate = stored.result["throughput"]["messages_per_second"]
+        rate = stored.messages_per_second
         print(f"run {self._made}: {rate:,.0f} msg/s, held {held_ns / 1e3:.1f} us", flush=True)
         return StoredRun(folder, stored.run, stored.result)
 
@@ -80,12 +81,7 @@ class Rig:
 
 def cpu_ms(stored: StoredRun) -> float:
     """CPU of both sides a message, in ms."""
-    used = stored.result["resources"]
-    seconds = sum(
-        used[side]["cpu_user_seconds"] + used[side]["cpu_system_seconds"]
-        for side in stored.result["sides"]
-    )
-    return float(seconds / stored.result["latency"]["count"] * 1e3)
+    return metrics.of_run(stored.result)["cpu"] / MS
 
 
 def compared(pairs: Sequence[Pair]) -> Comparison:

@@ -293,13 +293,12 @@ class Bench:
 def _read(folder: Path) -> Run:
     import numpy
 
-    with numpy.load(folder / "producer" / "messages.npz") as arrays:
-        stages = {
-            name.removeprefix("stage."): arrays[name].astype(numpy.int64)
-            for name in arrays.files
-            if name.startswith("stage.")
-        }
-        seq = arrays["seq"].astype(numpy.int64)
+    from omrig.recordings import messages
+
+    found = messages.read(folder / "producer") or messages.Messages()
+    stages, seq = found.stages(), found.seq()
+    if seq is None:
+        raise RuntimeError(f"{folder}: the producer has no stages")
     held = {
         int(number): burnt
         for side in ("producer", "consumer")

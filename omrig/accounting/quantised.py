@@ -6,17 +6,18 @@ the periods known from messaging code and from TCP: anything takes a constant ti
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
+from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Floats
+from omrig.model.facts import Comb, CombKind
+from omrig.model.result import StageRow
 from omrig.model.units import MS
 
-Kind = Literal["poll", "sleep", "delayed acknowledgement", "poll or sleep"]
-
-KINDS: dict[int, Kind] = {
+KINDS: dict[int, CombKind] = {
     5_000 * MS: "poll",
     1_000 * MS: "poll",
     500 * MS: "sleep",
@@ -115,13 +116,32 @@ LOOKED_AT = 1_000
 """Durations, evenly chosen, by which periods are looked for; what is found holds for all."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Comb:
-    """Durations in steps of ``period_ns``; ``share`` (0 to 1) of them lie on its teeth."""
+_COMPUTING = ("driver", "serialization", "endpoint")
+"""Buckets of stages that are not looked at: who computes for a whole number of milliseconds does
+not sleep."""
 
-    period_ns: int
-    share: float
-    kind: Kind
+_LOOKED_AT_SHARE = 0.1
+"""Only stages that matter are looked at for steps."""
+
+
+def of_stages(rows: Sequence[StageRow], timeline: Timeline) -> dict[str, Comb]:
+    """Stages whose durations come in steps.
+
+    A wake-up from a sleeping poll makes the whole call come in steps: the poll began when the
+    message was sent.
+    """
+    combs = {}
+    for row in rows:
+        if row.share < _LOOKED_AT_SHARE or row.bucket in _COMPUTING:
+            continue
+        # A way that takes a constant time is long, and no poll.
+        single = TCP_PERIODS if row.bucket == "amqp" else tuple(KINDS)
+        found = find_comb(timeline.durations[row.name], single)
+        if row.name == "wakeup" and timeline.producer and not found:
+            found = find_comb(timeline.producer["woke"] - timeline.producer["wait"])
+        if found:
+            combs[row.name] = found
+    return combs
 
 
 def find_comb(durations_ns: NDArray[Any], single: Collection[int] = tuple(KINDS)) -> Comb | None:

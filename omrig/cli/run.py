@@ -9,10 +9,10 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omrig import cli
-from omrig.cli import streams
+from omrig.cli import results, streams
 from omrig.cli.options import (
     TRANSPORT,
     Parser,
@@ -30,6 +30,8 @@ from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.result import Result
+    from omrig.model.run import Run
     from omrig.supervisor.display import Display
     from omrig.supervisor.run import Recorded
 
@@ -135,6 +137,7 @@ def _default_output(sides: tuple[str, ...]) -> str:
 
 def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
     """Plan, supervise, account, write, show; the exit status."""
+    from omrig.recordings import folder as run_folder
     from omrig.report.terminal import progress
 
     interrupts = Interrupts()
@@ -142,67 +145,48 @@ def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
         shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
         with contextlib.closing(shown) as display:
             folder, result = measure(plan, display, interrupts)
-        is_drawn = _draw(folder, result, options)
-    _show(folder, result, options)
+        _, run = run_folder.read_run(str(folder), "--output")
+        result, is_drawn = _draw(folder, run, result, options)
+    _show(folder, run, result, options)
     if interrupts.count:
         return cli.INTERRUPTED
-    return 0 if result["complete"] and is_drawn else cli.INCOMPLETE
+    return 0 if result.complete and is_drawn else cli.INCOMPLETE
 
 
 def measure(
     plan: Plan, display: "Display", interrupts: Interrupts, broker: "Embedded | None" = None
-) -> tuple[Path, dict[str, Any]]:
+) -> "tuple[Path, Result]":
     """Do what ``plan`` says and account for it: the run folder and the result, which is in it.
 
     ``broker`` is used where one would be started; ``interrupts`` are handled by the caller. Raises
     ``UsageError`` before anything is measured, ``RunError`` where there can be no result, and
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
-    from omrig.accounting import assemble
     from omrig.supervisor import run as supervisor
 
     recorded = supervisor.run(plan, display, interrupts, broker)
     with supervisor.after_load(recorded.folder), interrupts.deferring():
-        result = assemble.finish(recorded.folder, recorded.losses, recorded.ended)
+        result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)
     return recorded.folder, result
 
 
-def _refuse(recorded: "Recorded", result: dict[str, Any]) -> None:
+def _refuse(recorded: "Recorded", result: "Result") -> None:
     """Raise the ``UsageError`` of a measured process, if nothing came of it."""
-    ended, messages = recorded.ended, result["messages"]
-    if ended and ended["bad_usage"] and not (messages["sent"] or messages["received"]):
+    ended = recorded.ended
+    if ended and ended["bad_usage"] and not (result.messages.sent or result.messages.received):
         raise UsageError(ended["ended_because"])
 
 
-def _show(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> None:
-    """Show the result, and say what is missing in it."""
-    from omrig.recordings import folder as run_folder
-    from omrig.report.terminal import run
-
-    try:
-        with streams.shown():
-            if options.json:
-                print(json.dumps(result, indent=1))
-            else:
-                run.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
-    except streams.OutputError as error:
-        what = "result" if options.json else "report"
-        raise RunError(
-            f"the load is over, the results are in {folder}; {what} not shown: {error};"
-            f" omrig report {folder} shows it"
-        ) from error
-    finally:
-        if not result["complete"]:
-            sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
-
-
-def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
+def _draw(
+    folder: Path, run: "Run", result: "Result", options: argparse.Namespace
+) -> "tuple[Result, bool]":
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
-    from omrig.accounting import assemble
+    from omrig.report.files import listed
 
     try:
-        text = str(assemble.draw(folder, result, options.shared_assets))
+        result, losses = listed.draw(folder, run, result, options.shared_assets)
+        text = str(losses)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()
@@ -214,4 +198,25 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
             f"omrig: not drawn: {text}; the load is over, its results are in {folder}:"
             f" omrig report {folder} --html tries again\n"
         )
-    return not text
+    return result, not text
+
+
+def _show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
+    """Show the result, and say what is missing in it."""
+    from omrig.report.terminal import run as terminal
+
+    try:
+        with streams.shown():
+            if options.json:
+                print(json.dumps(result.to_json(), indent=1))
+            else:
+                terminal.show(folder, run, result)
+    except streams.OutputError as error:
+        what = "result" if options.json else "report"
+        raise RunError(
+            f"the load is over, the results are in {folder}; {what} not shown: {error};"
+            f" omrig report {folder} shows it"
+        ) from error
+    finally:
+        if not result.complete:
+            sys.stderr.write(f"omrig: incomplete: {result.reason}\n")

@@ -32,5 +32,5 @@ def run(options: argparse.Namespace) -> int:
     base.load("threading").patch()
     yours = [maps.read(path) for path in options.target]
     with streams.shown():
-        targets.show([*maps.known().values(), *yours])
+        targets.show([maps.installed(each) for each in (*maps.known().values(), *yours)])
     return 0

@@ -32,6 +32,7 @@ from typing import Any
 
 from omrig.model.errors import UsageError, naming
 from omrig.model.kinds import KINDS
+from omrig.model.stage_map import INSTALLED, MISSING, OTHER_VERSION, Installed, Probe, StageMap
 from omrig.model.stages import BY_NAME
 from omrig.model.transport import BROKERS
 
@@ -60,32 +61,6 @@ _OF_DRIVERS = ("patterns", "broker")
 _OPTIONAL = {"schemes", *_OF_DRIVERS, "requires", "modules", "probe"}
 _PROBE_KEYS = {"kind": str, "function": str, "stages": list, "versions": str}
 _OPTIONAL_IN_PROBE = {"versions"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """One function to be wrapped: ``module:qualified.name``, and the stages that need it."""
-
-    kind: str
-    function: str
-    stages: tuple[str, ...]
-    package: str
-    versions: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class StageMap:
-    """A validated stage map; ``broker`` is empty where it is not the map of a driver."""
-
-    name: str
-    title: str
-    package: str
-    schemes: tuple[str, ...]
-    patterns: tuple[str, ...]
-    broker: str
-    requires: tuple[str, ...]
-    modules: tuple[str, ...]
-    probes: tuple[Probe, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +170,20 @@ def resolve(maps: Sequence[StageMap]) -> tuple[list[Site], list[str]]:
 def lost_stages(maps: Sequence[StageMap]) -> set[str]:
     """The stages that cannot be told because a function that they need is missing."""
     return {stage for probe, _, site in _looked_up(maps) if not site for stage in probe.stages}
+
+
+def installed(stage_map: StageMap) -> Installed:
+    """The map beside what is installed here; the modules of its functions are imported."""
+    version = _version(stage_map.package) or "not installed"
+    states = tuple(_state(stage_map, probe) for probe in stage_map.probes)
+    return Installed(stage_map, version, states)
+
+
+def _state(stage_map: StageMap, probe: Probe) -> str:
+    sites, missing = resolve([dataclasses.replace(stage_map, probes=(probe,))])
+    if sites:
+        return INSTALLED
+    return MISSING if missing else OTHER_VERSION
 
 
 def _looked_up(maps: Sequence[StageMap]) -> Iterator[tuple[Probe, str | None, Site | None]]:

@@ -15,6 +15,9 @@ DIGITS = 3
 """Significant digits of a duration that the histogram keeps."""
 
 
+OPEN_WITH = "any HdrHistogram log viewer; values are in ns"
+
+
 def write(file: TextIO, values: Nanoseconds, started_s: float, ended_s: float) -> None:
     """Write ``values`` into an open file as one interval of a log.
 

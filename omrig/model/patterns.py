@@ -106,6 +106,15 @@ alone was measured.
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Crossing:
+    """A stage on the wire, and the sides from and to which messages go in it."""
+
+    stage: str
+    sender: Side
+    receiver: Side
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pattern:
     """How messages of a kind are sent and end.
@@ -126,6 +135,16 @@ class Pattern:
     ends: End
     latency: str
     ahead: int | None
+
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Where messages cross the wire, in the order of the ways, each of them once."""
+        found = (
+            Crossing(LEGS[wire].stages[0], LEGS[before].side, LEGS[after].side)
+            for way in self.ways
+            for before, wire, after in zip(way, way[1:], way[2:], strict=False)
+            if LEGS[wire].side == "wire"
+        )
+        return tuple(dict.fromkeys(found))
 
     def seen_by(self, sides: Collection[str]) -> tuple[tuple[str, ...], ...]:
         """The ways as far as these sides see them, with ``remote`` for what lies between.

@@ -138,13 +138,3 @@ CPU = "cpu.u64"
 CPU_COLUMNS = ("t_ns", "cpu_ns")
 """Columns of ``CPU``, little-endian unsigned 64-bit numbers: CLOCK_MONOTONIC, and what all threads
 of the process have used until then."""
-
-
-def busy_until(stamp: str) -> str:
-    """The column, made afterwards, of the last CPU time of the process known before ``stamp``."""
-    return f"busy_until_{stamp}"
-
-
-def busy_after(stamp: str) -> str:
-    """The column, made afterwards, of the first CPU time of the process known after ``stamp``."""
-    return f"busy_after_{stamp}"

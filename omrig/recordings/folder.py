@@ -4,12 +4,15 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omrig.model import errors
 from omrig.model.errors import UsageError
+from omrig.model.result import Result
+from omrig.model.run import SCHEMA, Run
+from omrig.model.values import Json, Value
 
-SCHEMA = 1
+_Value = TypeVar("_Value", bound=Value)
 
 RUN = "run.json"
 """What was asked and where."""
@@ -67,7 +70,7 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
+def read_run(folder: str, argument: str = "RUN") -> tuple[Path, Run]:
     """The absolute path of a run folder and its ``run.json``; ``argument`` is named in errors.
 
     Raises ``UsageError`` when ``folder`` holds no run that this omrig reads.
@@ -88,4 +91,25 @@ def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
             f"{argument}: {folder} was written by omrig {run['omrig']} with schema {run['schema']};"
             f" this one reads up to {SCHEMA}: upgrade it"
         )
-    return path, run
+    return path, _known(Run, run, path / RUN, argument)
+
+
+def read_result(folder: Path, argument: str = "RUN") -> Result | None:
+    """The result in a run folder; None where there is none.
+
+    ``argument`` is named in errors. Raises ``UsageError`` where it cannot be read.
+    """
+    path = folder / RESULT
+    try:
+        with errors.naming(argument):
+            found = read_json(path)
+    except ValueError as error:
+        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error
+    return None if found is None else _known(Result, found, path, argument)
+
+
+def _known(kind: type[_Value], data: Json, path: Path, argument: str) -> _Value:
+    try:
+        return kind.from_json(data)
+    except ValueError as error:
+        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from omrig.model.stamps import COLUMNS
 from omrig.recordings import folder as run_folder
 
 _RESERVE = "reserve"
@@ -103,24 +104,20 @@ def save_recording(
     )
 
 
-def save_stamps(
-    folder: Path, about: dict[str, Any], tables: "Mapping[str, tuple[array.array[int], int]]"
-) -> str:
+def save_stamps(folder: Path, about: dict[str, Any], rows: "Mapping[str, array.array[int]]") -> str:
     """Write ``stages.json`` and ``stamps.npz`` into the folder of a side; the name of the latter.
 
-    ``tables`` has the stamps of each side, row after row, and how many columns a row has.
+    ``rows`` are the stamps of each side, row after row, as :mod:`omrig.model.stamps` lays them out.
     """
     import numpy
 
     write_json(folder / run_folder.INSTRUMENT, about)
-    save_columns(
-        folder / run_folder.STAMPS,
-        {
-            # A copy: a message that ends after this may still extend the array.
-            name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, columns)
-            for name, (rows, columns) in tables.items()
-        },
-    )
+    tables = {
+        # A copy: a message that ends after this may still extend the array.
+        side: numpy.array(each[: len(each)], dtype="<u8").reshape(-1, len(COLUMNS[side]))
+        for side, each in rows.items()
+    }
+    save_columns(folder / run_folder.STAMPS, tables)
     return run_folder.STAMPS
 
 

@@ -10,6 +10,7 @@ import omrig
 from omrig.drivers import options, settings
 from omrig.model import errors
 from omrig.model.plan import Plan
+from omrig.model.run import SCHEMA
 from omrig.recordings import environment, writer
 from omrig.recordings import folder as run_folder
 from omrig.supervisor.destination import Destination
@@ -61,7 +62,7 @@ def describe(to: Destination) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC)
     info, transport = to.info, to.transport
     return {
-        "schema": run_folder.SCHEMA,
+        "schema": SCHEMA,
         "omrig": omrig.__version__,
         "run_id": to.plan.run_id,
         "plan": {**to.plan.public(), "timeout_s": to.timeout_s},

@@ -10,7 +10,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
@@ -20,6 +20,7 @@ from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.result import Result
 
 NAMES = ("a", "b")
 """The folders of the two configurations' runs."""
@@ -32,7 +33,7 @@ def order(pairs: int) -> Iterator[tuple[int, str]]:
             yield number + 1, name
 
 
-Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], tuple[Path, dict[str, Any]]]
+Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], "tuple[Path, Result]"]
 """Runs a plan and accounts for it: the run folder and the result."""
 
 
@@ -72,10 +73,10 @@ def run(
             begun.add(name)
             if interrupts.count:
                 return done // 2, True
-            if not result["complete"]:
-                raise RunError(f"run {name} of pair {number} failed: {result['reason']} ({path})")
+            if not result.complete:
+                raise RunError(f"run {name} of pair {number} failed: {result.reason} ({path})")
             done += 1
-            rate = result["throughput"]["messages_per_second"]
+            rate = result.throughput.messages_per_second if result.throughput else 0.0
             say(f"pair {number} of {pairs}: {name.upper()} {rate:,.1f} msg/s")
     return done // 2, False
 

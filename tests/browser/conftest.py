@@ -72,8 +72,8 @@ def make(folder: Path, change=None, **arguments) -> Run:
 
 def draw(folder: Path, page: Path | None = None, **options) -> None:
     """Write the page of the run in ``folder`` there, or as ``page``."""
-    run = run_folder.read_json(folder / run_folder.RUN)
-    result = run_folder.read_json(folder / run_folder.RESULT)
+    _, run = run_folder.read_run(str(folder))
+    result = run_folder.read_result(folder)
     html.write(page or folder / html.PAGE, [folder], run, result, **options)
 
 

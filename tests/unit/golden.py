@@ -29,7 +29,9 @@ from plotly import offline
 
 import omrig
 from omrig import cli
-from omrig.accounting import assemble
+from omrig.model.result import Result
+from omrig.recordings import folder as run_folder
+from omrig.report.files import listed
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "golden"
@@ -94,7 +96,9 @@ def finish(run: str) -> None:
     printed = command("report", run, "--json")
     assert json.loads(printed) == json.loads(Path(run, "result.json").read_text())
     _spare_plotly(Path(run))
-    losses = assemble.draw(Path(run).absolute(), json.loads(printed), shared_assets=True)
+    folder, about = run_folder.read_run(run)
+    result = Result.from_json(json.loads(printed))
+    _, losses = listed.draw(folder, about, result, shared_assets=True)
     assert not losses, losses
 
 

@@ -30,19 +30,7 @@ ALLOWED = {
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
-EXCEPTIONS: set[str] = {
-    "model.facts -> accounting.quantised",
-    "accounting.assemble -> formats.hlog",
-    "accounting.assemble -> formats.stacks",
-    "accounting.assemble -> report.files.speedscope",
-    "accounting.assemble -> report.files.trace",
-    "accounting.assemble -> report.html.page",
-    "accounting.recent -> report.owners",
-    "compare.conditions -> accounting.verdict.evidence",
-    "compare.metrics -> accounting.latency",
-    "report.terminal.targets -> drivers.maps",
-    "report.text -> accounting.latency",
-}
+EXCEPTIONS: set[str] = set()
 """What is still to be cut."""
 
 

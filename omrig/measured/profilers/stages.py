@@ -84,8 +84,7 @@ class StagesProfiler(Profiler):
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        tables = {side: (rows, len(COLUMNS[side])) for side, rows in self._state.rows().items()}
-        stamps = writer.save_stamps(folder, self._meta(), tables)
+        stamps = writer.save_stamps(folder, self._meta(), self._state.rows())
         self._log_cpu(folder)
         return [Artefact(stamps, "stamps of every message", "numpy.load")]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy
 
 from omrig.model.units import NS
-from omrig.recordings import folder as run_folder
-from omrig.recordings import tcp_info
+from omrig.recordings import stamping, tcp_info
 from omrig.report.html.recorded import Recorded
 
 LOST_BEFORE_END_NS = 2 * NS
@@ -80,18 +79,10 @@ def _unanswered(recorded: Recorded, near_ns: int) -> Iterator[Event]:
 
 def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
     """The notices of a side, each until the next unblocked or the end of what was recorded."""
-    meta = run_folder.read_json(folder / "stages.json") or {}
-    notices = meta.get("blocked") or []
-    since = None
-    for when, reason in notices:
-        if reason and since is None:
-            since = (when, reason)
-        elif not reason and since:
-            yield Event("blocked", side, since[0] - origin, when - origin, text=since[1])
-            since = None
-    if since:
-        end = meta["realtime_offsets"][-1][0]
-        yield Event("blocked", side, since[0] - origin, end - origin, text=since[1])
+    found = stamping.read(folder)
+    for each in found.blocked() if found else ():
+        begin, end = each.begin_ns - origin, each.end_ns - origin
+        yield Event("blocked", side, begin, end, text=each.reason)
 
 
 def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy
 
 from omrig.model.columns import Integers
-from omrig.report import waterfall
+from omrig.report import layout
 from omrig.report.html.recorded import Recorded
 
 SLOWEST = 20
@@ -177,11 +177,11 @@ def _largest(values: Integers) -> Integers:
 
 def _lengths(recorded: Recorded, names: Sequence[str], pattern: str) -> Integers:
     """How long each message was under way; as in a waterfall, a cast's two ends go on at once."""
-    if not waterfall.forks(names, pattern):
+    if not layout.forks(names, pattern):
         return _added(recorded, names)
     sent = names[: names.index("amqp_request")]
-    way = [name for name in names if name not in waterfall.OWN_END]
-    own_end = [*sent, *(name for name in names if name in waterfall.OWN_END)]
+    way = [name for name in names if name not in layout.OWN_END]
+    own_end = [*sent, *(name for name in names if name in layout.OWN_END)]
     return numpy.maximum(_added(recorded, way), _added(recorded, own_end))
 
 

@@ -8,15 +8,16 @@ plotly draws the curves that one wants to look into.
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 import omrig
 from omrig.model import units
-from omrig.model.columns import Columns
+from omrig.model.result import Result
+from omrig.model.run import Run
 from omrig.recordings import writer
+from omrig.recordings.messages import Messages
 from omrig.report import owners
 from omrig.report.html import recorded, view
 
@@ -26,17 +27,17 @@ PAGE = "report.html"
 def write(
     path: Path,
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     shared_assets: bool = False,
-    stages: Columns | None = None,
+    stages: Messages | None = None,
 ) -> None:
     """Draw the run in ``folders``, of which several hold a side each, into the file ``path``.
 
-    ``stages`` are those of a merge, which no folder holds, as in ``messages.npz``: ``seq`` and
-    ``stage.<name>``. With ``shared_assets`` plotly's script is put beside the page, once for all
-    pages there, and not into it. Raises OSError where it cannot be written.
+    ``stages`` are those of a merge, which no folder holds. With ``shared_assets`` plotly's script
+    is put beside the page, once for all pages there, and not into it. Raises OSError where it
+    cannot be written.
     """
     script = None
     if shared_assets:
@@ -48,11 +49,11 @@ def write(
 
 def text(
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     script: str | None = None,
-    stages: Columns | None = None,
+    stages: Messages | None = None,
 ) -> str:
     """The page; plotly's script is the file ``script`` beside it, None to have it inside."""
     with recorded.opened(folders, result, stages) as recordings:

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from omrig.accounting import accounting
+from omrig.accounting import arrival as arrivals
 
 REALTIME = 1_700_000_000_000_000_000
 OFFSETS = [(0, REALTIME), (10**10, REALTIME)]
@@ -17,7 +17,7 @@ def arrival(read, watched, kernel, absent=90 * MS):
         "connection": numpy.array([1]),
     }
     watched = numpy.array([watched])
-    found, flagged = accounting.arrivals(
+    found, flagged = arrivals.arrivals(
         columns, watched, OFFSETS, watching=True, absent=numpy.array([absent])
     )
     assert not flagged[0]
@@ -41,5 +41,5 @@ def test_the_earliest_credible_clock_counts(read, watched, kernel, expected):
 
 def test_nothing_arrives_before_it_is_sent():
     arrived, latest = numpy.array([5, 15]), numpy.array([12, 20])
-    corrected = accounting.not_before(arrived, latest, numpy.array([10, 10]))
+    corrected = arrivals.not_before(arrived, latest, numpy.array([10, 10]))
     assert corrected.tolist() == [12, 15]

@@ -7,9 +7,9 @@ from omrig.accounting.quantised import (
     KINDS,
     MIN_MESSAGES,
     TCP_PERIODS,
-    Comb,
     find_comb,
 )
+from omrig.model.facts import Comb
 from omrig.model.units import MS
 
 SEEDS = range(8)

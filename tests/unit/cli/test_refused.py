@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from omrig import cli
-from omrig.accounting import assemble
-from omrig.cli import ab, streams
+from omrig.cli import ab, results, streams
 from omrig.measured import process
 from omrig.measured.measurement import Measurement
 from omrig.model import errors, events
@@ -311,14 +310,14 @@ def test_a_result_is_given_where_it_cannot_be_written(tmp_path):
     ended = run_folder.read_json(folder / "run.json")
     losses = Losses(folder)
     with limited_files(400):
-        result = assemble.finish(folder, losses, dict(ended))
+        result = results.account(folder, losses, dict(ended)).to_json()
     assert not result["complete"]
     assert "not written: " in result["reason"] and "result.json" in result["reason"]
     assert result["reason"].count("File too large") == 1
     assert result["messages"]["sent"] == 3 and result["latency"]["max"] == 5
     assert not list(folder.rglob("*.part"))
     # Shown again with room, nothing is missing.
-    again = assemble.finish(folder, Losses(folder))
+    again = results.account(folder, Losses(folder)).to_json()
     assert again["complete"] and again["latency"] == result["latency"]
 
 

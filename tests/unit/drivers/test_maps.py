@@ -8,6 +8,7 @@ from importlib import metadata
 import pytest
 
 from omrig.drivers import maps
+from omrig.model import stage_map
 from omrig.model.errors import UsageError
 from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
@@ -191,26 +192,27 @@ def test_a_probe_is_for_the_versions_that_it_names():
 @pytest.mark.parametrize(
     ("probe", "state"),
     [
-        (PROBE, targets.INSTALLED),
-        (PROBE.replace("publish", "gone"), targets.MISSING),
-        (PROBE + 'versions = "<0.1"', targets.OTHER_VERSION),
+        (PROBE, stage_map.INSTALLED),
+        (PROBE.replace("publish", "gone"), stage_map.MISSING),
+        (PROBE + 'versions = "<0.1"', stage_map.OTHER_VERSION),
     ],
 )
 def test_targets_says_what_is_there(probe, state):
-    stage_map = maps.parse(MAP + probe, "mine.toml")
-    assert targets.state_of(stage_map, stage_map.probes[0]) == state
+    parsed = maps.parse(MAP + probe, "mine.toml")
+    found = maps.installed(parsed)
+    assert found.states == (state,)
     file = io.StringIO()
-    targets.show([stage_map], file)
+    targets.show([found], file)
     assert f"mine  my own; kombu {metadata.version('kombu')}" in file.getvalue()
     assert state in file.getvalue()
 
 
 def test_targets_lists_functions_and_stages():
     file = io.StringIO()
-    targets.show(list(maps.known().values()), file)
+    targets.show([maps.installed(each) for each in maps.known().values()], file)
     text = file.getvalue()
-    for stage_map in maps.known().values():
-        for probe in stage_map.probes:
+    for known in maps.known().values():
+        for probe in known.probes:
             assert probe.function.partition(":")[2] in text
     assert "missing" not in text
 

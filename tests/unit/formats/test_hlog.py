@@ -5,7 +5,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from omrig.accounting import latency
+from omrig.accounting import statistics
 from omrig.formats import hlog
 
 
@@ -19,5 +19,5 @@ def test_the_histogram_log_holds_what_was_measured(tmp_path):
     histogram = reader.get_next_interval_histogram()
     assert histogram.get_total_count() == len(values)
     for percent in (50, 90, 99, 99.9):
-        exact = latency.percentile(values, percent)
+        exact = statistics.percentile(values, percent)
         assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)

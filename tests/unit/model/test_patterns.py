@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from omrig.model import plan
-from omrig.model.patterns import LEGS, PATTERNS, Pattern
+from omrig.model.patterns import LEGS, PATTERNS, Crossing, Pattern
 from omrig.model.stages import BY_NAME, STAGES
 
 BOTH = ("producer", "consumer")
@@ -80,6 +80,13 @@ def test_a_producer_alone_sees_nothing_of_a_cast_after_its_confirm() -> None:
 )
 def test_a_consumer_alone_sees_its_own_legs(pattern: str, legs: list[str]) -> None:
     assert [leg.name for leg in PATTERNS[pattern].legs(["consumer"])] == legs
+
+
+def test_messages_cross_the_wire_between_the_two_sides() -> None:
+    there = Crossing("amqp_request", "producer", "consumer")
+    back = Crossing("amqp_reply", "consumer", "producer")
+    assert PATTERNS["call"].crossings() == (there, back)
+    assert PATTERNS["cast"].crossings() == (there,)
 
 
 def test_what_a_plan_may_ask_for_is_a_pattern() -> None:

@@ -11,6 +11,7 @@ from omrig.cli.run import _refuse
 from omrig.model import events
 from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Output, Plan
+from omrig.model.result import Counts
 from omrig.model.transport import Login
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import cleaning
@@ -149,7 +150,7 @@ def test_a_line_that_is_no_event_is_no_silence(make_run):
 def test_bad_usage_is_the_end_where_nothing_was_measured(tmp_path, bad_usage, sent):
     ended = {"bad_usage": bad_usage, "ended_because": "--target: no such thing"}
     recorded = supervisor.Recorded(tmp_path, Losses(tmp_path), ended)
-    result = {"messages": {"sent": sent, "received": None}}
+    result = SimpleNamespace(messages=Counts(sent=sent))
     expected = pytest.raises(UsageError, match="no such thing")
     with expected if bad_usage and not sent else contextlib.nullcontext():
         _refuse(recorded, result)

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from omrig.model.result import NotMeasured, Overhead, Result
 from omrig.report.terminal.profiles import lines, memory, memory_lines, memray, pyspy, yappi
 
 Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
@@ -22,16 +23,16 @@ RENDERERS: dict[str, Renderer] = {
 """By mode; of a mode without one nothing is shown here, and its files are listed as all are."""
 
 
-def render(result: dict[str, Any], width: int) -> Iterator[RenderableType]:
+def render(result: Result, width: int) -> Iterator[RenderableType]:
     """Everything that the profilers of a run summarised, side by side and mode by mode."""
-    for side, modes in (result.get("profiles") or {}).items():
+    for side, modes in result.profiles.items():
         for mode, summary in modes.items():
             if mode in RENDERERS:
-                yield from RENDERERS[mode](summary, side, width)
-                yield from _cost((result["distortion"] or {}).get(mode))
+                yield from RENDERERS[mode](dict(summary), side, width)
+                yield from _cost(result.overhead.get(mode))
 
 
-def _cost(found: dict[str, Any] | None) -> Iterator[RenderableType]:
+def _cost(found: Overhead | NotMeasured | None) -> Iterator[RenderableType]:
     """How much the mode slowed the run: a profile is to be read with that in mind."""
-    if found and found["throughput_ratio"] is not None and "text" in found:
-        yield Text(found["text"], "dim")
+    if isinstance(found, Overhead) and found.text:
+        yield Text(found.text, "dim")

@@ -1,20 +1,25 @@
-"""The waterfall: the stages of one message as bars in time, each beginning where the last ended."""
+"""The waterfall: the stages of one message as bars in time, for the terminal."""
 
-import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.model.stages import BY_NAME, STAGES
-from omrig.report import owners as shares
-
-LEAST_SHARE = 0.005
-"""A stage below this share of both messages is not drawn, only counted."""
-
-TITLES = {"mean": "a mean message", "p99": "a p99 message"}
-"""The messages that are drawn, as ``result["waterfall"]`` names them."""
+from omrig.model.result import Waterfall
+from omrig.model.stages import STAGES
+from omrig.report import owners
+from omrig.report.layout import (
+    LEAST_SHARE,
+    OWN_END,
+    TITLES,
+    Span,
+    drawn,
+    forks,
+    length,
+    owner_of,
+    spans,
+)
 
 _SIDE_BY_SIDE = 76
 """Width in columns from which both messages fit beside each other."""
@@ -24,67 +29,8 @@ _WITH_OWNERS = {1: 56, 2: 90}
 
 _SHORTEST_BAR = 8
 _DURATION_WIDTH = 7
-_OWNER_WIDTH = max(len(owner) for owner in shares.TITLES)
+_OWNER_WIDTH = max(len(owner) for owner in owners.TITLES)
 _STAGE_WIDTH = max(len(stage.name) for stage in STAGES)
-
-OWN_END = ("confirm_wait", "wakeup", "return")
-"""What a cast's producer does while the message is under way."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """When a stage of a message begins after call() was entered, and how long it lasts, in ns."""
-
-    begin_ns: int
-    length_ns: int
-
-    @property
-    def end_ns(self) -> int:
-        """When it ends."""
-        return self.begin_ns + self.length_ns
-
-
-def spans(durations: Mapping[str, int], pattern: str) -> dict[str, Span]:
-    """When each stage of a message happens.
-
-    A message without a reply has two ends: from its last send on, the producer's way to the
-    return of cast() and the message's way to the endpoint go on at the same time.
-    """
-    two_ends = forks(durations, pattern)
-    placed: dict[str, Span] = {}
-    at = sent = 0
-    for stage in STAGES:
-        if stage.name not in durations:
-            continue
-        if stage.name == "amqp_request":
-            sent = at
-        if two_ends and stage.name in OWN_END:
-            at, two_ends = sent, False
-        placed[stage.name] = Span(at, max(0, durations[stage.name]))
-        at = placed[stage.name].end_ns
-    return placed
-
-
-def forks(durations: Collection[str], pattern: str) -> bool:
-    """Whether a message with these stages has two ends that go on at the same time."""
-    return pattern != "call" and "amqp_request" in durations
-
-
-def drawn(messages: Sequence[Mapping[str, Span]]) -> list[str]:
-    """The stages that matter in at least one of ``messages``."""
-    return [
-        name
-        for name in messages[0]
-        if any(
-            message[name].length_ns and message[name].length_ns >= LEAST_SHARE * length(message)
-            for message in messages
-        )
-    ]
-
-
-def length(message: Mapping[str, Span]) -> int:
-    """How long a message took from its first stage to the end of its last, in ns."""
-    return max((span.end_ns for span in message.values()), default=0)
 
 
 def bar(span: Span, whole_ns: int, width: int, ascii_only: bool = False) -> str:
@@ -106,10 +52,10 @@ def bar(span: Span, whole_ns: int, width: int, ascii_only: bool = False) -> str:
 
 
 def render(
-    waterfall: Mapping[str, Mapping[str, int]], pattern: str, width: int, ascii_only: bool = False
+    waterfall: Waterfall, pattern: str, width: int, ascii_only: bool = False
 ) -> list[Table | Text]:
     """Both messages, beside each other where there is room, and what was left out."""
-    messages = {name: spans(waterfall[name], pattern) for name in TITLES}
+    messages = {name: spans(waterfall.message(name), pattern) for name in TITLES}
     names = drawn(list(messages.values()))
     if not names:
         return []
@@ -120,7 +66,7 @@ def render(
         for group in groups
     ]
     notes = _left_out(messages, names)
-    if forks(waterfall["mean"], pattern):
+    if forks(waterfall.mean, pattern):
         notes.append(Text(f"{', '.join(OWN_END)} go on while the message is under way", "dim"))
     return [*tables, *notes]
 
@@ -128,24 +74,24 @@ def render(
 def _table(
     messages: Mapping[str, Mapping[str, Span]], names: Sequence[str], width: int, ascii_only: bool
 ) -> Table:
-    owners = width >= _WITH_OWNERS[len(messages)]
-    taken = _STAGE_WIDTH + 1 + (_OWNER_WIDTH + 1) * owners
+    with_owners = width >= _WITH_OWNERS[len(messages)]
+    taken = _STAGE_WIDTH + 1 + (_OWNER_WIDTH + 1) * with_owners
     room = (width - taken) // len(messages) - _DURATION_WIDTH - 2 * len(messages)
     bar_width = max(_SHORTEST_BAR, room)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    if owners:
+    if with_owners:
         table.add_column("whose", width=_OWNER_WIDTH, no_wrap=True, style="dim")
     table.add_column("stage", width=_STAGE_WIDTH, no_wrap=True)
     for name, message in messages.items():
         table.add_column(_heading(name, message, bar_width), width=bar_width, no_wrap=True)
         table.add_column("", width=_DURATION_WIDTH, justify="right", no_wrap=True)
     for name in names:
-        owner = _owner(name)
-        cells = [Text(name, shares.style(owner))]
+        owner = owner_of(name)
+        cells = [Text(name, owners.style(owner))]
         for message in messages.values():
             text = bar(message[name], length(message), bar_width, ascii_only)
-            cells += [Text(text, shares.style(owner)), _duration(message[name])]
-        table.add_row(*([Text(owner)] if owners else []), *cells)
+            cells += [Text(text, owners.style(owner)), _duration(message[name])]
+        table.add_row(*([Text(owner)] if with_owners else []), *cells)
     return table
 
 
@@ -153,11 +99,6 @@ def _heading(name: str, message: Mapping[str, Span], width: int) -> str:
     took = units.duration(length(message))
     whole = f"{TITLES[name]}, {took}"
     return whole if len(whole) <= width else f"{name} {took}"
-
-
-def _owner(name: str) -> str:
-    known = BY_NAME[name]
-    return shares.owner_of(shares.bucket_of(name, known.bucket))
 
 
 def _duration(span: Span) -> Text:
