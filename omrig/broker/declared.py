@@ -90,7 +90,7 @@ def begin(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(folder / name, first)
     except (OSError, RuntimeError) as error:
-        path = Path(plan.output) / f"declared{ending}"
+        path = Path(plan.output.folder) / f"declared{ending}"
         _create(path, first)
         return path, (
             f"no record of what is declared can be written below the home ({error}): if this run is"

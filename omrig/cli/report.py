@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omrig.model.run import Run
     from omrig.recordings.messages import Messages
 
-_ABOUT = """\
+ABOUT = """\
 Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded
 each for itself is matched message by message.
 
@@ -28,9 +28,8 @@ each for itself is matched message by message.
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Show the run that ``arguments`` name; the exit status."""
-    parser = Parser(prog="omrig report", description=_ABOUT)
+def add_options(parser: Parser) -> None:
+    """Add the options of ``omrig report``."""
     parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder")
     parser.add_argument("--json", action="store_true", help="print the result, nothing else")
     parser.add_argument(
@@ -51,7 +50,10 @@ def main(arguments: list[str]) -> int:
         help="with --html: put plotly's script beside the page, not into it",
     )
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the run that is named; the exit status."""
     _check(options)
     if options.html is not None:
         return _draw(options)
@@ -60,12 +62,12 @@ def main(arguments: list[str]) -> int:
 
     from omrig.report.terminal import run as terminal
 
-    folders, run, result = _read(options.run)
+    folders, about, result = _read(options.run)
     with streams.shown():
         if options.json:
             print(json.dumps(result.to_json(), indent=1))
         else:
-            terminal.show(folders, run, result)
+            terminal.show(folders, about, result)
     return 0
 
 

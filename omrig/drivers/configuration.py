@@ -98,17 +98,17 @@ def load(plan: Plan) -> Configuration:
     from oslo_config import cfg
 
     config_files.check_named(plan)
-    os.environ.update(plan.environment)
-    if plan.config_files or plan.config_dirs or plan.is_resolved:
-        files, dirs = plan.config_files, plan.config_dirs
-        found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.environment))
+    os.environ.update(plan.transport.environment)
+    if plan.transport.config_files or plan.transport.config_dirs or plan.transport.is_resolved:
+        files, dirs = plan.transport.config_files, plan.transport.config_dirs
+        found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.transport.environment))
     else:
         found = _look_for(plan)
     with errors_of(found):
         cfg.CONF(
             args=[],
-            project=plan.project,
-            prog=plan.project,
+            project=plan.transport.project,
+            prog=plan.transport.project,
             default_config_files=list(found.files),
             default_config_dirs=list(found.dirs),
             use_env=found.uses_environment,
@@ -127,14 +127,14 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
     Raises ``UsageError`` where that gives none, or an empty one, or could not be
     read.
     """
-    if plan.transport_url is None and found.unreadable:
+    if plan.transport.url is None and found.unreadable:
         raise UsageError(
-            f"configuration of {plan.project}: {', '.join(found.unreadable)} may not be looked"
-            " into, and may say which broker to use; run as a user who may, or give"
+            f"configuration of {plan.transport.project}: {', '.join(found.unreadable)} may not be"
+            " looked into, and may say which broker to use; run as a user who may, or give"
             " --transport-url"
         )
-    if plan.transport_url is not None:
-        return _not_empty(Found(plan.transport_url, URL_OPTION, True))
+    if plan.transport.url is not None:
+        return _not_empty(Found(plan.transport.url, URL_OPTION, True))
     from oslo_config import cfg
 
     source = found.said_by("DEFAULT", {_URL})
@@ -144,7 +144,7 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
     if location is not None and location.location.is_user_controlled:
         in_environment = location.location is cfg.Locations.environment
         source = f"environment variable {location.detail}" if in_environment else location.detail
-        by_name = bool(plan.config_files or plan.config_dirs)
+        by_name = bool(plan.transport.config_files or plan.transport.config_dirs)
         return _not_empty(Found(url, source, by_name and not in_environment))
     _refuse_without_url(found, plan)
     return None
@@ -194,18 +194,20 @@ def errors_of(found: Configuration, source: str = "") -> Iterator[None]:
 
 
 def _look_for(plan: Plan) -> Configuration:
-    """The files of ``plan.project``, where oslo.config looks for them."""
+    """The files of ``plan.transport.project``, where oslo.config looks for them."""
     from oslo_config import cfg
 
-    files, dirs = config_files.find(plan.project)
-    unreadable = config_files.unreadable(plan.project)
+    files, dirs = config_files.find(plan.transport.project)
+    unreadable = config_files.unreadable(plan.transport.project)
     variables = option_variables()
-    found = Configuration(cfg.CONF, files, dirs, unreadable, plan.project_named, bool(variables))
-    if plan.project_named and not (files or dirs or unreadable):
+    found = Configuration(
+        cfg.CONF, files, dirs, unreadable, plan.transport.project_named, bool(variables)
+    )
+    if plan.transport.project_named and not (files or dirs or unreadable):
         raise UsageError(
-            f"--project: no configuration of {plan.project!r} is on this host (looked for"
-            f" {plan.project}.conf and {plan.project}.conf.d in"
-            f" {', '.join(config_files.places(plan.project))}); give --config-file or"
+            f"--project: no configuration of {plan.transport.project!r} is on this host (looked for"
+            f" {plan.transport.project}.conf and {plan.transport.project}.conf.d in"
+            f" {', '.join(config_files.places(plan.transport.project))}); give --config-file or"
             " --transport-url"
         )
     return found
@@ -223,9 +225,9 @@ def _refuse_without_url(found: Configuration, plan: Plan) -> None:
     files = found.read_files()
     if not (files or found.is_named):
         return
-    option = "configuration of " + plan.project
-    if plan.config_files or plan.config_dirs:
-        option = "--config-file" if plan.config_files else "--config-dir"
+    option = "configuration of " + plan.transport.project
+    if plan.transport.config_files or plan.transport.config_dirs:
+        option = "--config-file" if plan.transport.config_files else "--config-dir"
     looked_at = ", ".join(files) or f"{found.described()}, which holds no *.conf file"
     raise UsageError(
         f"{option}: no transport_url in [DEFAULT] of {looked_at}{_hints(files)}; set it there, or"

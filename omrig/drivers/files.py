@@ -16,8 +16,8 @@ from omrig.model.plan import Plan
 def check_named(plan: Plan) -> None:
     """Raise ``UsageError`` for a file or folder of the command line that cannot be read."""
     for option, paths, is_right, kind in (
-        ("--config-file", plan.config_files, Path.is_file, "file"),
-        ("--config-dir", plan.config_dirs, Path.is_dir, "folder"),
+        ("--config-file", plan.transport.config_files, Path.is_file, "file"),
+        ("--config-dir", plan.transport.config_dirs, Path.is_dir, "folder"),
     ):
         for path in paths:
             _check_path(option, path, is_right, kind)

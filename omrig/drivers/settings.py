@@ -81,8 +81,8 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, Setting]:
         if not setting.is_default or name.rpartition(" ")[2] in _ALWAYS
     }
     overridden = {
-        _RESPONSE_TIMEOUT: (plan.timeout_s, "--timeout"),
-        _EXECUTOR_POOL_SIZE: (plan.executor_pool_size, "--executor-pool-size"),
+        _RESPONSE_TIMEOUT: (plan.load.timeout_s, "--timeout"),
+        _EXECUTOR_POOL_SIZE: (plan.load.executor_pool_size, "--executor-pool-size"),
     }
     for name, (value, option) in overridden.items():
         if value is not None and name in chosen:
@@ -92,23 +92,23 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, Setting]:
 
 def timeout_s(transport: Transport, plan: Plan) -> float:
     """How long a caller waits for its reply."""
-    return plan.timeout_s or float(transport.settings[_RESPONSE_TIMEOUT].value)
+    return plan.load.timeout_s or float(transport.settings[_RESPONSE_TIMEOUT].value)
 
 
 def pool_sizes(transport: Transport, plan: Plan) -> dict[str, int]:
     """How many connections and executor threads messages have to share."""
     return {
         _POOL_SIZE: transport.settings[rabbit.full(_POOL_SIZE)].value,
-        _EXECUTOR_POOL_SIZE: plan.executor_pool_size
+        _EXECUTOR_POOL_SIZE: plan.load.executor_pool_size
         or transport.settings[_EXECUTOR_POOL_SIZE].value,
     }
 
 
 def check_pattern(transport: Transport, plan: Plan) -> None:
     """Raise ``UsageError`` where the driver does not carry the pattern of ``plan``."""
-    if plan.pattern not in transport.patterns:
+    if plan.load.pattern not in transport.patterns:
         raise UsageError(
-            f"--pattern: {transport.scheme}:// does not carry {plan.pattern!r}; choose from"
+            f"--pattern: {transport.scheme}:// does not carry {plan.load.pattern!r}; choose from"
             f" {', '.join(transport.patterns)}"
         )
 

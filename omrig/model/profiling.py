@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 from omrig.model.errors import UsageError
+from omrig.model.option import option as field_option
 
 Value = bool | int | float | str | tuple[str, ...]
 """What an option can be set to: what JSON can say, as the plan goes through a pipe."""
@@ -146,8 +147,21 @@ class Profiling:
     Raises ``UsageError`` for a value that there is not, and for an option that is of no use.
     """
 
-    modes: tuple[str, ...] = ("stages",)
-    twin: bool = False
+    modes: tuple[str, ...] = field_option(
+        ("stages",),
+        "--profile",
+        kind="names",
+        metavar="MODE[,MODE]",
+        help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow),"
+        " pyspy, memray, none, and those of plugins; resources are sampled in every run",
+    )
+    twin: bool = field_option(
+        False,
+        "--twin",
+        kind="flag",
+        help="measure what the stages cost: every other slice of the load goes without their"
+        " probes (what slower modes cost is measured unasked)",
+    )
     options: Mapping[str, Value] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

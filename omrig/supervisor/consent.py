@@ -23,11 +23,12 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
     is no, or there is no terminal to ask on and no ``--yes``.
     """
     display.tell(_destination(plan, transport, info))
-    if "producer" not in plan.sides or transport.is_named or plan.yes:
+    if "producer" not in plan.sides or transport.is_named or plan.transport.yes:
         return
-    if plan.messages is not None and plan.messages <= MOST_UNASKED:
+    total = plan.load.messages
+    if total is not None and total <= MOST_UNASKED:
         return
-    many = "a load without an end" if plan.messages is None else f"{plan.messages:,} messages"
+    many = "a load without an end" if total is None else f"{total:,} messages"
     where = f"the broker that {transport.source} names"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
@@ -41,10 +42,11 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
 
 
 def _destination(plan: Plan, transport: "Transport", info: "BrokerInfo") -> str:
-    size = f"{plan.size_bytes / KILOBYTE:g} KB"
+    size = f"{plan.load.size_bytes / KILOBYTE:g} KB"
     vhost = f"virtual host {transport.login.vhost!r}"
     at = f"{info.host}:{info.port}, {vhost} (from {transport.source})"
     if "producer" not in plan.sides:
         return f"messages are taken from {at}"
-    many = "messages without an end" if plan.messages is None else f"{plan.messages:,} messages"
+    total = plan.load.messages
+    many = "messages without an end" if total is None else f"{total:,} messages"
     return f"the load goes to {at}: {many} of {size}"

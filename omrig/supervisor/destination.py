@@ -57,12 +57,11 @@ class Destination:
     def resolved_plan(self) -> Plan:
         """The plan for measured processes: with what has been decided, and nothing to look for."""
         found = self.configuration
-        return dataclasses.replace(
-            self.plan,
+        return self.plan.with_transport(
             config_files=tuple(found.files),
             config_dirs=tuple(found.dirs),
             environment=interpreter.option_variables() if found.uses_environment else {},
-            transport_url=self.transport.url,
+            url=self.transport.url,
             is_resolved=True,
         )
 
@@ -111,7 +110,7 @@ def _warn(found: configuration.Configuration, plan: Plan, display: "Display") ->
     if found.unreadable:
         display.tell(
             f"warning: {', '.join(found.unreadable)} may not be looked into: options of"
-            f" {plan.project} that stand there are not used"
+            f" {plan.transport.project} that stand there are not used"
         )
     unknown = options.unknown(found)
     if unknown:
@@ -190,8 +189,7 @@ def met(to: Destination, display: "Display") -> Iterator[None]:
         consumer = found.consumer
         least = f", of {found.answered} the one with the fewest producers"
         display.say(f"served by {consumer.who}{least if found.answered > 1 else ''}")
-        to.plan = dataclasses.replace(
-            plan,
+        to.plan = plan.with_transport(
             served_topic=consumer.topic,
             served_exchange=consumer.exchange,
             served_by=consumer.who,

@@ -1,15 +1,14 @@
-"""The protocol of what shows how far a run is."""
+"""What shows how far a run is, as the supervisor sees it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
 class Display(Protocol):
-    """What is told of a run while it goes on."""
+    """Is told what happens, and asks who is there to be asked."""
 
-    @property
-    def is_seen(self) -> bool:
-        """Whether it is worth the while to work out what is shown."""
+    is_seen: bool
+    """Whether it is worth the while to work out what is shown."""
 
     def say(self, text: str) -> None:
         """A step that has been taken."""
@@ -18,7 +17,7 @@ class Display(Protocol):
         """What has to be known, whatever is shown otherwise: a line that stays."""
 
     def ask(self, question: str) -> bool:
-        """Ask the user; whether the answer is yes."""
+        """Ask on the terminal; whether the answer is yes."""
 
     def waiting(self, left_s: float) -> None:
         """No consumer has answered yet; ``left_s`` seconds are left to wait."""
@@ -37,3 +36,6 @@ class Display(Protocol):
 
     def processors(self, used: Mapping[str, float]) -> None:
         """CPU seconds a second of each process."""
+
+    def close(self) -> None:
+        """The run has ended."""

@@ -12,7 +12,7 @@ from omrig.broker.amqp import preflight, trial
 from omrig.broker.base import Needs
 from omrig.cli import clean
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Output, Plan
 from omrig.model.transport import Endpoint, Login
 from tools import faults
 
@@ -186,7 +186,7 @@ def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
 ):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     login = Login((Endpoint(prepared.host, prepared.port, "all", PASSWORD),))
-    plan = Plan(sides=BOTH, run_id="5a" * 16, output=str(tmp_path))
+    plan = Plan(sides=BOTH, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
     needs = Needs(BOTH, STREAM, plan=plan)
     preflight.check(login, 10.0, needs)
     assert list(declared.records()) == []

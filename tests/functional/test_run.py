@@ -67,6 +67,19 @@ def test_both_sides(run, broker, tmp_path, executor, pattern):
     assert used["consumer"]["wall_seconds"] < used["producer"]["wall_seconds"] + 0.6
 
 
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_a_fanout_reaches_its_consumer_and_leaves_nothing(run, broker, tmp_path, executor):
+    before = declared(broker)
+    run(
+        "run", "-m", 300, "-w", 5, "--executor", executor, "--pattern", "fanout",
+        "--transport-url", broker.url, "--output", "r",
+    )  # fmt: skip
+    messages = result_of(tmp_path / "r")["messages"]
+    assert messages["sent"] == messages["received"] == 300
+    assert messages["lost"] == messages["duplicated"] == messages["out_of_range"] == 0
+    assert declared(broker) == before
+
+
 @pytest.mark.parametrize(("messages", "workers"), [(1, 100), (7, 3), (3, 7)])
 def test_exactly_the_asked_number(run, broker, tmp_path, messages, workers):
     status, _, err = run(

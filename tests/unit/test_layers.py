@@ -30,9 +30,7 @@ ALLOWED = {
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
-EXCEPTIONS = {
-    "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.supervisor -> report.terminal.progress",
+EXCEPTIONS: set[str] = {
     "report.terminal.targets -> drivers.maps",
 }
 """What is still to be cut."""

@@ -40,7 +40,9 @@ class AmqpBroker:
 
     def meet(self, plan: Plan, waiting: Callable[[float], None]) -> meeting.Found:
         """Claim the consumer of the topic that serves the fewest producers."""
-        found = meeting.find(self._login, plan.topic, plan.run_id, plan.wait_s, waiting)
+        found = meeting.find(
+            self._login, plan.transport.topic, plan.run_id, plan.load.wait_s, waiting
+        )
         try:
             meeting.check_options(self._options, found.consumer)
         except UsageError:
@@ -58,7 +60,7 @@ class AmqpBroker:
             pid=os.getpid(),
             options=self._options,
         )
-        return meeting.Host(self._login, plan.topic, about, tell)
+        return meeting.Host(self._login, plan.transport.topic, about, tell)
 
     def locate(self, info: BrokerInfo) -> Located:
         """The process that listens where the broker answered."""

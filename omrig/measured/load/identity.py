@@ -38,8 +38,8 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
         # They came with oslo.messaging 14.6, and the queue manager with them.
         if option in conf[GROUP]:
             conf.set_override(option, value, group=GROUP)
-    if plan.record:
-        declaring.watch(plan.record, plan.tag)
+    if plan.transport.record:
+        declaring.watch(plan.transport.record, plan.tag)
     if _has_queue_manager(conf, transport_url):
         _keep_counter(conf, plan, "_".join(own.values()))
     return transport_url
@@ -61,5 +61,7 @@ def _keep_counter(conf: Any, plan: Plan, identity: str) -> None:
 
     conf.set_override("lock_path", str(_SHARED_MEMORY), group="oslo_concurrency")
     for name in (f"{identity}_qmanager", f"oslo_read_shm_{identity}"):
-        if plan.record:
-            declared.note(plan.record, declared.FILE, str(_SHARED_MEMORY / name), plan.tag)
+        if plan.transport.record:
+            declared.note(
+                plan.transport.record, declared.FILE, str(_SHARED_MEMORY / name), plan.tag
+            )

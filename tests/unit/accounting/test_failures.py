@@ -11,8 +11,9 @@ from omrig.accounting import latency, littles_law, prefetch
 from omrig.accounting.result import of_sides
 from omrig.measured.executors import base
 from omrig.measured.load import producer
-from omrig.measured.load.side import Measurement, Stop
-from omrig.model.plan import Plan
+from omrig.measured.load.side import Stop
+from omrig.measured.measurement import Measurement
+from omrig.model.plan import Load, Plan
 from omrig.model.result import Counts
 from omrig.recordings import messages, recording
 from omrig.recordings.messages import Messages
@@ -70,11 +71,9 @@ def _recorded(folder):
             time.sleep(TOOK_S)
             raise FAILING[seq]
 
-    plan = Plan(sides=("producer",), run_id="r", messages=10, workers=1)
-    sender = producer.Producer(plan, base.load("threading"), lambda *_, **__: None, Stop())
-    sender._send = send
-    sender._sequence = iter(range(10))
-    sender._load()
+    plan = Plan(sides=("producer",), run_id="r", load=Load(messages=10, workers=1))
+    sender = producer.Producer(plan, base.load("threading"), pytest.fail, Stop())
+    sender._workers.load(0, 10, send, pytest.fail)
     (folder / "producer").mkdir()
     sender.save(folder / "producer", Measurement([]))
     run = stamped.run_json(plan.public(), sides=["producer"])

@@ -6,7 +6,7 @@ import pytest
 from omrig.accounting import overhead
 from omrig.accounting.overhead import PairedSlice
 from omrig.model import slices
-from omrig.model.plan import TWIN_PAIRS, smallest_slice, twin_messages
+from omrig.model.slices import TWIN_PAIRS, smallest_slice, twin_messages
 
 # The slices of a load
 

@@ -13,7 +13,7 @@ from omrig.broker import declared
 from omrig.broker.amqp import cleanup
 from omrig.model.declared import Thing, note
 from omrig.model.errors import RunError
-from omrig.model.plan import Plan
+from omrig.model.plan import Output, Plan
 from omrig.model.transport import Endpoint, Login
 
 LOGIN = Login([Endpoint("h", 5672, "u", "topsecret"), Endpoint("::1", 5673, "u", "topsecret")], "v")
@@ -70,7 +70,7 @@ def test_a_run_whose_process_is_not_waited_for_is_over(record):
 @pytest.mark.parametrize("home", ["/proc/none", "/dev/null"])
 def test_without_a_home_it_is_in_the_run_folder_and_that_is_said(monkeypatch, tmp_path, home):
     monkeypatch.setenv("XDG_STATE_HOME", home)
-    plan = dataclasses.replace(PLAN, output=str(tmp_path))
+    plan = dataclasses.replace(PLAN, output=Output(folder=str(tmp_path)))
     path, problem = declared.begin(plan, LOGIN, broker_lasts=True)
     assert path.parent == tmp_path
     assert f"omrig clean {path}" in problem
@@ -79,14 +79,15 @@ def test_without_a_home_it_is_in_the_run_folder_and_that_is_said(monkeypatch, tm
 
 def test_on_a_full_home_no_empty_record_is_left_there(state, monkeypatch, tmp_path):
     monkeypatch.setattr("posix.write", write_unless(state))
-    plan = dataclasses.replace(PLAN, output=str(tmp_path))
+    plan = dataclasses.replace(PLAN, output=Output(folder=str(tmp_path)))
     path, problem = declared.begin(plan, LOGIN, broker_lasts=True)
     assert path.parent == tmp_path
     assert "No space left" in problem
     assert list(declared.records()) == []
     monkeypatch.setattr("posix.write", write_unless(tmp_path))
+    plan = dataclasses.replace(plan, output=Output(folder=str(state)))
     with pytest.raises(OSError, match="No space left"):
-        declared.begin(dataclasses.replace(plan, output=str(state)), LOGIN, broker_lasts=True)
+        declared.begin(plan, LOGIN, broker_lasts=True)
     assert [each for each in state.rglob("*") if each.is_file()] == []
 
 

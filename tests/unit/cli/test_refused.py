@@ -11,9 +11,10 @@ import pytest
 from omrig import cli
 from omrig.cli import ab, results, streams
 from omrig.measured import process
-from omrig.measured.load.side import Measurement
-from omrig.model import errors
+from omrig.measured.measurement import Measurement
+from omrig.model import errors, events
 from omrig.model.errors import Losses
+from omrig.model.plan import Output, Plan
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.supervisor.child import Child
@@ -288,21 +289,14 @@ class Saved:
 def test_what_finds_room_is_saved_and_what_does_not_is_said(tmp_path):
     (tmp_path / "producer").mkdir()
     told = []
-    plan = ab._plan("A", [])
-    object.__setattr__(plan, "output", str(tmp_path))
-    object.__setattr__(plan, "sides", ("producer",))
+    plan = Plan(sides=("producer",), run_id="r", output=Output(folder=str(tmp_path)))
     measurement = Measurement([Saved("large", 5000), Saved("small")])
     with limited_files(1000):
-        process._save(
-            plan,
-            lambda event, **values: told.append((event, values)),
-            [Saved("producer", 5000)],
-            measurement,
-        )
-    events = dict(told)
-    (paths,) = events["unwritten"]["paths"].values()
+        process._save(plan, told.append, [Saved("producer", 5000)], measurement)
+    unwritten, saved = told
+    (paths,) = unwritten.paths.values()
     assert paths == ["producer/producer.json", "producer/large.json"]
-    assert events["saved"] == {"sides": ["producer"]}
+    assert saved == events.Saved(["producer"])
     assert sorted(path.name for path in (tmp_path / "producer").iterdir()) == [
         "artefacts.json",
         "small.json",

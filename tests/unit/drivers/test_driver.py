@@ -6,7 +6,7 @@ from omrig.drivers import driver, settings
 from omrig.drivers.maps import PATTERNS
 from omrig.model.errors import UsageError
 from omrig.model.plan import PATTERNS as SENT
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan
 from omrig.model.transport import Login, Transport
 
 
@@ -58,6 +58,10 @@ def test_a_pattern_that_the_driver_does_not_carry_is_refused():
         scheme="mine", broker="memory", patterns=("notify", "cast"), login=Login(()), options={},
         settings={}, redacted="mine:///", source="f", is_named=True, url="mine://",
     )  # fmt: skip
-    settings.check_pattern(transport, Plan(sides=("producer",), run_id="1", pattern="cast"))
+    settings.check_pattern(
+        transport, Plan(sides=("producer",), run_id="1", load=Load(pattern="cast"))
+    )
     with pytest.raises(UsageError, match="--pattern: mine:// does not carry 'call'; choose from"):
-        settings.check_pattern(transport, Plan(sides=("producer",), run_id="1", pattern="call"))
+        settings.check_pattern(
+            transport, Plan(sides=("producer",), run_id="1", load=Load(pattern="call"))
+        )

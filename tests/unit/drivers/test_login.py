@@ -16,7 +16,7 @@ from omrig.drivers import configuration, options, settings
 from omrig.drivers.configuration import Found
 from omrig.model import redaction
 from omrig.model.errors import UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Plan, Where
 
 START, START_OK, TUNE, OPEN = (10, 10), (10, 11), (10, 30), (10, 40)
 
@@ -90,7 +90,7 @@ def configure(tmp_path):
     def configure(*lines):
         path = tmp_path / "f.conf"
         path.write_text("\n".join(["[DEFAULT]", "[oslo_messaging_rabbit]", *lines]) + "\n")
-        plan = Plan(sides=("producer",), run_id="1", config_files=(str(path),))
+        plan = Plan(sides=("producer",), run_id="1", transport=Where(config_files=(str(path),)))
         return configuration.load(plan)
 
     return configure

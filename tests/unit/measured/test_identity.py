@@ -1,6 +1,5 @@
 """Whatever the configuration says, a run is itself to the broker."""
 
-import dataclasses
 import json
 import socket
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from omrig.broker import declared
-from omrig.model.plan import Plan
+from omrig.model.plan import Plan, Where
 from omrig.model.transport import Login
 
 CONFIGURED = """
@@ -32,7 +31,7 @@ plan = Plan.from_json(sys.stdin.readline())
 found = configuration.load(plan)
 settings.resolve(found, configuration.find_url(found, plan))
 conf = found.conf
-url = identity.take(conf, plan, plan.transport_url)
+url = identity.take(conf, plan, plan.transport.url)
 from oslo_messaging._drivers import amqpdriver, common
 rabbit = common.ConfigOptsProxy(conf, url, names.GROUP)[names.GROUP]
 names = []
@@ -59,11 +58,10 @@ def test_a_run_has_names_of_its_own(tmp_path, monkeypatch, query, configured, ma
     plan = Plan(
         sides=("producer",),
         run_id="5a" * 16,
-        config_files=(str(file),),
-        transport_url=f"rabbit://u:p@h/{query}",
+        transport=Where(config_files=(str(file),), url=f"rabbit://u:p@h/{query}"),
     )
     record, _ = declared.begin(plan, Login(()), broker_lasts=False)
-    sent = dataclasses.replace(plan, record=str(record)).to_json()
+    sent = plan.with_transport(record=str(record)).to_json()
     done = subprocess.run(
         [sys.executable, "-c", CODE], input=sent + "\n", capture_output=True, text=True, check=True,
         # As the measured process is started: the queue manager asks who leads its group.

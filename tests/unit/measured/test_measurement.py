@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from omrig.measured.load.side import Measurement, Usage
+from omrig.measured.measurement import Measurement
 from omrig.measured.profilers.base import Context, Profiler
+from omrig.measured.usage import Usage
 
 
 class Mode(Profiler):

@@ -286,13 +286,13 @@ def test_nobody_else_provides_a_mode_that_works_from_outside(with_third_party):
 
 PLANNED = """
     from omrig.cli import run
+    from omrig.cli.main import parser_of
     from omrig.model.errors import UsageError
-    from omrig.model.plan import Plan
+    from omrig.model.plan import SIDES, Plan
     arguments = {arguments!r}
     try:
-        more = run._options_of_other_packages(arguments)
-        options = run.make_parser(True, more).parse_args(arguments)
-        plan = Plan.from_json(run.make_plan(options, True, more).to_json())
+        options = parser_of("run", arguments)[1].parse_args(arguments)
+        plan = Plan.from_json(run.make_plan(options, SIDES).to_json())
     except UsageError as error:
         print(error)
     else:

@@ -135,7 +135,7 @@ def test_the_table_is_memory_profilers(recorded):
 
 
 def test_what_is_written_and_shown(tmp_path):
-    target = "omrig.model.events:emitter"
+    target = "omrig.measured.pipe:emitter"
     asked = Profiling(options={"targets": (target,)})
     profiler = MemoryLinesProfiler(Context("threading", "producer", profiling=asked))
     before = sys.gettrace()
@@ -143,9 +143,9 @@ def test_what_is_written_and_shown(tmp_path):
         profiler.install()
         assert profiler.save(tmp_path) == []
         profiler.start()
-        from omrig.model import events
+        from omrig.measured import pipe
 
-        events.emitter(0)
+        pipe.emitter(0)
         profiler.stop()
     finally:
         sys.settrace(before)
@@ -177,8 +177,8 @@ def test_targets_have_to_be_named():
     with pytest.raises(UsageError, match="--target MODULE:FUNCTION"):
         registry.check_targets(["memory-lines"], [])
     with pytest.raises(UsageError, match="has no function 'gone'"):
-        registry.check_targets(["memory-lines"], ["omrig.model.events:gone"])
-    registry.check_targets(["memory-lines", "stages"], ["omrig.model.events:emitter"])
+        registry.check_targets(["memory-lines"], ["omrig.measured.pipe:gone"])
+    registry.check_targets(["memory-lines", "stages"], ["omrig.measured.pipe:emitter"])
 
 
 def test_it_cannot_run_with_the_other_tracer_of_lines():

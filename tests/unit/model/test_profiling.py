@@ -6,7 +6,7 @@ import json
 import pytest
 
 from omrig.model.errors import UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan
 from omrig.model.profiling import BUILT_IN, CLOCK, OPTIONS, SAMPLE, TARGETS, Profiling, fraction
 
 
@@ -42,7 +42,7 @@ def test_every_option_of_a_mode_is_listed_once():
 def test_it_survives_the_pipe_to_the_measured_process():
     options = {"targets": ("kombu", "x.toml"), "sample": 4, "beads": 3}
     plan = Plan(sides=("producer",), run_id="1", profiling=Profiling(twin=True, options=options))
-    plan = dataclasses.replace(plan, messages=100_000)
+    plan = dataclasses.replace(plan, load=Load(messages=100_000))
     assert Plan.from_json(plan.to_json()) == plan
 
 
@@ -51,8 +51,8 @@ def test_the_run_folder_names_options_as_it_names_the_rest_of_the_plan():
     public = json.loads(json.dumps(plan.public()))
     names = list(public)
     start = names.index("profile")
-    assert names[start : start + 8] == [
-        *("profile", "sample", "twin", "clock", "gil", "native", "targets", "topic")
+    assert names[start : start + 7] == [
+        *("profile", "sample", "twin", "clock", "gil", "native", "targets")
     ]
     assert (public["profile"], public["sample"], public["targets"]) == (["stages"], 1, ["a"])
     assert "mode_options" not in public

@@ -11,12 +11,12 @@ from omrig.model.run import Environment, Left, Member, RecordedPlan, Run
 
 def about() -> dict[str, Any]:
     """A ``run.json`` as it is once the run has ended."""
-    plan = Plan(sides=("producer", "consumer"), run_id="0" * 32, environment={"OS_X": "y"})
+    plan = RecordedPlan.from_json(Plan(sides=("producer", "consumer"), run_id="0" * 32).public())
     return {
         "schema": 1,
         "omrig": "0.1.0",
         "run_id": "0" * 32,
-        "plan": json.loads(json.dumps({**plan.public(), "timeout_s": 60})),
+        "plan": {**plan.to_json(), "timeout_s": 60},
         "sides": ["producer", "consumer"],
         "started_at": "2026-11-25T20:00:00+00:00",
         "started_epoch_seconds": 1.5,
@@ -101,7 +101,6 @@ def test_a_schema_that_is_not_known_is_refused(schema: object) -> None:
 
 def test_the_plan_is_recorded_as_it_is_public() -> None:
     public = Plan(sides=("producer",), run_id="x").public()
-    assert list(RecordedPlan.from_json(public).to_json()) == list(public)
     assert RecordedPlan.from_json(public).to_json() == json.loads(json.dumps(public))
 
 

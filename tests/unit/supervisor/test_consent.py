@@ -7,7 +7,7 @@ import pytest
 
 from omrig.broker.base import BrokerInfo
 from omrig.model.errors import UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan, Where
 from omrig.model.transport import Login, Transport
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import consent
@@ -28,7 +28,7 @@ def ask(monkeypatch, capsys):
             options={}, settings={}, is_named=named,
             redacted="rabbit://u:***@ctl1/nova", source="/etc/nova/nova.conf", url="",
         )  # fmt: skip
-        plan = Plan(sides=sides, run_id="1", messages=messages, yes=yes)
+        plan = Plan(sides=sides, run_id="1", load=Load(messages=messages), transport=Where(yes=yes))
         shown = Terminal() if terminal else io.StringIO()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", Terminal(answer) if terminal else io.StringIO(answer))
