@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.result import Result
 from omrig.supervisor import destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
