@@ -1,10 +1,11 @@
-"""Faults of known size land on the stage they belong to: the campaign of tools/faults.py."""
+"""Faults of known size land on the stage they belong to: the campaign of tools/fault_table.py."""
 
 import numpy
 import pytest
 
 from omrig.model.units import MS
-from tools import faults
+from tests.accuracy import faults
+from tests.accuracy.bench import EXECUTORS
 
 MICROSECOND = 1_000
 HELD_NS = 100 * MS
@@ -18,7 +19,7 @@ What runs after it does so with cold caches, which costs 40 to 140 us however lo
 than the 5 % that no other stage may grow by, but more than 5 % of 2 ms.
 """
 
-both = pytest.mark.parametrize("executor", faults.EXECUTORS)
+both = pytest.mark.parametrize("executor", EXECUTORS)
 
 
 def settled(inject, *arguments, check):
@@ -79,7 +80,7 @@ def test_a_slow_serializer_is_the_driver(bench, executor):
     found = settled(faults.serialize, bench, executor, SLOW_MS, check=assert_lands)
     verdict = found.run.result["verdict"]
     assert (verdict["owner"], verdict["stage"]) == ("driver", "serialize")
-    # What a thread sleeps in there (faults.SETTLE_S) is not taken out of what is around it.
+    # What a thread sleeps in there (injection.SETTLE_S) is not taken out of what is around it.
     assert numpy.median(found.run.stages["publish"]) > 0
 
 

@@ -14,7 +14,7 @@ from omrig.cli import clean
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Output, Plan
 from omrig.model.transport import Endpoint, Login
-from tools import faults
+from tests.accuracy import bench as accuracy
 
 PASSWORD = "s3cret-of-trials"
 BOTH = ("producer", "consumer")
@@ -74,23 +74,23 @@ def prepared(broker):
         of_user.format("no-channel", "max-channels"),
         'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"dead">>)',
     ]
-    faults.evaluate(broker, f"{', '.join(calls)}.")
+    accuracy.evaluate(broker, f"{', '.join(calls)}.")
     return broker
 
 
 @contextlib.contextmanager
 def changed(broker, change, back):
-    faults.evaluate(broker, change)
+    accuracy.evaluate(broker, change)
     try:
         yield
     finally:
-        faults.evaluate(broker, back)
+        accuracy.evaluate(broker, back)
 
 
 def left_on(broker):
     """Queues and exchanges of a trial, in all virtual hosts."""
     found = " ".join(
-        faults.evaluate(broker, f"{kind}:list().")
+        accuracy.evaluate(broker, f"{kind}:list().")
         for kind in ("rabbit_amqqueue", "rabbit_exchange")
     )
     return re.findall(r"(?:reply_)?omrig\.check[^\"]*", found)
@@ -210,4 +210,4 @@ def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
 def test_nothing_is_left_on_the_broker(prepared):
     assert left_on(prepared) == []
     # That it would be seen:
-    assert "amq.topic" in faults.evaluate(prepared, "rabbit_exchange:list().")
+    assert "amq.topic" in accuracy.evaluate(prepared, "rabbit_exchange:list().")

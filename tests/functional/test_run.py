@@ -18,14 +18,14 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig.model.stages import OWNERS
+from tests.accuracy import bench as accuracy
 from tests.functional.conftest import result_of
-from tools import faults
 
 
 def declared(broker):
     """The names of all queues and exchanges on the broker, but for its own exchanges."""
     kinds = ("rabbit_amqqueue", "rabbit_exchange")
-    found = " ".join(faults.evaluate(broker, f"{kind}:list_names().") for kind in kinds)
+    found = " ".join(accuracy.evaluate(broker, f"{kind}:list_names().") for kind in kinds)
     names = re.findall(r'<<"([^"]*)">>\}', found)
     return sorted(name for name in names if name and not name.startswith("amq."))
 
