@@ -19,13 +19,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import faults
+# As a program it is started from anywhere.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.compare import comparison as compare
-from omrig.compare import runs, table
+from omrig.compare import metrics, runs, table
 from omrig.compare.comparison import Comparison
 from omrig.compare.runs import Messages, RunSet, StoredRun
+from omrig.model.units import MS
+from tests.accuracy.bench import EXECUTORS, Bench
 
 ALLOWED = 0.1
 """Of the comparisons of the same with the same that may be called significant."""
@@ -42,7 +45,7 @@ Pair = tuple[StoredRun, StoredRun]
 class Rig:
     """Makes runs with the mode `faults` at hand and keeps their folders."""
 
-    def __init__(self, bench: faults.Bench, folder: Path, options: argparse.Namespace) -> None:
+    def __init__(self, bench: Bench, folder: Path, options: argparse.Namespace) -> None:
         self._bench = bench
         self._folder = folder
         self._options = options
@@ -62,7 +65,7 @@ class Rig:
         # 5 MB each, and nobody looks at a hundred of them.
         (folder / "report.html").unlink(missing_ok=True)
         held_ns = float(made.injected.mean())
-        rate = stored.result["throughput"]["messages_per_second"]
+        rate = stored.messages_per_second
         print(f"run {self._made}: {rate:,.0f} msg/s, held {held_ns / 1e3:.1f} us", flush=True)
         return StoredRun(folder, stored.run, stored.result)
 
@@ -80,12 +83,7 @@ class Rig:
 
 def cpu_ms(stored: StoredRun) -> float:
     """CPU of both sides a message, in ms."""
-    used = stored.result["resources"]
-    seconds = sum(
-        used[side]["cpu_user_seconds"] + used[side]["cpu_system_seconds"]
-        for side in stored.result["sides"]
-    )
-    return float(seconds / stored.result["latency"]["count"] * 1e3)
+    return metrics.of_run(stored.result)["cpu"] / MS
 
 
 def compared(pairs: Sequence[Pair]) -> Comparison:
@@ -179,11 +177,11 @@ def main() -> int:
     parser.add_argument("--cost", type=float, default=0.03, help="of the CPU of a message")
     parser.add_argument("-m", "--messages", type=int, default=2000)
     parser.add_argument("-w", "--workers", type=int, default=100)
-    parser.add_argument("--executor", choices=faults.EXECUTORS, default=faults.EXECUTORS[0])
+    parser.add_argument("--executor", choices=EXECUTORS, default=EXECUTORS[0])
     parser.add_argument("--keep", metavar="DIR", help="keep the run folders here")
     options = parser.parse_args()
     with embedded_broker() as broker, working_folder(options.keep) as folder:
-        rig = Rig(faults.Bench(broker, folder, options.messages), folder, options)
+        rig = Rig(Bench(broker, folder, options.messages), folder, options)
         return int(not check(rig, options))
 
 

@@ -7,33 +7,51 @@ The folder is as omrig writes it: every figure of ``result.json`` follows from i
 
 import argparse
 import csv
+import dataclasses
 import datetime
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
-from numpy.typing import NDArray
 
 import omrig
-from omrig.accounting import accounting, latency
+from omrig.accounting import closure, statistics
 from omrig.accounting.verdict import decision
+from omrig.model.columns import Integers
 from omrig.model.facts import Facts
-from omrig.model.stages import STAGES
-from omrig.recordings import environment, series
+from omrig.model.resources import Resources
+from omrig.model.result import (
+    Artefact,
+    Clock,
+    Closure,
+    Counts,
+    Latency,
+    LittlesLaw,
+    Overhead,
+    Result,
+    StageRow,
+    Stall,
+    Stalls,
+    Throughput,
+)
+from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
+from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.units import MS, NS
+from omrig.model.values import Value
+from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
-from omrig.watcher import process
+from omrig.watcher import layout
 
-MS = 1_000_000
-SECOND = 1_000_000_000
+Made = TypeVar("Made", bound=Value)
 
-BEGAN_NS = 5_000 * SECOND
+BEGAN_NS = 5_000 * NS
 """CLOCK_MONOTONIC at the first send."""
 
 WORKERS = 100
 PRODUCER_ID = "0123456789abcdef"
-SAMPLES_A_SECOND = 10
+SAMPLES_A_NS = 10
 
 MEDIANS_MS: Mapping[str, float] = {
     "pool_wait": 0.01,
@@ -58,6 +76,186 @@ ONE_SIDED = {
 }
 
 
+def run(**changes: Any) -> Run:
+    """A run through RabbitMQ that ended well.
+
+    ``changes`` replace its fields; what is a dictionary replaces fields of that part.
+    """
+    base = Run(
+        omrig=omrig.__version__,
+        run_id="synthetic",
+        plan=RecordedPlan(
+            sides=("producer", "consumer"),
+            messages=4000,
+            size_bytes=10240,
+            workers=WORKERS,
+            pattern="call",
+            executor="threading",
+            profile=("stages",),
+        ),
+        sides=("producer", "consumer"),
+        started_at="2026-11-25T20:00:00+00:00",
+        started_epoch_seconds=1_795_636_800.0,
+        environment=Environment(
+            host="vm",
+            kernel="6.1",
+            cpu_count=2,
+            python="3.11.2",
+            versions={
+                "oslo.messaging": "18.3.1",
+                "kombu": "5.7.0",
+                "amqp": "5.4.2",
+                "eventlet": "0.41.3",
+            },
+            broker="RabbitMQ",
+            broker_version="3.10.8",
+        ),
+        transport=RecordedTransport(
+            url="rabbit://u:***@h:1/",
+            source="--transport-url",
+            driver="rabbit",
+            vhost="/",
+            in_memory=False,
+            exchange="omrig",
+            topic="omrig",
+        ),
+        pools={"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
+    )
+    parts = {
+        name: dataclasses.replace(getattr(base, name), **change)
+        if dataclasses.is_dataclass(getattr(base, name)) and isinstance(change, dict)
+        else change
+        for name, change in changes.items()
+    }
+    return dataclasses.replace(base, **parts)
+
+
+def result(**changes: Any) -> Result:
+    """A result of which nothing is known but that it is there; ``changes`` are its fields."""
+    base = Result(
+        complete=True,
+        pattern="call",
+        executor="threading",
+        sides=("producer", "consumer"),
+        is_measurement=True,
+        messages=Counts(),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def row(name: str, mean_ns: int = 1_000, share: float = 0.0, **changes: Any) -> StageRow:
+    """A row of the stage table; ``changes`` are its fields. An unknown stage is a driver's."""
+    known = BY_NAME.get(name)
+    base = StageRow(
+        name=name,
+        side=known.side if known else "producer",
+        bucket=known.bucket if known else "driver",
+        count=1000,
+        mean_ns=mean_ns,
+        p50_ns=mean_ns,
+        p90_ns=mean_ns,
+        p99_ns=2 * mean_ns,
+        max_ns=3 * mean_ns,
+        total_ns=1000 * mean_ns,
+        share=share,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def changed(value: Made, **changes: Any) -> Made:
+    """``value`` with some keys of its JSON replaced."""
+    return type(value).from_json({**value.to_json(), **changes})
+
+
+def measured(durations_ms: Mapping[str, float], pattern: str = "call", **changes: Any) -> Result:
+    """The result of 4,000 messages whose stages took so long on average, in ms by stage.
+
+    What is not of the stages says 100 ms a message. ``changes`` are keys of its JSON.
+    """
+    # Ten messages as long as asked on average: from half of it to one and a half.
+    spread = numpy.linspace(0.5, 1.5, 10)
+    stages = {
+        stage.name: (durations_ms[stage.name] * MS * spread).astype(numpy.int64)
+        for stage in STAGES
+        if stage.name in durations_ms
+    }
+    names = ("mean", "p50", "p90", "p99", "p999", "max")
+    base = result(
+        pattern=pattern,
+        messages=Counts(
+            requested=4000, sent=4000, received=4000, replied=4000, lost=0, duplicated=0
+        ),
+        throughput=Throughput(
+            messages_per_second=1000.0, bytes_per_second=1024e4, duration_seconds=4.0
+        ),
+        latency=Latency(count=4000, **dict.fromkeys(names, 100 * MS)),
+        closure=Closure(
+            messages=4000,
+            matched=4000,
+            within_tolerance=3998,
+            flagged_arrivals=3,
+            tolerance=closure.TOLERANCE,
+            unexplained_share=0.000123,
+        ),
+        clock=Clock(same_host=True),
+        not_measured=(),
+        littles_law=LittlesLaw(expected_mean_ns=100 * MS, measured_mean_ns=98 * MS, ratio=0.98),
+        overhead={"stages": STAGES_COST},
+        resources={"producer": _used(2.0)},
+    )
+    rows = statistics.table(stages)
+    return changed(
+        base,
+        **{
+            "stages": [row.to_json() for row in rows],
+            "buckets": statistics.buckets(rows),
+            "waterfall": statistics.waterfall(stages, closure.total(stages)).to_json(),
+            **changes,
+        },
+    )
+
+
+STAGES_COST = Overhead(
+    throughput_ratio=0.951,
+    throughput_quartiles=(0.93, 0.97),
+    cpu_ratio=1.04,
+    cpu_quartiles=(1.02, 1.09),
+    pairs=10,
+    who="stages",
+    method="pairs of slices",
+    text="stages slowed the run to 0.95 of its speed [0.93, 0.97]",
+)
+"""What the stages cost a run that was never made."""
+
+
+def _used(cpu_seconds: float, wall_seconds: float = 10.0) -> Resources:
+    return Resources(
+        wall_seconds=wall_seconds,
+        cpu_user_seconds=cpu_seconds - 0.5,
+        cpu_system_seconds=0.5,
+        peak_rss_bytes=61 << 20,
+        voluntary_context_switches=1234,
+        involuntary_context_switches=567,
+    )
+
+
+def stalls(**changes: Any) -> Stalls:
+    """One message of a thousand for which the broker took six seconds."""
+    stall = Stall(begins_ns=5_100_000_000, ends_ns=11_100_000_000, messages=1)
+    base = Stalls(
+        messages=1,
+        of=1000,
+        share=0.4,
+        longest_ns=6 * NS,
+        stalled_ns=6 * NS,
+        stalls=(stall,),
+        owner="amqp",
+        owner_share=0.998,
+        queue_share=0.0,
+    )
+    return dataclasses.replace(base, **changes)
+
+
 def write(
     folder: Path,
     messages: int,
@@ -79,8 +277,8 @@ def write(
     kept = {name: values[rows] for name, values in stages.items()} if staged and len(rows) else {}
     for side in sides:
         (folder / side).mkdir(parents=True)
-    run = _run(sides, pattern, messages, staged)
-    result = _result(run, kept, starts, ends)
+    about = _run(sides, pattern, messages, staged)
+    outcome = _result(about, kept, starts, ends)
     if "producer" in sides:
         columns = {"start_ns": starts, "end_ns": ends}
         _save(folder / "producer", columns | ({"seq": rows} if staged else {}), kept)
@@ -88,15 +286,15 @@ def write(
         columns = {f"received_ns.{PRODUCER_ID}": ends}
         _save(folder / "consumer", columns, {} if "producer" in sides else kept)
     for side in sides:
-        _write_side(folder / side, side, result, staged)
+        _write_side(folder / side, side, outcome, staged)
     _write_samples(folder, sides, int(ends.max()))
-    run_folder.write_json(folder / run_folder.RUN, run)
-    run_folder.write_json(folder / run_folder.RESULT, result)
+    writer.write_json(folder / run_folder.RUN, about.to_json())
+    writer.write_json(folder / run_folder.RESULT, outcome.to_json())
 
 
 def _stages(
     generator: numpy.random.Generator, messages: int, sides: Sequence[str], pattern: str
-) -> dict[str, NDArray[numpy.int64]]:
+) -> dict[str, Integers]:
     wanted = ONE_SIDED[sides[0]] if len(sides) == 1 else lambda stage: not stage.mixed
     stages = {}
     for stage in STAGES:
@@ -114,16 +312,14 @@ def _stages(
     return stages
 
 
-def _times(
-    stages: Mapping[str, NDArray[numpy.int64]], pattern: str
-) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Integers]:
     """When each message began and ended: workers in a closed loop, numbers as they were sent."""
     mine = {
         stage.name: stages[stage.name]
         for stage in STAGES
         if stage.name in stages and (pattern == "call" or stage.side == "producer")
     }
-    whole = accounting.total(mine or dict(stages))
+    whole = closure.total(mine or dict(stages))
     starts = numpy.empty_like(whole)
     for worker in range(WORKERS):
         took = whole[worker::WORKERS]
@@ -134,107 +330,73 @@ def _times(
     return starts[order], (starts + whole)[order]
 
 
-def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> dict[str, Any]:
+def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> Run:
     now = datetime.datetime.now(datetime.UTC)
-    return {
-        "schema": run_folder.SCHEMA,
-        "omrig": omrig.__version__,
-        "run_id": "synthetic",
-        "plan": {
-            "sides": list(sides),
+    here = {**environment.describe(), "broker": "RabbitMQ", "broker_version": "3.10.8"}
+    return run(
+        plan={
+            "sides": tuple(sides),
             "messages": messages,
-            "size_bytes": 10240,
-            "workers": WORKERS,
             "pattern": pattern,
-            "executor": "threading",
-            "profile": ["stages" if staged else "none"],
-            "sample": 1,
+            "profile": ("stages" if staged else "none",),
         },
-        "sides": list(sides),
-        "started_at": now.isoformat(timespec="seconds"),
-        "started_epoch_seconds": now.timestamp(),
-        "environment": {
-            **environment.describe(),
-            "broker": "RabbitMQ",
-            "broker_version": "3.10.8",
-        },
-        "transport": {
-            "url": "rabbit://omrig:***@127.0.0.1:5672/",
-            "source": "--transport-url",
-            "driver": "rabbit",
-            "vhost": "/",
-            "tls": False,
-            "in_memory": False,
-            "exchange": "omrig",
-            "topic": "omrig",
-        },
-        "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
-        "options": {"[oslo_messaging_rabbit] rabbit_qos_prefetch_count": 10},
-        "ended_because": None,
-        "complete": True,
-        "reason": None,
-    }
+        sides=tuple(sides),
+        started_at=now.isoformat(timespec="seconds"),
+        started_epoch_seconds=now.timestamp(),
+        environment=Environment.from_json(here),
+        options={"[oslo_messaging_rabbit] rabbit_qos_prefetch_count": 10},
+    )
 
 
-def _result(
-    run: Mapping[str, Any],
-    stages: Mapping[str, NDArray[numpy.int64]],
-    starts: NDArray[numpy.int64],
-    ends: NDArray[numpy.int64],
-) -> dict[str, Any]:
-    sides, pattern = run["sides"], run["plan"]["pattern"]
-    done = ends > 0
-    taken = (ends - starts)[done]
-    failed = int((~done).sum())
-    result: dict[str, Any] = {
-        "schema": run_folder.SCHEMA,
-        "complete": not failed,
-        "reason": f"{failed} of {len(ends)} messages failed: MessagingTimeout" if failed else None,
-        "pattern": pattern,
-        "executor": run["plan"]["executor"],
-        "sides": sides,
-        "is_measurement": True,
-        "messages": {
-            "requested": len(ends),
-            "sent": len(ends) if "producer" in sides else None,
-            "received": len(ends) if "consumer" in sides else None,
-            "replied": int(done.sum()) if "producer" in sides and pattern == "call" else None,
-            "lost": 0 if len(sides) == 2 else None,
-            "duplicated": 0 if "consumer" in sides else None,
-            "errors": {"MessagingTimeout": failed} if failed else {},
-        },
-        "throughput": _throughput(run, starts, ends[done]),
-        "latency": latency.summarise(taken) if "producer" in sides else None,
-        **dict.fromkeys(("stages", "buckets", "closure", "waterfall", "clock", "not_measured")),
-        "verdict": None,
-        "distortion": {"stages": _distortion()} if stages else {},
-        "resources": {side: _used(run) for side in sides},
-        "profiles": {side: {} for side in sides},
-        "artefacts": [
-            {
-                "path": f"{side}/messages.npz",
-                "kind": "message times",
-                "side": side,
-                "open_with": "numpy.load",
-            }
+def _result(run: Run, stages: Mapping[str, Integers], starts: Integers, ends: Integers) -> Result:
+    sides, done = run.sides, ends > 0
+    taken, failed = (ends - starts)[done], int((~done).sum())
+    found = result(
+        complete=not failed,
+        reason=f"{failed} of {len(ends)} messages failed: MessagingTimeout" if failed else None,
+        pattern=run.plan.pattern,
+        sides=sides,
+        messages=Counts(
+            requested=len(ends),
+            sent=len(ends) if "producer" in sides else None,
+            received=len(ends) if "consumer" in sides else None,
+            replied=int(done.sum()) if "producer" in sides and run.plan.pattern == "call" else None,
+            lost=0 if len(sides) == 2 else None,
+            duplicated=0 if "consumer" in sides else None,
+            errors={"MessagingTimeout": failed} if failed else {},
+        ),
+        overhead={"stages": STAGES_COST} if stages else {},
+        resources={side: _used(5.75) for side in sides},
+        profiles={side: {} for side in sides},
+        artefacts=tuple(
+            Artefact(
+                path=f"{side}/messages.npz",
+                kind="message times",
+                side=side,
+                open_with="numpy.load",
+            )
             for side in sides
-        ],
-    }
-    return result | (_staged(result, stages) if stages else {})
+        ),
+    )
+    summary = statistics.summary(taken)
+    found = changed(
+        found,
+        throughput=_throughput(run, starts, ends[done]),
+        latency=summary.to_json() if summary and "producer" in sides else None,
+    )
+    return _staged(found, stages) if stages else found
 
 
-def _throughput(
-    run: Mapping[str, Any], starts: NDArray[numpy.int64], ends: NDArray[numpy.int64]
-) -> dict[str, Any] | None:
+def _throughput(run: Run, starts: Integers, ends: Integers) -> dict[str, Any] | None:
     if not len(ends):
         return None
-    began = starts.min() if "producer" in run["sides"] else ends.min()
-    lasted = int(ends.max() - began) / SECOND
-    counted = len(ends) - ("producer" not in run["sides"])
-    counts = numpy.bincount((ends - began) // SECOND)
+    began = starts.min() if "producer" in run.sides else ends.min()
+    lasted = int(ends.max() - began) / NS
+    counted = len(ends) - ("producer" not in run.sides)
+    counts = numpy.bincount((ends - began) // NS)
     return {
         "messages_per_second": counted / lasted,
-        "bytes_per_second": counted / lasted * run["plan"]["size_bytes"],
+        "bytes_per_second": counted / lasted * run.plan.size_bytes,
         "duration_seconds": lasted,
         "series": [
             {"t_seconds": second, "messages": count} for second, count in enumerate(counts.tolist())
@@ -242,75 +404,48 @@ def _throughput(
     }
 
 
-def _staged(
-    result: Mapping[str, Any], stages: Mapping[str, NDArray[numpy.int64]]
-) -> dict[str, Any]:
-    rows = accounting.statistics(dict(stages))
-    whole = accounting.total(dict(stages))
-    both = len(result["sides"]) == 2
-    staged = {
-        "stages": rows,
-        "buckets": accounting.buckets(rows),
-        "closure": {
-            "messages": len(whole),
-            "matched": len(whole) if both else None,
-            "within_tolerance": len(whole) if both else None,
-            "negative_stages": 0,
-            "flagged_arrivals": 0,
-            "tolerance": accounting.TOLERANCE,
-            "unexplained_share": 0.0 if both else None,
-        },
-        "waterfall": accounting.waterfall(dict(stages), whole),
-        "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0} if both else None,
-        "not_measured": [],
-    }
+def _staged(found: Result, stages: Mapping[str, Integers]) -> Result:
+    rows = statistics.table(dict(stages))
+    whole = closure.total(dict(stages))
+    both = len(found.sides) == 2
+    balance = Closure(
+        messages=len(whole),
+        matched=len(whole) if both else None,
+        within_tolerance=len(whole) if both else None,
+        tolerance=closure.TOLERANCE,
+        unexplained_share=0.0 if both else None,
+    )
+    staged = changed(
+        found,
+        stages=[row.to_json() for row in rows],
+        buckets=statistics.buckets(rows),
+        waterfall=statistics.waterfall(dict(stages), whole).to_json(),
+        closure=balance.to_json(),
+        clock=Clock(same_host=True).to_json() if both else None,
+        not_measured=[],
+    )
     facts = Facts(workers=WORKERS, cpu_share={"producer": 0.6, "consumer": 0.6})
-    return staged | {"verdict": decision.decide({**result, **staged}, facts)}
-
-
-def _distortion() -> dict[str, Any]:
-    return {
-        "throughput_ratio": 0.953,
-        "throughput_quartiles": [0.931, 0.974],
-        "cpu_ratio": 1.061,
-        "cpu_quartiles": [1.02, 1.09],
-        "pairs": 10,
-        "method": "pairs of slices",
-        "text": "stages: 0.95 of the throughput without it",
-        "stages": None,
-        "latency": None,
-    }
-
-
-def _used(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "wall_seconds": 10.0,
-        "cpu_user_seconds": 5.25,
-        "cpu_system_seconds": 0.5,
-        "peak_rss_bytes": 61 << 20,
-        "voluntary_context_switches": 1234,
-        "involuntary_context_switches": 567 + len(run["sides"]),
-    }
+    return dataclasses.replace(staged, verdict=decision.decide(staged, facts))
 
 
 def _save(
     folder: Path,
-    columns: Mapping[str, NDArray[numpy.int64]],
-    stages: Mapping[str, NDArray[numpy.int64]],
+    columns: Mapping[str, Integers],
+    stages: Mapping[str, Integers],
 ) -> None:
     named = {f"stage.{name}": values for name, values in stages.items()}
     with (folder / "messages.npz").open("wb") as file:
         numpy.savez(file, **columns, **named)  # type: ignore[arg-type] # allow_pickle is not among them
 
 
-def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool) -> None:
-    length = int(result["throughput"]["duration_seconds"] * SECOND) if result["throughput"] else 0
+def _write_side(folder: Path, side: str, result: Result, staged: bool) -> None:
+    length = int(result.throughput.duration_seconds * NS) if result.throughput else 0
     about = {"side": side, "boot_id": "same", "producer_id": PRODUCER_ID, "slices": []}
-    run_folder.write_json(folder / "side.json", about)
+    writer.write_json(folder / "side.json", about)
     if not staged:
         return
     blocked = [[BEGAN_NS + length // 4, "low on memory"], [BEGAN_NS + length // 3, ""]]
-    run_folder.write_json(
+    writer.write_json(
         folder / "stages.json",
         {
             "realtime_offsets": [[BEGAN_NS, 0], [BEGAN_NS + length, 0]],
@@ -322,22 +457,22 @@ def _write_side(folder: Path, side: str, result: Mapping[str, Any], staged: bool
     rows = []
     for number, life in enumerate(lives, start=1):
         for part in life:
-            row = dict.fromkeys(process.TCP_INFO_COLUMNS, 0)
+            row = dict.fromkeys(layout.TCP_INFO_COLUMNS, 0)
             row |= {"connection": number, "t_ns": BEGAN_NS + int(part * length), "info_bytes": 500}
             rows.append(list(row.values()))
-    numpy.array(rows, "<u8").tofile(folder / process.TCP_INFO)
+    numpy.array(rows, "<u8").tofile(folder / layout.TCP_INFO)
 
 
 def _write_samples(folder: Path, sides: Sequence[str], ended_ns: int) -> None:
-    step = SECOND // SAMPLES_A_SECOND
-    times = range(BEGAN_NS - SECOND, max(BEGAN_NS, ended_ns) + SECOND, step)
+    step = NS // SAMPLES_A_NS
+    times = range(BEGAN_NS - NS, max(BEGAN_NS, ended_ns) + NS, step)
     for name in (*sides, series.BROKER):
         (folder / name).mkdir(exist_ok=True)
         with (folder / name / series.PROCESS).open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(series.PROCESS_COLUMNS)
             for number, at in enumerate(times):
-                used = f"{0.5 * number / SAMPLES_A_SECOND:.4f}"
+                used = f"{0.5 * number / SAMPLES_A_NS:.4f}"
                 row = {"monotonic_ns": at, "cpu_user_seconds": used, "cpu_system_seconds": "0"}
                 row["rss_bytes"] = (60 + number % 3) << 20
                 table.writerow([row.get(column, "") for column in series.PROCESS_COLUMNS])

@@ -9,10 +9,12 @@ how unequal the growth from block to block is: one step is one block's growth, a
 block's.
 """
 
-from typing import Any
+import dataclasses
 
 import numpy
-from numpy.typing import NDArray
+
+from omrig.model.columns import Floats
+from omrig.model.values import Json
 
 LATER_PART = 0.5
 """The part of the messages that is fitted, the last ones."""
@@ -23,10 +25,21 @@ COVERS = 2.45
 """So many standard errors hold the true growth in 95 of 100 cases: Student's t for the 7 growths
 between 8 blocks."""
 
-Values = NDArray[numpy.float64]
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """Growth in ``bytes_per_message`` with its standard error.
+
+    Fitted from a message on, to ``samples``.
+    """
+
+    bytes_per_message: float
+    error_bytes: float
+    from_message: int
+    samples: int
 
 
-def fit(messages: Values, memory_bytes: Values, total: int) -> dict[str, Any] | None:
+def fit(messages: Floats, memory_bytes: Floats, total: int) -> Growth | None:
     """Growth in bytes a message and its standard error.
 
     ``messages`` are those completed when each of ``memory_bytes`` was taken, rising to ``total``.
@@ -43,12 +56,12 @@ def fit(messages: Values, memory_bytes: Values, total: int) -> dict[str, Any] | 
     one, other = numpy.triu_indices(BLOCKS, 1)
     slopes = (held[other] - held[one]) / (at[other] - at[one])
     growths = numpy.diff(held) / numpy.diff(at)
-    return {
-        "growth_bytes_per_message": round(float(numpy.median(slopes)), 2),
-        "standard_error_bytes": round(float(growths.std(ddof=1) / numpy.sqrt(len(growths))), 2),
-        "fitted_from_message": int(begin),
-        "fitted_samples": len(x),
-    }
+    return Growth(
+        bytes_per_message=round(float(numpy.median(slopes)), 2),
+        error_bytes=round(float(growths.std(ddof=1) / numpy.sqrt(len(growths))), 2),
+        from_message=int(begin),
+        samples=len(x),
+    )
 
 
 def grows(growth_bytes: float, error_bytes: float, own_bytes: float = 0.0) -> bool:
@@ -56,7 +69,7 @@ def grows(growth_bytes: float, error_bytes: float, own_bytes: float = 0.0) -> bo
     return growth_bytes - own_bytes > COVERS * error_bytes
 
 
-def told(fitted: dict[str, Any] | None, own_bytes: float) -> dict[str, Any]:
+def told(fitted: Growth | None, own_bytes: float) -> dict[str, Json]:
     """What became of a fit, ready for JSON: with ``grows``, and ``reason`` where there is none."""
     if fitted is None:
         return {
@@ -67,5 +80,11 @@ def told(fitted: dict[str, Any] | None, own_bytes: float) -> dict[str, Any]:
             "fitted_samples": 0,
             "reason": "the load was too short for samples in each eighth of its later half",
         }
-    slope, error = fitted["growth_bytes_per_message"], fitted["standard_error_bytes"]
-    return {**fitted, "grows": grows(slope, error, own_bytes), "reason": None}
+    return {
+        "growth_bytes_per_message": fitted.bytes_per_message,
+        "standard_error_bytes": fitted.error_bytes,
+        "fitted_from_message": fitted.from_message,
+        "fitted_samples": fitted.samples,
+        "grows": grows(fitted.bytes_per_message, fitted.error_bytes, own_bytes),
+        "reason": None,
+    }

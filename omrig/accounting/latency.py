@@ -1,123 +1,59 @@
-"""Latency statistics of many messages, and their HdrHistogram log."""
-
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+"""How long the messages of a producer took, and for how long those under way that failed."""
 
 import numpy
-from numpy.typing import NDArray
 
-from omrig.recordings import folder as run_folder
+from omrig.accounting.statistics import summary
+from omrig.model.columns import Integers
+from omrig.model.result import Latency
 from omrig.recordings.recording import Recording
 
-Nanoseconds = NDArray[Any]
-"""Durations, one element a message, in nanoseconds."""
 
-_LOWEST_NS = 1_000
-_HIGHEST_NS = 3_600_000_000_000
-_DIGITS = 3
-
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+def of_ended(producer: Recording) -> Integers:
+    """What the messages took that ended well, in ns."""
+    started, ended = producer.messages.start_ns, producer.messages.end_ns
+    latencies: Integers = (ended - started)[ended > 0]
+    return latencies
 
 
-def percentile(values: Nanoseconds, percent: float) -> int:
-    """The smallest value that ``percent`` of the values do not exceed (nearest rank)."""
-    return int(numpy.percentile(values, percent, method="inverted_cdf"))
+def span_ns(producer: Recording) -> tuple[int, int]:
+    """When the first message was sent that ended well, and when the last one ended."""
+    started, ended = producer.messages.start_ns, producer.messages.end_ns
+    return int(started[ended > 0].min()), int(ended.max())
 
 
-def summarise(values: Nanoseconds) -> dict[str, int] | None:
-    """Count, mean, percentiles and maximum, in ns; None without any message."""
-    if not len(values):
-        return None
-    return {
-        "count": len(values),
-        "mean": int(values.mean()),
-        **{name: percentile(values, percent) for name, percent in PERCENTILES.items()},
-        "max": int(values.max()),
-    }
-
-
-RESPONSE_TIMEOUT_S = 60
-"""oslo.messaging's own ``rpc_response_timeout``, where nobody set another."""
-
-_SECOND_NS = 1_000_000_000
-
-
-def timeout_ns(run: Mapping[str, Any]) -> int:
-    """After how long a call of the run counted as failed, in ns; ``run`` is its ``run.json``."""
-    asked = run["plan"].get("timeout_s")
-    name = "rpc_response_timeout"
-    set_to = {**run.get("options", {}), **(run.get("driver_options") or {})}.get(name)
-    return int((asked or set_to or RESPONSE_TIMEOUT_S) * _SECOND_NS)
-
-
-def of_failed(producer: Recording) -> Nanoseconds | None:
+def of_failed(producer: Recording) -> Integers | None:
     """What the messages that failed took until they did; None where that was not recorded."""
-    if not producer.failed:
+    if producer.messages.failed is None:
         return None
-    started = producer.times["start_ns"][producer.failed["failed_seq"]]
-    took: Nanoseconds = producer.failed["failed_ns"] - started
+    number, at = producer.messages.failed
+    took: Integers = at - producer.messages.start_ns[number]
     return took
 
 
-def of_failed_at_least(producer: Recording) -> Nanoseconds:
+def of_failed_at_least(producer: Recording) -> Integers:
     """As :func:`of_failed`, each as a timeout where that was not recorded."""
     took = of_failed(producer)
     if took is not None:
         return took
-    failed = sum(producer.about["errors"].values())
-    return numpy.full(failed, timeout_ns(producer.run), numpy.int64)
+    failed = sum(producer.about.errors.values())
+    return numpy.full(failed, producer.run.timeout_ns, numpy.int64)
 
 
-def given_up_ns(producer: Recording) -> Nanoseconds:
+def given_up_ns(producer: Recording) -> Integers:
     """When each message was given up, by sequence number, if it did not end before.
 
     That is when it failed, else when its timeout had passed.
     """
-    given_up: Nanoseconds = producer.times["start_ns"] + timeout_ns(producer.run)
-    if producer.failed:
-        given_up[producer.failed["failed_seq"]] = producer.failed["failed_ns"]
+    given_up: Integers = producer.messages.start_ns + producer.run.timeout_ns
+    if producer.messages.failed is not None:
+        number, at = producer.messages.failed
+        given_up[number] = at
     return given_up
 
 
-def summarise_with_failures(values: Nanoseconds, failed: Nanoseconds) -> dict[str, int] | None:
-    """As :func:`summarise`, of ``values`` and of what those took that ``failed``.
+def with_failures(values: Integers, failed: Integers) -> Latency | None:
+    """The summary of ``values`` and of what those took that ``failed``.
 
     None where none failed: there is nothing to add then.
     """
-    return summarise(numpy.concatenate([values, failed])) if len(failed) else None
-
-
-def write_hlog(path: Path, values: Nanoseconds, started_s: float, ended_s: float) -> None:
-    """Write ``values`` as one interval of an HdrHistogram log, in ns, three digits.
-
-    ``started_s`` and ``ended_s`` are seconds since the epoch.
-    """
-    from hdrh.histogram import HdrHistogram
-    from hdrh.log import HistogramLogWriter
-
-    histogram = HdrHistogram(_LOWEST_NS, _HIGHEST_NS, _DIGITS)
-    for value, count in zip(*_condensed(values), strict=True):
-        histogram.record_value(int(value), int(count))
-    with run_folder.writing(path) as file:
-        log = HistogramLogWriter(file)
-        log.output_log_format_version()
-        log.output_base_time(int(started_s * 1000))
-        log.output_legend()
-        log.output_interval_histogram(
-            histogram,
-            start_time_stamp_sec=0.0,
-            end_time_stamp_sec=ended_s - started_s,
-            max_value_unit_ratio=1.0,
-        )
-
-
-def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:
-    """Values rounded to a tenth of the histogram's own resolution, and how often each occurs.
-
-    Recording one value costs a microsecond in Python; a million messages have few such values.
-    """
-    clipped = numpy.clip(values, _LOWEST_NS, _HIGHEST_NS).astype(numpy.int64)
-    step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - _DIGITS - 1)
-    rounded = (numpy.round(clipped / step) * step).astype(numpy.int64)
-    return numpy.unique(rounded, return_counts=True)
+    return summary(numpy.concatenate([values, failed])) if len(failed) else None

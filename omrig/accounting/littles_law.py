@@ -1,15 +1,17 @@
 """Little's law as a cross-check of latency, and what explains it where it does not hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import latency
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Latency, LittlesLaw, Throughput
+from omrig.model.run import RecordedPlan
+from omrig.model.units import NS
 from omrig.recordings.recording import Recording
-
-_SECOND_NS = 1_000_000_000
 
 FAR = 0.1
 """How far from 1 the ratio is before it needs an explanation."""
@@ -19,31 +21,31 @@ EXPLAINS = 0.5
 
 
 def check(
-    run: Mapping[str, Any],
-    result: Mapping[str, Any],
+    plan: RecordedPlan,
+    throughput: Throughput | None,
+    measured: Latency | None,
     producer: Recording | None,
     slices: Sequence[tuple[int, int]] = (),
-) -> dict[str, Any] | None:
+) -> LittlesLaw | None:
     """Little's law: in a closed loop, workers divided by throughput is the mean latency.
 
     A cross-check of latency by counting alone: ``ratio`` is measured over expected and should be
     near 1. Where it is not, ``explanation`` says in words why, else it is None. ``slices`` are
     first and end of the sequence numbers of each, where the load was sent in several.
     """
-    if not result["throughput"] or not result["latency"] or run["plan"]["pattern"] != "call":
+    if throughput is None or measured is None or not PATTERNS[plan.pattern].replies:
         return None
-    rate = result["throughput"]["messages_per_second"]
-    workers = min(run["plan"]["workers"], result["latency"]["count"])
-    expected = workers / rate * _SECOND_NS
-    ratio = result["latency"]["mean"] / expected
-    return {
-        "expected_mean_ns": int(expected),
-        "measured_mean_ns": result["latency"]["mean"],
-        "ratio": ratio,
-        "explanation": _explanation(ratio, expected * result["latency"]["count"], producer, slices)
+    workers = min(plan.workers, measured.count)
+    expected = workers / throughput.messages_per_second * NS
+    ratio = measured.mean / expected
+    return LittlesLaw(
+        expected_mean_ns=int(expected),
+        measured_mean_ns=measured.mean,
+        ratio=ratio,
+        explanation=_explanation(ratio, expected * measured.count, producer, slices)
         if abs(ratio - 1) > FAR
         else None,
-    }
+    )
 
 
 def _explanation(
@@ -54,11 +56,11 @@ def _explanation(
     if producer is None or ratio > 1:
         return unknown
     missing = (1 - ratio) * worked_ns
-    started, ended = producer.times["start_ns"], producer.times["end_ns"]
+    started, ended = producer.messages.start_ns, producer.messages.end_ns
     failed = min(_failed_ns(producer), missing)
     idle = min(_idle_ns(started, ended, slices or ((0, len(started)),)), missing - failed)
     # Where it is not known when what failed did, no more can be told beside it.
-    between = 0.0 if failed and not producer.failed else missing - failed - idle
+    between = 0.0 if failed and producer.messages.failed is None else missing - failed - idle
     causes = {
         "workers waited for messages that failed, which have no latency": failed,
         _idle_words(slices): idle,

@@ -9,15 +9,13 @@ and was not read; else an acknowledgement or the next message was on its way.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
-Integers = NDArray[numpy.int64]
-
-Columns = Mapping[str, Integers]
+from omrig.accounting.stamp_table import StampTable
+from omrig.model.columns import Flags, Integers
+from omrig.model.facts import Held
+from omrig.model.run import Run
 
 _HANDED_ON = {"producer": "put", "consumer": "submit"}
 """The first stamp of a side after the acknowledgement of a message."""
@@ -40,23 +38,23 @@ class Waits:
     own_most: Integers
     way: Integers
 
-    def take(self, rows: NDArray[Any]) -> "Waits":
+    def take(self, rows: Integers | Flags) -> "Waits":
         """The same of these rows only."""
         columns = ("total", "waited", "own", "own_most", "way")
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Held:
         """Shares of all time between departure and arrival, and the median ``way_ns``."""
         whole = float(self.total.sum()) or 1.0
         held = self.way[self.waited > 0]
-        return {
-            "prefetch": self.prefetch,
-            "side": self.side,
-            "waited_share": round(float(self.waited.sum()) / whole, 4),
-            "own_share": round(float(self.own.sum()) / whole, 4),
-            "own_most_share": round(float(self.own_most.sum()) / whole, 4),
-            "way_ns": int(numpy.median(held)) if len(held) else None,
-        }
+        return Held(
+            prefetch=self.prefetch,
+            side=self.side,
+            waited_share=round(float(self.waited.sum()) / whole, 4),
+            own_share=round(float(self.own.sum()) / whole, 4),
+            own_most_share=round(float(self.own_most.sum()) / whole, 4),
+            way_ns=int(numpy.median(held)) if len(held) else None,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,16 +72,33 @@ class Credit:
     handed_on: Integers
 
 
-def credit_of(columns: Columns, side: str, prefetch: int) -> Credit:
-    """What the stamps of the receiving ``side`` say: of all its messages, not of a sample."""
-    known = (columns["arrival"] > 0) & (columns["read"] > 0)
-    arrival = columns["arrival"][known]
+def limit(run: Run) -> int:
+    """``rabbit_qos_prefetch_count`` of a run, 0 where the broker may send all it has."""
+    count = run.driver_option("rabbit_qos_prefetch_count", 0)
+    return max(0, count) if isinstance(count, int) else 0
+
+
+def credit_of(run: Run, table: StampTable) -> Credit | None:
+    """What the side of a table received, where the broker waits for it.
+
+    None where it does not, and where that cannot be told: of a sample.
+    """
+    count = limit(run)
+    if not count or run.plan.sample > 1 or not table.rows:
+        return None
+    return credit(table, count)
+
+
+def credit(table: StampTable, prefetch: int) -> Credit:
+    """What the stamps of the receiving side say: of all its messages, not of a sample."""
+    known = (table.arrival > 0) & (table["read"] > 0)
+    arrival = table.arrival[known]
     order = numpy.argsort(arrival, kind="stable")
-    read = (columns["read"] + columns["json_in"])[known][order]
-    handed_on = numpy.maximum(columns[_HANDED_ON[side]][known][order], read)
+    read = (table["read"] + table["json_in"])[known][order]
+    handed_on = numpy.maximum(table[_HANDED_ON[table.side]][known][order], read)
     return Credit(
         prefetch,
-        side,
+        table.side,
         arrival[order],
         numpy.maximum.accumulate(read),
         numpy.maximum.accumulate(handed_on),

@@ -6,29 +6,28 @@ the periods known from messaging code and from TCP: anything takes a constant ti
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
-Floats = NDArray[numpy.float64]
+from omrig.accounting.timeline import Timeline
+from omrig.model.columns import Floats
+from omrig.model.facts import Comb, CombKind
+from omrig.model.result import StageRow
+from omrig.model.units import MS
 
-Kind = Literal["poll", "sleep", "delayed acknowledgement", "poll or sleep"]
-
-MILLISECOND = 1_000_000
-"""Nanoseconds in one."""
-
-KINDS: dict[int, Kind] = {
-    5_000 * MILLISECOND: "poll",
-    1_000 * MILLISECOND: "poll",
-    500 * MILLISECOND: "sleep",
-    300 * MILLISECOND: "poll or sleep",
-    250 * MILLISECOND: "sleep",
-    200 * MILLISECOND: "poll or sleep",
-    100 * MILLISECOND: "poll or sleep",
-    50 * MILLISECOND: "poll",
-    40 * MILLISECOND: "delayed acknowledgement",
-    MILLISECOND: "poll",
+KINDS: dict[int, CombKind] = {
+    5_000 * MS: "poll",
+    1_000 * MS: "poll",
+    500 * MS: "sleep",
+    300 * MS: "poll or sleep",
+    250 * MS: "sleep",
+    200 * MS: "poll or sleep",
+    100 * MS: "poll or sleep",
+    50 * MS: "poll",
+    40 * MS: "delayed acknowledgement",
+    MS: "poll",
 }
 """The periods known from messaging code, in ns, longest first.
 
@@ -38,7 +37,7 @@ at once (TCP_DELACK_MIN); who waits for that before it sends more, as Nagle's al
 as long.
 """
 
-TCP_PERIODS = (40 * MILLISECOND, 200 * MILLISECOND)
+TCP_PERIODS = (40 * MS, 200 * MS)
 """Periods of one tooth on a wire, where a constant time is otherwise the length of the way: Linux's
 delayed acknowledgement and its shortest retransmission timeout."""
 
@@ -52,7 +51,7 @@ everywhere: waiting for the tick is then the rule.
 A little below the 60 % from which it is to be found: some end later than a tooth is wide.
 """
 
-LATE_NS = 2 * MILLISECOND
+LATE_NS = 2 * MS
 """How late a sleep ends at least once in a while: scheduling, and the caller's way to run."""
 
 LATE_SHARE = 0.02
@@ -78,7 +77,7 @@ lies there of the durations that are in no step.
 This is what tells a comb, which has an edge on the left, from a narrow bell around a multiple.
 """
 
-SINGLE_TOOTH_NS = 40 * MILLISECOND
+SINGLE_TOOTH_NS = 40 * MS
 """Shortest period for which one tooth is enough: any short constant time is near *some* 1 ms."""
 
 TOOTH_SHARE = 0.05
@@ -117,13 +116,32 @@ LOOKED_AT = 1_000
 """Durations, evenly chosen, by which periods are looked for; what is found holds for all."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Comb:
-    """Durations in steps of ``period_ns``; ``share`` (0 to 1) of them lie on its teeth."""
+_COMPUTING = ("driver", "serialization", "endpoint")
+"""Buckets of stages that are not looked at: who computes for a whole number of milliseconds does
+not sleep."""
 
-    period_ns: int
-    share: float
-    kind: Kind
+_LOOKED_AT_SHARE = 0.1
+"""Only stages that matter are looked at for steps."""
+
+
+def of_stages(rows: Sequence[StageRow], timeline: Timeline) -> dict[str, Comb]:
+    """Stages whose durations come in steps.
+
+    A wake-up from a sleeping poll makes the whole call come in steps: the poll began when the
+    message was sent.
+    """
+    combs = {}
+    for row in rows:
+        if row.share < _LOOKED_AT_SHARE or row.bucket in _COMPUTING:
+            continue
+        # A way that takes a constant time is long, and no poll.
+        single = TCP_PERIODS if row.bucket == "amqp" else tuple(KINDS)
+        found = find_comb(timeline.durations[row.name], single)
+        if row.name == "wakeup" and timeline.producer and not found:
+            found = find_comb(timeline.producer["woke"] - timeline.producer["wait"])
+        if found:
+            combs[row.name] = found
+    return combs
 
 
 def find_comb(durations_ns: NDArray[Any], single: Collection[int] = tuple(KINDS)) -> Comb | None:
@@ -167,7 +185,7 @@ def _roundest(durations: Floats, found: Sequence["_Teeth"]) -> "_Teeth":
 
 
 def _roundness(period: int) -> tuple[bool, int]:
-    milliseconds = period // MILLISECOND
+    milliseconds = period // MS
     return period in KINDS, max(each for each in ROUND if milliseconds % each == 0)
 
 
@@ -201,7 +219,7 @@ def _promising(durations: Floats) -> list[int]:
     longest = float(durations.max(initial=0.0))
     tried = numpy.concatenate([numpy.arange(2, 1_000), numpy.arange(1_000, 20_001, 10)])
     # A comb of three teeth.
-    tried = tried[tried * MILLISECOND * (TEETH - EARLY_PART) <= longest] * MILLISECOND
+    tried = tried[tried * MS * (TEETH - EARLY_PART) <= longest] * MS
     phases = durations[:, None] / tried + EARLY_PART * MAX_LATE_SHARE
     on_teeth = (phases >= 1) & (phases % 1 < (1 + EARLY_PART) * MAX_LATE_SHARE)
     return [int(period) for period in tried[on_teeth.mean(axis=0) >= MIN_SHARE]]

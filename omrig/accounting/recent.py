@@ -6,14 +6,18 @@ watchers' logs are on disk already: what is accounted here is a sample of what t
 
 import collections
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy
 
-from omrig.accounting import accounting, books
-from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
-from omrig.report import owners as shares
-from omrig.watcher import client
+from omrig.accounting import arrival, clocks, stamp_table, statistics, timeline
+from omrig.accounting.stamp_table import StampTable
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Clock, StageRow
+from omrig.model.stages import BY_NAME, OWNERS
+from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals
 
 WINDOW_S = 10.0
 """How long a message counts as recent."""
@@ -27,10 +31,6 @@ INTERVAL_S = 1.0
 SHARE = 0.005
 """Of a core may the accounts take: the logs grow with the run."""
 
-_COLUMNS = {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
-
-Columns = dict[str, accounting.Integers]
-
 
 class Recent:
     """The rows of stamps of the last seconds, and what they add up to.
@@ -41,7 +41,7 @@ class Recent:
 
     def __init__(self, folder: Path, pattern: str, sides: tuple[str, ...]) -> None:
         self._folder = folder
-        self._pattern = pattern
+        self._pattern = PATTERNS[pattern]
         self._rows: dict[str, collections.deque[tuple[float, list[int]]]] = {
             side: collections.deque() for side in sides
         }
@@ -71,49 +71,49 @@ class Recent:
         for rows in self._rows.values():
             while rows and rows[0][0] < now - WINDOW_S:
                 rows.popleft()
-        sides = {side: self._columns(side, now - SETTLED_S) for side in self._rows}
-        if not all(sides.values()):
+        tables = {side: self._table(side, now - SETTLED_S) for side in self._rows}
+        if not all(tables.values()):
             return None
-        producer, consumer = sides.get("producer"), sides.get("consumer")
+        producer, consumer = tables.get("producer"), tables.get("consumer")
         if producer and consumer:
-            here, there = accounting.match(producer, consumer)
-            producer = {name: column[here] for name, column in producer.items()}
-            consumer = {name: column[there] for name, column in consumer.items()}
-        durations = accounting.stages_of(
-            self._pattern, producer, consumer, accounting.Clock(same_host=True)
-        )
-        if not len(next(iter(durations.values()))):
+            here, there = clocks.match(producer["id"], consumer["id"], self._pattern.copies)
+            producer, consumer = producer.take(here), consumer.take(there)
+        found = timeline.of_tables(self._pattern, producer, consumer, Clock(same_host=True))
+        if found is None or not found.rows:
             return None
-        grouped = shares.of_buckets(accounting.statistics(durations))
-        return {owner: sum(buckets.values()) / 100 for owner, buckets in grouped.items()}
+        return _owners(statistics.table(found.durations))
 
-    def _columns(self, side: str, until: float) -> Columns | None:
-        """The rows of whole messages that a side has shown by ``until``, as the books take them."""
+    def _table(self, side: str, until: float) -> StampTable | None:
+        """The rows of whole messages that a side has shown by ``until``."""
         rows = [row for when, row in self._rows[side] if when <= until]
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
-        columns = books.named(_COLUMNS[side], stamps.reshape(-1))
-        whole = self._whole(side, columns)
-        columns = {name: column[whole] for name, column in columns.items()}
-        if not len(columns["id"]):
-            return None
+        columns = stamp_table.named(COLUMNS[side], stamps.reshape(-1))
         folder = self._folder / side
         try:
-            log = client.read_arrivals(folder)
+            log = arrivals.read(folder)
         except FileNotFoundError:
             # No watcher: what was read had arrived, and that is all there is to know.
             log = {}
-        watched = client.arrival_times(log, columns["connection"], columns["offset"])
-        columns["arrival"] = numpy.where(
-            watched > 0, numpy.minimum(watched, columns["read"]), columns["read"]
+        watched = arrivals.times(log, columns["connection"], columns["offset"])
+        arrived = arrival.latest(columns["read"], watched)
+        table = StampTable(
+            side=side,
+            columns=columns,
+            arrival=arrived,
+            latest=arrived,
+            confirm_arrival=columns["confirm"],
+            flagged=numpy.zeros(len(arrived), numpy.bool_),
+            reconnect_later=numpy.zeros_like(arrived),
+            busy=stamp_table.busy(columns, side, folder),
         )
-        columns["confirm_arrival"] = columns["confirm"]
-        books.add_busy(columns, side, folder)
-        return columns
+        whole = table.take(timeline.whole(self._pattern, table))
+        return whole if whole.rows else None
 
-    def _whole(self, side: str, columns: Columns) -> accounting.Flags:
-        """Which messages went all the way; a producer of casts also calls, now and then."""
-        is_call = self._pattern == "call"
-        whole: accounting.Flags = columns["depart"] > 0
-        if side == "producer":
-            return whole & (columns["woke"] > 0) if is_call else whole
-        return whole if is_call else ~whole
+
+def _owners(rows: Iterable[StageRow]) -> dict[str, float]:
+    """The share of each owner, the largest first; ``remote``, which is everybody's, is apart."""
+    shares: dict[str, float] = {}
+    for row in rows:
+        owner = row.name if BY_NAME[row.name].mixed else OWNERS[row.bucket]
+        shares[owner] = shares.get(owner, 0.0) + row.share
+    return dict(sorted(shares.items(), key=lambda each: -each[1]))

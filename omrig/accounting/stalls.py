@@ -1,12 +1,18 @@
 """Times in which nothing ended, and the few messages that hold much of all time."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
 
 import numpy
-from numpy.typing import NDArray
 
-Integers = NDArray[numpy.int64]
+from omrig.accounting import latency, quantised, statistics
+from omrig.accounting.timeline import Timeline
+from omrig.accounting.verdict import thresholds
+from omrig.accounting.verdict.owners import parts_of, shares_of
+from omrig.model.columns import Integers
+from omrig.model.facts import Comb, Facts, Held
+from omrig.model.result import Latency, Result, StageRow, Stall, Stalls
+from omrig.recordings.recording import Sides
 
 MIN_MESSAGES = 20
 """Of fewer messages one in twenty, which the usual gap leaves out, is none."""
@@ -34,18 +40,12 @@ FEW = 0.25
 """Part of all messages up to which they are few. With more the verdict stays on all of them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Stall:
-    """Nothing ended from ``begins_ns`` to ``ends_ns``, in ns since the load began, and yet
-    ``messages`` were under way."""
-
-    begins_ns: int
-    ends_ns: int
-    messages: int
+QUEUES = ("pool", "executor")
+"""Buckets in which a message waits for other messages."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Stalls:
+class Incident:
     """The messages ``held``, by sequence number, with their share of all time.
 
     ``of`` messages ended; ``longest_ns`` is the longest latency of those held. ``stalls`` are
@@ -63,19 +63,19 @@ class Stalls:
         """Whether the others are most of the load, and can be judged without these."""
         return len(self.held) <= FEW * self.of
 
-    def as_json(self) -> dict[str, Any]:
-        """For ``result.json``."""
-        return {
-            "messages": len(self.held),
-            "of": self.of,
-            "share": round(self.share, 4),
-            "longest_ns": self.longest_ns,
-            "stalled_ns": sum(each.ends_ns - each.begins_ns for each in self.stalls),
-            "stalls": [dataclasses.asdict(each) for each in self.stalls],
-        }
+    def told(self) -> Stalls:
+        """For the result; nothing is said yet of whose the time is."""
+        return Stalls(
+            messages=len(self.held),
+            of=self.of,
+            share=round(self.share, 4),
+            longest_ns=self.longest_ns,
+            stalled_ns=sum(each.ends_ns - each.begins_ns for each in self.stalls),
+            stalls=self.stalls,
+        )
 
 
-def find(started: Integers, ended: Integers, given_up: Integers) -> Stalls | None:
+def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | None:
     """What is to be told of the messages that began and ended so; None where nothing is.
 
     By sequence number, 0 for none. One that began and never ended was under way until it was
@@ -96,12 +96,14 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Stalls | Non
     for begin, end in spans:
         mine = (starts < (begin + end) // 2) & (ends >= end)
         held |= mine
-        stalls.append(Stall(begin - origin, end - origin, int(mine.sum())))
+        stalls.append(
+            Stall(begins_ns=begin - origin, ends_ns=end - origin, messages=int(mine.sum()))
+        )
     share = float(latency[held].sum() / max(1, latency.sum()))
     if share < MIN_SHARE:
         return None
     longest = int(latency[held].max())
-    return Stalls(numpy.sort(numbers[held]), len(numbers), share, longest, tuple(stalls))
+    return Incident(numpy.sort(numbers[held]), len(numbers), share, longest, tuple(stalls))
 
 
 def _spans(
@@ -121,3 +123,79 @@ def _spans(
         if end - begin >= limit:
             found.append((begin, end))
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What a verdict on some of the messages is about: keys of the result."""
+
+    stages: tuple[StageRow, ...]
+    quantised: Mapping[str, Comb]
+    held: Mapping[str, Held]
+    latency: Latency | None = None
+
+    def within(self, result: Result) -> Result:
+        """The result as a verdict on these messages alone takes it."""
+        return dataclasses.replace(
+            result,
+            stages=self.stages,
+            quantised=self.quantised,
+            held=self.held,
+            latency=self.latency,
+        )
+
+
+def judged(timeline: Timeline) -> Judged:
+    """What a verdict on the messages of these timelines is about."""
+    rows = statistics.table(timeline.durations)
+    return Judged(
+        rows,
+        quantised.of_stages(rows, timeline),
+        {name: each.summary() for name, each in timeline.held.items()},
+    )
+
+
+def of_run(sides: Sides, timeline: Timeline | None) -> tuple[Stalls, Judged | None] | None:
+    """The stalls of a run, and the other messages where the verdict is to be on these alone.
+
+    None without a stall; it is looked for in when messages began and ended.
+    """
+    producer = sides.get("producer")
+    if producer is None:
+        return None
+    started, ended = producer.messages.start_ns, producer.messages.end_ns
+    found = find(started, ended, latency.given_up_ns(producer))
+    if found is None:
+        return None
+    if timeline is None or timeline.producer is None:
+        return found.told(), None
+    others, held = timeline.without(found.held)
+    told = _owned(found.told(), held)
+    if not found.few or others.rows < thresholds.MIN_MESSAGES:
+        return told, None
+    done = ended > 0
+    done[found.held] = False
+    latencies = statistics.summary((ended - started)[done])
+    return told, dataclasses.replace(judged(others), latency=latencies)
+
+
+def _owned(told: Stalls, held: Timeline) -> Stalls:
+    """With whose most of the time of these messages is, less what waited in queues behind others.
+
+    Who waits for a connection or an executor waits for those that have one, and these are held.
+    Nobody's where all of it is in queues.
+    """
+    if not held.rows:
+        return told
+    some = judged(held)
+    parts = parts_of(some.stages, Facts(held=some.held))
+    queued = [part for part in parts if not part.held and part.stage.bucket in QUEUES]
+    shares = shares_of([part for part in parts if part not in queued])
+    owner = max(shares, key=lambda name: shares[name])
+    owned = round(shares[owner], 4)
+    return dataclasses.replace(
+        told,
+        owner=owner if owned > 0 else None,
+        owner_share=owned if owned > 0 else None,
+        queue_share=round(sum(part.share for part in queued), 4),
+    )

@@ -1,48 +1,59 @@
-"""What a process or the machine used during the load, from samples of its counters."""
+"""What processes and machines used during the load, from samples of their counters."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.accounting import growth
+from omrig.model.columns import Floats
 from omrig.model.facts import Machine
+from omrig.model.resources import Resources, Sampled
+from omrig.model.result import Summary
+from omrig.model.run import Run
+from omrig.model.units import NS
+from omrig.recordings import series
+from omrig.recordings.recording import Recording, Sides
 
-Samples = Mapping[str, NDArray[numpy.float64]]
+Samples = Mapping[str, Floats]
 """Columns of :mod:`omrig.recordings.series`, NaN where nothing was read; ``monotonic_ns`` rises."""
 
-WINDOW_NS = 1_000_000_000
+Span = tuple[int, int]
+"""The first and the last message time, in ns on the host's monotonic clock."""
+
+WINDOW_NS = NS
 """The busiest second: the kernel counts CPU in steps of 10 ms, which makes a share over one sample
 of 100 ms a matter of chance."""
 
-SELDOM_NS = 1_000_000_000
+SELDOM_NS = NS
 """How far before the load a reading may lie that is taken once a second."""
 
-_SECOND_NS = 1_000_000_000
 
-
-def counters(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | None:
+def counters(samples: Samples, first_ns: int, last_ns: int) -> Resources | None:
     """CPU seconds, context switches and peak memory between two times.
 
-    The keys are those that a side's own usage has. Between two samples a counter is taken to rise
-    evenly. None where the samples do not reach into the load.
+    Between two samples a counter is taken to rise evenly. None where the samples do not reach into
+    the load.
     """
     peak = _highest(samples, "rss_bytes", first_ns, last_ns)
     if not _covers(samples, first_ns, last_ns) or peak is None:
         return None
-    return {
-        "wall_seconds": (last_ns - first_ns) / _SECOND_NS,
-        "cpu_user_seconds": _risen(samples, "cpu_user_seconds", first_ns, last_ns),
-        "cpu_system_seconds": _risen(samples, "cpu_system_seconds", first_ns, last_ns),
-        "peak_rss_bytes": peak,
-        **{
-            name: round(_risen(samples, name, first_ns, last_ns))
-            for name in ("voluntary_context_switches", "involuntary_context_switches")
-        },
-    }
+    return Resources(
+        wall_seconds=(last_ns - first_ns) / NS,
+        cpu_user_seconds=_risen(samples, "cpu_user_seconds", first_ns, last_ns),
+        cpu_system_seconds=_risen(samples, "cpu_system_seconds", first_ns, last_ns),
+        peak_rss_bytes=peak,
+        voluntary_context_switches=round(
+            _risen(samples, "voluntary_context_switches", first_ns, last_ns)
+        ),
+        involuntary_context_switches=round(
+            _risen(samples, "involuntary_context_switches", first_ns, last_ns)
+        ),
+    )
 
 
-def summary(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | None:
+def summary(samples: Samples, first_ns: int, last_ns: int) -> Sampled | None:
     """CPU as shares of a core, and the highest of what rises and falls, between two times.
 
     ``cpu_share_max`` is that of the busiest second. What could not be read is None. None where the
@@ -54,21 +65,21 @@ def summary(samples: Samples, first_ns: int, last_ns: int) -> dict[str, Any] | N
     used = samples["cpu_user_seconds"] + samples["cpu_system_seconds"]
     inside = (at >= first_ns) & (at <= last_ns)
     mean = float(numpy.diff(numpy.interp((first_ns, last_ns), at, used))[0])
-    mean /= (last_ns - first_ns) / _SECOND_NS
+    mean /= (last_ns - first_ns) / NS
     begins = at[inside & (at + WINDOW_NS <= last_ns)]
     seconds = numpy.interp(begins + WINDOW_NS, at, used) - numpy.interp(begins, at, used)
-    return {
-        "cpu_share_mean": round(mean, 4),
-        "cpu_share_max": round(max(mean, float(seconds.max(initial=0.0))), 4),
-        "peak_rss_bytes": _highest(samples, "rss_bytes", first_ns, last_ns),
-        "peak_uss_bytes": _highest(samples, "uss_bytes", first_ns, last_ns),
-        "threads_max": _highest(samples, "threads", first_ns, last_ns),
-        "descriptors_max": _highest(samples, "descriptors", first_ns, last_ns),
-        "samples": int(inside.sum()),
-    }
+    return Sampled(
+        cpu_share_mean=round(mean, 4),
+        cpu_share_max=round(max(mean, float(seconds.max(initial=0.0))), 4),
+        peak_rss_bytes=_highest(samples, "rss_bytes", first_ns, last_ns),
+        peak_uss_bytes=_highest(samples, "uss_bytes", first_ns, last_ns),
+        threads_max=_highest(samples, "threads", first_ns, last_ns),
+        descriptors_max=_highest(samples, "descriptors", first_ns, last_ns),
+        samples=int(inside.sum()),
+    )
 
 
-def machine(samples: Samples, first_ns: int, last_ns: int) -> dict[str, float] | None:
+def shares(samples: Samples, first_ns: int, last_ns: int) -> dict[str, float] | None:
     """How the time of all cores was spent between two times, as shares of it.
 
     ``steal_share`` is what the hypervisor gave to others. None where the samples do not reach into
@@ -86,39 +97,6 @@ def machine(samples: Samples, first_ns: int, last_ns: int) -> dict[str, float] |
         for name, seconds in spent.items()
         if name != "idle_seconds"
     }
-
-
-def facts(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`omrig.model.facts.Facts` that come from ``result``'s resources."""
-    shares = {name: cpu_share(used) for name, used in result["resources"].items() if used}
-    return {
-        "broker_cpu_share": shares.pop("broker", None),
-        "cpu_share": shares,
-        "machines": machines(result["machines"]),
-    }
-
-
-def machines(found: Sequence[Mapping[str, Any]]) -> list[Machine]:
-    """``machines`` of ``result.json`` as the verdict takes them."""
-    return [
-        Machine(
-            sides=tuple(each["sides"]),
-            cores=each["cores"],
-            busy_share=each["busy_share"],
-            steal_share=each["steal_share"],
-            other_cpu_share=each["other_cpu_share"],
-        )
-        for each in found
-    ]
-
-
-def cpu_share(used: Mapping[str, Any]) -> float:
-    """CPU seconds per second of a process: over the load where it was sampled."""
-    sampled = used.get("sampled")
-    if sampled:
-        return float(sampled["cpu_share_mean"])
-    seconds = used["cpu_user_seconds"] + used["cpu_system_seconds"]
-    return float(seconds / used["wall_seconds"])
 
 
 def _covers(samples: Samples, first_ns: int, last_ns: int) -> bool:
@@ -139,3 +117,128 @@ def _highest(samples: Samples, name: str, first_ns: int, last_ns: int) -> int | 
     at, values = samples["monotonic_ns"], samples[name]
     known = (at >= first_ns - SELDOM_NS) & (at <= last_ns) & ~numpy.isnan(values)
     return int(values[known].max()) if known.any() else None
+
+
+def resources(run: Run, sides: Sides) -> dict[str, Resources | None]:
+    """What each side and the broker used, by name; None where nothing was measured.
+
+    A side's own readings, where there are any, come with a summary of its samples in ``sampled``.
+    The broker, and a side that died before it wrote its readings, have those of the samples.
+    """
+    found = {name: _of_side(side) for name, side in sides.items()}
+    here = [*sides.values()]
+    for name in run.sides:
+        if name not in sides and here:
+            found[name] = _outside(here[0].folder.parent / name, here)
+    found[series.BROKER] = _broker(here)
+    return found
+
+
+def machines(sides: Sides) -> tuple[Machine, ...]:
+    """How busy each machine was on which a side ran.
+
+    Shares are of the time of all its cores. ``other_cpu_share`` is in cores: what processes other
+    than the measured ones and the broker used, as far as the broker's is known.
+    """
+    groups: dict[str, list[Recording]] = {}
+    for side in sides.values():
+        groups.setdefault(side.about.boot_id, []).append(side)
+    found = (_machine(group, sides) for group in groups.values())
+    return tuple(each for each in found if each)
+
+
+def memory(side: Recording) -> Summary | None:
+    """The growth of a side's memory per message; None where its memory was not sampled.
+
+    ``own_bytes_per_message`` of it are omrig's own: the stamps of the message. The peaks are those
+    until the load's end: to write the results takes memory, too.
+    """
+    samples = series.read(_folder(side) / series.MEMORY)
+    span = _span([side])
+    if samples is None or span is None:
+        return None
+    at = samples["monotonic_ns"]
+    inside = (at >= span[0]) & (at <= span[1])
+    ends = side.messages.ended()
+    messages = numpy.searchsorted(ends, at[inside], side="right").astype(numpy.float64)
+    fitted = growth.fit(messages, samples["anonymous_bytes"][inside], len(ends))
+    own = side.stamps.nbytes / len(ends) if side.stamps is not None else 0.0
+    return {
+        "samples": int(inside.sum()),
+        "peak_rss_bytes": _peak(samples["rss_bytes"][at <= span[1]]),
+        "peak_children_rss_bytes": _peak(samples["children_rss_bytes"][at <= span[1]]),
+        "messages": len(ends),
+        "own_bytes_per_message": round(own, 1),
+        **growth.told(fitted, own),
+    }
+
+
+def _peak(values: Floats) -> int:
+    return int(values.max(initial=0))
+
+
+def _folder(side: Recording) -> Path:
+    """Where both sides ran in one process, its samples are in the first side's folder."""
+    run = side.run
+    return side.folder.parent / run.sides[0] if run.transport.in_memory else side.folder
+
+
+def _span(sides: Iterable[Recording]) -> Span | None:
+    """The first and the last message time of all these sides."""
+    spans = [span for side in sides if (span := side.messages.span_ns())]
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
+
+def _of_side(side: Recording) -> Resources | None:
+    samples, span = series.read(_folder(side) / series.PROCESS), _span([side])
+    sampled = summary(samples, *span) if samples and span else None
+    return side.about.usage and dataclasses.replace(side.about.usage, sampled=sampled)
+
+
+def _outside(folder: Path, sides: Iterable[Recording]) -> Resources | None:
+    """What a process used that made no readings of its own."""
+    samples, span = series.read(folder / series.PROCESS), _span(sides)
+    counted = counters(samples, *span) if samples and span else None
+    if samples is None or span is None or counted is None:
+        return None
+    return dataclasses.replace(counted, sampled=summary(samples, *span))
+
+
+def _broker(sides: Iterable[Recording]) -> Resources | None:
+    for side in sides:
+        process = side.run.broker_process
+        if process and process.pid:
+            folder = side.folder.parent
+            # With the load of every side that was recorded beside it.
+            beside = [each for each in sides if each.folder.parent == folder]
+            found = _outside(folder / series.BROKER, beside)
+            return found and dataclasses.replace(found, process=process.name)
+    return None
+
+
+def _machine(group: list[Recording], sides: Sides) -> Machine | None:
+    some = group[0]
+    samples, span = series.read(some.folder.parent / series.MACHINE), _span(group)
+    spent = shares(samples, *span) if samples and span else None
+    if span is None or spent is None:
+        return None
+    cores = some.run.environment.cpu_count
+    folders = {_folder(side) for side in group}
+    folders |= {side.folder.parent / series.BROKER for side in _with_broker(group)[:1]}
+    known = [summary(found, *span) for each in folders if (found := _process(each))]
+    used = sum(each.cpu_share_mean for each in known if each)
+    return Machine(
+        host=some.about.host,
+        sides=tuple(name for name, side in sides.items() if side in group),
+        cores=cores,
+        **spent,
+        other_cpu_share=round(max(0.0, spent["busy_share"] * cores - used), 4),
+    )
+
+
+def _with_broker(group: list[Recording]) -> list[Recording]:
+    return [side for side in group if side.run.broker_process and side.run.broker_process.pid]
+
+
+def _process(folder: Path) -> series.Series | None:
+    return series.read(folder / series.PROCESS)

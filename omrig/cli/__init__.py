@@ -1,82 +1,74 @@
-"""The command line: one module a command; here one is chosen, and what failed is said."""
+"""The command line: one module a command, with ``ABOUT``, ``add_options(parser)`` and
+``run(options)``, which returns the exit status."""
 
-import sys
-import traceback
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from omrig.cli import streams
-from omrig.model.errors import RunError, UsageError, in_words
+from omrig.cli.main import main as main
 
 INCOMPLETE, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit statuses: the run failed or is incomplete, it was asked for what cannot be, interrupted."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in ``argv`` (the process' arguments) and return the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    streams.prepare()
-    try:
-        status = _dispatch(arguments)
-        with streams.shown():
-            return status
-    except (UsageError, streams.OutputError) as error:
-        return _fail(error, arguments, USAGE)
-    except RunError as error:
-        return _fail(error, arguments, INCOMPLETE)
-    except KeyboardInterrupt as error:
-        # Who knows what there is says so.
-        return _fail(error, arguments, INTERRUPTED, str(error) or "interrupted")
-    except OSError as error:
-        # What is refused once the load is over is a RunError.
-        return _fail(error, arguments, USAGE, in_words(error))
-    except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
-        from omrig.model import redaction
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command in ``module``; ``examples`` are what ``omrig --help`` shows of it, with a help.
 
-        said = redaction.redact(f"{type(error).__name__}: {error}")
-        text = f"defect: {said} (--debug shows where; please report it)"
-        return _fail(error, arguments, INCOMPLETE, text)
+    ``usage`` is None where argparse may say it. What follows a ``--`` is for the command itself
+    where it ``has_rest``. Where it ``has_modes``, profiler modes of other packages add options, by
+    the module's ``add_modes(parser, arguments)``.
+    """
+
+    module: str
+    examples: tuple[tuple[str, str], ...] = ()
+    usage: str | None = None
+    has_rest: bool = False
+    has_modes: bool = False
 
 
-def _dispatch(arguments: list[str]) -> int:
-    """Run the command; the exit status, also of ``--help`` and ``--version``."""
-    try:
-        return _command(arguments)
-    except SystemExit as ended:
-        return int(ended.code or 0)
-
-
-def _command(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else ""
-    if command == "report":
-        from omrig.cli import report
-
-        return report.main(arguments[1:])
-    if command == "compare":
-        from omrig.cli import compare
-
-        return compare.main(arguments[1:])
-    if command == "ab":
-        from omrig.cli import ab
-
-        return ab.main(arguments[1:])
-    if command == "clean":
-        from omrig.cli import clean
-
-        return clean.main(arguments[1:])
-    if command == "targets":
-        from omrig.cli import targets
-
-        return targets.main(arguments[1:])
-    from omrig.cli import run
-
-    return run.main(arguments)
-
-
-def _fail(error: BaseException, arguments: list[str], status: int, text: str = "") -> int:
-    from omrig.model import redaction
-
-    if "-d" in arguments or "--debug" in arguments:
-        shown = redaction.redact("".join(traceback.format_exception(error)))
-        sys.stderr.write(redaction.mask_arguments(shown, arguments))
-    line = redaction.mask_arguments(" ".join((text or str(error)).split()), arguments)
-    sys.stderr.write(f"omrig: {line}\n")
-    return status
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "run": Command(
+            "omrig.cli.run",
+            (
+                ("run -m 5000", "both sides on this host; without a configured transport it"),
+                ("", "starts a RabbitMQ of its own"),
+            ),
+            usage="omrig run [options]",
+            has_modes=True,
+        ),
+        "": Command(
+            "omrig.cli.side",
+            (
+                ("-c 100000", "a consumer (RPC server) that takes 100000 messages"),
+                ("-p -m 20000 -s 10 -w 100", "a producer (RPC client) with 100 workers"),
+            ),
+            usage="omrig [run | report | compare | clean | targets] [options]",
+            has_modes=True,
+        ),
+        "report": Command(
+            "omrig.cli.report",
+            (
+                ("report RUN", "show a run again"),
+                ("report PRODUCER CONSUMER", "show the two sides of one run together"),
+            ),
+        ),
+        "compare": Command(
+            "omrig.cli.compare",
+            (("compare BASE NEW", "two runs, or two folders of runs, beside each other"),),
+        ),
+        "ab": Command(
+            "omrig.cli.ab",
+            usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
+            has_rest=True,
+        ),
+        "clean": Command(
+            "omrig.cli.clean", (("clean", "delete what killed runs left on the broker"),)
+        ),
+        "targets": Command(
+            "omrig.cli.targets", (("targets", "list the functions that delimit the stages"),)
+        ),
+    }
+)
+"""Every command under its name; without one the options are those of one side."""

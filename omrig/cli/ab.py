@@ -7,22 +7,22 @@ import os
 import sys
 from pathlib import Path
 
-from omrig.cli import INTERRUPTED, streams
+from omrig import cli
+from omrig.cli import streams
+from omrig.cli.main import execute, parser_of
 from omrig.cli.options import Parser, count
 from omrig.model.errors import RunError, UsageError, naming
-from omrig.model.plan import Plan
+from omrig.model.plan import SIDES, Plan
 
 DEFAULT_PAIRS = 10
 
-_ABOUT = """\
+ABOUT = """\
 Measure two configurations in turn (A B B A A B B A ...) on one broker and compare them: the way to
 measure on a machine that is not quiet. A and B are options of omrig run.
 
   omrig ab -n 10 -- -m 2000 --executor eventlet -- -m 2000 --executor threading
   omrig ab --gate 'p99<=+5%' -- --config-file old.conf -- --config-file new.conf
 """
-
-_USAGE = "omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B"
 
 _NOT_THERE = {
     "--output": "output",
@@ -32,49 +32,8 @@ _NOT_THERE = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Measure and compare what ``arguments`` name; the exit status of the comparison."""
-    own, *configurations = _split(arguments)
-    options = make_parser().parse_args(own)
-    if len(configurations) != 2:
-        raise UsageError(f"ab: two configurations are needed; use {_USAGE}")
-    plans = (_plan("A", configurations[0]), _plan("B", configurations[1]))
-
-    for option in ("json", "html", "junit"):
-        _check_file(f"--{option}", getattr(options, option))
-
-    from omrig.cli import compare
-    from omrig.report.terminal import progress
-    from omrig.supervisor import interleaved
-
-    folder = Path(options.output or _default_output())
-    debug = plans[0].debug or plans[1].debug
-
-    def make_progress(requested: int | None) -> progress.Progress:
-        # Of twenty runs or more nobody reads each step.
-        return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
-
-    def say(text: str) -> None:
-        if not options.quiet:
-            sys.stderr.write(f"omrig: {text}\n")
-
-    pairs, interrupted = interleaved.run(plans, options.pairs, folder, make_progress, say)
-    if pairs < 1:
-        raise KeyboardInterrupt("interrupted before there was a pair to compare")
-    both = [str(folder / name) for name in interleaved.NAMES]
-    try:
-        status = compare.main([*both, *_passed(options)])
-    except (UsageError, streams.OutputError) as error:
-        raise RunError(
-            f"the runs are over, they are in {folder}; {error};"
-            f" omrig compare {' '.join(both)} compares them again"
-        ) from error
-    return INTERRUPTED if interrupted else status
-
-
-def make_parser() -> Parser:
-    """The parser of what stands before the first ``--``."""
-    parser = Parser(prog="omrig ab", usage=_USAGE, description=_ABOUT)
+def add_options(parser: Parser) -> None:
+    """Add what stands before the first ``--``."""
     parser.add_argument(
         "-n",
         "--pairs",
@@ -90,13 +49,52 @@ def make_parser() -> Parser:
     parser.add_argument("--junit", metavar="FILE", help="as in compare")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
-    return parser
 
 
-def _split(arguments: list[str]) -> list[list[str]]:
-    """The arguments between the ``--``."""
-    parts: list[list[str]] = [[]]
-    for argument in arguments:
+def run(options: argparse.Namespace) -> int:
+    """Measure and compare both configurations; the exit status of the comparison."""
+    configurations = _split(options.rest)
+    if len(configurations) != 2:
+        usage = cli.COMMANDS["ab"].usage
+        raise UsageError(f"ab: two configurations are needed; use {usage}")
+    plans = (_plan("A", configurations[0]), _plan("B", configurations[1]))
+
+    for option in ("json", "html", "junit"):
+        _check_file(f"--{option}", getattr(options, option))
+
+    from omrig.cli.run import measure
+    from omrig.report.terminal import progress
+    from omrig.supervisor import interleaved
+
+    folder = Path(options.output or _default_output())
+    debug = plans[0].output.debug or plans[1].output.debug
+
+    def make_display(requested: int | None) -> progress.Progress:
+        # Of twenty runs or more nobody reads each step.
+        return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            sys.stderr.write(f"omrig: {text}\n")
+
+    pairs, interrupted = interleaved.run(plans, options.pairs, folder, measure, make_display, say)
+    if pairs < 1:
+        raise KeyboardInterrupt("interrupted before there was a pair to compare")
+    both = [str(folder / name) for name in interleaved.NAMES]
+    try:
+        status = execute("compare", [*both, *_passed(options)])
+    except (UsageError, streams.OutputError) as error:
+        raise RunError(
+            f"the runs are over, they are in {folder}; {error};"
+            f" omrig compare {' '.join(both)} compares them again"
+        ) from error
+    return cli.INTERRUPTED if interrupted else status
+
+
+def _split(rest: list[str]) -> list[list[str]]:
+    """The arguments after each ``--``."""
+    parts: list[list[str]] = []
+    for argument in rest:
         if argument == "--":
             parts.append([])
         else:
@@ -105,16 +103,16 @@ def _split(arguments: list[str]) -> list[list[str]]:
 
 
 def _plan(name: str, arguments: list[str]) -> Plan:
-    from omrig.cli import run
-
     try:
-        options = run.make_parser(both=True).parse_args(arguments)
+        module, parser = parser_of("run", arguments)
+        options = parser.parse_args(arguments)
         for option, attribute in _NOT_THERE.items():
             if getattr(options, attribute):
                 raise UsageError(f"{option}: goes before the first --, it is not of one of the two")
-        return run.make_plan(options, both=True)
+        plan: Plan = module.make_plan(options, SIDES)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+    return plan
 
 
 def _check_file(option: str, name: str | None) -> None:

@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig.cli import INCOMPLETE
-from omrig.cli.options import Parser
+from omrig import cli
+from omrig.cli.options import TRANSPORT, Parser, add_fields, transport
 from omrig.model import errors
 from omrig.model.errors import UsageError
-from omrig.model.plan import DEFAULT_PROJECT, Plan
+from omrig.model.plan import Plan, Where
 
 if TYPE_CHECKING:
-    from omrig.broker.amqp.connection import Login
-    from omrig.broker.amqp.declared import Record
+    from omrig.broker.declared import Record
+    from omrig.model.transport import Login
 
-_ABOUT = """\
+ABOUT = """\
 Delete the queues and exchanges that earlier runs of this user declared and could not delete: runs
 that were killed, or whose broker was gone at their end. Each run writes down what it declares
 before it does. Nothing else is touched, nor what a run that is under way uses, nor what others
@@ -28,11 +28,19 @@ Ends with 0 when nothing is left there, with 1 when something is.
 _NOTHING = "no run has left anything: there is no record"
 
 
-def main(arguments: list[str]) -> int:
-    """Clean up as ``arguments`` ask for; the exit status."""
-    options = make_parser().parse_args(arguments)
+def add_options(parser: Parser) -> None:
+    """Add the options of ``omrig clean``."""
+    parser.add_argument(
+        "record", nargs="*", metavar="RECORD", help="records (default: those of this user's runs)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show it, and delete nothing")
+    add_fields(parser.add_argument_group(TRANSPORT), Where, without=("topic", "yes"))
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
-    from omrig.broker.amqp import declared
+
+def run(options: argparse.Namespace) -> int:
+    """Clean up; the exit status."""
+    from omrig.broker import declared
 
     paths = [Path(name) for name in options.record] or list(declared.records())
     records = [record for path in paths if (record := _read(path, options))]
@@ -44,21 +52,7 @@ def main(arguments: list[str]) -> int:
         if reason := _passed_over(record, login, named=bool(options.record)):
             print(f"{_run(record)}: {reason}")
     chosen = [each for each in records if not _passed_over(each, login, named=bool(options.record))]
-    return INCOMPLETE if _clean(chosen, login, options.dry_run) else 0
-
-
-def make_parser() -> Parser:
-    """The parser of ``omrig clean``."""
-    from omrig.cli.run import add_transport
-
-    parser = Parser(prog="omrig clean", description=_ABOUT)
-    parser.add_argument(
-        "record", nargs="*", metavar="RECORD", help="records (default: those of this user's runs)"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show it, and delete nothing")
-    add_transport(parser)
-    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
-    return parser
+    return cli.INCOMPLETE if _clean(chosen, login, options.dry_run) else 0
 
 
 def _read(path: Path, options: argparse.Namespace) -> "Record | None":
@@ -66,7 +60,7 @@ def _read(path: Path, options: argparse.Namespace) -> "Record | None":
 
     Raises ``UsageError`` when the command line named it.
     """
-    from omrig.broker.amqp import declared
+    from omrig.broker import declared
 
     try:
         return declared.read(path)
@@ -87,20 +81,10 @@ def _login(options: argparse.Namespace) -> "Login":
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
-    from omrig.drivers import configuration, settings
-    from omrig.measured.executors import base
+    from omrig.drivers import backend, configuration, settings
 
-    # Keeps eventlet and its warnings out of this process.
-    base.load("threading").patch()
-    plan = Plan(
-        sides=("producer",),
-        run_id="",
-        project=options.project or DEFAULT_PROJECT,
-        project_named=options.project is not None,
-        config_files=tuple(options.config_file),
-        config_dirs=tuple(options.config_dir),
-        transport_url=options.transport_url,
-    )
+    backend.keep_eventlet_out()
+    plan = Plan(sides=("producer",), run_id="", transport=transport(options))
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     return settings.resolve(found, url).login
@@ -146,8 +130,9 @@ def _resolved(addresses: "set[str] | tuple[str, ...]") -> set[tuple[str, int]]:
 
 def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
     """Clean up after the runs of these records; whether anything is left."""
+    from omrig.broker import leftovers
     from omrig.broker.amqp import cleanup
-    from omrig.broker.amqp.connection import Login
+    from omrig.model.transport import Login
 
     is_left = False
     for record in records:
@@ -161,7 +146,7 @@ def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
             is_left = is_left or bool(things)
             continue
         left = cleanup.remove(there, record.things)
-        for line in cleanup.told(left, record.vhost):
+        for line in leftovers.told(left):
             sys.stderr.write(f"omrig: {line}\n")
         if left:
             is_left = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.cli.options import Parser
 from omrig.model import errors
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 if TYPE_CHECKING:
     from omrig.compare.comparison import Comparison
@@ -19,7 +19,7 @@ GATE_NOT_MET = 3
 
 _STDOUT = "-"
 
-_ABOUT = """\
+ABOUT = """\
 Compare NEW with BASE, each a run folder or a folder of run folders: throughput, latency, every
 stage, CPU and memory as ratios with a 95 % interval, the stage that explains most of the change,
 and what makes the comparison unstable.
@@ -37,10 +37,25 @@ cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors; LIMIT is a perce
 or has a unit (120ms, 64MiB)"""
 
 
-def main(arguments: list[str]) -> int:
-    """Compare what ``arguments`` name; the exit status."""
-    options = make_parser().parse_args(arguments)
+def add_options(parser: Parser) -> None:
+    """Add the options of ``omrig compare``."""
+    parser.add_argument("base", metavar="BASE", help="a run folder, or a folder of run folders")
+    parser.add_argument("new", metavar="NEW", help="what is compared with it")
+    parser.add_argument("--gate", action="append", default=[], metavar="GATE", help=_GATES)
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=_STDOUT,
+        metavar="FILE",
+        help="write the comparison as JSON; without FILE to standard output, and nothing else",
+    )
+    parser.add_argument("--html", metavar="FILE", help="write a page with both runs overlaid")
+    parser.add_argument("--junit", metavar="FILE", help="write the gates as JUnit XML")
+    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
+
+def run(options: argparse.Namespace) -> int:
+    """Compare what is named; the exit status."""
     from omrig.compare import comparison as compare
     from omrig.compare import gates, runs
     from omrig.report.terminal import comparison as compare_terminal
@@ -59,25 +74,6 @@ def main(arguments: list[str]) -> int:
         for ruling in comparison.rulings:
             _say(ruling.gate.text, ruling.outcome)
     return GATE_NOT_MET if comparison.failed else 0
-
-
-def make_parser() -> Parser:
-    """The parser of ``omrig compare``."""
-    parser = Parser(prog="omrig compare", description=_ABOUT)
-    parser.add_argument("base", metavar="BASE", help="a run folder, or a folder of run folders")
-    parser.add_argument("new", metavar="NEW", help="what is compared with it")
-    parser.add_argument("--gate", action="append", default=[], metavar="GATE", help=_GATES)
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const=_STDOUT,
-        metavar="FILE",
-        help="write the comparison as JSON; without FILE to standard output, and nothing else",
-    )
-    parser.add_argument("--html", metavar="FILE", help="write a page with both runs overlaid")
-    parser.add_argument("--junit", metavar="FILE", help="write the gates as JUnit XML")
-    parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
-    return parser
 
 
 def _messages(base: "RunSet", new: "RunSet") -> "tuple[Messages | None, Messages | None]":
@@ -117,7 +113,7 @@ def _all_messages(
 
 
 def _write(option: str, name: str, text: str) -> None:
-    with errors.naming(option), run_folder.writing(Path(name)) as file:
+    with errors.naming(option), writer.writing(Path(name)) as file:
         file.write(text)
 
 

@@ -1,13 +1,19 @@
 """What the commands' argument parsers share."""
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn, cast
 
+import omrig
 from omrig.cli import streams
 from omrig.model.errors import UsageError
+from omrig.model.option import FieldOption
+from omrig.model.plan import KILOBYTE, Where
+from omrig.model.profiling import BUILT_IN, Option, Profiling, Value
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,6 +61,112 @@ class Parser(argparse.ArgumentParser):
                 )
 
 
+def add_version(parser: Parser) -> None:
+    """Add the option that says which omrig this is."""
+    parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
+
+
+def add_fields(group: argparse._ArgumentGroup, part: type, without: Collection[str] = ()) -> None:
+    """Add an option for each field of a ``part`` of the Plan that has one.
+
+    What is not given stays None: :func:`given` leaves it to the default of the field.
+    """
+    for field in dataclasses.fields(part):
+        option: FieldOption | None = field.metadata.get("option")
+        if option is None or field.name in without:
+            continue
+        kind: dict[str, Any] = {"metavar": option.metavar}
+        if option.kind == "flag":
+            kind = {"action": "store_true"}
+        elif option.kind == "list":
+            kind["action"] = "append"
+        elif option.kind in _NUMBERS:
+            kind["type"] = _NUMBERS[option.kind]
+        help_text = option.help.format(default=_typed(option, field.default))
+        group.add_argument(*option.flags, default=None, help=help_text, **kind)
+
+
+def given(options: argparse.Namespace, part: type) -> dict[str, Any]:
+    """What the command line gave for the fields of a ``part`` of the Plan, by name."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        option: FieldOption | None = field.metadata.get("option")
+        value = getattr(options, option.name, None) if option else None
+        if option is None or value is None:
+            continue
+        if option.kind == "names":
+            value = [name.strip() for name in value.split(",")]
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return values
+
+
+def add_mode_option(group: argparse._ArgumentGroup, option: Option[Value]) -> None:
+    """Add an option that profiler modes declare; raises ``UsageError`` where the flag is taken."""
+    about = option.help.replace("%", "%%")
+    try:
+        if option.type is bool:
+            group.add_argument(option.flag, action="store_true", help=about)
+        else:
+            group.add_argument(
+                option.flag,
+                action="append" if option.repeatable else "store",
+                default=[] if option.repeatable else option.default,
+                type=_with_reason(option.type),
+                metavar=option.metavar,
+                help=about,
+            )
+    except argparse.ArgumentError as error:
+        raise UsageError(f"--profile: a mode's option {option.flag} is omrig's own") from error
+
+
+def _with_reason(convert: Callable[[str], object]) -> Callable[[str], object]:
+    """A type for argparse, which by itself does not tell why a value is none."""
+
+    def converted(text: str) -> object:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return converted
+
+
+def profiling(options: argparse.Namespace) -> Profiling:
+    """Which modes observe the run by the options given, with the values of the modes' own options.
+
+    Raises ``UsageError`` when they make no sense.
+    """
+    declared = (*BUILT_IN, *options.mode_options)
+    values = {each.dest: _mode_value(options, each) for each in declared}
+    return Profiling(**given(options, Profiling), options=values)
+
+
+def _mode_value(options: argparse.Namespace, option: Option[Value]) -> Value:
+    value = vars(options)[option.argument]
+    value = tuple(value) if option.repeatable else value
+    option.check(value)
+    return cast(Value, value)
+
+
+TRANSPORT = "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
+"""The title of the options that say which broker, and how to get in."""
+
+
+def transport(options: argparse.Namespace) -> Where:
+    """Where the messages go by the options given.
+
+    Raises ``UsageError`` when they make no sense.
+    """
+    return Where(**given(options, Where), project_named=options.project is not None)
+
+
+def _typed(option: FieldOption, default: Any) -> str:
+    """A default as it would be typed."""
+    if option.kind == "kilobytes":
+        return f"{default / KILOBYTE:g}"
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
@@ -81,20 +193,12 @@ def count_or_none(text: str) -> int:
 
 def kilobytes(text: str) -> int:
     """A size in kilobytes, for argparse; the value is in bytes."""
-    return round(_number(text, float, 0, "kilobytes, 0 or more") * 1024)
+    return round(_number(text, float, 0, "kilobytes, 0 or more") * KILOBYTE)
 
 
 def seconds(text: str) -> float:
     """A time in seconds, for argparse: 0 or more."""
     return float(_number(text, float, 0, "seconds, 0 or more"))
-
-
-def fraction(text: str) -> int:
-    """A sample, for argparse: ``1/N`` gives N."""
-    one, slash, rest = text.partition("/")
-    if one != "1" or not slash:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 1/N, for example 1/16")
-    return int(_number(rest, int, 1, "of the form 1/N with N a whole number of 1 or more"))
 
 
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:
@@ -105,3 +209,14 @@ def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -
     if not least <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return value
+
+
+_NUMBERS: Mapping[str, Callable[[str], float]] = MappingProxyType(
+    {
+        "count": count,
+        "count_or_none": count_or_none,
+        "kilobytes": kilobytes,
+        "seconds": seconds,
+    }
+)
+"""How argparse reads the kinds of options that are numbers."""

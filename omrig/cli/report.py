@@ -4,18 +4,20 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omrig.cli import streams
+from omrig.cli import results, streams
 from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.recordings import folder as run_folder
 
 if TYPE_CHECKING:
-    from omrig.recordings.recording import Column
+    from omrig.model.result import Result
+    from omrig.model.run import Run
+    from omrig.recordings.messages import Messages
 
-_ABOUT = """\
+ABOUT = """\
 Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded
 each for itself is matched message by message.
 
@@ -26,9 +28,8 @@ each for itself is matched message by message.
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Show the run that ``arguments`` name; the exit status."""
-    parser = Parser(prog="omrig report", description=_ABOUT)
+def add_options(parser: Parser) -> None:
+    """Add the options of ``omrig report``."""
     parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder")
     parser.add_argument("--json", action="store_true", help="print the result, nothing else")
     parser.add_argument(
@@ -49,7 +50,10 @@ def main(arguments: list[str]) -> int:
         help="with --html: put plotly's script beside the page, not into it",
     )
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the run that is named; the exit status."""
     _check(options)
     if options.html is not None:
         return _draw(options)
@@ -58,12 +62,12 @@ def main(arguments: list[str]) -> int:
 
     from omrig.report.terminal import run as terminal
 
-    folders, run, result = _read(options.run)
+    folders, about, result = _read(options.run)
     with streams.shown():
         if options.json:
-            print(json.dumps(result, indent=1))
+            print(json.dumps(result.to_json(), indent=1))
         else:
-            terminal.show(folders, run, result)
+            terminal.show(folders, about, result)
     return 0
 
 
@@ -101,31 +105,27 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read_messages(
-    names: list[str],
-) -> "tuple[list[Path], dict[str, Any], dict[str, Any], dict[str, Column] | None]":
+def _read_messages(names: list[str]) -> "tuple[list[Path], Run, Result, Messages | None]":
     """Folders, run and result; of several sides also the stages, which are in no folder."""
     if len(names) == 1:
         return *_read(names), None
-    from omrig.accounting import assemble
+    from omrig.accounting import result
 
     with errors.naming("RUN"):
         folders = [run_folder.read_run(name)[0] for name in names]
-        return folders, *assemble.merge_messages(folders)
+        merged = result.merge(folders)
+    return folders, merged.run, merged.result, merged.stages()
 
 
-def _read(names: list[str]) -> tuple[list[Path], dict[str, Any], dict[str, Any]]:
-    from omrig.accounting import assemble
-
+def _read(names: list[str]) -> "tuple[list[Path], Run, Result]":
+    if len(names) > 1:
+        folders, run, result, _ = _read_messages(names)
+        return folders, run, result
     with errors.naming("RUN"):
-        found = [run_folder.read_run(name) for name in names]
-        folders = [folder for folder, _ in found]
-        if len(folders) > 1:
-            return folders, *assemble.merge(folders)
-        folder, run = found[0]
+        folder, run = run_folder.read_run(names[0])
         # A run whose omrig was killed has recordings and no result yet.
         losses = errors.Losses(folder)
-        result = run_folder.read_json(folder / run_folder.RESULT) or assemble.finish(folder, losses)
+        result = run_folder.read_result(folder) or results.account(folder, losses)
     if losses:
         sys.stderr.write(f"omrig: not kept in the run folder: {losses}\n")
-    return folders, run, result
+    return [folder], run, result

@@ -1,223 +1,65 @@
-"""``omrig -p``, ``omrig -c`` and ``omrig run``: the arguments of a run."""
+"""``omrig run``: both sides on this host, and what a run of either is made of."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import sys
 import traceback
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import omrig
-from omrig.cli import INCOMPLETE, INTERRUPTED, streams
-from omrig.cli.options import Parser, count, count_or_none, fraction, kilobytes, seconds
+from omrig import cli
+from omrig.cli import results, streams
+from omrig.cli.options import (
+    TRANSPORT,
+    Parser,
+    add_fields,
+    add_mode_option,
+    add_version,
+    given,
+    profiling,
+    transport,
+)
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import DEFAULT_MESSAGES, DEFAULT_PROJECT, EXECUTORS, PATTERNS, SIDES, Plan
+from omrig.model.plan import DEFAULT_MESSAGES, SIDES, Load, Output, Plan, Where
+from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
 from omrig.supervisor.interrupts import Interrupts
 
-_ABOUT = """\
+if TYPE_CHECKING:
+    from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.result import Result
+    from omrig.model.run import Run
+    from omrig.supervisor.display import Display
+    from omrig.supervisor.run import Recorded
+
+_EXAMPLES = "".join(
+    f"  {f'omrig {arguments}' if arguments else '':<31}{text}\n"
+    for command in cli.COMMANDS.values()
+    for arguments, text in command.examples
+)
+
+ABOUT = f"""\
 Load oslo.messaging and learn where the time of a message went.
 
-  omrig run -m 5000              both sides on this host; without a configured transport it
-                                 starts a RabbitMQ of its own
-  omrig -c 100000                a consumer (RPC server) that takes 100000 messages
-  omrig -p -m 20000 -s 10 -w 100 a producer (RPC client) with 100 workers
-  omrig report RUN               show a run again
-  omrig report PRODUCER CONSUMER show the two sides of one run together
-  omrig compare BASE NEW         two runs, or two folders of runs, beside each other
-  omrig clean                    delete what killed runs left on the broker
-  omrig targets                  list the functions that delimit the stages
-"""
+{_EXAMPLES}"""
 
 
-def main(arguments: list[str]) -> int:
-    """Run what ``arguments`` ask for; the exit status."""
-    both = arguments[:1] == ["run"]
-    parser = make_parser(both)
-    options = parser.parse_args(arguments[1:] if both else arguments)
-    plan = make_plan(options, both)
-    return _run(plan, options)
+def add_options(parser: Parser) -> None:
+    """Add the options of both sides."""
+    add_version(parser)
+    add_plan(parser)
 
 
-def make_parser(both: bool) -> Parser:
-    """The parser of ``omrig run`` when ``both``, else of ``omrig -p`` and ``omrig -c``."""
-    parser = Parser(
-        prog="omrig run" if both else "omrig",
-        description=_ABOUT,
-        usage="omrig [run | report | compare | clean | targets] [options]"
-        if not both
-        else "omrig run [options]",
-    )
-    parser.add_argument("--version", action="version", version=f"omrig {omrig.__version__}")
-    if not both:
-        _add_sides(parser)
-    _add_load(parser)
+def add_plan(parser: Parser) -> None:
+    """Add the options that a Plan is made of, and how it is shown."""
+    add_fields(parser.add_argument_group("load"), Load)
     _add_profiling(parser)
-    transport = add_transport(parser)
-    transport.add_argument(
-        "--topic",
-        default="omrig",
-        help="where producers and consumers that are started one by one meet (default omrig)",
-    )
-    transport.add_argument(
-        "--yes",
-        action="store_true",
-        help="send more than 100000 messages unasked to the broker that a service's configuration"
-        " names",
-    )
-    _add_output(parser)
-    return parser
-
-
-def _add_sides(parser: Parser) -> None:
-    sides = parser.add_argument_group("side (one of)")
-    sides.add_argument(
-        "-p",
-        "--producer",
-        nargs="?",
-        type=count,
-        const=0,
-        metavar="N",
-        help=f"send N messages (default {DEFAULT_MESSAGES})",
-    )
-    sides.add_argument(
-        "-c",
-        "--consumer",
-        nargs="?",
-        type=count,
-        const=0,
-        metavar="N",
-        help="take N messages (default: until stopped)",
-    )
-
-
-def _add_load(parser: Parser) -> None:
-    load = parser.add_argument_group("load")
-    load.add_argument(
-        "-m", "--message_count", type=count, metavar="N", help="messages to send or to take"
-    )
-    load.add_argument(
-        "-s",
-        "--message_size",
-        type=kilobytes,
-        default=10 * 1024,
-        metavar="KB",
-        help="payload of a message in kilobytes of 1024 bytes (default 10)",
-    )
-    load.add_argument(
-        "-w",
-        "--worker_count",
-        type=count,
-        default=100,
-        metavar="N",
-        help="workers of the producer, in a closed loop (default 100)",
-    )
-    load.add_argument("--pattern", default="call", help=_choices(PATTERNS))
-    load.add_argument("--executor", default="eventlet", help=_choices(EXECUTORS))
-    load.add_argument(
-        "--executor-pool-size",
-        type=count,
-        metavar="N",
-        help="threads that serve messages (default: executor_thread_pool_size)",
-    )
-    load.add_argument(
-        "--warmup",
-        type=count_or_none,
-        default=50,
-        metavar="N",
-        help="messages sent before the measured ones (default 50)",
-    )
-    load.add_argument(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="wait so long for a reply (default: rpc_response_timeout)",
-    )
-    load.add_argument(
-        "--wait",
-        type=seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="wait so long for a consumer (default 30)",
-    )
-    load.add_argument(
-        "--idle",
-        type=seconds,
-        metavar="SECONDS",
-        help="end the consumer when no message came for so long (default: never)",
-    )
-
-
-def _add_profiling(parser: Parser) -> None:
-    profiling = parser.add_argument_group("profiling")
-    profiling.add_argument(
-        "--profile",
-        default="stages",
-        metavar="MODE[,MODE]",
-        help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow), pyspy,"
-        " memray, none, and those of plugins; resources are sampled in every run",
-    )
-    profiling.add_argument(
-        "--sample",
-        type=fraction,
-        default=1,
-        metavar="1/N",
-        help="keep the stages of one message in N (default: of all)",
-    )
-    profiling.add_argument(
-        "--twin",
-        action="store_true",
-        help="measure what the stages cost: every other slice of the load goes without their"
-        " probes (what slower modes cost is measured unasked)",
-    )
-    profiling.add_argument(
-        "--clock", default="cpu", help="what yappi counts: cpu (default) or wall"
-    )
-    profiling.add_argument(
-        "--gil", action="store_true", help="pyspy: only samples that hold the interpreter lock"
-    )
-    profiling.add_argument(
-        "--native", action="store_true", help="pyspy: with the functions of C extensions"
-    )
-    profiling.add_argument(
-        "--target",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="where lines (default: driver and executor) and memory-lines (slow) look: the name of"
-        " a stage map, a module, module:function or a Python file; for stages a stage map's file"
-        " (repeatable)",
-    )
-
-
-def add_transport(parser: Parser) -> argparse._ArgumentGroup:
-    """Add the options that say which broker, and how to get in; the group that they are in."""
-    transport = parser.add_argument_group(
-        "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
-    )
-    transport.add_argument(
-        "--transport-url", metavar="URL", help="driver://user:password@host/vhost"
-    )
-    transport.add_argument(
-        "--config-file", action="append", default=[], metavar="FILE", help="repeatable"
-    )
-    transport.add_argument(
-        "--config-dir", action="append", default=[], metavar="DIR", help="repeatable"
-    )
-    transport.add_argument(
-        "--project",
-        metavar="NAME",
-        help="service whose configuration is looked for (default nova)",
-    )
-    return transport
-
-
-def _add_output(parser: Parser) -> None:
+    add_fields(parser.add_argument_group(TRANSPORT), Where)
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output", metavar="DIR", help="run folder (default omrig-runs/<UTC time>-<side>)"
-    )
+    add_fields(output, Output, without=("debug",))
     output.add_argument("--json", action="store_true", help="print result.json, nothing else")
     output.add_argument("--quiet", action="store_true", help="show no progress")
     output.add_argument(
@@ -225,73 +67,67 @@ def _add_output(parser: Parser) -> None:
         action="store_true",
         help="put plotly's script beside report.html, not into it (5 MB less a page)",
     )
-    output.add_argument(
-        "-d", "--debug", action="store_true", help="debug log on stderr, tracebacks of errors"
-    )
+    add_fields(output, Output, without=("folder",))
 
 
-def _choices(values: tuple[str, ...]) -> str:
-    return f"{' or '.join(values)} (default {values[0]})"
+def _add_profiling(parser: Parser) -> None:
+    group = parser.add_argument_group("profiling")
+    add_fields(group, Profiling, without=("twin",))
+    add_mode_option(group, SAMPLE)
+    add_fields(group, Profiling, without=("modes",))
+    for option in BUILT_IN:
+        if option is not SAMPLE:
+            add_mode_option(group, option)
 
 
-def make_plan(options: argparse.Namespace, both: bool) -> Plan:
-    """The plan that parsed options ask for.
+def add_modes(parser: Parser, arguments: Sequence[str]) -> None:
+    """Add the options of the modes that ``--profile`` names, where they are not omrig's own.
+
+    After all others, so that it is they that are refused where a flag is taken.
+    """
+    found = _options_of_other_packages(arguments)
+    if found:
+        group = parser.add_argument_group("modes of other packages")
+        for option in found:
+            add_mode_option(group, option)
+    parser.set_defaults(mode_options=found)
+
+
+def _options_of_other_packages(arguments: Sequence[str]) -> list[Option[Value]]:
+    early = Parser(add_help=False)
+    early.add_argument("--profile", default="")
+    try:
+        asked = early.parse_known_args(list(arguments))[0].profile
+    except UsageError:
+        # The parser of everything says it with its own name.
+        return []
+    if not asked:
+        return []
+    from omrig.measured.profilers import registry
+
+    return registry.options_of([mode.strip() for mode in asked.split(",")])
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure both sides and show them; the exit status."""
+    return measure_and_show(make_plan(options, SIDES), options)
+
+
+def make_plan(
+    options: argparse.Namespace, sides: tuple[str, ...], messages: int | None = DEFAULT_MESSAGES
+) -> Plan:
+    """The plan that parsed options ask for, of so many ``messages`` unless they say so.
 
     Raises ``UsageError`` when they contradict each other.
     """
-    sides = SIDES if both else _side(options)
     return Plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
-        messages=_messages(options, sides, both),
-        size_bytes=options.message_size,
-        workers=options.worker_count,
-        warmup=options.warmup,
-        pattern=options.pattern,
-        executor=options.executor,
-        executor_pool_size=options.executor_pool_size,
-        timeout_s=options.timeout,
-        wait_s=options.wait,
-        idle_s=options.idle,
-        profile=tuple(mode.strip() for mode in options.profile.split(",")),
-        sample=options.sample,
-        twin=options.twin,
-        clock=options.clock,
-        gil=options.gil,
-        native=options.native,
-        targets=tuple(options.target),
-        topic=options.topic,
-        project=options.project or DEFAULT_PROJECT,
-        project_named=options.project is not None,
-        config_files=tuple(options.config_file),
-        config_dirs=tuple(options.config_dir),
-        transport_url=options.transport_url,
-        yes=options.yes,
-        output=options.output or _default_output(sides),
-        debug=options.debug,
+        load=Load(**{"messages": messages} | given(options, Load)),
+        profiling=profiling(options),
+        transport=transport(options),
+        output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
     )
-
-
-def _side(options: argparse.Namespace) -> tuple[str, ...]:
-    if options.producer is not None and options.consumer is not None:
-        raise UsageError(
-            "-p and -c: one command is one side; start two, or use `omrig run` for both"
-        )
-    if options.producer is None and options.consumer is None:
-        raise UsageError(
-            "no side given: use -p (producer) or -c (consumer), or `omrig run` for both;"
-            " see omrig --help"
-        )
-    return ("producer",) if options.consumer is None else ("consumer",)
-
-
-def _messages(options: argparse.Namespace, sides: tuple[str, ...], both: bool) -> int | None:
-    own: int | None = None if both else (options.producer or options.consumer or None)
-    asked: int | None = options.message_count
-    if own and asked and own != asked:
-        flag = "-p" if sides == ("producer",) else "-c"
-        raise UsageError(f"{flag} {own} and -m {asked}: the counts differ; give one of them")
-    return own or asked or (None if sides == ("consumer",) else DEFAULT_MESSAGES)
 
 
 def _default_output(sides: tuple[str, ...]) -> str:
@@ -299,45 +135,58 @@ def _default_output(sides: tuple[str, ...]) -> str:
     return f"omrig-runs/{now}-{'-'.join(sides)}"
 
 
-def _run(plan: Plan, options: argparse.Namespace) -> int:
+def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
+    """Plan, supervise, account, write, show; the exit status."""
     from omrig.recordings import folder as run_folder
-    from omrig.report.terminal import progress, run
-    from omrig.supervisor import supervisor
+    from omrig.report.terminal import progress
 
-    shown = progress.make(plan.messages, options.quiet, plan.debug)
     interrupts = Interrupts()
     with interrupts.handled():
-        try:
-            folder, result, _ = supervisor.run(plan, shown, interrupts=interrupts)
-        finally:
-            shown.close()
-        drawn = _draw(folder, result, options)
-    try:
-        with streams.shown():
-            if options.json:
-                print(json.dumps(result, indent=1))
-            else:
-                run.show(folder, run_folder.read_json(folder / run_folder.RUN), result)
-    except streams.OutputError as error:
-        what = "result" if options.json else "report"
-        raise RunError(
-            f"the load is over, the results are in {folder}; {what} not shown: {error};"
-            f" omrig report {folder} shows it"
-        ) from error
-    finally:
-        if not result["complete"]:
-            sys.stderr.write(f"omrig: incomplete: {result['reason']}\n")
+        shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
+        with contextlib.closing(shown) as display:
+            folder, result = measure(plan, display, interrupts)
+        _, run = run_folder.read_run(str(folder), "--output")
+        result, is_drawn = _draw(folder, run, result, options)
+    _show(folder, run, result, options)
     if interrupts.count:
-        return INTERRUPTED
-    return 0 if result["complete"] and drawn else INCOMPLETE
+        return cli.INTERRUPTED
+    return 0 if result.complete and is_drawn else cli.INCOMPLETE
 
 
-def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> bool:
+def measure(
+    plan: Plan, display: "Display", interrupts: Interrupts, broker: "Embedded | None" = None
+) -> "tuple[Path, Result]":
+    """Do what ``plan`` says and account for it: the run folder and the result, which is in it.
+
+    ``broker`` is used where one would be started; ``interrupts`` are handled by the caller. Raises
+    ``UsageError`` before anything is measured, ``RunError`` where there can be no result, and
+    :class:`KeyboardInterrupt` when interrupted before the load.
+    """
+    from omrig.supervisor import run as supervisor
+
+    recorded = supervisor.run(plan, display, interrupts, broker)
+    with supervisor.after_load(recorded.folder), interrupts.deferring():
+        result = results.account(recorded.folder, recorded.losses, recorded.ended)
+    _refuse(recorded, result)
+    return recorded.folder, result
+
+
+def _refuse(recorded: "Recorded", result: "Result") -> None:
+    """Raise the ``UsageError`` of a measured process, if nothing came of it."""
+    ended = recorded.ended
+    if ended and ended["bad_usage"] and not (result.messages.sent or result.messages.received):
+        raise UsageError(ended["ended_because"])
+
+
+def _draw(
+    folder: Path, run: "Run", result: "Result", options: argparse.Namespace
+) -> "tuple[Result, bool]":
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
-    from omrig.accounting import assemble
+    from omrig.report.files import listed
 
     try:
-        text = str(assemble.draw(folder, result, options.shared_assets))
+        result, losses = listed.draw(folder, run, result, options.shared_assets)
+        text = str(losses)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, it is told
         if options.debug:
             traceback.print_exc()
@@ -349,4 +198,25 @@ def _draw(folder: Path, result: dict[str, Any], options: argparse.Namespace) -> 
             f"omrig: not drawn: {text}; the load is over, its results are in {folder}:"
             f" omrig report {folder} --html tries again\n"
         )
-    return not text
+    return result, not text
+
+
+def _show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
+    """Show the result, and say what is missing in it."""
+    from omrig.report.terminal import run as terminal
+
+    try:
+        with streams.shown():
+            if options.json:
+                print(json.dumps(result.to_json(), indent=1))
+            else:
+                terminal.show(folder, run, result)
+    except streams.OutputError as error:
+        what = "result" if options.json else "report"
+        raise RunError(
+            f"the load is over, the results are in {folder}; {what} not shown: {error};"
+            f" omrig report {folder} shows it"
+        ) from error
+    finally:
+        if not result.complete:
+            sys.stderr.write(f"omrig: incomplete: {result.reason}\n")

@@ -1,17 +1,18 @@
 """``omrig targets``: the stage maps, and which of their functions are there."""
 
+import argparse
+
 from omrig.cli import streams
 from omrig.cli.options import Parser
 
-_ABOUT = """\
+ABOUT = """\
 List the stage maps: which functions of the drivers and libraries that are installed delimit which
 stage of a message. doc/stages.rst says how to write one.
 """
 
 
-def main(arguments: list[str]) -> int:
-    """List the maps as ``arguments`` ask for; the exit status."""
-    parser = Parser(prog="omrig targets", description=_ABOUT)
+def add_options(parser: Parser) -> None:
+    """Add the options of ``omrig targets``."""
     parser.add_argument(
         "--target",
         action="append",
@@ -19,8 +20,10 @@ def main(arguments: list[str]) -> int:
         metavar="FILE.toml",
         help="show this stage map of yours, too (repeatable)",
     )
-    options = parser.parse_args(arguments)
 
+
+def run(options: argparse.Namespace) -> int:
+    """List the maps; the exit status."""
     from omrig.drivers import maps
     from omrig.measured.executors import base
     from omrig.report.terminal import targets
@@ -29,5 +32,5 @@ def main(arguments: list[str]) -> int:
     base.load("threading").patch()
     yours = [maps.read(path) for path in options.target]
     with streams.shown():
-        targets.show([*maps.known().values(), *yours])
+        targets.show([maps.installed(each) for each in (*maps.known().values(), *yours)])
     return 0

@@ -56,7 +56,7 @@ def compare(
     if design.kind == "slices":
         slices = rows.slices_of((base.runs[0], new.runs[0]), messages)
     table = rows.build(base.runs, new.runs, slices)
-    workers = max(stored.run["plan"]["workers"] for stored in new.runs)
+    workers = max(stored.run.plan.workers for stored in new.runs)
     explanation = cause.explain(table, _buckets(new), workers, call.sign_of(table))
     differing = conditions.differences(base.runs, new.runs)
     return Comparison(
@@ -74,9 +74,7 @@ def compare(
 
 
 def _buckets(side: RunSet) -> dict[str, str]:
-    return {
-        row["name"]: row["bucket"] for stored in side.runs for row in stored.result["stages"] or []
-    }
+    return {row.name: row.bucket for stored in side.runs for row in stored.result.stages or ()}
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy
 
-from omrig.accounting.verdict.evidence import OTHER_CPU, STOLEN
 from omrig.compare import metrics
 from omrig.compare.runs import RunSet, StoredRun
 from omrig.compare.table import MIN_PAIRS, Design, Slices
+from omrig.model.facts import OTHER_CPU, STOLEN
+from omrig.model.run import RecordedTransport
+from omrig.model.values import Json
 
 ADVISED_RUNS = 5
 """Of each side: of 3 an interval is known, and a change must be huge to be called."""
@@ -88,27 +89,27 @@ def _spoils(name: str) -> bool:
     return name in _MACHINE or name.startswith("broker") or name in ("pattern", "sides")
 
 
-def _conditions(stored: StoredRun) -> dict[str, Any]:
+def _conditions(stored: StoredRun) -> dict[str, Json]:
     run = stored.run
-    transport, plan = run["transport"], run["plan"]
+    transport, plan = run.transport, run.plan
     return {
-        "omrig": run["omrig"],
-        **run["environment"],
+        "omrig": run.omrig,
+        **run.environment.to_json(),
         "broker address": _broker_address(transport),
-        "vhost": transport["vhost"],
-        "tls": transport["tls"],
-        "driver": transport["driver"],
-        "sides": " and ".join(stored.result["sides"]),
-        **{name: value for name, value in plan.items() if name not in _UNTOLD},
-        **run["pools"],
-        **run["options"],
+        "vhost": transport.vhost,
+        "tls": transport.tls,
+        "driver": transport.driver,
+        "sides": " and ".join(stored.result.sides),
+        **{name: value for name, value in plan.to_json().items() if name not in _UNTOLD},
+        **run.pools,
+        **run.options,
     }
 
 
-def _broker_address(transport: dict[str, Any]) -> str:
+def _broker_address(transport: RecordedTransport) -> str:
     # Its port is another one each time.
-    embedded = transport["source"] == "embedded broker"
-    return "embedded" if embedded else str(transport["url"])
+    embedded = transport.source == "embedded broker"
+    return "embedded" if embedded else transport.url
 
 
 def instabilities(
@@ -187,24 +188,19 @@ def _spread(
 
 def _busy(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> Iterable[Instability]:
     for name, side in (("BASE", base), ("NEW", new)):
-        for key, limit, text in (
+        machines = [machine for stored in side for machine in stored.result.machines]
+        for shares, limit, text in (
             (
-                "other_cpu_share",
+                [machine.other_cpu_share for machine in machines],
                 OTHER_CPU,
                 "processes that are not measured took up to {:.2f} cores",
             ),
             (
-                "steal_share",
+                [machine.steal_share for machine in machines],
                 STOLEN,
                 "the hypervisor kept up to {:.2f} of the cores' time for others",
             ),
         ):
-            shares = [
-                machine[key]
-                for stored in side
-                for machine in stored.result.get("machines") or []
-                if machine.get(key) is not None
-            ]
             beyond = [share for share in shares if share >= limit]
             if beyond:
                 most = text.format(max(beyond))
@@ -214,9 +210,7 @@ def _busy(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> Iterable[Insta
 
 
 def _thin_tails(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> Iterable[Instability]:
-    counts = [
-        stored.result["latency"]["count"] for stored in (*base, *new) if stored.result["latency"]
-    ]
+    counts = [stored.result.latency.count for stored in (*base, *new) if stored.result.latency]
     fewest = min(counts, default=0)
     if not fewest:
         return

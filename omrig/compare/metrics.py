@@ -1,14 +1,15 @@
 """What runs are compared by: the figures of one run, by name, and what each of them is."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy
-from numpy.typing import NDArray
 
-from omrig.accounting import latency
+from omrig.accounting import statistics
 from omrig.compare.runs import Messages
+from omrig.model.columns import Floats, Integers
+from omrig.model.result import Result
+from omrig.model.units import NS
 
 Unit = Literal["rate", "duration", "size", "count"]
 """Of a figure: msg/s, ns, bytes, or a number of messages."""
@@ -32,7 +33,6 @@ NAMES = (
 )
 """Every metric, for people who ask for one that is none."""
 
-_NS = 1_000_000_000
 _SLICED_CPU = 4
 """Samples of a process' CPU in the load without which slices of it would be guessed."""
 
@@ -92,65 +92,56 @@ def _of_part(name: str, kind: str, rest: str) -> Metric | None:
     return None
 
 
-def of_run(result: Mapping[str, Any]) -> dict[str, float]:
+def of_run(result: Result) -> dict[str, float]:
     """Every figure of a run that its result has, in the unit of its metric."""
-    figures: dict[str, float] = {"throughput": result["throughput"]["messages_per_second"]}
-    if result["latency"]:
-        figures |= {name: result["latency"][name] for name in LATENCIES}
+    figures: dict[str, float] = {}
+    if result.throughput:
+        figures["throughput"] = result.throughput.messages_per_second
+    if result.latency:
+        figures |= {name: result.latency.named(name) for name in LATENCIES}
     figures |= _resources(result)
     figures |= _stages(result)
     return figures
 
 
-def _resources(result: Mapping[str, Any]) -> dict[str, float]:
-    used = {
-        name: usage
-        for name, usage in result["resources"].items()
-        if usage and "cpu_user_seconds" in usage
-    }
-    cpu = {name: _cpu_ns(usage) / _ended(result) for name, usage in used.items()}
-    memory = {name: usage["peak_rss_bytes"] for name, usage in used.items()}
+def _resources(result: Result) -> dict[str, float]:
+    used = {name: usage for name, usage in result.resources.items() if usage}
+    cpu = {name: usage.cpu_seconds * NS / _ended(result) for name, usage in used.items()}
+    memory = {name: usage.peak_rss_bytes for name, usage in used.items()}
     figures: dict[str, float] = {}
     for kind, parts in (("cpu", cpu), ("memory", memory)):
         # What a broker needs is a row of its own: the sum is of the measured processes.
-        measured = [value for name, value in parts.items() if name in result["sides"]]
+        measured = [value for name, value in parts.items() if name in result.sides]
         if measured:
             figures[kind] = sum(measured)
         if len(parts) > 1:
             figures |= {f"{kind}.{name}": value for name, value in parts.items()}
-    for side, modes in (result.get("profiles") or {}).items():
+    for side, modes in result.profiles.items():
         growth = modes.get("memory", {}).get("growth_bytes_per_message")
-        if growth is not None:
+        if isinstance(growth, (int, float)):
             figures[f"memory_growth.{side}"] = growth
     return figures
 
 
-def _cpu_ns(usage: Mapping[str, Any]) -> float:
-    return float(usage["cpu_user_seconds"] + usage["cpu_system_seconds"]) * _NS
-
-
-def _ended(result: Mapping[str, Any]) -> int:
+def _ended(result: Result) -> int:
     """How many messages the resources were used for."""
-    counted = result["latency"]["count"] if result["latency"] else result["messages"]["received"]
-    return int(counted)
+    return result.latency.count if result.latency else result.messages.received or 0
 
 
-def _stages(result: Mapping[str, Any]) -> dict[str, float]:
-    rows = result["stages"] or []
+def _stages(result: Result) -> dict[str, float]:
+    rows = result.stages or ()
     figures: dict[str, float] = {}
     for row in rows:
-        figures[f"stage.{row['name']}"] = row["mean_ns"]
-        figures |= {f"stage.{row['name']}.{each}": row[f"{each}_ns"] for each in STAGE_STATISTICS}
-        bucket = f"bucket.{row['bucket']}"
-        figures[bucket] = figures.get(bucket, 0) + row["mean_ns"]
+        figures[f"stage.{row.name}"] = row.mean_ns
+        figures |= {f"stage.{row.name}.{each}": row.statistic_ns(each) for each in STAGE_STATISTICS}
+        bucket = f"bucket.{row.bucket}"
+        figures[bucket] = figures.get(bucket, 0) + row.mean_ns
     if rows:
-        figures[END_TO_END] = sum(row["mean_ns"] for row in rows)
+        figures[END_TO_END] = sum(row.mean_ns for row in rows)
     return figures
 
 
-def of_slices(
-    result: Mapping[str, Any], messages: Messages, count: int
-) -> dict[str, NDArray[numpy.float64]]:
+def of_slices(result: Result, messages: Messages, count: int) -> dict[str, Floats]:
     """The figures of a run that its slices have too: one element for each of ``count`` slices.
 
     The slices are of equally many messages, in the order in which these ended. Memory has none.
@@ -159,50 +150,50 @@ def of_slices(
     bounds = numpy.array([messages.began_ns, *(messages.ended_ns[part[-1]] for part in parts)])
     counts = numpy.array([len(part) for part in parts], numpy.float64)
     lasted = numpy.maximum(numpy.diff(bounds), 1)
-    figures = {"throughput": counts / lasted * _NS}
+    figures = {"throughput": counts / lasted * NS}
     if messages.latency_ns is not None:
-        summaries = [latency.summarise(messages.latency_ns[part]) or {} for part in parts]
-        figures |= {name: _floats([each[name] for each in summaries]) for name in LATENCIES}
+        summaries = [statistics.summary(messages.latency_ns[part]) for part in parts]
+        figures |= {
+            name: _floats([each.named(name) for each in summaries if each]) for name in LATENCIES
+        }
     figures |= _sliced_cpu(result, messages, bounds, counts)
     figures |= _sliced_stages(result, messages, count)
     return figures
 
 
 def _sliced_cpu(
-    result: Mapping[str, Any],
+    result: Result,
     messages: Messages,
-    bounds: NDArray[numpy.int64],
-    counts: NDArray[numpy.float64],
-) -> dict[str, NDArray[numpy.float64]]:
-    cpu: dict[str, NDArray[numpy.float64]] = {}
+    bounds: Integers,
+    counts: Floats,
+) -> dict[str, Floats]:
+    cpu: dict[str, Floats] = {}
     for name, (times, used) in messages.cpu.items():
         if ((times >= bounds[0]) & (times <= bounds[-1])).sum() >= _SLICED_CPU:
             cpu[f"cpu.{name}"] = numpy.diff(numpy.interp(bounds, times, used)) / counts
-    measured = [f"cpu.{side}" for side in result["sides"]]
+    measured = [f"cpu.{side}" for side in result.sides]
     if all(name in cpu for name in measured):
         cpu["cpu"] = numpy.sum([cpu[name] for name in measured], axis=0)
     return cpu
 
 
-def _sliced_stages(
-    result: Mapping[str, Any], messages: Messages, count: int
-) -> dict[str, NDArray[numpy.float64]]:
-    figures: dict[str, NDArray[numpy.float64]] = {}
-    for row in result["stages"] or []:
-        values = messages.stages.get(row["name"])
+def _sliced_stages(result: Result, messages: Messages, count: int) -> dict[str, Floats]:
+    figures: dict[str, Floats] = {}
+    for row in result.stages or ():
+        values = messages.stages.get(row.name)
         if values is None or len(values) < count:
             continue
         parts = numpy.array_split(values, count)
         means = _floats([part.mean() for part in parts])
-        figures[f"stage.{row['name']}"] = means
-        percents = [latency.PERCENTILES[statistic] for statistic in STAGE_STATISTICS]
+        figures[f"stage.{row.name}"] = means
+        percents = [statistics.PERCENTILES[statistic] for statistic in STAGE_STATISTICS]
         ranked = [numpy.percentile(part, percents, method="inverted_cdf") for part in parts]
         for statistic, each in zip(STAGE_STATISTICS, _floats(ranked).T, strict=True):
-            figures[f"stage.{row['name']}.{statistic}"] = each
-        for name in (f"bucket.{row['bucket']}", END_TO_END):
+            figures[f"stage.{row.name}.{statistic}"] = each
+        for name in (f"bucket.{row.bucket}", END_TO_END):
             figures[name] = figures.get(name, 0) + means
     return figures
 
 
-def _floats(values: list[Any]) -> NDArray[numpy.float64]:
+def _floats(values: list[Any]) -> Floats:
     return numpy.array(values, numpy.float64)

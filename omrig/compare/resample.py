@@ -10,7 +10,9 @@ import math
 from collections.abc import Sequence
 
 import numpy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from omrig.model.columns import Floats, Integers
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -23,8 +25,6 @@ Of fewer there are too few different resamples: intervals of 5 cover 98 %, of 3 
 
 RESAMPLES = 2000
 """Their 95 % quantile is then within two percent of the one of infinitely many."""
-
-Floats = NDArray[numpy.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +216,6 @@ def _another_run(slices: Floats, which: int) -> Floats:
 
 
 @functools.lru_cache(maxsize=64)
-def _one_more(count: int, which: int) -> NDArray[numpy.int64]:
+def _one_more(count: int, which: int) -> Integers:
     """Which of ``count`` slices deviates in each draw, the same in every comparison."""
     return numpy.random.default_rng((count, which, RESAMPLES)).integers(0, count, RESAMPLES)

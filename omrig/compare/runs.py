@@ -2,16 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Floats, Integers
 from omrig.model.errors import RunError, UsageError, naming
+from omrig.model.result import Result
+from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
-from omrig.recordings import series
-
-Integers = NDArray[numpy.int64]
+from omrig.recordings import messages, series
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +18,18 @@ class StoredRun:
     """A run that ended well: its folder, ``run.json`` and ``result.json``."""
 
     folder: Path
-    run: dict[str, Any]
-    result: dict[str, Any]
+    run: Run
+    result: Result
 
     @property
     def started_s(self) -> float:
         """When it began, in seconds since the epoch."""
-        return float(self.run["started_epoch_seconds"])
+        return self.run.started_epoch_seconds
+
+    @property
+    def messages_per_second(self) -> float:
+        """Its throughput."""
+        return self.result.throughput.messages_per_second if self.result.throughput else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Messages:
     ended_ns: Integers
     latency_ns: Integers | None
     stages: dict[str, Integers]
-    cpu: dict[str, tuple[NDArray[numpy.float64], NDArray[numpy.float64]]]
+    cpu: dict[str, tuple[Floats, Floats]]
 
 
 def read(name: str, argument: str) -> RunSet:
@@ -75,9 +79,9 @@ def read(name: str, argument: str) -> RunSet:
     kept, excluded, errors = [], [], 0
     for each in names:
         path, run = run_folder.read_run(str(each), argument)
-        result = _result(path, argument)
+        result = run_folder.read_result(path, argument)
         if result:
-            errors += sum(result["messages"]["errors"].values())
+            errors += result.messages.failed
         reason = _unfit(result)
         if reason:
             excluded.append((str(each), reason))
@@ -93,34 +97,24 @@ def read(name: str, argument: str) -> RunSet:
     return RunSet(tuple(kept), tuple(excluded), errors)
 
 
-def _result(folder: Path, argument: str) -> dict[str, Any] | None:
-    path = folder / run_folder.RESULT
-    try:
-        with naming(argument):
-            result: dict[str, Any] | None = run_folder.read_json(path)
-    except ValueError as error:
-        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error
-    return result
-
-
-def _unfit(result: dict[str, Any] | None) -> str | None:
+def _unfit(result: Result | None) -> str | None:
     if result is None:
         return f"it has no {run_folder.RESULT}; `omrig report` makes it"
-    if not result["complete"]:
-        return str(result["reason"])
-    return None if result["throughput"] else "too few messages for a throughput"
+    if not result.complete:
+        return str(result.reason)
+    return None if result.throughput else "too few messages for a throughput"
 
 
-def _refuse_in_memory(folder: Path, run: dict[str, Any], argument: str) -> None:
-    if run["transport"]["in_memory"]:
+def _refuse_in_memory(folder: Path, run: Run, argument: str) -> None:
+    if run.transport.in_memory:
         raise UsageError(
-            f"{argument}: {folder} is no measurement ({run['transport']['url']} stays inside one"
+            f"{argument}: {folder} is no measurement ({run.transport.url} stays inside one"
             " process); compare runs through a broker"
         )
 
 
 def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
-    sides = {" and ".join(sorted(stored.result["sides"], reverse=True)) for stored in kept}
+    sides = {" and ".join(sorted(stored.result.sides, reverse=True)) for stored in kept}
     if len(sides) > 1:
         raise UsageError(
             f"{argument}: holds runs of different sides ({'; '.join(sorted(sides))}); compare runs"
@@ -130,54 +124,31 @@ def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
 
 def read_messages(stored: StoredRun) -> Messages | None:
     """What each message of a run took; None where its recordings are gone."""
-    sides = [side for side in ("producer", "consumer") if side in stored.result["sides"]]
-    columns = {side: _columns(stored.folder / side / "messages.npz") for side in sides}
-    if not all(columns.values()):
+    sides = [side for side in ("producer", "consumer") if side in stored.result.sides]
+    read = {side: messages.read(stored.folder / side) for side in sides}
+    recorded = {side: each for side, each in read.items() if each}
+    if len(recorded) < len(sides):
         return None
-    first = columns[sides[0]]
-    cpu = {name: used for name in stored.result["resources"] if (used := _cpu(stored, name))}
+    first = recorded[sides[0]]
+    cpu = {name: used for name in stored.result.resources if (used := _cpu(stored, name))}
     if sides[0] == "consumer":
-        ended = _received(first)
-        return Messages(int(ended[0]), ended, None, _stages(first), cpu)
-    done = first["end_ns"] > 0
-    order = numpy.argsort(first["end_ns"][done], kind="stable")
-    ended = first["end_ns"][done][order]
-    latency = (first["end_ns"] - first["start_ns"])[done][order]
-    stages = _stages(first)
-    if stages:
-        by_end = numpy.argsort(first["end_ns"][first["seq"]], kind="stable")
+        ended = first.received()
+        return Messages(int(ended[0]), ended, None, first.stages(), cpu)
+    done = first.end_ns > 0
+    order = numpy.argsort(first.end_ns[done], kind="stable")
+    ended = first.end_ns[done][order]
+    latency = (first.end_ns - first.start_ns)[done][order]
+    stages, seq = first.stages(), first.seq()
+    if stages and seq is not None:
+        by_end = numpy.argsort(first.end_ns[seq], kind="stable")
         stages = {name: values[by_end] for name, values in stages.items()}
-    elif "consumer" in columns:
+    elif "consumer" in recorded:
         # A producer that recorded none: the consumer's rows are in the order of arrival.
-        stages = _stages(columns["consumer"])
-    return Messages(int(first["start_ns"][done].min()), ended, latency, stages, cpu)
+        stages = recorded["consumer"].stages()
+    return Messages(int(first.start_ns[done].min()), ended, latency, stages, cpu)
 
 
-def _stages(columns: dict[str, Integers]) -> dict[str, Integers]:
-    return {
-        name.removeprefix("stage."): values
-        for name, values in columns.items()
-        if name.startswith("stage.")
-    }
-
-
-def _received(columns: dict[str, Integers]) -> Integers:
-    times = numpy.concatenate(
-        [times for name, times in columns.items() if name.startswith("received_ns")]
-    )
-    return numpy.sort(times[times > 0])
-
-
-def _columns(path: Path) -> dict[str, Integers]:
-    if not path.exists():
-        return {}
-    with numpy.load(path) as file:
-        return {name: file[name].astype(numpy.int64) for name in file.files}
-
-
-def _cpu(
-    stored: StoredRun, process: str
-) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]] | None:
+def _cpu(stored: StoredRun, process: str) -> tuple[Floats, Floats] | None:
     sampled = series.read(stored.folder / process / series.PROCESS)
     if sampled is None:
         return None

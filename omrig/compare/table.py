@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy
-from numpy.typing import NDArray
 
 from omrig.compare import metrics, resample
 from omrig.compare.metrics import Metric
 from omrig.compare.resample import Estimate
 from omrig.compare.runs import Messages, StoredRun
+from omrig.model.columns import Floats
 
 SLICES = 20
 """Parts into which a run is cut when it is all there is of its side."""
@@ -28,8 +28,6 @@ FAMILY_LEVEL = 0.025
 There are two, headline and stages: together they call at most one in twenty comparisons of the
 same with the same.
 """
-
-Floats = NDArray[numpy.float64]
 
 Slices = tuple[Mapping[str, Floats], Mapping[str, Floats]]
 """What :func:`omrig.compare.metrics.of_slices` says of BASE and of NEW."""

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omrig.model import redaction
+from omrig.drivers import files as config_files
 from omrig.model.errors import UsageError
+from omrig.model.interpreter import option_variables
 from omrig.model.plan import Plan
 
 URL_OPTION = "--transport-url"
@@ -22,9 +23,6 @@ DEFAULT_SOURCE = "oslo.messaging's default"
 EMBEDDED_SOURCE = "embedded broker"
 
 _URL = "transport_url"
-
-_VARIABLE = re.compile(r"OS_\w+__\w+")
-"""How oslo.config names an option in the environment: OS_<GROUP>__<OPTION>."""
 
 _OLD_OPTIONS = frozenset(
     {"rpc_backend", "rabbit_host", "rabbit_hosts", "rabbit_port", "rabbit_userid"}
@@ -62,6 +60,18 @@ class Configuration:
         """The files and folders in words."""
         return ", ".join([*self.files, *self.dirs])
 
+    def said_by(self, group: str, names: set[str]) -> str:
+        """The variable or the file that gives an option its value."""
+        variables = {f"OS_{group.upper()}__{name.upper()}" for name in names} & set(os.environ)
+        if self.uses_environment and variables:
+            return f"environment variable {', '.join(sorted(variables))}"
+        saying = [
+            path
+            for path in self.read_files()
+            if names & config_files.sections(path).get(group, set())
+        ]
+        return saying[-1] if saying else self.described()
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -87,18 +97,18 @@ def load(plan: Plan) -> Configuration:
     """
     from oslo_config import cfg
 
-    _check_paths(plan)
-    os.environ.update(plan.environment)
-    if plan.config_files or plan.config_dirs or plan.is_resolved:
-        files, dirs = plan.config_files, plan.config_dirs
-        found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.environment))
+    config_files.check_named(plan)
+    os.environ.update(plan.transport.environment)
+    if plan.transport.config_files or plan.transport.config_dirs or plan.transport.is_resolved:
+        files, dirs = plan.transport.config_files, plan.transport.config_dirs
+        found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.transport.environment))
     else:
         found = _look_for(plan)
     with errors_of(found):
         cfg.CONF(
             args=[],
-            project=plan.project,
-            prog=plan.project,
+            project=plan.transport.project,
+            prog=plan.transport.project,
             default_config_files=list(found.files),
             default_config_dirs=list(found.dirs),
             use_env=found.uses_environment,
@@ -117,24 +127,24 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
     Raises ``UsageError`` where that gives none, or an empty one, or could not be
     read.
     """
-    if plan.transport_url is None and found.unreadable:
+    if plan.transport.url is None and found.unreadable:
         raise UsageError(
-            f"configuration of {plan.project}: {', '.join(found.unreadable)} may not be looked"
-            " into, and may say which broker to use; run as a user who may, or give"
+            f"configuration of {plan.transport.project}: {', '.join(found.unreadable)} may not be"
+            " looked into, and may say which broker to use; run as a user who may, or give"
             " --transport-url"
         )
-    if plan.transport_url is not None:
-        return _not_empty(Found(plan.transport_url, URL_OPTION, True))
+    if plan.transport.url is not None:
+        return _not_empty(Found(plan.transport.url, URL_OPTION, True))
     from oslo_config import cfg
 
-    source = _said_by(found, "DEFAULT", {_URL})
+    source = found.said_by("DEFAULT", {_URL})
     with errors_of(found, f"transport_url of {source}"):
         location = found.conf.get_location(_URL)
         url = str(found.conf.transport_url or "")
     if location is not None and location.location.is_user_controlled:
         in_environment = location.location is cfg.Locations.environment
         source = f"environment variable {location.detail}" if in_environment else location.detail
-        by_name = bool(plan.config_files or plan.config_dirs)
+        by_name = bool(plan.transport.config_files or plan.transport.config_dirs)
         return _not_empty(Found(url, source, by_name and not in_environment))
     _refuse_without_url(found, plan)
     return None
@@ -143,86 +153,6 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
 def default_url(found: Configuration) -> Found:
     """The URL that oslo.messaging uses where nothing is configured: a broker on this host."""
     return Found(str(found.conf.transport_url), DEFAULT_SOURCE, False)
-
-
-def source_of(found: Configuration, conf: Any, option: Any, group: str | None) -> str | None:
-    """Where ``conf`` has the value of an option from: a file or a variable; None for its default.
-
-    Raises ``UsageError`` for a value that the option cannot have.
-    """
-    from oslo_config import cfg
-
-    name = f"[{group}] {option.name}" if group else option.name
-    try:
-        location = conf.get_location(option.dest, group)
-    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
-        raise
-    except ValueError:
-        where = _said_by(found, group or "DEFAULT", {option.name, option.dest})
-        raise UsageError(
-            f"{where}: the value of {name} is none that it may have; correct it"
-        ) from None
-    if location is None or not location.location.is_user_controlled:
-        return None
-    if location.location is cfg.Locations.environment:
-        return f"environment variable {location.detail}"
-    return str(location.detail)
-
-
-def _said_by(found: Configuration, group: str, names: set[str]) -> str:
-    """The variable or the file that gives an option its value."""
-    variables = {f"OS_{group.upper()}__{name.upper()}" for name in names} & set(os.environ)
-    if found.uses_environment and variables:
-        return f"environment variable {', '.join(sorted(variables))}"
-    files = [path for path in found.read_files() if names & _sections(path).get(group, set())]
-    return files[-1] if files else found.described()
-
-
-def option_variables() -> dict[str, str]:
-    """The variables of the environment that oslo.config reads options from.
-
-    One may hold a transport URL: measured processes get them through a pipe, where they are used,
-    and never in an environment that others on this host can look at.
-    """
-    return {name: value for name, value in os.environ.items() if _VARIABLE.fullmatch(name)}
-
-
-def known_options() -> list[tuple[str | None, list[Any]]]:
-    """The options of the installed oslo.messaging by group, copies: None for [DEFAULT]."""
-    import copy
-
-    from oslo_messaging import opts
-    from oslo_messaging._drivers import base
-
-    # Until release 14 those of all drivers were listed under [DEFAULT], and read from the driver's
-    # own group.
-    moved = copy.deepcopy(getattr(base, "base_opts", []))
-    names = {option.dest for option in moved}
-    listed = [
-        (group, [each for each in options if group or each.dest not in names])
-        for group, options in opts.list_opts()
-    ]
-    return [*listed, ("oslo_messaging_rabbit", moved)]
-
-
-def unknown_options(found: Configuration) -> list[str]:
-    """Options of oslo.messaging's groups in the files that the installed version does not know.
-
-    In the form ``[group] name (file)``; never their values, which may be secrets.
-    """
-    known: dict[str, set[str]] = {}
-    for group, options in known_options():
-        names = known.setdefault(group or "DEFAULT", set())
-        for option in options:
-            names |= {option.name, option.dest} | {each.name for each in option.deprecated_opts}
-    unknown = []
-    for path in found.read_files():
-        for section, names_there in _sections(path).items():
-            if section.lower().startswith("oslo_messaging_"):
-                # oslo.config takes an option's name with '_' for '-', and not the other way round.
-                beyond = names_there - known.get(section.lower(), set())
-                unknown += [f"[{section}] {name} ({path})" for name in sorted(beyond)]
-    return unknown
 
 
 @contextlib.contextmanager
@@ -263,102 +193,24 @@ def errors_of(found: Configuration, source: str = "") -> Iterator[None]:
         ) from None
 
 
-def _check_paths(plan: Plan) -> None:
-    for option, paths, is_right, kind in (
-        ("--config-file", plan.config_files, Path.is_file, "file"),
-        ("--config-dir", plan.config_dirs, Path.is_dir, "folder"),
-    ):
-        for path in paths:
-            _check_path(option, path, is_right, kind)
-
-
-def _check_path(option: str, path: str, is_right: Any, kind: str) -> None:
-    try:
-        # Python takes some errors for "no such path": they are told here.
-        Path(path).stat()
-        if is_right(Path(path)):
-            _try_reading(path)
-            return
-        problem = f"is no {kind}"
-    except FileNotFoundError:
-        problem = f"no such {kind}"
-    except PermissionError:
-        problem = "may not be read"
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or "is no path"
-    raise UsageError(
-        f"{option}: {redaction.shown_argument(path)}: {problem}; give the path of a {kind} that"
-        " may be read"
-    )
-
-
-def _try_reading(path: str) -> None:
-    """Raise PermissionError for what may not be read: oslo.config passes over such a folder."""
-    whole = Path(path)
-    files = [each for each in whole.iterdir() if each.suffix == ".conf"] if whole.is_dir() else []
-    for each in files if whole.is_dir() else [whole]:
-        each.open("rb").close()
-
-
 def _look_for(plan: Plan) -> Configuration:
-    """The files of ``plan.project``, where oslo.config looks for them."""
+    """The files of ``plan.transport.project``, where oslo.config looks for them."""
     from oslo_config import cfg
 
-    # The same name twice, or oslo.config would look for files of the program's name as well.
-    named = {"project": plan.project, "prog": plan.project}
-    files = list(dict.fromkeys(cfg.find_config_files(**named)))
-    dirs = list(dict.fromkeys(cfg.find_config_dirs(**named)))
-    unreadable = _unreadable(plan.project)
-    files, dirs = ([each for each in paths if _is_readable(each)] for paths in (files, dirs))
+    files, dirs = config_files.find(plan.transport.project)
+    unreadable = config_files.unreadable(plan.transport.project)
     variables = option_variables()
-    found = Configuration(cfg.CONF, files, dirs, unreadable, plan.project_named, bool(variables))
-    if plan.project_named and not (files or dirs or unreadable):
+    found = Configuration(
+        cfg.CONF, files, dirs, unreadable, plan.transport.project_named, bool(variables)
+    )
+    if plan.transport.project_named and not (files or dirs or unreadable):
         raise UsageError(
-            f"--project: no configuration of {plan.project!r} is on this host (looked for"
-            f" {plan.project}.conf and {plan.project}.conf.d in"
-            f" {', '.join(_places(plan.project))}); give --config-file or --transport-url"
+            f"--project: no configuration of {plan.transport.project!r} is on this host (looked for"
+            f" {plan.transport.project}.conf and {plan.transport.project}.conf.d in"
+            f" {', '.join(config_files.places(plan.transport.project))}); give --config-file or"
+            " --transport-url"
         )
     return found
-
-
-def _places(project: str) -> list[str]:
-    """The folders in which oslo.config looks for a project's files, the first one wins."""
-    home = Path("~").expanduser()
-    places = [str(home / f".{project}"), str(home), f"/etc/{project}", "/etc"]
-    for variable in ("SNAP_COMMON", "SNAP"):
-        if root := os.environ.get(variable):
-            places.append(str(Path(root) / "etc" / project))
-    return places
-
-
-def _unreadable(project: str) -> list[str]:
-    """What may hold the project's configuration and cannot be looked at.
-
-    oslo.config takes the first place that has the file, and the first that has the folder: what
-    comes after one that can be read counts for nothing.
-    """
-    unreadable = []
-    for name in (f"{project}.conf", f"{project}.conf.d"):
-        for place in _places(project):
-            path = Path(place) / name
-            try:
-                path.stat()
-                _try_reading(str(path))
-            except PermissionError as error:
-                unreadable.append(str(error.filename or path))
-            except OSError:
-                continue
-            else:
-                break
-    return list(dict.fromkeys(unreadable))
-
-
-def _is_readable(path: str) -> bool:
-    try:
-        _try_reading(path)
-    except PermissionError:
-        return False
-    return True
 
 
 def _not_empty(found: Found) -> Found:
@@ -373,9 +225,9 @@ def _refuse_without_url(found: Configuration, plan: Plan) -> None:
     files = found.read_files()
     if not (files or found.is_named):
         return
-    option = "configuration of " + plan.project
-    if plan.config_files or plan.config_dirs:
-        option = "--config-file" if plan.config_files else "--config-dir"
+    option = "configuration of " + plan.transport.project
+    if plan.transport.config_files or plan.transport.config_dirs:
+        option = "--config-file" if plan.transport.config_files else "--config-dir"
     looked_at = ", ".join(files) or f"{found.described()}, which holds no *.conf file"
     raise UsageError(
         f"{option}: no transport_url in [DEFAULT] of {looked_at}{_hints(files)}; set it there, or"
@@ -387,7 +239,7 @@ def _hints(files: Sequence[str]) -> str:
     """What stands in the files in place of a transport_url, in words."""
     elsewhere, old = set(), set()
     for path in files:
-        for section, names in _sections(path).items():
+        for section, names in config_files.sections(path).items():
             if section != "DEFAULT" and _URL in names:
                 elsewhere.add(f"[{section}]")
             old |= names & _OLD_OPTIONS
@@ -397,15 +249,6 @@ def _hints(files: Sequence[str]) -> str:
     if old:
         hints += f" ({', '.join(sorted(old))}: oslo.messaging no longer reads that)"
     return hints
-
-
-def _sections(path: str) -> dict[str, set[str]]:
-    """The names of the options in each section of a file that has been read before."""
-    from oslo_config import cfg
-
-    sections: dict[str, dict[str, list[str]]] = {}
-    cfg.ConfigParser(path, sections).parse()
-    return {section: set(values) for section, values in sections.items()}
 
 
 def _register_url(conf: Any) -> None:

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from omrig.measured.load import rpc
 from omrig.model import payload
+from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 
 _SAMPLE_BYTES = 4096
@@ -24,9 +24,9 @@ def body_bytes(plan: Plan, options: Mapping[str, Any]) -> int:
         from kombu import compression as codecs
 
         compress: Any = codecs.compress
-        return len(compress(_body(plan, plan.size_bytes), compression)[0])
-    sample = min(plan.size_bytes, _SAMPLE_BYTES)
-    return len(_body(plan, sample)) + plan.size_bytes - sample
+        return len(compress(_body(plan, plan.load.size_bytes), compression)[0])
+    sample = min(plan.load.size_bytes, _SAMPLE_BYTES)
+    return len(_body(plan, sample)) + plan.load.size_bytes - sample
 
 
 def _body(plan: Plan, size_bytes: int) -> bytes:
@@ -34,13 +34,13 @@ def _body(plan: Plan, size_bytes: int) -> bytes:
     from kombu import serialization
     from oslo_messaging._drivers import common
 
-    number = (plan.messages or 1) - 1
+    number = (plan.load.messages or 1) - 1
     unique = uuid.uuid4().hex
     message: dict[str, Any] = {
-        "method": rpc.METHOD,
+        "method": payload.METHOD,
         "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
     }
-    if plan.pattern == "call":
+    if PATTERNS[plan.load.pattern].replies:
         message |= {"_msg_id": unique, "_reply_q": f"reply_{unique}", "_timeout": None}
     message["_unique_id"] = unique
     dumps: Any = serialization.dumps

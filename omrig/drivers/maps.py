@@ -2,19 +2,24 @@
 
 A map is a TOML file::
 
-    schema = 1
+    schema = 2
     name = "impl_rabbit"
     title = "oslo.messaging's RabbitMQ driver"
     package = "oslo.messaging"              # the distribution whose version counts
     schemes = ["rabbit"]                    # optional: transport URLs for which it is used
+    patterns = ["call", "cast"]             # with schemes: what the driver carries
+    broker = "amqp"                         # with schemes: what is behind it, or "memory"
     requires = ["amqpdriver", "executor"]   # optional: maps that are used with it
     modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
 
     [[probe]]
-    kind = "delivery"                       # the kind of stamp: a function of the probes
+    kind = "delivery"                       # what is stamped: one of omrig.model.kinds
     function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
     stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
     versions = ">=12"                       # optional: versions of the package that have it
+
+A file of schema 1 has neither ``patterns`` nor ``broker``: a driver it is for has to be known
+otherwise.
 """
 
 import dataclasses
@@ -26,9 +31,15 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model.errors import UsageError, naming
+from omrig.model.kinds import KINDS
+from omrig.model.stage_map import INSTALLED, MISSING, OTHER_VERSION, Installed, Probe, StageMap
 from omrig.model.stages import BY_NAME
+from omrig.model.transport import BROKERS
 
-SCHEMA = 1
+SCHEMA = 2
+
+PATTERNS = ("call", "cast", "fanout", "notify")
+"""What a driver of oslo.messaging may carry."""
 
 PACKAGE = "omrig.profiles"
 
@@ -38,37 +49,18 @@ _MAP_KEYS = {
     "title": str,
     "package": str,
     "schemes": list,
+    "patterns": list,
+    "broker": str,
     "requires": list,
     "modules": list,
     "probe": list,
 }
-_OPTIONAL = {"schemes", "requires", "modules", "probe"}
+_OF_DRIVERS = ("patterns", "broker")
+"""What a map says of the driver for which it is; since schema 2."""
+
+_OPTIONAL = {"schemes", *_OF_DRIVERS, "requires", "modules", "probe"}
 _PROBE_KEYS = {"kind": str, "function": str, "stages": list, "versions": str}
 _OPTIONAL_IN_PROBE = {"versions"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """One function to be wrapped: ``module:qualified.name``, and the stages that need it."""
-
-    kind: str
-    function: str
-    stages: tuple[str, ...]
-    package: str
-    versions: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class StageMap:
-    """A validated stage map."""
-
-    name: str
-    title: str
-    package: str
-    schemes: tuple[str, ...]
-    requires: tuple[str, ...]
-    modules: tuple[str, ...]
-    probes: tuple[Probe, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +106,9 @@ def parse(text: str, file: str) -> StageMap:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"stage map {file}: {error}") from error
     _check_keys(values, _MAP_KEYS, _OPTIONAL, f"stage map {file}: ")
-    if values["schema"] != SCHEMA:
-        raise UsageError(f"stage map {file}: schema: {values['schema']} is not {SCHEMA}")
+    if not 1 <= values["schema"] <= SCHEMA:
+        raise UsageError(f"stage map {file}: schema: {values['schema']} is not 1 to {SCHEMA}")
+    _check_driver(values, f"stage map {file}: ")
     probes = []
     for number, probe in enumerate(values.get("probe", []), 1):
         where = f"stage map {file}: probe {number}: "
@@ -135,6 +128,8 @@ def parse(text: str, file: str) -> StageMap:
         title=values["title"],
         package=values["package"],
         schemes=tuple(values.get("schemes", ())),
+        patterns=tuple(values.get("patterns", ())),
+        broker=values.get("broker", ""),
         requires=tuple(values.get("requires", ())),
         modules=tuple(values.get("modules", ())),
         probes=tuple(probes),
@@ -175,6 +170,20 @@ def resolve(maps: Sequence[StageMap]) -> tuple[list[Site], list[str]]:
 def lost_stages(maps: Sequence[StageMap]) -> set[str]:
     """The stages that cannot be told because a function that they need is missing."""
     return {stage for probe, _, site in _looked_up(maps) if not site for stage in probe.stages}
+
+
+def installed(stage_map: StageMap) -> Installed:
+    """The map beside what is installed here; the modules of its functions are imported."""
+    version = _version(stage_map.package) or "not installed"
+    states = tuple(_state(stage_map, probe) for probe in stage_map.probes)
+    return Installed(stage_map, version, states)
+
+
+def _state(stage_map: StageMap, probe: Probe) -> str:
+    sites, missing = resolve([dataclasses.replace(stage_map, probes=(probe,))])
+    if sites:
+        return INSTALLED
+    return MISSING if missing else OTHER_VERSION
 
 
 def _looked_up(maps: Sequence[StageMap]) -> Iterator[tuple[Probe, str | None, Site | None]]:
@@ -235,12 +244,31 @@ def _check_keys(
             raise UsageError(f"{where}{key}: missing")
 
 
-def _check_probe(probe: dict[str, Any], where: str) -> None:
-    from omrig.measured.probes import probes
-
-    if probe["kind"] not in probes.KINDS:
+def _check_driver(values: dict[str, Any], where: str) -> None:
+    """Check what is said of a driver: all or nothing, from schema 2 on."""
+    given = [key for key in _OF_DRIVERS if key in values]
+    if given and (values["schema"] == 1 or "schemes" not in values):
+        need = "schema 2" if values["schema"] == 1 else "schemes"
+        raise UsageError(f"{where}{given[0]}: needs {need}")
+    if values["schema"] == 1 or "schemes" not in values:
+        return
+    for key in _OF_DRIVERS:
+        if key not in values:
+            raise UsageError(f"{where}{key}: missing beside schemes")
+    for pattern in values["patterns"]:
+        if pattern not in PATTERNS:
+            known_ones = ", ".join(PATTERNS)
+            raise UsageError(f"{where}patterns: unknown {pattern!r}; known are {known_ones}")
+    if values["broker"] not in BROKERS:
         raise UsageError(
-            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(probes.KINDS))}"
+            f"{where}broker: unknown {values['broker']!r}; known are {', '.join(BROKERS)}"
+        )
+
+
+def _check_probe(probe: dict[str, Any], where: str) -> None:
+    if probe["kind"] not in KINDS:
+        raise UsageError(
+            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(KINDS))}"
         )
     if ":" not in probe["function"]:
         raise UsageError(f"{where}function: {probe['function']!r} is not module:qualified.name")

@@ -1,181 +1,129 @@
-"""What oslo.messaging's driver makes of a configuration: asked of the driver itself.
+"""What no table says of the RabbitMQ driver: its options, and what it declares on a broker.
 
-Each version resolves options, URL queries, TLS and logins in its own way. So its transport is made,
-which opens no connection yet, and its connection is made as far as the call that would open one:
-what comes out is what the measured process will use, contradictions included.
+As oslo.messaging's ``impl_rabbit`` declares it; an option that a release does not have is off.
+``options`` are always the driver's own, as it resolves them.
 """
 
-import contextlib
-import copy
-import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.model import redaction
-from omrig.model.errors import UsageError
-
 GROUP = "oslo_messaging_rabbit"
+"""The group of the driver's options in a configuration."""
 
-_RESERVED_FOR_KOMBU = "/?#;%"
+IDENTITY = ("hostname", "processname")
+"""The options that a run never takes from a configuration or a transport URL: who it is."""
 
+Options = Mapping[str, Any]
 
-class _Captured(BaseException):
-    """Carries what the driver would have opened a connection with."""
-
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self.url = url
-        self.options = options
-
-
-def make_transport(conf: Any, parsed: Any, option: str) -> Any:
-    """oslo.messaging's transport for a parsed URL; its driver's options are registered in ``conf``.
-
-    ``option`` says where the URL came from, for errors. Raises
-    ``UsageError`` with what the driver says against it: options that contradict
-    each other, an option that it does not know, a library that is not installed.
-    """
-    import oslo_messaging
-    from oslo_config import cfg
-
-    try:
-        return oslo_messaging.get_rpc_transport(conf, _copy(parsed))
-    except oslo_messaging.DriverLoadFailure as error:
-        raise _refusal(option, parsed.transport, error.ex) from error
-    except (cfg.Error, RuntimeError, ValueError, ImportError) as error:
-        raise _refusal(option, parsed.transport, error) from error
+Arguments = dict[str, int | str | bool]
+"""What a queue is declared with beside its name, or consumed with."""
 
 
-def login(transport: Any, parsed: Any, option: str) -> Login:
-    """How the driver of a transport over AMQP would log in to the hosts of its URL.
+def full(option: str) -> str:
+    """An option of the driver as people write it, with its group."""
+    return f"[{GROUP}] {option}"
 
-    Raises ``UsageError`` where the driver would refuse its options, or could
-    not take its own address apart again.
-    """
-    captured = _capture(transport._driver.conf, _copy(parsed), option)
-    endpoints, vhost = [], "/"
-    try:
-        for url in captured.url.split(";"):
-            endpoint, vhost = _as_kombu_does(url, captured.options)
-            endpoints.append(endpoint)
-    except ValueError:
-        raise UsageError(
-            f"{option}: {_version()} cannot use this URL: {_mangled(parsed)}"
-        ) from None
-    except KeyError:
-        raise UsageError(
-            f"{option}: {_version()} accepts {parsed.transport}:// and cannot connect with it;"
-            " write rabbit://"
-        ) from None
-    tls = captured.options.get("ssl")
-    return Login(
-        endpoints=tuple(endpoints),
-        vhost=vhost,
-        ssl_options=None if not tls else {} if tls is True else dict(tls),
-        method=str(captured.options.get("login_method") or "PLAIN"),
-        caution="" if _agree(parsed, endpoints) else f"{_version()}: {_mangled(parsed)}",
+
+NOT_TAKEN = tuple(full(option) for option in IDENTITY)
+"""The options of :data:`IDENTITY` as people write them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """A queue as the driver declares it; ``exchange`` is what it is bound to, empty for none."""
+
+    name: str
+    exchange: str
+    durable: bool
+    auto_delete: bool
+    arguments: Arguments
+    consumer_arguments: Arguments | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it takes no ``x-expires``, and nothing but its deletion ends it."""
+        return self.arguments.get("x-queue-type") == "stream"
+
+
+def served(topic: str, options: Options) -> list[Queue]:
+    """The queues of a server: of the topic, of the server itself, and for all servers."""
+    auto_delete = bool(options.get("amqp_auto_delete"))
+    arguments = _arguments(options, bool(options.get("rabbit_quorum_queue")), expires=False)
+    cancel: Arguments | None = None
+    if options.get("enable_cancel_on_failover"):
+        cancel = {"x-cancel-on-ha-failover": True}
+    stream = bool(options.get("rabbit_stream_fanout"))
+    fanout = Queue(
+        name=f"{topic}_fanout",
+        exchange=f"{topic}_fanout",
+        durable=is_fanout_durable(options),
+        auto_delete=False,
+        arguments=_stream_arguments(options) if stream else _transient_arguments(options),
+        consumer_arguments={"x-stream-offset": "last"} if stream else cancel,
+    )
+    return [
+        Queue(name, topic, is_durable(options), auto_delete, arguments, cancel)
+        for name in (topic, f"{topic}.server")
+    ] + [fanout]
+
+
+def reply(name: str, options: Options) -> Queue:
+    """The queue on which a client waits for replies."""
+    return Queue(
+        name=name,
+        exchange="",
+        durable=bool(options.get("rabbit_transient_quorum_queue")),
+        auto_delete=False,
+        arguments=_transient_arguments(options),
     )
 
 
-def options(transport: Any, leave_out: Sequence[str] = ()) -> Mapping[str, Any]:
-    """The options of the driver's group as the driver resolves them; none for other drivers."""
-    conf = transport._driver.conf
-    if GROUP not in conf:
-        return {}
-    group = conf[GROUP]
-    return {name: group[name] for name in group if name not in leave_out}
+def is_durable(options: Options) -> bool:
+    """Whether the exchange and the queues of a topic outlive a restart of the broker."""
+    return bool(options.get("amqp_durable_queues") or options.get("rabbit_quorum_queue"))
 
 
-def _copy(parsed: Any) -> Any:
-    """The driver shuffles the hosts of the URL that it is given."""
-    copied = copy.copy(parsed)
-    copied.hosts = list(parsed.hosts)
-    return copied
+def is_fanout_durable(options: Options) -> bool:
+    """Whether the exchange and the queue of a fanout outlive a restart of the broker."""
+    return bool(options.get("rabbit_transient_quorum_queue") or options.get("rabbit_stream_fanout"))
 
 
-def _capture(conf: Any, parsed: Any, option: str) -> _Captured:
-    from oslo_config import cfg
-    from oslo_messaging._drivers import common, impl_rabbit
-
-    try:
-        with _no_connection():
-            impl_rabbit.Connection(conf, parsed, common.PURPOSE_SEND)
-    except _Captured as captured:
-        return captured
-    except (cfg.Error, RuntimeError, ValueError, OSError) as error:
-        raise _refusal(option, parsed.transport, error) from error
-    raise UsageError(
-        f"{option}: {_version()} connects in a way that omrig does not know; use another version"
-    )
+def declaring_options(options: Options) -> dict[str, bool]:
+    """Those options that decide how both sides declare the exchange of a topic."""
+    names = ("amqp_durable_queues", "amqp_auto_delete", "rabbit_quorum_queue")
+    return {name: bool(options.get(name)) for name in names}
 
 
-@contextlib.contextmanager
-def _no_connection() -> Iterator[None]:
-    connections: Any = importlib.import_module("kombu.connection")
-
-    def capture(url: str, **options: Any) -> None:
-        raise _Captured(url, options)
-
-    original = connections.Connection
-    connections.Connection = capture
-    try:
-        yield
-    finally:
-        connections.Connection = original
+def topic_exchange(options: Options) -> tuple[bool, bool]:
+    """How the exchange of a topic is declared: whether durable, whether it deletes itself."""
+    return is_durable(options), bool(options.get("amqp_auto_delete"))
 
 
-def _as_kombu_does(url: str, options: Mapping[str, Any]) -> tuple[Endpoint, str]:
-    """The address, login and vhost that kombu gives to py-amqp.
-
-    Raises ValueError for what is no URL to kombu, KeyError for one of no transport of its own.
-    """
-    kombu: Any = importlib.import_module("kombu")
-    connection = kombu.Connection(url, login_method=options.get("login_method"))
-    connection.get_transport_cls()
-    # As kombu.transport.pyamqp.Transport.establish_connection fills in what is not given.
-    host = connection.hostname or "localhost"
-    endpoint = Endpoint(
-        host="127.0.0.1" if host == "localhost" else host,
-        port=int(connection.port or 5672),
-        username=connection.userid or "guest",
-        password=connection.password or "guest",
-    )
-    return endpoint, connection.virtual_host or "/"
+def _transient_arguments(options: Options) -> Arguments:
+    return _arguments(options, bool(options.get("rabbit_transient_quorum_queue")), expires=True)
 
 
-def _agree(parsed: Any, endpoints: list[Endpoint]) -> bool:
-    """Whether the driver logs in with what the URL says."""
-    asked = {(host.username or "guest", host.password or "guest") for host in parsed.hosts}
-    return asked <= {(each.username, each.password) for each in endpoints}
+def _arguments(options: Options, quorum: bool, expires: bool) -> Arguments:
+    arguments: Arguments = {}
+    if options.get("rabbit_ha_queues"):
+        arguments["x-ha-policy"] = "all"
+    if quorum:
+        arguments["x-queue-type"] = "quorum"
+        for argument, option in (
+            ("x-delivery-limit", "rabbit_quorum_delivery_limit"),
+            ("x-max-in-memory-length", "rabbit_quorum_max_memory_length"),
+            ("x-max-in-memory-bytes", "rabbit_quorum_max_memory_bytes"),
+        ):
+            if options.get(option):
+                arguments[argument] = options[option]
+    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
+    if expires and ttl_s > 0:
+        arguments["x-expires"] = ttl_s * 1000
+    return arguments
 
 
-def _mangled(parsed: Any) -> str:
-    words = []
-    texts = {
-        "user": {host.username or "" for host in parsed.hosts},
-        "password": {host.password or "" for host in parsed.hosts},
-        "virtual host": {parsed.virtual_host or ""},
-    }
-    for name, values in texts.items():
-        found = [c for c in _RESERVED_FOR_KOMBU if any(c in value for value in values)]
-        # That of the default virtual host it knows.
-        if found and not (name == "virtual host" and values == {"/"}):
-            words.append(f"a {name} with {' or '.join(repr(each) for each in found)} in it")
-    what = " and ".join(words) or "one of its addresses"
-    return f"it does not pass on {what}, however that is encoded; use another one"
-
-
-def _refusal(option: str, driver: str, error: BaseException) -> UsageError:
-    if isinstance(error, ImportError) and error.name:
-        return UsageError(
-            f"{option}: the driver {driver!r} needs the Python module {error.name}, which is not"
-            " installed here; install it, or use another driver"
-        )
-    text = " ".join(redaction.redact(str(error)).split())
-    return UsageError(f"{option}: {_version()} refuses its options: {text}; correct them")
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"oslo.messaging {version('oslo.messaging')}"
+def _stream_arguments(options: Options) -> Arguments:
+    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
+    age: Arguments = {"x-max-age": f"{ttl_s}s"} if ttl_s > 0 else {}
+    return {"x-queue-type": "stream", **age}

@@ -2,16 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TextIO
 
-from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
-from omrig.recordings import folder as run_folder
+from omrig.model.callgraph import Cost, Graph, Key
 
 
-def write(graph: Graph, path: Path, event: str, description: str) -> None:
-    """Write the graph; costs are integer nanoseconds of the named event."""
-    with run_folder.writing(path) as file:
-        file.writelines(f"{line}\n" for line in _lines(graph, event, description))
+def write(graph: Graph, file: TextIO, event: str, description: str) -> None:
+    """Write the graph into an open file; costs are integer nanoseconds of the named event."""
+    file.writelines(f"{line}\n" for line in _lines(graph, event, description))
 
 
 def _lines(graph: Graph, event: str, description: str) -> Iterator[str]:

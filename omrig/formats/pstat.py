@@ -1,14 +1,13 @@
 """Call graphs as cProfile writes them, for pstats and every viewer that reads it."""
 
 import marshal
-from pathlib import Path
+from typing import BinaryIO
 
-from omrig.measured.profilers.callgraph.graph import Graph
-from omrig.recordings import folder as run_folder
+from omrig.model.callgraph import Graph
 
 
-def write(graph: Graph, path: Path) -> None:
-    """Write the graph; times in seconds.
+def write(graph: Graph, file: BinaryIO) -> None:
+    """Write the graph into an open file; times in seconds.
 
     As cProfile has it, a function's tuple begins with its primitive calls and a caller's tuple
     with all calls.
@@ -26,5 +25,4 @@ def write(graph: Graph, path: Path) -> None:
         )
         for key, node in graph.items()
     }
-    with run_folder.writing(path, "wb") as file:
-        marshal.dump(stats, file)
+    marshal.dump(stats, file)

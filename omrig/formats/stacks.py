@@ -1,7 +1,7 @@
 """Stacks with weights, in the two formats that flame graph viewers read.
 
-speedscope's JSON is specified by the `file-format-schema.json` in its npm package `speedscope`; a
-"sampled" profile is a list of stacks, outermost frame first, with a weight each. Collapsed stacks
+speedscope's JSON is specified by the ``file-format-schema.json`` in its npm package ``speedscope``;
+a "sampled" profile is a list of stacks, outermost frame first, with a weight each. Collapsed stacks
 are the input of flamegraph.pl and of inferno: a line a stack, its frames separated by semicolons,
 and a blank and a whole number at its end.
 """
@@ -11,10 +11,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TextIO
 
 import omrig
-from omrig.recordings import folder as run_folder
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 
@@ -49,11 +48,11 @@ class Profile:
     stacks: Sequence[Weighted]
 
 
-def write_speedscope(path: Path, name: str, profiles: Sequence[Profile]) -> None:
-    """Write the profiles into one file; the viewer lets choose between them and shows the first."""
+def write_speedscope(file: TextIO, name: str, profiles: Sequence[Profile]) -> None:
+    """Write the profiles into an open file; viewers let choose between them and show the first."""
     frames: dict[Frame, int] = {}
     written = [_sampled(profile, frames) for profile in profiles]
-    file = {
+    content = {
         "$schema": SCHEMA_URL,
         "exporter": f"omrig {omrig.__version__}",
         "name": name,
@@ -61,18 +60,17 @@ def write_speedscope(path: Path, name: str, profiles: Sequence[Profile]) -> None
         "profiles": written,
         "shared": {"frames": [_described(frame) for frame in frames]},
     }
-    with run_folder.writing(path) as written_file:
-        written_file.write(json.dumps(file, separators=(",", ":")) + "\n")
+    file.write(json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def read_speedscope(path: Path) -> list[Profile]:
-    """The sampled profiles in a file; raises ValueError where it is not one, or has others."""
-    file = json.loads(path.read_text(encoding="utf-8"))
+    """The sampled profiles in a file; raises ``ValueError`` where it is not one, or has others."""
+    content = json.loads(path.read_text(encoding="utf-8"))
     frames = [
         Frame(frame["name"], frame.get("file"), frame.get("line"))
-        for frame in file["shared"]["frames"]
+        for frame in content["shared"]["frames"]
     ]
-    if others := {each["type"] for each in file["profiles"]} - {"sampled"}:
+    if others := {each["type"] for each in content["profiles"]} - {"sampled"}:
         raise ValueError(f"{path}: cannot read profiles of type {', '.join(sorted(others))}")
     return [
         Profile(
@@ -83,21 +81,20 @@ def read_speedscope(path: Path) -> list[Profile]:
                 for stack, weight in zip(each["samples"], each["weights"], strict=True)
             ],
         )
-        for each in file["profiles"]
+        for each in content["profiles"]
     ]
 
 
-def write_collapsed(path: Path, stacks: Iterable[Weighted]) -> None:
-    """Write the stacks, equal ones as one line; their weights are rounded to whole numbers."""
+def write_collapsed(file: TextIO, stacks: Iterable[Weighted]) -> None:
+    """Write the stacks into an open file, equal ones as one line with their weights rounded."""
     weights: Counter[str] = Counter()
     for stack, weight in stacks:
         weights[";".join(_label(frame) for frame in stack)] += weight  # type: ignore[assignment]
     lines = ((text, round(weight)) for text, weight in sorted(weights.items()))
-    with run_folder.writing(path) as file:
-        file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
+    file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
 
 
-def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
+def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, object]:
     samples = [
         [frames.setdefault(frame, len(frames)) for frame in stack] for stack, _ in profile.stacks
     ]
@@ -113,7 +110,7 @@ def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, Any]:
     }
 
 
-def _described(frame: Frame) -> dict[str, Any]:
+def _described(frame: Frame) -> dict[str, object]:
     about = dataclasses.asdict(frame)
     return {key: value for key, value in about.items() if value is not None}
 

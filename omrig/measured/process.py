@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from omrig.measured.executors.base import Executor
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
-    from omrig.measured.load.side import Measurement, Stop
+    from omrig.measured.load.side import Stop
+    from omrig.measured.measurement import Measurement
     from omrig.model.events import Emit
     from omrig.model.plan import Plan
 
@@ -35,9 +36,9 @@ def main() -> None:
     executor = base.load(sys.argv[2])
     executor.patch()
     # Only now: these import what patching has to precede.
-    from omrig.model import events
+    from omrig.measured import pipe
 
-    emit = events.emitter(int(sys.argv[3]))
+    emit = pipe.emitter(int(sys.argv[3]))
     status = 1
     try:
         _end_when_orphaned(executor, int(sys.argv[4]))
@@ -69,12 +70,13 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
 
     from omrig.measured.load import deadline
     from omrig.measured.load.side import Stop
+    from omrig.model import events
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
 
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    emit("loaded")
+    emit(events.Loaded())
     line = sys.stdin.readline()
     if not line:
         return 1
@@ -85,20 +87,19 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     try:
         _run(plan, executor, emit, stop)
     except (UsageError, RunError) as error:
-        usage, late = isinstance(error, UsageError), isinstance(error, deadline.Late)
         emit(
-            "failed",
-            usage=usage,
-            late=late,
-            unanswered=isinstance(error, deadline.NoAnswer),
-            text=str(error),
-            likely=error.likely if isinstance(error, deadline.Late) else "",
+            events.Failed(
+                text=str(error),
+                usage=isinstance(error, UsageError),
+                late=isinstance(error, deadline.Late),
+                unanswered=isinstance(error, deadline.NoAnswer),
+                likely=error.likely if isinstance(error, deadline.Late) else "",
+            )
         )
         return 1
     except Exception as error:
-        text = deadline.words(error)
-        emit("failed", usage=False, late=False, unanswered=False, text=text, likely="")
-        if plan.debug:
+        emit(events.Failed(text=deadline.words(error)))
+        if plan.output.debug:
             raise
         return 1
     return 0
@@ -110,7 +111,7 @@ def _set_up_logging(plan: "Plan") -> None:
     from omrig.measured.load import deadline
 
     # A service's log level: a warning a message would measure logging, not messaging.
-    level = logging.DEBUG if plan.debug else logging.ERROR
+    level = logging.DEBUG if plan.output.debug else logging.ERROR
     logging.basicConfig(
         level=level,
         stream=sys.stderr,
@@ -126,24 +127,23 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     from omrig.measured.load import identity
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
-    from omrig.measured.load.side import SHUT_DOWN_S, Measurement
+    from omrig.measured.load.side import SHUT_DOWN_S
+    from omrig.measured.measurement import Measurement
     from omrig.measured.profilers import registry
+    from omrig.measured.profilers.base import Context
+    from omrig.model import events
 
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
     transport = settings.resolve(found, url)
-    context = registry.ProfilerContext(
-        executor=plan.executor,
-        side=plan.sides[0] if len(plan.sides) == 1 else "both",
-        clock=plan.clock,
-        gil=plan.gil,
-        native=plan.native,
+    context = Context(
+        executor=plan.load.executor,
+        side=plan.side,
         scheme=transport.scheme,
-        sample=plan.sample,
-        folder=Path(plan.output) / plan.sides[0],
-        targets=plan.targets,
+        folder=Path(plan.output.folder) / plan.sides[0],
+        profiling=plan.profiling,
     )
-    measurement = Measurement([mode(context) for mode in registry.load(plan.profile)])
+    measurement = Measurement([mode(context) for mode in registry.load(plan.profiling.modes)])
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(
@@ -151,13 +151,13 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
     )
     consumer = producer = None
     if "consumer" in plan.sides:
-        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.twin))
+        consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.profiling.twin))
     if "producer" in plan.sides:
         producer = Producer(plan, executor, emit, stop)
     try:
         _load(plan, executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
-        emit("phase", side=plan.sides[0], phase="saving")
+        emit(events.Phase(plan.sides[0], "saving"))
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
         executor.spawn(messaging.cleanup, "main").join(SHUT_DOWN_S)
 
@@ -174,19 +174,20 @@ def _load(
 ) -> None:
     from omrig.measured.load import deadline
     from omrig.measured.load.side import DRAIN_S, SHUT_DOWN_S
+    from omrig.model import events
 
     serving = None
     if consumer:
         listens = deadline.within(
             executor,
             stop,
-            plan.patience_s,
+            plan.load.patience_s,
             lambda: consumer.connect(transport),
             "the consumer could not declare its queues and listen to them",
         )
         if not listens:
             return
-        emit("ready", side="consumer")
+        emit(events.Ready("consumer"))
     if producer:
         producer.connect(transport)
         if consumer:
@@ -207,26 +208,26 @@ def _load(
 def _save(
     plan: "Plan", emit: "Emit", sides: "list[Producer | Consumer]", measurement: "Measurement"
 ) -> None:
+    from omrig.model import events
     from omrig.model.errors import Losses
-    from omrig.recordings import folder as run_folder
+    from omrig.recordings import writer
 
     measurement.stop()
-    losses = Losses(Path(plan.output))
+    losses = Losses(Path(plan.output.folder))
     for side in sides:
-        run_folder.release(Path(plan.output) / side.name)
+        writer.release(Path(plan.output.folder) / side.name)
         with losses.noted():
-            side.save(Path(plan.output) / side.name, measurement)
-    folder = Path(plan.output) / plan.sides[0]
-    side_shown = plan.sides[0] if len(plan.sides) == 1 else "both"
+            side.save(Path(plan.output.folder) / side.name, measurement)
+    folder = Path(plan.output.folder) / plan.sides[0]
     artefacts: list[dict[str, str]] = []
     for profiler in measurement.profilers:
         with losses.noted():
-            artefacts += [each.listed(plan.sides[0], side_shown) for each in profiler.save(folder)]
+            artefacts += [each.listed(plan.sides[0], plan.side) for each in profiler.save(folder)]
     with losses.noted():
-        run_folder.write_json(folder / run_folder.ARTEFACTS, artefacts)
+        writer.save_artefacts(folder, artefacts)
     if losses:
-        emit("unwritten", paths=losses.paths)
-    emit("saved", sides=[side.name for side in sides])
+        emit(events.Unwritten(losses.paths))
+    emit(events.Saved([side.name for side in sides]))
 
 
 if __name__ == "__main__":

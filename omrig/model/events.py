@@ -1,28 +1,137 @@
-"""What a measured process tells the process that started it: one JSON object a line on a pipe."""
+"""What a measured process says to the process that started it: one JSON object a line on a pipe."""
 
-import contextlib
+import dataclasses
 import json
-import posix
-from collections.abc import Callable
-from typing import Any
-
-Emit = Callable[..., None]
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 
-def emitter(descriptor: int) -> Emit:
-    """A function ``emit(event, **values)`` that writes to the pipe ``descriptor``.
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """All that is needed is imported; the plan may come."""
 
-    It writes with the operating system's own call, which eventlet does not patch, so that it can
-    be called from any thread; a line is shorter than a pipe's atomic write of 4096 bytes unless
-    it carries a long text.
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """The consumer's queues exist."""
+
+    side: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """No consumer has answered yet; ``left_s`` seconds are left to wait."""
+
+    side: str
+    left_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Moved:
+    """A further message of the warm-up got through."""
+
+    side: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A side goes on to another phase."""
+
+    side: str
+    phase: Literal["warm-up", "load", "saving"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Messages of a side so far.
+
+    Of a producer ``sent``, ``done`` and ``errors``, of a consumer ``received``.
     """
 
-    def emit(event: str, **values: Any) -> None:
-        line = json.dumps({"event": event, **values}) + "\n"
-        data = line.encode()
-        # A parent that is gone hears nothing; what was measured is still written.
-        with contextlib.suppress(BrokenPipeError):
-            while data:
-                data = data[posix.write(descriptor, data) :]
+    side: str
+    counts: dict[str, int]
 
-    return emit
+
+@dataclasses.dataclass(frozen=True)
+class Latencies:
+    """How long messages took that have ended since the last time, in ns."""
+
+    side: str
+    latencies_ns: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of stamps of messages that have ended since the last time."""
+
+    side: str
+    rows: list[list[int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What these sides measured is written."""
+
+    sides: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unwritten:
+    """What could not be written: files by the reason."""
+
+    paths: dict[str, list[str]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The process ends, and why.
+
+    ``usage`` says that what the user asked for cannot be, ``late`` that a step took too long,
+    ``unanswered`` that it was the other side which did not answer. ``likely`` is what it may come
+    from, unless the broker is asked and knows better.
+    """
+
+    text: str
+    usage: bool = False
+    late: bool = False
+    unanswered: bool = False
+    likely: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """A step that has been taken, for a person."""
+
+    text: str
+
+
+Shown = Waiting | Progress | Latencies | Rows | Note
+"""What is said for who watches the run."""
+
+Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Shown
+"""Whatever can be said."""
+
+Emit = Callable[[Event], None]
+"""Says an event."""
+
+_KINDS: Mapping[str, type[Event]] = MappingProxyType(
+    {kind.__name__.lower(): kind for kind in get_args(Event)}
+)
+
+
+def encode(event: Event) -> str:
+    """The line that says an event."""
+    return json.dumps({"event": type(event).__name__.lower(), **vars(event)}) + "\n"
+
+
+def decode(line: str) -> Event:
+    """The event that a line says.
+
+    Raises ``ValueError`` for a line that says none.
+    """
+    values: dict[str, Any] = json.loads(line)
+    try:
+        return _KINDS[values.pop("event")](**values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{line.strip()!r} is no event of a measured process: {error}") from error

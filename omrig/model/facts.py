@@ -2,8 +2,26 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from omrig.accounting.quantised import Comb
+from omrig.model.values import Value
+
+OTHER_CPU = 0.25
+"""Cores used by processes that are not measured from which the figures are theirs, too."""
+
+STOLEN = 0.05
+"""Share of the cores' time given to other guests from which the hypervisor is worth a line."""
+
+CombKind = Literal["poll", "sleep", "delayed acknowledgement", "poll or sleep"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comb(Value):
+    """Durations in steps of ``period_ns``; ``share`` (0 to 1) of them lie on its teeth."""
+
+    period_ns: int
+    share: float
+    kind: CombKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,22 +50,24 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Machine:
+class Machine(Value):
     """How busy a machine was, and which ``sides`` ran there.
 
     The shares (0 to 1) are of the time of all its ``cores``, ``steal_share`` what the hypervisor
     gave to others. ``other_cpu_share`` is in cores: what processes used that are not measured.
     """
 
-    sides: Sequence[str] = ()
+    host: str = ""
+    sides: tuple[str, ...] = ()
     cores: int = 1
     busy_share: float = 0.0
+    iowait_share: float = 0.0
     steal_share: float = 0.0
     other_cpu_share: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Held:
+class Held(Value):
     """How the broker held messages of a stage back because of ``prefetch``.
 
     The shares (0 to 1) are of the stage's time: in which messages waited until ``side`` had read an

@@ -6,12 +6,15 @@ command imports.
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import omrig
-from omrig.drivers import configuration
+
+_OPTION_VARIABLE = re.compile(r"OS_\w+__\w+")
+"""How oslo.config names an option in the environment: OS_<GROUP>__<OPTION>."""
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -35,8 +38,17 @@ def environment() -> Mapping[str, str]:
 
 def without_options() -> dict[str, str]:
     """This process' environment without oslo.config's options, for any other process."""
-    options = configuration.option_variables()
+    options = option_variables()
     return {name: value for name, value in os.environ.items() if name not in options}
+
+
+def option_variables() -> dict[str, str]:
+    """The variables of the environment that oslo.config reads options from.
+
+    One may hold a transport URL: measured processes get them through a pipe, where they are used,
+    and never in an environment that others on this host can look at.
+    """
+    return {name: value for name, value in os.environ.items() if _OPTION_VARIABLE.fullmatch(name)}
 
 
 def _search_path() -> list[str]:

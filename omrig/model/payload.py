@@ -10,6 +10,9 @@ from typing import Any
 
 from omrig.model.errors import UsageError
 
+METHOD = "message"
+"""The endpoint's method that takes a message of the load."""
+
 _FILLER = "user_data"
 
 SMALLEST_BYTES = len(f'"{_FILLER}": ""')

@@ -2,7 +2,13 @@
 
 import dataclasses
 
-from omrig.model.plan import TWIN_PAIRS, smallest_slice
+TWIN_PAIRS = (5, 10)
+"""Pairs of slices that are compared with and without profilers: at least and at most. Fewer than
+five cannot show that the ranking of stages changed (:mod:`omrig.accounting.overhead`)."""
+
+MESSAGES_PER_WORKER = 4
+SLICE_MESSAGES = 40
+"""A slice has at least so many: shorter ones would be all beginning and end."""
 
 UNPROFILED_SHARE = 0.2
 """Of so much of the load a mode that slows the run is left out, where the load is long enough."""
@@ -21,6 +27,16 @@ class Slice:
     pair: int | None = None
 
 
+def smallest_slice(workers: int) -> int:
+    """Messages in a slice of the load of so many workers, at least."""
+    return max(SLICE_MESSAGES, MESSAGES_PER_WORKER * workers)
+
+
+def twin_messages(workers: int) -> int:
+    """Messages that slices take at least: one to settle, and the fewest pairs."""
+    return smallest_slice(workers) * (1 + 2 * TWIN_PAIRS[0])
+
+
 def whole(total: int) -> list[Slice]:
     """The load in one piece."""
     return [Slice(0, total, profiled=True)]
@@ -34,7 +50,7 @@ def divide(total: int, workers: int, sparing: bool) -> list[Slice]:
     unprofiled slices of two pairs side by side: to stop a profiler may take it a second. The first
     slice is in no pair: connections are made in it. With ``sparing`` no more than
     :data:`UNPROFILED_SHARE` goes unprofiled where the load has enough messages for that; otherwise
-    pairs take all there is. ``total`` is :func:`omrig.model.plan.twin_messages` or more.
+    pairs take all there is. ``total`` is :func:`twin_messages` or more.
     """
     least = smallest_slice(workers)
     spare = UNPROFILED_SHARE * total if sparing else (total - least) / 2

@@ -1,91 +1,129 @@
-"""What is written down of one message: a row of integers a side, in ns unless the name says else.
+"""What is written down of one message: a row of integers a side, in ns unless the column says else.
 
 A row is a list while the message lives, so that a stamp is one item assignment, and is appended to
 a typed array when it ends. The first columns are the same on both sides, because both send (the
 request, the reply) and both receive (the reply, the request) through the same functions.
+
+A column is declared once, in its place: the declaration is its index, and adds it to the layout.
 """
 
+import dataclasses
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamp:
+    """A column: its name, the sides that have it, and what it says."""
+
+    name: str
+    sides: tuple[str, ...]
+    doc: str
+
+
+def _declare(layout: list[Stamp], sides: tuple[str, ...], name: str, doc: str) -> int:
+    layout.append(Stamp(name, sides, doc))
+    return len(layout) - 1
+
+
+_shared: list[Stamp] = []
+_both = functools.partial(_declare, _shared, ("producer", "consumer"))
+
 # Sending
-(
-    ID,  # message id, its first 60 bits
-    JSON_OUT,  # time in serialisation, summed
-    POOL_BEGIN,  # a connection is asked for
-    POOL_END,  # ... and held
-    CONNECT,  # time in making a connection inside the pool, part of the wait above
-    RECONNECT,  # time in making a lost connection again while publishing
-    SOCKET_WAIT,  # time with a full send buffer, summed
-    DEPART,  # the last send of the message is entered
-    CONFIRM_STAMP,  # the publisher confirm is in our kernel (CLOCK_REALTIME; 0: not seen)
-    CONFIRM,  # ... and read and handled
-    # Receiving
-    STAMP,  # the kernel's receive stamp (CLOCK_REALTIME; 0: none)
-    READ,  # the last byte is read by the process
-    JSON_IN,  # time in deserialisation, summed
-    CONNECTION,  # number of the connection in this process, from 1; 0: none
-    OFFSET,  # bytes of that connection's stream up to the message's end
-    CPU_READ,  # CPU time of the thread that reads, soon after the last byte; 0 with green threads
-    CPU_JSON_IN,  # of the same, in deserialisation, summed
-    CPU_HANDED,  # of the same, when the message is handed on: to the executor, to the waiter
-    CPU_BEGIN,  # of the thread that sends, when it begins: call() entered, executor started
-    CPU_JSON_OUT,  # ... in serialisation, summed
-    CPU_DEPART,  # ... when the last send of the message is entered
-    LOST_DEPART,  # as DEPART, of a first attempt whose connection was lost unconfirmed; 0: none
-    LOST_JSON_OUT,  # as JSON_OUT, up to then
-    # The side's own
-    FIRST_OWN,
-) = range(24)
-
-SEQ, CALL, SEND, WAIT, PUT, WOKE, RETURN = range(FIRST_OWN, FIRST_OWN + 7)
-"""The producer's: sequence number, call() entered, driver's send entered, wait for the reply
-entered, reply handed to the waiter, waiter runs, call() returns."""
-
-SUBMIT, START, ENDPOINT, ENDPOINT_END, REPLY, END, CPU_ENDPOINT, CPU_ENDPOINT_END = range(
-    FIRST_OWN, FIRST_OWN + 8
+ID = _both("id", "message id, its first 60 bits")
+JSON_OUT = _both("json_out", "time in serialisation, summed")
+POOL_BEGIN = _both("pool_begin", "a connection is asked for")
+POOL_END = _both("pool_end", "... and held")
+CONNECT = _both("connect", "time in making a connection inside the pool, part of the wait above")
+RECONNECT = _both("reconnect", "time in making a lost connection again while publishing")
+SOCKET_WAIT = _both("socket_wait", "time with a full send buffer, summed")
+DEPART = _both("depart", "the last send of the message is entered")
+CONFIRM_STAMP = _both(
+    "confirm_stamp", "the publisher confirm is in our kernel (CLOCK_REALTIME; 0: not seen)"
 )
-"""The consumer's: submitted to the executor, started, endpoint entered and left, reply entered,
-all done; CPU time of the thread when the endpoint is entered and left, 0 with green threads."""
+CONFIRM = _both("confirm", "... and read and handled")
 
-_COMMON = (
-    "id",
-    "json_out",
-    "pool_begin",
-    "pool_end",
-    "connect",
-    "reconnect",
-    "socket_wait",
-    "depart",
-    "confirm_stamp",
-    "confirm",
-    "stamp",
-    "read",
-    "json_in",
-    "connection",
-    "offset",
+# Receiving
+STAMP = _both("stamp", "the kernel's receive stamp (CLOCK_REALTIME; 0: none)")
+READ = _both("read", "the last byte is read by the process")
+JSON_IN = _both("json_in", "time in deserialisation, summed")
+CONNECTION = _both("connection", "number of the connection in this process, from 1; 0: none")
+OFFSET = _both("offset", "bytes of that connection's stream up to the message's end")
+CPU_READ = _both(
     "cpu_read",
-    "cpu_json_in",
-    "cpu_handed",
-    "cpu_begin",
-    "cpu_json_out",
-    "cpu_depart",
-    "lost_depart",
-    "lost_json_out",
+    "CPU time of the thread that reads, soon after the last byte; 0 with green threads",
 )
+CPU_JSON_IN = _both("cpu_json_in", "of the same, in deserialisation, summed")
 
-PRODUCER_COLUMNS = (*_COMMON, "seq", "call", "send", "wait", "put", "woke", "return")
+# CPU time, and what a lost attempt had been
+CPU_HANDED = _both(
+    "cpu_handed", "of the same, when the message is handed on: to the executor, to the waiter"
+)
+CPU_BEGIN = _both(
+    "cpu_begin", "of the thread that sends, when it begins: call() entered, executor started"
+)
+CPU_JSON_OUT = _both("cpu_json_out", "... in serialisation, summed")
+CPU_DEPART = _both("cpu_depart", "... when the last send of the message is entered")
+LOST_DEPART = _both(
+    "lost_depart",
+    "as depart, of a first attempt whose connection was lost unconfirmed; 0: none",
+)
+LOST_JSON_OUT = _both("lost_json_out", "as json_out, up to then")
+
+_producer = [*_shared]
+_produced = functools.partial(_declare, _producer, ("producer",))
+
+SEQ = _produced("seq", "sequence number")
+CALL = _produced("call", "call() is entered")
+SEND = _produced("send", "the driver's send is entered")
+WAIT = _produced("wait", "the wait for the reply is entered")
+PUT = _produced("put", "the reply is handed to the waiter")
+WOKE = _produced("woke", "the waiter runs")
+RETURN = _produced("return", "call() returns")
+
+_consumer = [*_shared]
+_consumed = functools.partial(_declare, _consumer, ("consumer",))
+
+SUBMIT = _consumed("submit", "submitted to the executor")
+START = _consumed("start", "started by it")
+ENDPOINT = _consumed("endpoint", "the endpoint is entered")
+ENDPOINT_END = _consumed("endpoint_end", "... and left")
+REPLY = _consumed("reply", "the reply is entered")
+END = _consumed("end", "all is done")
+CPU_ENDPOINT = _consumed(
+    "cpu_endpoint",
+    "CPU time of the thread when the endpoint is entered; 0 with green threads",
+)
+CPU_ENDPOINT_END = _consumed("cpu_endpoint_end", "... and when it is left")
+
+LAYOUTS: Mapping[str, tuple[Stamp, ...]] = MappingProxyType(
+    {"producer": tuple(_producer), "consumer": tuple(_consumer)}
+)
+"""The columns of a row, in order, by side."""
+
+PRODUCER_COLUMNS = tuple(stamp.name for stamp in LAYOUTS["producer"])
 """The names of a producer's columns, in order."""
 
-CONSUMER_COLUMNS = (
-    *_COMMON,
-    "submit",
-    "start",
-    "endpoint",
-    "endpoint_end",
-    "reply",
-    "end",
-    "cpu_endpoint",
-    "cpu_endpoint_end",
-)
+CONSUMER_COLUMNS = tuple(stamp.name for stamp in LAYOUTS["consumer"])
 """The names of a consumer's columns, in order."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
+)
+"""The names of the columns by side."""
+
+RECEIVED = slice(STAMP, CPU_JSON_IN + 1)
+"""Where in a record goes what was noted of a received message before it had one."""
+
+RECEIVED_COLUMNS = PRODUCER_COLUMNS[RECEIVED]
+"""The names of what is noted until then, in order."""
+
+RECEIVED_JSON_IN = JSON_IN - STAMP
+"""The place of ``JSON_IN`` in it."""
+
+RECEIVED_CPU_JSON_IN = CPU_JSON_IN - STAMP
+"""The place of ``CPU_JSON_IN`` in it."""
 
 ID_DIGITS = 15
 """Hexadecimal digits of a message id that are kept: 60 bits, so that they fit a signed integer.

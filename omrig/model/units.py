@@ -1,8 +1,14 @@
-"""Numbers as people read them."""
+"""Units of time and size, and numbers as people read them."""
 
 import math
 
-_TIMES = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+NS = 1_000_000_000
+"""Nanoseconds in a second."""
+
+MS = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+_TIMES = ((NS, "s"), (MS, "ms"), (1_000, "µs"), (1, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 

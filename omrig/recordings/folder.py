@@ -1,24 +1,48 @@
 """The run folder: made, written and read."""
 
-import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omrig.model import errors
 from omrig.model.errors import UsageError
+from omrig.model.result import Result
+from omrig.model.run import SCHEMA, Run
+from omrig.model.values import Json, Value
 
-SCHEMA = 1
+_Value = TypeVar("_Value", bound=Value)
+
 RUN = "run.json"
-RESULT = "result.json"
+"""What was asked and where."""
 
-_RESERVE = "reserve"
+RESULT = "result.json"
+"""What came out."""
+
+LATENCY = "latency.hlog"
+"""All latencies, as an HdrHistogram log."""
+
+SIDE = "side.json"
+"""In a side's folder: what it counted, and who it is."""
+
+MESSAGES = "messages.npz"
+"""In a side's folder: when each message was, on the load's own clock; see
+:mod:`omrig.recordings.messages`."""
+
+STAMPS = "stamps.npz"
+"""In a side's folder: the rows of stamps of each side that ran in the process."""
+
+INSTRUMENT = "stages.json"
+"""In a side's folder: what the stage instrument says of itself, and of its columns."""
 
 ARTEFACTS = "artefacts.json"
 """In a side's folder: what the profilers of that side wrote."""
+
+
+def profile(mode: str) -> str:
+    """In a side's folder: what a profiler mode summarised of itself."""
+    return f"profile.{mode}.json"
 
 
 def create(output: str, sides: tuple[str, ...]) -> Path:
@@ -38,75 +62,6 @@ def create(output: str, sides: tuple[str, ...]) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def writing(path: Path, mode: str = "w", newline: str | None = None) -> Iterator[Any]:
-    """A new file that is ``path`` once the block has ended well; until then, and else, there is
-    what was there before. Text is UTF-8.
-
-    What is no file (a pipe, a terminal) is written as it is. Raises OSError, which always has the
-    name of the file.
-    """
-    encoding = None if "b" in mode else "utf-8"
-    # What is not UTF-8 in the name of a file is shown as it can be.
-    lenient = None if encoding is None else "backslashreplace"
-    special = path.exists() and not path.is_file()
-    target = path if special else Path(os.path.realpath(path))
-    draft = target if special else target.with_name(target.name + ".part")
-    try:
-        with draft.open(mode, encoding=encoding, errors=lenient, newline=newline) as file:
-            yield file
-        if not special:
-            draft.replace(target)
-    except BaseException as error:
-        if not special:
-            # Only the first failure is worth telling.
-            with contextlib.suppress(OSError):
-                draft.unlink()
-        if isinstance(error, OSError) and error.filename in (None, draft, str(draft)):
-            error.filename, error.filename2 = str(path), None
-        raise
-
-
-def reserve(folder: Path, size_bytes: int) -> None:
-    """Keep so much room on the disk for what is written after :func:`release`."""
-    path = folder / _RESERVE
-    try:
-        with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        error.filename = str(folder)
-        raise
-
-
-def release(folder: Path) -> None:
-    """Give the room that was kept to what is written now."""
-    with contextlib.suppress(OSError):
-        (folder / _RESERVE).unlink()
-
-
-def append(path: Path, data: bytes) -> None:
-    """Add ``data`` to the end of a file, all of it or nothing.
-
-    Raises OSError, which has the name of the file.
-    """
-    with path.open("ab", buffering=0) as file:
-        before, rest = file.tell(), memoryview(data)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-        except OSError as error:
-            file.truncate(before)
-            error.filename = str(path)
-            raise
-
-
-def write_json(path: Path, value: object, indent: int | None = 1) -> None:
-    """Write ``value`` so that a reader never sees half of it; see :func:`writing`."""
-    with writing(path) as file:
-        file.write(json.dumps(value, indent=indent, allow_nan=False) + "\n")
-
-
 def read_json(path: Path) -> Any:
     """The value in ``path``, or None when there is no such file."""
     try:
@@ -115,7 +70,7 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
+def read_run(folder: str, argument: str = "RUN") -> tuple[Path, Run]:
     """The absolute path of a run folder and its ``run.json``; ``argument`` is named in errors.
 
     Raises ``UsageError`` when ``folder`` holds no run that this omrig reads.
@@ -136,4 +91,25 @@ def read_run(folder: str, argument: str = "RUN") -> tuple[Path, dict[str, Any]]:
             f"{argument}: {folder} was written by omrig {run['omrig']} with schema {run['schema']};"
             f" this one reads up to {SCHEMA}: upgrade it"
         )
-    return path, run
+    return path, _known(Run, run, path / RUN, argument)
+
+
+def read_result(folder: Path, argument: str = "RUN") -> Result | None:
+    """The result in a run folder; None where there is none.
+
+    ``argument`` is named in errors. Raises ``UsageError`` where it cannot be read.
+    """
+    path = folder / RESULT
+    try:
+        with errors.naming(argument):
+            found = read_json(path)
+    except ValueError as error:
+        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error
+    return None if found is None else _known(Result, found, path, argument)
+
+
+def _known(kind: type[_Value], data: Json, path: Path, argument: str) -> _Value:
+    try:
+        return kind.from_json(data)
+    except ValueError as error:
+        raise UsageError(f"{argument}: {path} cannot be read ({error})") from error

@@ -1,90 +1,126 @@
-"""What a side wrote down while it ran, read back."""
+"""What a member of a run wrote down while it ran, read back."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
+from omrig.model.resources import Resources
+from omrig.model.run import Run
+from omrig.model.values import Json, Value
 from omrig.recordings import folder as run_folder
-
-Column = NDArray[Any]
-"""Integers, one a message."""
-
-
-_NOTHING = {"producer": {name: numpy.zeros(0, numpy.int64) for name in ("start_ns", "end_ns")}}
-"""The times of a side that had no room for them; its counts are there."""
+from omrig.recordings import messages, stamping
+from omrig.recordings.messages import Messages
+from omrig.recordings.slices import RecordedSlice
+from omrig.recordings.stamping import Stamping
 
 
-_FAILED = ("failed_seq", "failed_ns")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Offer(Value):
+    """The profiler modes of a member: those that slow the run, all that can be taken out while the
+    load runs, and those that cannot."""
+
+    slow: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    lasting: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SlicingPlan(Value):
+    """What is compared in slices: ``modes`` by side; with ``slow_only`` the others stay on.
+
+    ``reason`` is why nothing was compared.
+    """
+
+    modes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    slow_only: bool = False
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class About(Value):
+    """What a member counted, and who it is: its ``side.json``.
+
+    ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's; ``producers`` by
+    their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
+    the load, None where none began. ``offer`` is None where no profiler was asked for its own.
+    """
+
+    boot_id: str = ""
+    host: str = ""
+    usage: Resources | None = None
+    producer_id: str = ""
+    sent: int = 0
+    done: int = 0
+    errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    producers: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    received: int = 0
+    duplicated: int = 0
+    out_of_range: int = 0
+    foreign: int = 0
+    offer: Offer | None = None
+    slicing: SlicingPlan | None = None
+    slices: tuple[RecordedSlice, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """One side of a run.
+    """One member of a run.
 
-    ``about`` is its ``side.json``, ``times`` the columns of ``messages.npz`` by sequence number
-    (ns, 0 for none), ``stamps`` the rows of the stage instrument (None without it), ``meta`` what
-    the instrument says of itself. ``failed`` are the columns ``failed_seq`` and ``failed_ns``: when
-    which messages failed; empty where that was not recorded.
+    ``folder`` is the member's own. ``stamps`` are the rows of the stage instrument, ``stamping``
+    what the instrument says of itself; both are None without it.
     """
 
     side: str
     folder: Path
-    run: dict[str, Any]
-    about: dict[str, Any]
-    times: dict[str, Column]
-    stamps: Column | None
-    meta: dict[str, Any] | None
-    failed: dict[str, Column] = dataclasses.field(default_factory=dict)
+    run: Run
+    about: About
+    messages: Messages = dataclasses.field(default_factory=Messages)
+    stamps: Integers | None = None
+    stamping: Stamping | None = None
 
-    def received(self) -> Column:
-        """Arrival times at the endpoint of all producers' messages, in order of arrival."""
-        columns = [numpy.zeros(0, numpy.int64), *self.times.values()]
-        times = numpy.concatenate(columns)
-        return numpy.sort(times[times > 0])
+
+Sides = Mapping[str, Recording]
+"""The members of a run, by side."""
 
 
 def load(folder: Path) -> dict[str, Recording]:
     """The recordings in a run folder by side; a side that wrote nothing is left out."""
-    run = run_folder.read_json(folder / run_folder.RUN)
+    run = Run.from_json(run_folder.read_json(folder / run_folder.RUN))
     found = {}
-    for side in run["sides"]:
-        about = run_folder.read_json(folder / side / "side.json")
+    for side in run.sides:
+        about = read_about(folder / side)
         if about:
             # Where both sides ran in one process, their stamps are in the first side's folder.
-            stamps_in = folder / (run["sides"][0] if run["transport"]["in_memory"] else side)
-            columns = _read_columns(folder / side / "messages.npz")
+            stamps_in = folder / (run.sides[0] if run.transport.in_memory else side)
             found[side] = Recording(
                 side=side,
                 folder=folder / side,
                 run=run,
                 about=about,
-                times=_NOTHING.get(side, {}) | _clock_readings(columns),
-                stamps=_read_columns(stamps_in / "stamps.npz").get(side),
-                meta=run_folder.read_json(stamps_in / "stages.json"),
-                failed={n: values for n, values in columns.items() if n in _FAILED},
+                messages=messages.read(folder / side) or Messages(),
+                stamps=_read_stamps(stamps_in, side),
+                stamping=stamping.read(stamps_in),
             )
     return found
 
 
-def stages(folder: Path) -> dict[str, Column]:
-    """What the accounting added to ``messages.npz``: ``stage.<name>`` in ns, rows as in ``seq``."""
-    columns = _read_columns(folder / "messages.npz")
-    if "seq" not in columns:
-        return {}
-    return {n: values for n, values in columns.items() if n == "seq" or n.startswith("stage.")}
+def read_about(folder: Path) -> About | None:
+    """What the member in ``folder`` counted, and who it is; None where it wrote nothing."""
+    value = run_folder.read_json(folder / run_folder.SIDE)
+    return About.from_json(value) if value else None
 
 
-def _clock_readings(columns: dict[str, Column]) -> dict[str, Column]:
-    """The load's own columns: what the accounting added to the file is left out."""
-    ours = ("start_ns", "end_ns", "received_ns")
-    return {name: column for name, column in columns.items() if name.partition(".")[0] in ours}
+def on_one_host(members: Iterable[About]) -> bool:
+    """Whether the members have one clock: they ran since the same boot of one machine."""
+    return len({member.boot_id for member in members}) == 1
 
 
-def _read_columns(path: Path) -> dict[str, Column]:
+def _read_stamps(folder: Path, side: str) -> Integers | None:
+    path = folder / run_folder.STAMPS
     if not path.exists():
-        return {}
+        return None
     with numpy.load(path) as file:
-        return {name: file[name].astype(numpy.int64) for name in file.files}
+        return file[side].astype(numpy.int64) if side in file else None

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
-from omrig.watcher import capture
-
-Integers = NDArray[numpy.int64]
+from omrig.model.columns import Integers
+from omrig.model.units import NS
+from omrig.recordings import logs
+from omrig.watcher import layout
 
 Log = dict[int, tuple[Integers, Integers]]
 """By connection: times (CLOCK_MONOTONIC, ns), and the bytes received by each."""
@@ -20,8 +20,6 @@ Log = dict[int, tuple[Integers, Integers]]
 _SYN = 0x02
 _IPV4_BYTES = 20
 _IPV6_BYTES = 40
-_SECOND_NS = 1_000_000_000
-
 _GIVEN_UP_AFTER = 64
 """Segments that may be waiting for one that is missing: TCP itself resends after three."""
 
@@ -34,7 +32,7 @@ def read(folder: Path) -> Log:
     """
     columns = _columns(folder)
     found: Log = {}
-    for row in _rows(folder / capture.FOLLOWED, "<u8", len(capture.FOLLOWED_COLUMNS)):
+    for row in logs.rows(folder / layout.FOLLOWED, len(layout.FOLLOWED_COLUMNS)):
         number, since, local, remote, received = (int(value) for value in row)
         ours = (columns["local"] == local) & (columns["remote"] == remote)
         opened = numpy.flatnonzero(ours & columns["syn"] & (columns["t_ns"] <= since))
@@ -96,8 +94,8 @@ def _without_gaps(begins: Integers, ends: Integers) -> Integers:
 
 def _columns(folder: Path) -> dict[str, Any]:
     """The segments with their fields in the order of time."""
-    rows = _rows(folder / capture.SEGMENTS, "<u4", len(capture.SEGMENT_COLUMNS))
-    raw = {name: rows[:, place] for place, name in enumerate(capture.SEGMENT_COLUMNS)}
+    rows = logs.rows(folder / layout.SEGMENTS, len(layout.SEGMENT_COLUMNS), "<u4")
+    raw = {name: rows[:, place] for place, name in enumerate(layout.SEGMENT_COLUMNS)}
     four = (raw["ip"] & 0xF0) == 0x40
 
     def word(name: str) -> Any:
@@ -106,7 +104,7 @@ def _columns(folder: Path) -> dict[str, Any]:
 
     ports, flags = word("ports"), word("flags")
     header = numpy.where(four, _IPV4_BYTES, _IPV6_BYTES) + (flags >> 28) * 4
-    real = raw["seconds"].astype(numpy.int64) * _SECOND_NS + raw["nanoseconds"]
+    real = raw["seconds"].astype(numpy.int64) * NS + raw["nanoseconds"]
     return {
         "t_ns": _monotonic(real, folder),
         "remote": ports >> 16,
@@ -119,7 +117,7 @@ def _columns(folder: Path) -> dict[str, Any]:
 
 def _monotonic(real: Integers, folder: Path) -> Integers:
     """CLOCK_REALTIME as CLOCK_MONOTONIC, after the readings of both around it."""
-    readings = _rows(folder / capture.CLOCK, "<u8", len(capture.CLOCK_COLUMNS)).astype(numpy.int64)
+    readings = logs.rows(folder / layout.CLOCK, len(layout.CLOCK_COLUMNS)).astype(numpy.int64)
     offsets = readings[:, 1] - readings[:, 0]
     # Differences are small: a float of 1.7e18 ns would be exact to 256 ns only.
     since = (real - readings[0, 1]).astype(numpy.float64)
@@ -127,10 +125,3 @@ def _monotonic(real: Integers, folder: Path) -> Integers:
     drift = numpy.interp(since, at, (offsets - offsets[0]).astype(numpy.float64))
     monotonic: Integers = real - offsets[0] - numpy.rint(drift).astype(numpy.int64)
     return monotonic
-
-
-def _rows(path: Path, kind: str, columns: int) -> NDArray[Any]:
-    """A log as a table; what a killed watcher left of a last row is left out."""
-    words = numpy.fromfile(path, dtype=kind)
-    whole = len(words) - len(words) % columns
-    return words[:whole].reshape(-1, columns)

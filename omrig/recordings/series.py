@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 
 import numpy
-from numpy.typing import NDArray
 
-Series = dict[str, NDArray[numpy.float64]]
+from omrig.model.columns import Floats
+
+Series = dict[str, Floats]
 """Columns by name, NaN where a cell is empty."""
 
 PROCESS = "resources.csv"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
+from omrig.model.result import StageRow
 from omrig.model.stages import BY_NAME, OWNERS
 
 TITLES: Mapping[str, str] = MappingProxyType(
@@ -66,12 +66,12 @@ def percentages(shares: Sequence[float]) -> list[float]:
     return [step * 100 / _STEPS for step in steps]
 
 
-def of_buckets(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def of_buckets(rows: Iterable[StageRow]) -> dict[str, dict[str, float]]:
     """Percentages by owner and bucket, the largest first; together they are 100 %."""
     sums: dict[str, float] = {}
     for row in rows:
-        bucket = bucket_of(row["name"], row["bucket"])
-        sums[bucket] = sums.get(bucket, 0.0) + row["share"]
+        bucket = bucket_of(row.name, row.bucket)
+        sums[bucket] = sums.get(bucket, 0.0) + row.share
     shown = dict(zip(sums, percentages(list(sums.values())), strict=True))
     owners: dict[str, dict[str, float]] = {}
     for bucket in sorted(shown, key=lambda each: -shown[each]):

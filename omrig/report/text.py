@@ -1,58 +1,55 @@
 """What every renderer says of a run in words."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from omrig.accounting import latency as latencies
 from omrig.model import units
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Counts, Overhead, Result
+from omrig.model.run import RecordedSetting, Run
 
-_LATENCIES = {"call": "call() to its reply", "cast": "cast() to the publisher confirm"}
 
-
-def latency(run: dict[str, Any]) -> str:
+def latency(run: Run) -> str:
     """From where to where a latency of this run is."""
-    return _LATENCIES[run["plan"]["pattern"]]
+    return PATTERNS[run.plan.pattern].latency
 
 
-def with_failures(run: dict[str, Any], result: dict[str, Any]) -> str:
+def with_failures(run: Run, result: Result) -> str:
     """What the latencies with failures are of."""
-    failed = sum(result["messages"]["errors"].values())
-    if result.get("latency_of_failures"):
+    failed = result.messages.failed
+    if result.latency_of_failures:
         return f"with the {failed:,} that failed, as long as they took until then"
-    timeout = units.duration(latencies.timeout_ns(run))
+    timeout = units.duration(run.timeout_ns)
     return f"with the {failed:,} that failed, as at least {timeout} each"
 
 
-def settings(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def settings(run: Run) -> Mapping[str, RecordedSetting]:
     """The settings that matter with their sources, None for one that was not recorded."""
-    if "settings" in run:
-        return dict(run["settings"])
+    if run.settings is not None:
+        return run.settings
     # An older omrig recorded what differed from the defaults, alone.
-    return {
-        name: {"value": value, "source": None} for name, value in run.get("options", {}).items()
-    }
+    return {name: RecordedSetting(value=value) for name, value in run.options.items()}
 
 
-def apart(messages: dict[str, Any]) -> str:
+def apart(messages: Counts) -> str:
     """The messages that the consumer received and that are not of this run; empty for none."""
     shown = (
-        ("of_other_producers", "of the consumer's other producers"),
-        ("foreign", "of producers that the consumer does not know"),
+        (messages.of_other_producers, "of the consumer's other producers"),
+        (messages.foreign, "of producers that the consumer does not know"),
     )
-    return ", ".join(f"{messages[name]:,} {text}" for name, text in shown if messages.get(name))
+    return ", ".join(f"{count:,} {text}" for count, text in shown if count)
 
 
-def caveats(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
+def caveats(run: Run, result: Result) -> list[str]:
     """What to know before the figures of a run are believed or quoted."""
     warnings = []
-    if not result["complete"]:
-        warnings.append(f"incomplete: {result['reason']}")
-    if not result["is_measurement"]:
+    if not result.complete:
+        warnings.append(f"incomplete: {result.reason}")
+    if not result.is_measurement:
         warnings.append(
-            f"not a measurement: {run['transport']['url']} stays inside one process;"
+            f"not a measurement: {run.transport.url} stays inside one process;"
             " this run shows that things work, not how fast"
         )
-    if result["executor"] == "eventlet":
+    if result.executor == "eventlet":
         warnings.append(
             "OpenStack has deprecated the eventlet executor; --executor threading succeeds it"
         )
@@ -63,41 +60,41 @@ def caveats(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
 _WITHOUT_COST = ("none", "stages", "resources", "memory")
 
 
-def _slowed(run: dict[str, Any], result: dict[str, Any]) -> list[str]:
+def _slowed(run: Run, result: Result) -> list[str]:
     """That the figures are those of a profiled run, and which ones those of an unprofiled one."""
-    modes = [mode for mode in run["plan"]["profile"] if mode not in _WITHOUT_COST]
-    sliced = result.get("slices")
-    if sliced and sliced["slow_only"]:
-        modes = list(dict.fromkeys(mode for named in sliced["modes"].values() for mode in named))
+    modes = [mode for mode in run.plan.profile if mode not in _WITHOUT_COST]
+    sliced = result.coverage
+    if sliced and sliced.slow_only:
+        modes = list(dict.fromkeys(mode for named in sliced.modes.values() for mode in named))
     if not modes:
         return []
-    if not sliced or not sliced["slow_only"]:
-        whose = "throughput, latency and stages" if result["stages"] else "throughput and latency"
+    if not sliced or not sliced.slow_only:
+        whose = "throughput, latency and stages" if result.stages else "throughput and latency"
         return [
             f"profiled with {', '.join(modes)}: {whose} are those of the profiled run, not of an"
             " unprofiled one"
         ]
-    messages = sliced["profiled_messages"] + sliced["unprofiled_messages"]
+    messages = sliced.profiled_messages + sliced.unprofiled_messages
     line = (
         f"profiled with {', '.join(modes)}: throughput and latency are of all {messages:,}"
-        f" messages, {sliced['profiled_messages']:,} of which were profiled"
+        f" messages, {sliced.profiled_messages:,} of which were profiled"
     )
-    found = (result["distortion"] or {}).get(modes[0])
-    if found and found["throughput_ratio"] is not None:
-        line += f"; without it {found['unprofiled_messages_per_second']:,.0f} msg/s"
-        if found["latency"] and found["latency"]["unprofiled"]:
-            line += f", p50 {units.duration(found['latency']['unprofiled']['p50'])}"
-    if sliced["stages_of"]:
-        line += f"; stages and verdict are of the {sliced['unprofiled_messages']:,} sent without"
+    found = result.overhead.get(modes[0])
+    if isinstance(found, Overhead):
+        line += f"; without it {found.unprofiled_messages_per_second:,.0f} msg/s"
+        if found.latency and found.latency.unprofiled:
+            line += f", p50 {units.duration(found.latency.unprofiled.p50)}"
+    if sliced.stages_of:
+        line += f"; stages and verdict are of the {sliced.unprofiled_messages:,} sent without"
     return [line]
 
 
-def load(run: dict[str, Any]) -> str:
+def load(run: Run) -> str:
     """The load in one line."""
-    plan = run["plan"]
-    parts = [f"{' and '.join(run['sides'])}, pattern {plan['pattern']}, {plan['executor']}"]
-    if "producer" in run["sides"]:
-        workers = "1 worker" if plan["workers"] == 1 else f"{plan['workers']} workers"
-        parts.append(f"{workers} in a closed loop, {units.size(plan['size_bytes'])} payload")
-    parts.append(f"profile {', '.join(plan['profile'])}")
+    plan = run.plan
+    parts = [f"{' and '.join(run.sides)}, pattern {plan.pattern}, {plan.executor}"]
+    if "producer" in run.sides:
+        workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
+        parts.append(f"{workers} in a closed loop, {units.size(plan.size_bytes)} payload")
+    parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)

@@ -1,6 +1,5 @@
 """The measured processes as their parent sees them: started fresh, heard, stopped."""
 
-import json
 import os
 import queue
 import re
@@ -10,12 +9,11 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from omrig.model import interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.supervisor import phases
 
 LOG = "log.txt"
@@ -25,8 +23,8 @@ _LONGEST_ERROR = 400
 
 _TRACEBACK = "Traceback (most recent call last):"
 
-Event = tuple["Child", dict[str, Any] | None]
-"""What a child said; None when it has closed its end of the pipe."""
+Said = tuple["Child", str | None]
+"""A line that a child said (:mod:`omrig.model.events`); None when it has closed the pipe."""
 
 
 class Child:
@@ -48,7 +46,11 @@ class Child:
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
             interpreter.command(
-                "omrig.measured.process", self.name, plan.executor, str(write), str(os.getpid())
+                "omrig.measured.process",
+                self.name,
+                plan.load.executor,
+                str(write),
+                str(os.getpid()),
             ),
             env=interpreter.environment(),
             stdin=subprocess.PIPE,
@@ -60,9 +62,9 @@ class Child:
         os.close(write)
         self._events = os.fdopen(read, encoding="utf-8")
 
-    def listen(self, events: "queue.Queue[Event]") -> None:
-        """Put whatever the child says into ``events`` and its output into its log."""
-        threading.Thread(target=self._pump_events, args=(events,), daemon=True).start()
+    def listen(self, said: "queue.Queue[Said]") -> None:
+        """Put whatever the child says into ``said`` and its output into its log."""
+        threading.Thread(target=self._pump_events, args=(said,), daemon=True).start()
         self._pump = threading.Thread(target=self._pump_log, daemon=True)
         self._pump.start()
 
@@ -132,11 +134,13 @@ class Child:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         return text.strip().splitlines()
 
-    def _pump_events(self, events: "queue.Queue[Event]") -> None:
+    def _pump_events(self, said: "queue.Queue[Said]") -> None:
         with self._events:
             for line in self._events:
-                events.put((self, json.loads(line)))
-        events.put((self, None))
+                # The last one of a child that was killed may be half a line.
+                if line.endswith("\n"):
+                    said.put((self, line))
+        said.put((self, None))
 
     def _pump_log(self) -> None:
         if self._process.stdout is None:
@@ -147,8 +151,8 @@ class Child:
                 line = redaction.redact(raw.decode(errors="replace"))
                 # Read on even so: a child that cannot write stands still.
                 with losses.noted():
-                    run_folder.append(self._log, line.encode())
-                if self._plan.debug:
+                    writer.append(self._log, line.encode())
+                if self._plan.output.debug:
                     sys.stderr.write(line)
         if losses:
             sys.stderr.write(f"omrig: {self.name}: lines are missing in its {losses}\n")

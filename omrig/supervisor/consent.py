@@ -7,44 +7,46 @@ from omrig.model.errors import UsageError
 from omrig.model.plan import KILOBYTE, Plan
 
 if TYPE_CHECKING:
-    from omrig.broker.amqp.preflight import BrokerInfo
-    from omrig.drivers.settings import Transport
-    from omrig.report.terminal.progress import Progress
+    from omrig.broker.base import BrokerInfo
+    from omrig.model.transport import Transport
+    from omrig.supervisor.display import Display
 
 MOST_UNASKED = 100_000
 """Messages that are sent unasked to a broker that only the configuration of a service names."""
 
 
-def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", progress: "Progress") -> None:
+def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Display") -> None:
     """Say where the load of ``plan`` goes; ask first where it is large and the broker was found.
 
     A broker counts as found that no option of the command line named, nor a file or folder that
     one named. A consumer sends no load. Raises ``UsageError`` where the answer
     is no, or there is no terminal to ask on and no ``--yes``.
     """
-    progress.tell(_destination(plan, transport, info))
-    if "producer" not in plan.sides or transport.is_named or plan.yes:
+    display.tell(_destination(plan, transport, info))
+    if "producer" not in plan.sides or transport.is_named or plan.transport.yes:
         return
-    if plan.messages is not None and plan.messages <= MOST_UNASKED:
+    total = plan.load.messages
+    if total is not None and total <= MOST_UNASKED:
         return
-    many = "a load without an end" if plan.messages is None else f"{plan.messages:,} messages"
+    many = "a load without an end" if total is None else f"{total:,} messages"
     where = f"the broker that {transport.source} names"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
             f"--message_count: {many} to {where}, and no terminal to ask on; give --yes to send"
             " them, or --transport-url of the broker that is meant"
         )
-    if not progress.ask(f"send {many} to {where}?"):
+    if not display.ask(f"send {many} to {where}?"):
         raise UsageError(
             "--message_count: nothing was sent; give --transport-url of another broker"
         )
 
 
 def _destination(plan: Plan, transport: "Transport", info: "BrokerInfo") -> str:
-    size = f"{plan.size_bytes / KILOBYTE:g} KB"
+    size = f"{plan.load.size_bytes / KILOBYTE:g} KB"
     vhost = f"virtual host {transport.login.vhost!r}"
     at = f"{info.host}:{info.port}, {vhost} (from {transport.source})"
     if "producer" not in plan.sides:
         return f"messages are taken from {at}"
-    many = "messages without an end" if plan.messages is None else f"{plan.messages:,} messages"
+    total = plan.load.messages
+    many = "messages without an end" if total is None else f"{total:,} messages"
     return f"the load goes to {at}: {many} of {size}"

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
-from omrig.supervisor import destination, supervisor
+from omrig.model.result import Result
+from omrig.supervisor import destination
+from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Broker
-    from omrig.report.terminal.progress import Progress
+    from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.result import Result
 
 NAMES = ("a", "b")
 """The folders of the two configurations' runs."""
@@ -32,16 +34,21 @@ def order(pairs: int) -> Iterator[tuple[int, str]]:
             yield number + 1, name
 
 
+Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], "tuple[Path, Result]"]
+"""Runs a plan and accounts for it: the run folder and the result."""
+
+
 def run(
     plans: tuple[Plan, Plan],
     pairs: int,
     folder: Path,
-    make_progress: "Callable[[int | None], Progress]",
+    measure: Measure,
+    make_display: Callable[[int | None], Display],
     say: Callable[[str], None],
 ) -> tuple[int, bool]:
     """Measure both plans ``pairs`` times each, into ``folder``/a/01, ``folder``/b/01 and so on.
 
-    A plan without a transport uses one embedded broker, the same for all runs. ``make_progress``
+    A plan without a transport uses one embedded broker, the same for all runs. ``make_display``
     makes what shows a run of so many messages, ``say`` is told of each run that has ended. Returns
     how many pairs there are in the end and whether it was interrupted. Raises
     ``UsageError`` when the folder holds runs already or a plan cannot be run,
@@ -52,41 +59,37 @@ def run(
     done = 0
     begun: set[str] = set()
     interrupts = Interrupts()
-    with interrupts.handled(), _broker(plans, make_progress(None)) as broker:
+    with interrupts.handled(), _broker(plans, make_display(None)) as broker:
         for number, name in order(pairs):
-            plan = dataclasses.replace(
-                plans[NAMES.index(name)],
-                # Who agreed to the first run of a plan did to the others.
-                yes=plans[NAMES.index(name)].yes or name in begun,
-                run_id=uuid.uuid4().hex,
-                output=str(folder / name / f"{number:02}"),
-            )
-            shown = make_progress(plan.messages)
+            plan = plans[NAMES.index(name)]
+            # Who agreed to the first run of a plan did to the others.
+            plan = plan.with_transport(yes=plan.transport.yes or name in begun)
+            output = dataclasses.replace(plan.output, folder=str(folder / name / f"{number:02}"))
+            plan = dataclasses.replace(plan, run_id=uuid.uuid4().hex, output=output)
             try:
-                path, result, interrupted = supervisor.run(plan, shown, broker, interrupts)
+                with contextlib.closing(make_display(plan.load.messages)) as display:
+                    path, result = measure(plan, display, interrupts, broker)
             except KeyboardInterrupt:
                 return done // 2, True
-            finally:
-                shown.close()
             begun.add(name)
-            if interrupted:
+            if interrupts.count:
                 return done // 2, True
-            if not result["complete"]:
-                raise RunError(f"run {name} of pair {number} failed: {result['reason']} ({path})")
+            if not result.complete:
+                raise RunError(f"run {name} of pair {number} failed: {result.reason} ({path})")
             done += 1
-            rate = result["throughput"]["messages_per_second"]
+            rate = result.throughput.messages_per_second if result.throughput else 0.0
             say(f"pair {number} of {pairs}: {name.upper()} {rate:,.1f} msg/s")
     return done // 2, False
 
 
 @contextlib.contextmanager
-def _broker(plans: tuple[Plan, Plan], progress: "Progress") -> "Iterator[Broker | None]":
+def _broker(plans: tuple[Plan, Plan], display: Display) -> "Iterator[Embedded | None]":
     if not any(destination.needs_broker(plan) for plan in plans):
         yield None
         return
     try:
-        with destination.own_broker(progress) as broker:
-            progress.close()
+        with destination.own_broker(display) as broker:
+            display.close()
             yield broker
     finally:
-        progress.close()
+        display.close()

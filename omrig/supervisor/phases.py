@@ -3,6 +3,7 @@
 import dataclasses
 import time
 
+from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan
 
 LOAD_S = 60.0
@@ -46,12 +47,12 @@ def waiting() -> Phase:
 
 def starting(side: str, plan: Plan) -> Phase:
     """Profilers are installed, queues declared, a consumer looked for."""
-    return Phase(f"the {side} did not get as far as a message", _own(LOAD_S + plan.patience_s))
+    return Phase(f"the {side} did not get as far as a message", _own(LOAD_S + plan.load.patience_s))
 
 
 def warming_up(plan: Plan) -> Phase:
     """Messages before the load, or since the last one of them."""
-    limit = _own(max(plan.patience_s, ANSWER_S))
+    limit = _own(max(plan.load.patience_s, ANSWER_S))
     return Phase("the producer did not get from the warm-up to the load", limit)
 
 
@@ -67,12 +68,10 @@ def saving(side: str) -> Phase:
 
 def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
     """After so long without a message that ended, no message of the load will end."""
-    from omrig.measured.load import rpc
-
     # Who sees its consumer sees what that receives.
     alone = "consumer" not in plan.sides
-    catching_up = rpc.CATCH_UP_S if plan.pattern == "cast" and alone else 0.0
-    return max(timeout_s, ANSWER_S, plan.wait_s, catching_up) + LATE_S
+    catching_up = CATCH_UP_S if PATTERNS[plan.load.pattern].ahead and alone else 0.0
+    return max(timeout_s, ANSWER_S, plan.load.wait_s, catching_up) + LATE_S
 
 
 @dataclasses.dataclass

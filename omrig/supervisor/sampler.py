@@ -19,6 +19,7 @@ from typing import Any, Generic, TextIO, TypeVar
 import psutil
 
 from omrig.model.errors import in_words
+from omrig.model.units import NS
 from omrig.recordings import series
 
 INTERVAL_S = 0.1
@@ -187,7 +188,7 @@ class _Process:
         self._used.append((now_ns, cpu.user + cpu.system))
         (since_ns, before), (_, used) = self._used[0], self._used[-1]
         if now_ns > since_ns:
-            self.cpu = 1e9 * (used - before) / (now_ns - since_ns)
+            self.cpu = NS * (used - before) / (now_ns - since_ns)
         self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *switches])
         if self._memory:
             self._memory.sample(now_ns, epoch, rss)

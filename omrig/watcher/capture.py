@@ -8,7 +8,7 @@ CAP_NET_RAW, which root has and so has a container by default.
 
 Runs in the watcher process (:mod:`omrig.watcher.process`) and imports nothing but light standard
 modules; :mod:`omrig.recordings.segments` reads what it writes. No payload is written: the ring in
-memory holds the first 60 bytes of each segment, the log what ``SEGMENT_COLUMNS`` names.
+memory holds the first 60 bytes of each segment, the log what ``layout.SEGMENT_COLUMNS`` names.
 
 See packet(7) and Documentation/networking/packet_mmap.rst of Linux.
 """
@@ -21,34 +21,7 @@ import sys
 import time
 from array import array
 
-SEGMENTS = "segments.u32"
-"""The log of segments: rows of little-endian 32-bit words, ``SEGMENT_COLUMNS``."""
-
-SEGMENT_COLUMNS = (
-    "length",  # bytes, from the IP header on
-    "seconds",  # CLOCK_REALTIME
-    "nanoseconds",
-    "ip",  # the first word of the IP header
-    "ports4",  # from here on as on the wire: words of the TCP header if it follows one of IPv4
-    "sequence4",
-    "flags4",
-    "ports6",  # ... or one of IPv6
-    "sequence6",
-    "flags6",
-)
-"""Columns of ``SEGMENTS``; the three TCP words of one of the two IP versions are meaningless."""
-
-FOLLOWED = "followed.u64"
-"""The log of connections: rows of little-endian 64-bit numbers, ``FOLLOWED_COLUMNS``."""
-
-FOLLOWED_COLUMNS = ("connection", "t_ns", "local_port", "remote_port", "bytes")
-"""Columns of ``FOLLOWED``: at ``t_ns`` (CLOCK_MONOTONIC) it had received ``bytes`` bytes."""
-
-CLOCK = "clock.u64"
-"""The log of clock readings: rows of little-endian 64-bit numbers, ``CLOCK_COLUMNS``."""
-
-CLOCK_COLUMNS = ("t_ns", "realtime_ns")
-"""Columns of ``CLOCK``: CLOCK_MONOTONIC, and CLOCK_REALTIME at the same moment."""
+from omrig.watcher.layout import CLOCK, FOLLOWED, SEGMENTS
 
 # linux/if_packet.h, linux/if_ether.h, asm-generic/socket.h
 _SOL_PACKET = 263

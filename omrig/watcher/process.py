@@ -5,7 +5,7 @@ the kernel's own receive stamp is that of the last of the unread segments. So a 
 keeps what the kernel notes of each segment (:mod:`omrig.watcher.capture`). Where that is not
 permitted it holds copies of the sockets and logs how many bytes each has received, at every edge,
 with a priority of its own. A message's end offset in the byte stream then gives its arrival
-afterwards (:mod:`omrig.watcher.client`).
+afterwards (:mod:`omrig.recordings.arrivals`).
 
 Started by :class:`omrig.watcher.client.Watcher` with ``DESCRIPTOR LOG_FOLDER`` as its arguments,
 to be up within milliseconds: it imports nothing but light standard modules. DESCRIPTOR is an
@@ -30,62 +30,16 @@ import time
 from array import array
 
 from omrig.watcher.capture import Capture
-
-ARRIVALS = "arrivals.u64"
-"""The log of arrivals: by ``t_ns`` the connection had received ``bytes`` bytes."""
-
-ARRIVAL_COLUMNS = ("connection", "t_ns", "bytes")
-"""Columns of ``ARRIVALS``; ``t_ns`` is CLOCK_MONOTONIC."""
-
-TCP_INFO = "tcp_info.u64"
-"""The log of samples: once a second, and when a connection is added and dropped."""
-
-TCP_INFO_COLUMNS = (
-    "connection",
-    "t_ns",
-    "rtt_us",  # smoothed
-    "rttvar_us",
-    "retransmits",
-    "bytes_acked",  # by the peer; the opening of the connection counts as one
-    "bytes_received",
-    "notsent_bytes",
-    "min_rtt_us",  # of the last minutes: the network without delayed acknowledgements
-    "busy_us",
-    "rwnd_limited_us",  # part of busy: the peer's receive window was full
-    "sndbuf_limited_us",  # part of busy: our send buffer was too small
-    "bytes_sent",  # retransmissions included
-    "unread_bytes",  # received and not read by our process
-    "send_queue_bytes",  # written by our process and not acknowledged
-    "info_bytes",  # what the kernel knows of struct tcp_info: columns beyond it are 0
+from omrig.watcher.layout import (
+    ADD,
+    ARRIVAL_COLUMNS,
+    ARRIVALS,
+    COMMAND,
+    REPORT,
+    SCHEDULING,
+    TCP_INFO,
+    WATCH,
 )
-"""Columns of ``TCP_INFO``; all but the rtt and the queues count since the connection began."""
-
-INFO_ENDS = {
-    "rtt_us": 72,
-    "rttvar_us": 76,
-    "retransmits": 104,
-    "bytes_acked": 128,
-    "bytes_received": 136,
-    "notsent_bytes": 148,
-    "min_rtt_us": 152,
-    "busy_us": 176,
-    "rwnd_limited_us": 184,
-    "sndbuf_limited_us": 192,
-    "bytes_sent": 208,
-}
-"""A column is available if ``info_bytes`` is at least this."""
-
-COMMAND = struct.Struct("<BBiQ")
-"""What, watch flag (ADD), the owner's descriptor number (ADD), connection."""
-
-ADD, WATCH, DROP = range(3)
-
-REPORT = struct.Struct("<6Q")
-"""Index into ``SCHEDULING``, ``info_bytes``, arrivals logged, CPU time used in ns, whether the
-kernel notes the segments, and how many of these it had no room for."""
-
-SCHEDULING = ("fifo", "nice", "normal")
-"""How it is scheduled: real-time, nice -10, or like everybody."""
 
 _TCP = _socket.IPPROTO_TCP
 _INFO_OPTION = _socket.TCP_INFO

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tools import faults
+from tests.accuracy import bench as running
 
 
 @pytest.fixture(scope="session")
 def bench():
-    with faults.bench(messages=300) as bench:
+    with running.bench(messages=300) as bench:
         yield bench
 
 
 @pytest.fixture(scope="session")
 def tls_bench():
-    with faults.bench(messages=300, tls=True) as bench:
+    with running.bench(messages=300, tls=True) as bench:
         yield bench

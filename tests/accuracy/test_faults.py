@@ -1,13 +1,14 @@
-"""Faults of known size land on the stage they belong to: the campaign of tools/faults.py."""
+"""Faults of known size land on the stage they belong to: the campaign of tools/fault_table.py."""
 
 import numpy
 import pytest
 
-from tools import faults
+from omrig.model.units import MS
+from tests.accuracy import faults
+from tests.accuracy.bench import EXECUTORS
 
 MICROSECOND = 1_000
-MILLISECOND = faults.MILLISECOND
-HELD_NS = 100 * MILLISECOND
+HELD_NS = 100 * MS
 
 ATTEMPTS = 5
 
@@ -18,7 +19,7 @@ What runs after it does so with cold caches, which costs 40 to 140 us however lo
 than the 5 % that no other stage may grow by, but more than 5 % of 2 ms.
 """
 
-both = pytest.mark.parametrize("executor", faults.EXECUTORS)
+both = pytest.mark.parametrize("executor", EXECUTORS)
 
 
 def settled(inject, *arguments, check):
@@ -71,7 +72,7 @@ def test_a_longer_link_is_amqp(bench, executor):
     assert verdict["owner"] == "amqp"
     assert verdict["stage"] in found.injected
     # The publisher confirm comes as late as the reply, and before it: it is not counted twice.
-    assert found.growth["confirm_wait"] < MILLISECOND
+    assert found.growth["confirm_wait"] < MS
 
 
 @both
@@ -79,7 +80,7 @@ def test_a_slow_serializer_is_the_driver(bench, executor):
     found = settled(faults.serialize, bench, executor, SLOW_MS, check=assert_lands)
     verdict = found.run.result["verdict"]
     assert (verdict["owner"], verdict["stage"]) == ("driver", "serialize")
-    # What a thread sleeps in there (faults.SETTLE_S) is not taken out of what is around it.
+    # What a thread sleeps in there (injection.SETTLE_S) is not taken out of what is around it.
     assert numpy.median(found.run.stages["publish"]) > 0
 
 
@@ -102,7 +103,7 @@ def assert_is_busy(found):
     """The added time is the process': the scheduler's, and the executor's, which has threads."""
     assert_books_close(found)
     # It has to be felt before it can be misplaced.
-    assert found.size > MILLISECOND
+    assert found.size > MS
     assert found.named in found.injected
     busy = found.growth_of("scheduler", "executor")
     # A greenlet is held up where it yields, and there stamps are. A thread loses the interpreter
@@ -168,6 +169,6 @@ def test_a_lost_connection_costs_few_messages_their_publishing(bench):
     assert closure["matched"] >= 0.99 * closure["messages"]
     assert messages["replied"] == messages["requested"]
     # The driver sleeps a second before it connects again.
-    assert found.size > 500 * MILLISECOND
+    assert found.size > 500 * MS
     assert 1 <= found.run.held(HELD_NS) <= 4
     assert found.share > 0.9

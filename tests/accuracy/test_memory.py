@@ -1,19 +1,17 @@
 """Memory of known size, planted in a measured process, is found where and when it was planted."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import mprof
 import pytest
 
-from tests.accuracy import planted
-from tools import faults
+from tests.accuracy import injection
+from tests.accuracy.bench import EXECUTORS
 
-both = pytest.mark.parametrize("executor", faults.EXECUTORS)
+both = pytest.mark.parametrize("executor", EXECUTORS)
 
 KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
 
@@ -21,22 +19,15 @@ KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
 @pytest.fixture
 def plant(bench, tmp_path):
     """Run omrig with something planted; the run folder and its result."""
-    plugin = tmp_path / "plugin"
-    about = plugin / "omrig_planted-0.dist-info"
-    about.mkdir(parents=True)
-    (plugin / "omrig_planted.py").symlink_to(Path(planted.__file__).resolve())
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: omrig_planted\nVersion: 0\n")
-    (about / "entry_points.txt").write_text("[omrig.profilers]\nplanted = omrig_planted:Planted\n")
 
     def run(what, executor, profile, *arguments):
         command = [sys.executable, "-m", "omrig", "run", "--quiet", "--json", "--output", "run"]
         command += ["--transport-url", bench.broker.url, "--executor", executor, "-w", "2"]
         command += ["--profile", f"planted,{profile}", "-s", "0", *arguments]
-        environment = {"PYTHONPATH": str(plugin), "XDG_CACHE_HOME": str(tmp_path)}
         done = subprocess.run(
             command,
             cwd=tmp_path,
-            env={**os.environ, **environment, planted.VARIABLE: json.dumps(what)},
+            env={**bench.environment, injection.PLANTED: json.dumps(what)},
             capture_output=True,
             text=True,
             check=False,
@@ -65,7 +56,7 @@ def test_fifty_mebibytes_at_once(plant, executor):
     taken = 50 * MEBIBYTE
     folder, result = plant(
         {"burst": taken, "seq": 250}, executor, "memory,memory-lines",
-        "-m", "500", "--target", "omrig_planted:Planted._burst",
+        "-m", "500", "--target", "omrig_faults:Planted._burst",
     )  # fmt: skip
     assert_in_time(folder / "consumer", taken)
     assert_on_its_line(folder / "consumer", taken)
@@ -78,7 +69,7 @@ def test_fifty_mebibytes_at_once(plant, executor):
 
 def assert_in_time(folder, taken):
     """The step in memory.dat is between the samples around the moment."""
-    began, ended = json.loads((folder / planted.TAKEN).read_text())
+    began, ended = json.loads((folder / injection.TAKEN).read_text())
     profile = mprof.read_mprofile_file(str(folder / "memory.dat"))
     samples = list(zip(profile["timestamp"], profile["mem_usage"], strict=True))
     before = max(sample for sample in samples if sample[0] < began - 0.01)
@@ -89,7 +80,7 @@ def assert_in_time(folder, taken):
 def assert_on_its_line(folder, taken):
     """memory_profiler's table has it on the line that took it, and every call was seen."""
     text = (folder / "memory_lines.txt").read_text()
-    assert "omrig_planted:Planted._burst: 1 functions found, 1 called" in text
+    assert "omrig_faults:Planted._burst: 1 functions found, 1 called" in text
     rows = re.findall(r"^ +\d+ +[\d.]+ MiB +(-?[\d.]+) MiB +(\d+) +(\S.*)$", text, re.MULTILINE)
     found = {source: (float(increment), int(hits)) for increment, hits, source in rows}
     increment, hits = found['self._kept = b"x" * self._planted["burst"]']

@@ -11,6 +11,7 @@ from playwright.sync_api import sync_playwright
 from omrig.compare import comparison as compare
 from omrig.compare import gates, runs
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report.html import comparison as compare_html
 from omrig.report.html import page as html
 from tools import synthetic
@@ -63,16 +64,16 @@ def make(folder: Path, change=None, **arguments) -> Run:
     result = run_folder.read_json(folder / run_folder.RESULT)
     if change:
         change(run, result)
-        run_folder.write_json(folder / run_folder.RUN, run)
-        run_folder.write_json(folder / run_folder.RESULT, result)
+        writer.write_json(folder / run_folder.RUN, run)
+        writer.write_json(folder / run_folder.RESULT, result)
     draw(folder)
     return Run(folder, result)
 
 
 def draw(folder: Path, page: Path | None = None, **options) -> None:
     """Write the page of the run in ``folder`` there, or as ``page``."""
-    run = run_folder.read_json(folder / run_folder.RUN)
-    result = run_folder.read_json(folder / run_folder.RESULT)
+    _, run = run_folder.read_run(str(folder))
+    result = run_folder.read_result(folder)
     html.write(page or folder / html.PAGE, [folder], run, result, **options)
 
 
@@ -135,7 +136,7 @@ def full(tmp_path_factory):
     run = make(tmp_path_factory.mktemp("full") / "run", profiled, failed=3)
     meta = run_folder.read_json(run.folder / "producer" / "stages.json")
     meta["blocked"][0][1] = HOSTILE
-    run_folder.write_json(run.folder / "producer" / "stages.json", meta)
+    writer.write_json(run.folder / "producer" / "stages.json", meta)
     draw(run.folder)
     return run
 

@@ -21,11 +21,12 @@ import psutil
 import pytest
 
 from omrig.broker.amqp import cleanup, preflight
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.declared import Thing
+from omrig.broker.base import QueueState
 from omrig.broker.rabbitmq import node
 from omrig.broker.rabbitmq.embedded import embedded_broker
+from omrig.model.declared import Thing
 from omrig.model.errors import RunError, UsageError
+from omrig.model.transport import Endpoint, Login
 
 GONE_SECONDS = 20.0
 HOLDER = """
@@ -211,8 +212,8 @@ def test_cleanup_deletes_what_is_ours_and_unused(broker, channel):
     channel.queue_bind("quorum-idle", "ex-idle", "#")
 
     login = Login([endpoint_of(broker)])
-    assert preflight.state(login, "classic-idle") == preflight.QueueState(0, 1)
-    assert preflight.state(login, "classic-busy") == preflight.QueueState(1, 0)
+    assert preflight.state(login, "classic-idle") == QueueState(0, 1)
+    assert preflight.state(login, "classic-busy") == QueueState(1, 0)
     assert preflight.state(login, "never-was") is None
     left = cleanup.remove(
         Login([endpoint_of(broker)]),
@@ -252,7 +253,7 @@ def test_what_is_left_is_told_with_the_command_that_deletes_it(broker, channel):
     channel.exchange_declare("ex-to-delete", "topic", auto_delete=False, durable=True)
     things = [queue("to-delete"), exchange("ex-to-delete")]
     for thing in things:
-        command = shlex.split(cleanup.Left(thing, "busy").command("/"))
+        command = shlex.split(cleanup.not_deleted("/", thing, "busy").command)
         assert command[0] == "rabbitmqctl"
         rabbitmqctl(broker, *command[1:])
     assert cleanup.remaining(Login([endpoint_of(broker)]), things) == []

@@ -6,8 +6,8 @@ from concurrent import futures
 
 import psutil
 
+from tests.accuracy import bench as accuracy
 from tests.functional.conftest import result_of
-from tools import faults
 
 
 @contextlib.contextmanager
@@ -17,9 +17,9 @@ def alarm(broker, folder):
     name = "{resource_limit, memory, node()}"
     with futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(
-            faults.evaluate,
+            accuracy.evaluate,
             broker,
-            f'file:write_file("{ready}", []), {faults._wait_for(mark)},'
+            f'file:write_file("{ready}", []), {accuracy.wait_for(mark)},'
             f" rabbit_alarm:set_alarm({{{name}, []}}).",
         )
         while not ready.exists() and not waiting.done():
@@ -29,7 +29,7 @@ def alarm(broker, folder):
         finally:
             mark.touch()
             waiting.result()
-            faults.evaluate(broker, f"rabbit_alarm:clear_alarm({name}).")
+            accuracy.evaluate(broker, f"rabbit_alarm:clear_alarm({name}).")
 
 
 def line_with(process, words):

@@ -10,9 +10,10 @@ import amqp
 import pytest
 
 from omrig.broker.amqp import meeting
-from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker.base import Consumer
 from omrig.model.errors import RunError
-from tools import faults
+from omrig.model.transport import Endpoint, Login
+from tests.accuracy import bench as accuracy
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def serve(login):
 
         def serve(topic, run_id):
             name = f"omrig.{topic}.{run_id * 12}"
-            about = meeting.Consumer(run_id * 12, name, name, "here", 1, {})
+            about = Consumer(run_id * 12, name, name, "here", 1, {})
             host = meeting.Host(login, topic, about, said.append)
             hosts.callback(host.close)
             return host
@@ -130,14 +131,14 @@ def test_whoever_answers_directs_no_load_at_a_service(login, impostor, serve):
 def test_a_meeting_leaves_nothing_and_survives_a_broker_that_cuts_it(login, serve, broker):
     host = serve("t", "a")
     assert find(login, "p").consumer.run_id == 12 * "a"
-    faults.evaluate(broker, 'rabbit_networking:close_all_connections("by a test").')
+    accuracy.evaluate(broker, 'rabbit_networking:close_all_connections("by a test").')
     assert find(login, "p").consumer.run_id == 12 * "a"
     assert "no producer finds this consumer" in serve.said[0]
     assert "again" in serve.said[-1]
     host.close()
     deadline = time.monotonic() + 10
     while "omrig.meet" in "".join(
-        faults.evaluate(broker, f"{kind}:list_names().")
+        accuracy.evaluate(broker, f"{kind}:list_names().")
         for kind in ("rabbit_amqqueue", "rabbit_exchange")
     ):
         assert time.monotonic() < deadline

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from tests.accuracy.bench import evaluate
 from tests.functional.conftest import result_of
 from tests.unit.model.test_redaction import spellings
-from tools import faults
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def user(broker):
             f'rabbit_auth_backend_internal:set_permissions({who}, <<"/">>, <<".*">>, <<".*">>,'
             ' <<".*">>, who)',
         ):
-            faults.evaluate(broker, f"{call}.")
+            evaluate(broker, f"{call}.")
         return name
 
     yield make
     for name in made:
-        faults.evaluate(broker, f'rabbit_auth_backend_internal:delete_user(<<"{name}">>, <<"x">>).')
+        evaluate(broker, f'rabbit_auth_backend_internal:delete_user(<<"{name}">>, <<"x">>).')
 
 
 def searched(folder):

@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 import pytest
 
-from omrig.broker.amqp import declared, preflight, trial
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker import declared
+from omrig.broker.amqp import preflight, trial
+from omrig.broker.base import Needs
 from omrig.cli import clean
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import Plan
-from tools import faults
+from omrig.model.plan import Output, Plan
+from omrig.model.transport import Endpoint, Login
+from tests.accuracy import bench as accuracy
 
 PASSWORD = "s3cret-of-trials"
 BOTH = ("producer", "consumer")
@@ -73,23 +74,23 @@ def prepared(broker):
         of_user.format("no-channel", "max-channels"),
         'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"dead">>)',
     ]
-    faults.evaluate(broker, f"{', '.join(calls)}.")
+    accuracy.evaluate(broker, f"{', '.join(calls)}.")
     return broker
 
 
 @contextlib.contextmanager
 def changed(broker, change, back):
-    faults.evaluate(broker, change)
+    accuracy.evaluate(broker, change)
     try:
         yield
     finally:
-        faults.evaluate(broker, back)
+        accuracy.evaluate(broker, back)
 
 
 def left_on(broker):
     """Queues and exchanges of a trial, in all virtual hosts."""
     found = " ".join(
-        faults.evaluate(broker, f"{kind}:list().")
+        accuracy.evaluate(broker, f"{kind}:list().")
         for kind in ("rabbit_amqqueue", "rabbit_exchange")
     )
     return re.findall(r"(?:reply_)?omrig\.check[^\"]*", found)
@@ -185,7 +186,7 @@ def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
 ):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     login = Login((Endpoint(prepared.host, prepared.port, "all", PASSWORD),))
-    plan = Plan(sides=BOTH, run_id="5a" * 16, output=str(tmp_path))
+    plan = Plan(sides=BOTH, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
     needs = Needs(BOTH, STREAM, plan=plan)
     preflight.check(login, 10.0, needs)
     assert list(declared.records()) == []
@@ -209,4 +210,4 @@ def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
 def test_nothing_is_left_on_the_broker(prepared):
     assert left_on(prepared) == []
     # That it would be seen:
-    assert "amq.topic" in faults.evaluate(prepared, "rabbit_exchange:list().")
+    assert "amq.topic" in accuracy.evaluate(prepared, "rabbit_exchange:list().")

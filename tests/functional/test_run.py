@@ -18,14 +18,14 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from omrig.model.stages import OWNERS
+from tests.accuracy import bench as accuracy
 from tests.functional.conftest import result_of
-from tools import faults
 
 
 def declared(broker):
     """The names of all queues and exchanges on the broker, but for its own exchanges."""
     kinds = ("rabbit_amqqueue", "rabbit_exchange")
-    found = " ".join(faults.evaluate(broker, f"{kind}:list_names().") for kind in kinds)
+    found = " ".join(accuracy.evaluate(broker, f"{kind}:list_names().") for kind in kinds)
     names = re.findall(r'<<"([^"]*)">>\}', found)
     return sorted(name for name in names if name and not name.startswith("amq."))
 
@@ -65,6 +65,19 @@ def test_both_sides(run, broker, tmp_path, executor, pattern):
     assert used["consumer"]["cpu_user_seconds"] > 0
     # Not the second that a server with threads takes to stop.
     assert used["consumer"]["wall_seconds"] < used["producer"]["wall_seconds"] + 0.6
+
+
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_a_fanout_reaches_its_consumer_and_leaves_nothing(run, broker, tmp_path, executor):
+    before = declared(broker)
+    run(
+        "run", "-m", 300, "-w", 5, "--executor", executor, "--pattern", "fanout",
+        "--transport-url", broker.url, "--output", "r",
+    )  # fmt: skip
+    messages = result_of(tmp_path / "r")["messages"]
+    assert messages["sent"] == messages["received"] == 300
+    assert messages["lost"] == messages["duplicated"] == messages["out_of_range"] == 0
+    assert declared(broker) == before
 
 
 @pytest.mark.parametrize(("messages", "workers"), [(1, 100), (7, 3), (3, 7)])

@@ -1,5 +1,6 @@
 """Runs made of numbers: what a comparison reads, with known differences planted."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import numpy
 
 from omrig.compare import comparison, gates, runs
 from omrig.compare.runs import Messages, RunSet, StoredRun
+from omrig.model.result import Result
+from omrig.model.run import Run
+from tools import synthetic as builder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m&"
 
@@ -34,67 +38,75 @@ def result(rng=None, noise=0.02, changes=None, factor=1.0, cpu=1.0, sides=("prod
     rows = []
     for name, (side, bucket, mean_ns) in STAGES.items():
         mean = vary(mean_ns * run_factor) + (changes or {}).get(name, 0)
-        rows.append(
-            {
-                "name": name, "side": side, "bucket": bucket, "count": 2000, "mean_ns": mean,
-                "p50_ns": 0.8 * mean, "p90_ns": 1.5 * mean, "p99_ns": 3 * mean, "max_ns": 9 * mean,
-                "total_ns": 2000 * mean, "share": 0.1,
-            }
+        row = builder.row(
+            name, mean, 0.1, side=side, bucket=bucket, count=2000, p50_ns=0.8 * mean,
+            p90_ns=1.5 * mean, p99_ns=3 * mean, max_ns=9 * mean, total_ns=2000 * mean,
         )  # fmt: skip
+        rows.append(row.to_json())
     whole = sum(row["mean_ns"] for row in rows)
     usage = {
         "cpu_user_seconds": vary(cpu * 1.0), "cpu_system_seconds": vary(cpu * 0.2),
         "peak_rss_bytes": vary(55e6), "wall_seconds": 3.0,
     }  # fmt: skip
-    return {
-        "complete": True,
-        "reason": None,
-        "pattern": "call",
-        "sides": list(sides),
-        "is_measurement": True,
-        "messages": {"requested": 2000, "received": 2000, "errors": {}},
-        "throughput": {"messages_per_second": 1e9 / whole},
-        "latency": {
+    made = builder.changed(
+        builder.result(sides=sides, executor="eventlet"),
+        messages={"requested": 2000, "received": 2000},
+        throughput={"messages_per_second": 1e9 / whole},
+        latency={
             "count": 2000, "mean": whole, "p50": vary(0.9 * whole), "p90": vary(1.3 * whole),
             "p99": vary(2 * whole), "p999": vary(4 * whole), "max": vary(6 * whole),
         },
-        "stages": rows,
-        "resources": {side: dict(usage) for side in sides},
-        "profiles": {},
-    }  # fmt: skip
+        stages=rows,
+        resources={side: dict(usage) for side in sides},
+    )  # fmt: skip
+    return made.to_json()
+
+
+PARTS = {
+    "plan": ("messages", "workers", "pattern", "executor", "profile", "size_bytes"),
+    "environment": ("host", "kernel", "cpu_count", "python", "broker", "broker_version"),
+    "transport": ("url", "source", "vhost", "tls", "driver", "in_memory"),
+}
 
 
 def run(started_s=0.0, **changes):
     """A ``run.json``; ``changes`` replace parts of plan, environment and transport by name."""
-    about = {
-        "schema": 1,
-        "omrig": "0.1.0",
-        "plan": {
-            "run_id": f"id-{started_s}", "messages": 2000, "workers": 1, "pattern": "call",
-            "executor": "eventlet", "profile": ["stages"], "size_bytes": 10240,
-        },
-        "environment": {
-            "host": "a", "kernel": "6.1", "cpu_count": 2, "python": "3.11.2",
-            "oslo.messaging": "18.3.1", "broker": "RabbitMQ", "broker_version": "3.10.8",
-        },
-        "transport": {
-            "url": "rabbit://u:***@h:1/", "source": "--transport-url", "vhost": "/", "tls": False,
-            "driver": "rabbit", "in_memory": False,
-        },
-        "pools": {"rpc_conn_pool_size": 30},
-        "options": {},
-        "sides": ["producer", "consumer"],
-        "started_at": f"at {started_s}",
-        "started_epoch_seconds": float(started_s),
+    parts = {
+        part: {name: changes[name] for name in names if name in changes}
+        for part, names in PARTS.items()
+    }
+    parts["plan"] = {
+        "run_id": f"id-{started_s}", "messages": 2000, "workers": 1, "executor": "eventlet",
+        **parts["plan"],
     }  # fmt: skip
-    for part in ("plan", "environment", "transport"):
-        about[part] |= {name: changes[name] for name in about[part] if name in changes}
-    about["options"] = changes.get("options", {})
-    return about
+    made = builder.run(
+        started_at=f"at {started_s}",
+        started_epoch_seconds=float(started_s),
+        options=changes.get("options", {}),
+        **parts,
+    )
+    return made.to_json()
 
 
 def stored(started_s=0.0, outcome=None, **changes):
-    return StoredRun(Path(f"/r/{started_s:g}"), run(started_s, **changes), outcome or result())
+    about = Run.from_json(run(started_s, **changes))
+    return StoredRun(Path(f"/r/{started_s:g}"), about, Result.from_json(outcome or result()))
+
+
+def altered(runs, change):
+    """The same runs once ``change`` was made in the ``result.json`` of each."""
+    found = []
+    for each in runs.runs:
+        outcome = each.result.to_json()
+        change(outcome)
+        found.append(dataclasses.replace(each, result=Result.from_json(outcome)))
+    return dataclasses.replace(runs, runs=tuple(found))
+
+
+def first_altered(runs, change):
+    """The same runs once ``change`` was made in the ``result.json`` of the first one."""
+    (first,) = altered(RunSet(runs.runs[:1]), change).runs
+    return dataclasses.replace(runs, runs=(first, *runs.runs[1:]))
 
 
 def pairs(count, rng, base=None, new=None, noise=0.02, drift=0.0, **changes):
@@ -172,7 +184,7 @@ def save_pairs(folder):
     sides = pairs(5, rng, new={"changes": {"serialize": 60_000}}, noise=0.005)
     for name, side in zip(("base", "new"), sides, strict=True):
         for each in side.runs:
-            save(folder / name / each.folder.name, each.result, started_s=each.started_s)
+            save(folder / name / each.folder.name, each.result.to_json(), started_s=each.started_s)
     return folder
 
 

@@ -30,54 +30,7 @@ ALLOWED = {
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
-EXCEPTIONS = {
-    "model.facts -> accounting.quantised",
-    "model.interpreter -> drivers.configuration",
-    "watcher.client -> model.interpreter",
-    "watcher.client -> model.stamps",
-    "watcher.client -> recordings.segments",
-    "formats.callgrind -> measured.profilers.callgraph.graph",
-    "formats.callgrind -> recordings.folder",
-    "formats.pstat -> measured.profilers.callgraph.graph",
-    "formats.pstat -> recordings.folder",
-    "formats.stacks -> recordings.folder",
-    "drivers.envelope -> measured.load.rpc",
-    "drivers.maps -> measured.probes.probes",
-    "drivers.rabbit -> broker.amqp.connection",
-    "drivers.settings -> broker.amqp.connection",
-    "drivers.settings -> measured.load.identity",
-    "recordings.segments -> watcher.capture",
-    "measured.load.identity -> broker.amqp.declared",
-    "measured.load.side -> recordings.folder",
-    "measured.process -> recordings.folder",
-    "measured.profilers.lines -> recordings.folder",
-    "measured.profilers.lines -> report.files.lines",
-    "measured.profilers.memory_lines -> recordings.folder",
-    "measured.profilers.memray -> recordings.folder",
-    "measured.profilers.pyspy -> recordings.folder",
-    "measured.profilers.stages -> recordings.folder",
-    "measured.profilers.yappi -> recordings.folder",
-    "accounting.assemble -> formats.stacks",
-    "accounting.assemble -> report.files.speedscope",
-    "accounting.assemble -> report.files.trace",
-    "accounting.assemble -> report.html.page",
-    "accounting.books -> watcher.client",
-    "accounting.recent -> report.owners",
-    "accounting.recent -> watcher.client",
-    "compare.conditions -> accounting.verdict.evidence",
-    "compare.metrics -> accounting.latency",
-    "supervisor.consent -> report.terminal.progress",
-    "supervisor.destination -> measured.executors.base",
-    "supervisor.destination -> report.terminal.progress",
-    "supervisor.interleaved -> report.terminal.progress",
-    "supervisor.phases -> measured.load.rpc",
-    "supervisor.supervisor -> accounting.assemble",
-    "supervisor.supervisor -> report.terminal.progress",
-    "report.html.events -> watcher.client",
-    "report.html.events -> watcher.process",
-    "report.terminal.targets -> drivers.maps",
-    "report.text -> accounting.latency",
-}
+EXCEPTIONS: set[str] = set()
 """What is still to be cut."""
 
 
@@ -129,8 +82,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {module: set(imports(module)) - {module} for module in modules()}
     while leaves := {name for name, needs in graph.items() if not needs & graph.keys()}:
         graph = {name: needs for name, needs in graph.items() if name not in leaves}
-    # Maps and probes import each other still, and these come to one of the two.
-    assert {"drivers.maps", "measured.probes.probes"} <= graph.keys() or not graph
+    assert not graph
 
 
 def test_every_room_is_in_the_table() -> None:

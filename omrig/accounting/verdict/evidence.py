@@ -1,55 +1,46 @@
 """The evidence of a verdict: lines that say what it rests on."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from omrig.accounting.verdict.owners import parts_of, shares_of
-from omrig.accounting.verdict.phrases import percent, stage_of, step, words
-from omrig.accounting.verdict.reasons import SATURATED_CPU, UNFAIR
+from omrig.accounting.verdict.phrases import percent, step, words
+from omrig.accounting.verdict.thresholds import (
+    COMB_SHARE,
+    FULL_MACHINE,
+    HELD_SEEN,
+    SATURATED_CPU,
+    TAIL_OF_LATENCY,
+    TAIL_OF_MEAN,
+    TAIL_SHARE,
+    UNFAIR,
+)
 from omrig.model import units
-from omrig.model.facts import Facts, Held, Machine, Network
-
-FULL_MACHINE = 0.9
-"""Busy share of all cores from which it is the machine that limits the run: whatever runs next
-waits for a core."""
-
-OTHER_CPU = 0.25
-"""Cores used by processes that are not measured from which the figures are theirs, too."""
-
-STOLEN = 0.05
-"""Share of the cores' time given to other guests from which the hypervisor is worth a line."""
-
-TAIL_SHARE = 0.05
-"""Share of the time from which a stage with a tail is worth a line."""
-
-TAIL_OF_LATENCY = 0.5
-"""A stage whose p99 is above this part of the end-to-end p99 makes the tail ..."""
-
-TAIL_OF_MEAN = 0.1
-"""... and goes unseen in the mean while it is below this part of it."""
-
-HELD_SEEN = 0.01
-"""Part of a stage in which messages waited for prefetch that is worth a line."""
-
-COMB_SHARE = 0.1
-"""Share of the time from which a stage that comes in steps is worth a line."""
+from omrig.model.facts import OTHER_CPU, STOLEN, Facts, Held, Machine, Network
+from omrig.model.result import Latency, Result, StageRow
+from omrig.model.verdict import Evidence, EvidenceKind
 
 _OWNER_NAMES = {"amqp": "AMQP", "driver": "driver", "process": "own process"}
 
 
-def lines(result: Mapping[str, Any], facts: Facts) -> list[str]:
+def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
     """All that is known of a run and bears on its verdict, the shares first."""
-    return [
-        *_share_lines(result, facts),
-        *_held_lines(facts),
-        *_closure_lines(result),
-        *_tail_lines(result),
-        *_comb_lines(result, facts),
-        *_blocked_lines(facts),
-        *(f"network of the {side}: {_network(facts.network[side])}" for side in facts.network),
-        *_cpu_lines(facts),
-        *([f"stages of 1 message in {facts.sample:,}"] if facts.sample > 1 else []),
-    ]
+    sampled = f"stages of 1 message in {facts.sample:,}"
+    found: dict[EvidenceKind, list[str]] = {
+        "shares": _share_lines(result, facts),
+        "prefetch": _held_lines(facts),
+        "closure": _closure_lines(result),
+        "tail": _tail_lines(result),
+        "steps": _comb_lines(result, facts),
+        "blocked": _blocked_lines(facts),
+        "network": [
+            f"network of the {side}: {_network(facts.network[side])}" for side in facts.network
+        ],
+        "cpu": _cpu_lines(facts),
+        "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
+        "sample": [sampled] if facts.sample > 1 else [],
+    }
+    for kind, told in found.items():
+        yield from (Evidence(kind, line) for line in told)
 
 
 def _held_lines(facts: Facts) -> list[str]:
@@ -67,8 +58,8 @@ def _between(held: Held) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _share_lines(result: Mapping[str, Any], facts: Facts) -> list[str]:
-    shares = shares_of(parts_of(result, facts))
+def _share_lines(result: Result, facts: Facts) -> list[str]:
+    shares = shares_of(parts_of(result.stages or (), facts))
     if not any(shares.values()):
         return []
     return [
@@ -78,54 +69,54 @@ def _share_lines(result: Mapping[str, Any], facts: Facts) -> list[str]:
     ]
 
 
-def _closure_lines(result: Mapping[str, Any]) -> list[str]:
-    closure = result.get("closure") or {}
-    messages = closure.get("messages")
-    if not messages:
+def _closure_lines(result: Result) -> list[str]:
+    closure = result.closure
+    if not closure or not closure.messages:
         return []
-    matched, adding_up = closure.get("matched"), closure.get("within_tolerance")
-    line = f"closure: {messages:,} messages"
-    if matched is not None:
-        line = f"closure: {matched:,} of {messages:,} messages have a whole timeline"
-    if adding_up is not None:
-        line += f", {adding_up:,} add up"
-    if closure.get("unexplained_share") is not None:
-        line += f", {percent(abs(closure['unexplained_share']))} unexplained"
-    if closure.get("negative_stages"):
-        line += f", {closure['negative_stages']:,} with a negative stage"
-    if closure.get("flagged_arrivals"):
-        line += f", {closure['flagged_arrivals']:,} without a sure arrival time"
+    line = f"closure: {closure.messages:,} messages"
+    if closure.matched is not None:
+        line = (
+            f"closure: {closure.matched:,} of {closure.messages:,} messages have a whole timeline"
+        )
+    if closure.within_tolerance is not None:
+        line += f", {closure.within_tolerance:,} add up"
+    if closure.unexplained_share is not None:
+        line += f", {percent(abs(closure.unexplained_share))} unexplained"
+    if closure.negative_stages:
+        line += f", {closure.negative_stages:,} with a negative stage"
+    if closure.flagged_arrivals:
+        line += f", {closure.flagged_arrivals:,} without a sure arrival time"
     return [line]
 
 
-def _tail_lines(result: Mapping[str, Any]) -> list[str]:
-    latency = result.get("latency") or {}
-    lines = (_tail_line(stage, latency) for stage in result.get("stages") or ())
+def _tail_lines(result: Result) -> list[str]:
+    lines = (_tail_line(row, result.latency) for row in result.stages or ())
     return [line for line in lines if line]
 
 
-def _tail_line(stage: Mapping[str, Any], latency: Mapping[str, Any]) -> str | None:
-    p99, whole = stage["p99_ns"], latency.get("p99") or 0
-    line = f"{stage['name']} has a tail: p50 {units.duration(stage['p50_ns'])}"
-    line += f", p99 {units.duration(p99)}"
-    if p99 > TAIL_OF_LATENCY * whole > 0 and stage["mean_ns"] < TAIL_OF_MEAN * (
-        latency.get("mean") or 0
+def _tail_line(row: StageRow, latency: Latency | None) -> str | None:
+    line = f"{row.name} has a tail: p50 {units.duration(row.p50_ns)}"
+    line += f", p99 {units.duration(row.p99_ns)}"
+    if (
+        latency
+        and row.p99_ns > TAIL_OF_LATENCY * latency.p99 > 0
+        and row.mean_ns < TAIL_OF_MEAN * latency.mean
     ):
         return (
-            f"{line}, which is {percent(p99 / whole)} of the end-to-end p99, but"
-            f" {percent(stage['mean_ns'] / latency['mean'])} of its mean"
+            f"{line}, which is {percent(row.p99_ns / latency.p99)} of the end-to-end p99, but"
+            f" {percent(row.mean_ns / latency.mean)} of its mean"
         )
-    if p99 > UNFAIR * stage["p50_ns"] and stage["share"] > TAIL_SHARE:
+    if row.p99_ns > UNFAIR * row.p50_ns and row.share > TAIL_SHARE:
         return line
     return None
 
 
-def _comb_lines(result: Mapping[str, Any], facts: Facts) -> list[str]:
+def _comb_lines(result: Result, facts: Facts) -> list[str]:
     return [
         f"{name} comes in steps of {step(comb)} ({percent(comb.share)} of the messages): a"
         f" {comb.kind}"
         for name, comb in facts.combs.items()
-        if (stage_of(result, name) or {"share": 0.0})["share"] > COMB_SHARE
+        if (row := result.stage(name)) and row.share > COMB_SHARE
     ]
 
 
@@ -138,7 +129,7 @@ def _blocked_lines(facts: Facts) -> list[str]:
 
 
 def _cpu_lines(facts: Facts) -> list[str]:
-    """Which process or machine had nothing left, and what the others used."""
+    """Which process had nothing left, and what the broker used."""
     lines = [
         f"CPU of the {side}: {share:.2f} of a core"
         + (", which is full: the process limits the run" if share >= SATURATED_CPU else "")
@@ -148,7 +139,7 @@ def _cpu_lines(facts: Facts) -> list[str]:
         # Unlike ours it runs on all cores at once.
         room = f" of {facts.machines[0].cores}" if len(facts.machines) == 1 else ""
         lines.append(f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores")
-    return lines + [line for machine in facts.machines for line in _machine_lines(machine, facts)]
+    return lines
 
 
 def _machine_lines(machine: Machine, facts: Facts) -> list[str]:

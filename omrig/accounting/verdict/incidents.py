@@ -1,20 +1,15 @@
 """What happened to some of the messages, in the words of the verdict: failures, and stalls."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from omrig.accounting.verdict.phrases import counted, noun, percent, words
+from omrig.accounting.verdict.thresholds import BLOCKING, QUEUED
 from omrig.model import units
 from omrig.model.facts import Blocked
-
-_SECOND_NS = 1_000_000_000
-
-QUEUED = 0.1
-"""Part of the time of held messages in queues behind others from which it is told."""
-
-BLOCKING = 0.5
-"""Part of the time in which nothing moved that a blocking has to have lasted to be why."""
+from omrig.model.result import Result, Stalls
+from omrig.model.units import NS
+from omrig.model.verdict import Evidence
 
 _OWNERS = {
     "amqp": "AMQP",
@@ -24,15 +19,13 @@ _OWNERS = {
 }
 
 
-def failures(result: Mapping[str, Any]) -> str | None:
+def failures(result: Result) -> str | None:
     """How many messages failed, of how many, and of what; None where none did."""
-    messages = result.get("messages") or {}
-    errors: Mapping[str, int] = messages.get("errors") or {}
-    failed = sum(errors.values())
+    failed = result.messages.failed
     if not failed:
         return None
-    sent = messages.get("sent") or failed
-    names = ", ".join(f"{name} {count:,}" for name, count in errors.items())
+    sent = result.messages.sent or failed
+    names = ", ".join(f"{name} {count:,}" for name, count in result.messages.errors.items())
     if failed >= sent:
         which = f"all {sent:,} {noun(result)}s" if sent > 1 else f"the only {noun(result)}"
         return f"{which} failed: {names}"
@@ -47,47 +40,47 @@ class Told:
     when the broker took nothing from those that publish.
     """
 
-    result: Mapping[str, Any]
+    result: Result
     left_out: bool
     blocked: Sequence[Blocked] = ()
 
     def around(self, verdict: str) -> str:
         """The verdict with what is to be said before and after it."""
-        stalls = self.result.get("stalls")
+        stalls = self.result.stalls
         told = self.besides(verdict)
         if stalls and self.left_out:
-            which = "it" if stalls["messages"] == 1 else "them"
+            which = "it" if stalls.messages == 1 else "them"
             verdict = f"{told.pop(0)}; without {which} {verdict}"
         return "; ".join([verdict, *told])
 
     def besides(self, verdict: str) -> list[str]:
         """What is to be said beside the verdict, the stalls first."""
-        stalls, failed = self.result.get("stalls"), failures(self.result)
+        stalls, failed = self.result.stalls, failures(self.result)
         told = [self._few(stalls)] if stalls else []
         return [*told, failed] if failed and failed not in verdict else told
 
     def without(self) -> str | None:
         """Which messages the verdict leaves out; None where it is on all of them."""
-        stalls = self.result.get("stalls")
+        stalls = self.result.stalls
         if not stalls or not self.left_out:
             return None
-        count, share = stalls["messages"], percent(stalls["share"])
+        count, share = stalls.messages, percent(stalls.share)
         if count == 1:
             return f"without the one message that is {share} of all time"
         return f"without the {count:,} messages that are {share} of all time"
 
-    def _few(self, stalls: Mapping[str, Any]) -> str:
-        count = stalls["messages"]
-        held = "one message is" if count == 1 else f"{count:,} of {stalls['of']:,} messages are"
+    def _few(self, stalls: Stalls) -> str:
+        count = stalls.messages
+        held = "one message is" if count == 1 else f"{count:,} of {stalls.of:,} messages are"
         how = f"{_how(stalls)}{self._while(stalls)}{_whose(stalls)}"
-        return f"{held} {percent(stalls['share'])} of all time: {how}"
+        return f"{held} {percent(stalls.share)} of all time: {how}"
 
-    def _while(self, stalls: Mapping[str, Any]) -> str:
+    def _while(self, stalls: Stalls) -> str:
         """The broker's blocking, where it lasted long enough to be why nothing moved."""
         if not self.blocked:
             return ""
         longest = max(self.blocked, key=lambda each: each.duration_ns)
-        if longest.duration_ns < BLOCKING * stalls["stalled_ns"]:
+        if longest.duration_ns < BLOCKING * stalls.stalled_ns:
             return ""
         lasted = units.duration(longest.duration_ns)
         return (
@@ -95,51 +88,47 @@ class Told:
             f" {lasted}"
         )
 
-    def evidence(self) -> list[str]:
+    def evidence(self) -> list[Evidence]:
         """Lines for what the sentence has no room for."""
-        stalls = self.result.get("stalls")
+        stalls = self.result.stalls
         if not stalls:
             return []
         line = (
             "a closed loop sends nothing new while it waits: the percentiles have no message of"
             " those that would have come meanwhile"
         )
-        lines = [line] if stalls["stalls"] else []
+        lines = [line] if stalls.stalls else []
         if self.left_out:
-            lines.append(f"what follows is without the {counted(stalls['messages'], 'message')}")
-        return lines
+            lines.append(f"what follows is without the {counted(stalls.messages, 'message')}")
+        return [Evidence("stalls", line) for line in lines]
 
 
-def _how(stalls: Mapping[str, Any]) -> str:
-    found = stalls["stalls"]
+def _how(stalls: Stalls) -> str:
+    found = stalls.stalls
     if not found:
-        took = _seconds(stalls["longest_ns"])
-        return (
-            f"{'it' if stalls['messages'] == 1 else 'the longest'} took {took} while others went on"
-        )
-    longest = max(found, key=lambda each: each["ends_ns"] - each["begins_ns"])
-    begins, ends = longest["begins_ns"], longest["ends_ns"]
-    digits = 1 if ends - begins >= _SECOND_NS else 2
-    when = (
-        f"from {begins / _SECOND_NS:.{digits}f} s to {ends / _SECOND_NS:.{digits}f} s of the load"
-    )
-    stalled = _seconds(stalls["stalled_ns"])
+        took = _seconds(stalls.longest_ns)
+        return f"{'it' if stalls.messages == 1 else 'the longest'} took {took} while others went on"
+    longest = max(found, key=lambda each: each.ends_ns - each.begins_ns)
+    begins, ends = longest.begins_ns, longest.ends_ns
+    digits = 1 if ends - begins >= NS else 2
+    when = f"from {begins / NS:.{digits}f} s to {ends / NS:.{digits}f} s of the load"
+    stalled = _seconds(stalls.stalled_ns)
     if len(found) == 1:
         return f"for {stalled} nothing moved, {when}"
     return f"{len(found):,} times nothing moved, {stalled} in all, the longest {when}"
 
 
-def _whose(stalls: Mapping[str, Any]) -> str:
-    owner = _OWNERS.get(stalls.get("owner") or "")
+def _whose(stalls: Stalls) -> str:
+    owner = _OWNERS.get(stalls.owner or "")
     if not owner:
         return ""
-    time = "its time" if stalls["messages"] == 1 else "their time"
-    queued = stalls["queue_share"]
+    time = "its time" if stalls.messages == 1 else "their time"
+    queued = stalls.queue_share or 0.0
     behind = f" and {percent(queued)} queues behind that" if queued >= QUEUED else ""
-    return f", {percent(stalls['owner_share'])} of {time} {owner}{behind}"
+    return f", {percent(stalls.owner_share or 0.0)} of {time} {owner}{behind}"
 
 
 def _seconds(nanoseconds: int) -> str:
-    if nanoseconds >= _SECOND_NS:
-        return f"{nanoseconds / _SECOND_NS:.1f} s"
+    if nanoseconds >= NS:
+        return f"{nanoseconds / NS:.1f} s"
     return units.duration(nanoseconds)

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from omrig.model.facts import Facts
+from omrig.model.result import StageRow
 from omrig.model.stages import BY_NAME, OWNERS
 
 
@@ -16,29 +16,29 @@ class Part:
     earlier ones; ``side`` is whose time it is.
     """
 
-    stage: Mapping[str, Any]
+    stage: StageRow
     owner: str
     side: str
     share: float
     held: bool = False
 
 
-def is_mixed(stage: Mapping[str, Any]) -> bool:
+def is_mixed(stage: StageRow) -> bool:
     """Whether a stage holds other owners' time as well, as ``remote`` does."""
-    known = BY_NAME.get(stage["name"])
+    known = BY_NAME.get(stage.name)
     return known is not None and known.mixed
 
 
-def parts_of(result: Mapping[str, Any], facts: Facts, at_most: bool = False) -> list[Part]:
+def parts_of(stages: Sequence[StageRow], facts: Facts, at_most: bool = False) -> list[Part]:
     """All parts of the time; ``at_most`` counts as our own all that may be of what was held."""
     parts = []
-    for stage in result.get("stages") or ():
-        bucket_owner = OWNERS.get(stage["bucket"], "unknown")
+    for stage in stages:
+        bucket_owner = OWNERS.get(stage.bucket, "unknown")
         owner = "remote" if is_mixed(stage) else bucket_owner
-        share = float(stage["share"])
-        held = facts.held.get(stage["name"])
+        share = float(stage.share)
+        held = facts.held.get(stage.name)
         own = share * (held.own_most_share if at_most else held.own_share) if held else 0.0
-        parts.append(Part(stage, owner, stage["side"], share - own))
+        parts.append(Part(stage, owner, stage.side, share - own))
         if held and own:
             parts.append(Part(stage, "process", held.side, own, held=True))
     return parts

@@ -1,20 +1,26 @@
 """Words that verdict, reasons and evidence share."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from omrig.accounting.quantised import MILLISECOND, Comb
-
-LONGEST_REASON = 60
-"""Characters of a broker's own words that are quoted."""
-
-_NOUNS = {"notify": "notification"}
+from omrig.accounting.verdict.thresholds import LONGEST_REASON
+from omrig.model.facts import Comb
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Result
+from omrig.model.units import MS
 
 
-def noun(result: Mapping[str, Any]) -> str:
+def noun(result: Result) -> str:
     """What a message of this pattern is called."""
-    pattern = str(result.get("pattern", "call"))
-    return _NOUNS.get(pattern, pattern)
+    return PATTERNS[result.pattern].noun
+
+
+def subject(result: Result) -> str:
+    """What the shares are of: a message, or the part of it that the only side has."""
+    whole = f"a {noun(result)}"
+    # Who waits for replies has the whole of a message, whatever of it is its own.
+    if len(set(result.sides)) != 1 or (
+        PATTERNS[result.pattern].replies and "producer" in result.sides
+    ):
+        return whole
+    return f"the {result.sides[0]}'s part of {whole}"
 
 
 def counted(number: int, name: str) -> str:
@@ -22,14 +28,9 @@ def counted(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
-def stage_of(result: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    """The row of a stage; None where it was not measured."""
-    return next((stage for stage in result.get("stages") or () if stage["name"] == name), None)
-
-
 def step(comb: Comb) -> str:
     """The period of a comb."""
-    return f"{comb.period_ns / MILLISECOND:g} ms"
+    return f"{comb.period_ns / MS:g} ms"
 
 
 def words(reason: str) -> str:

@@ -3,44 +3,26 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
-from omrig.accounting.quantised import MILLISECOND
 from omrig.accounting.verdict.owners import Part
-from omrig.accounting.verdict.phrases import counted, noun, percent, stage_of, step, words
+from omrig.accounting.verdict.phrases import counted, noun, percent, step, words
+from omrig.accounting.verdict.thresholds import (
+    BLOCKED_SHARE,
+    HELD_BACK,
+    IDLE_CPU,
+    NETWORK_EXPLAINS,
+    RETRANSMITS,
+    RWND_LIMITED,
+    SATURATED_CPU,
+    SLOW_ENDPOINT,
+    UNFAIR,
+    UNREAD_BYTES,
+)
 from omrig.model import units
 from omrig.model.facts import Facts, Network
+from omrig.model.result import Result, StageRow
 from omrig.model.stages import BY_NAME
-
-SATURATED_CPU = 0.9
-"""CPU seconds per second from which one Python process has no core time left."""
-
-IDLE_CPU = 0.5
-"""CPU seconds per second up to which CPU work cannot be why a process does not get round to it."""
-
-UNFAIR = 20
-"""A p99 above this many times the p50 is a tail: a few messages pay for the others."""
-
-RWND_LIMITED = 0.1
-"""Share of the time with a full receive window from which a sender's waiting hides in AMQP."""
-
-HELD_BACK = 0.5
-"""Part of a stage that messages must have waited for prefetch before it is the reason."""
-
-UNREAD_BYTES = 64 * 1024
-"""Bytes unread in a socket from which the backlog is on our side of the connection."""
-
-NETWORK_EXPLAINS = 0.5
-"""Part of a stage that round trips must explain before the network is the reason."""
-
-RETRANSMITS = 0.01
-"""Retransmitted segments per message from which loss delays enough messages to be the reason."""
-
-BLOCKED_SHARE = 0.1
-"""Part of a stage's time that the broker's blocking must be able to explain to be the reason."""
-
-SLOW_ENDPOINT = 0.1
-"""Share of the time from which the endpoint is what keeps the executor's pool busy."""
+from omrig.model.units import MS
 
 _SENDERS = MappingProxyType(
     {
@@ -52,26 +34,26 @@ _SENDERS = MappingProxyType(
     }
 )
 _REMEDY = "fewer workers or more processes"
-_REPLY_WAITER_NS = 500 * MILLISECOND
+_REPLY_WAITER_NS = 500 * MS
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A part of a stage that needs a reason, with all that may explain it."""
 
-    result: Mapping[str, Any]
+    result: Result
     facts: Facts
     part: Part
 
     @property
-    def stage(self) -> Mapping[str, Any]:
+    def stage(self) -> StageRow:
         """The row of the stage."""
         return self.part.stage
 
     @property
     def name(self) -> str:
         """The name of the stage."""
-        return str(self.stage["name"])
+        return self.stage.name
 
     @property
     def is_reply(self) -> bool:
@@ -81,17 +63,17 @@ class Case:
     @property
     def mean(self) -> str:
         """What the stage takes on average, in words."""
-        return units.duration(self.stage["mean_ns"])
+        return units.duration(self.stage.mean_ns)
 
     @property
     def is_eventlet(self) -> bool:
         """Whether greenlets are what waits."""
-        return self.result.get("executor") == "eventlet"
+        return self.result.executor == "eventlet"
 
     @property
     def has_tail(self) -> bool:
         """Whether few messages wait long."""
-        return bool(self.stage["p99_ns"] > UNFAIR * self.stage["p50_ns"])
+        return self.stage.p99_ns > UNFAIR * self.stage.p50_ns
 
     @property
     def cpu(self) -> float | None:
@@ -108,7 +90,7 @@ def reason_of(case: Case) -> str:
     """Why the time of a part goes where it goes, and what would help."""
     if case.part.held:
         return _held_back(case)
-    return _blocked(case) or _steps(case) or _REASONS.get(case.name, _own_code)(case)
+    return _blocked(case) or _steps(case) or REASONS.get(case.name, _own_code)(case)
 
 
 def _held_back(case: Case) -> str:
@@ -145,8 +127,8 @@ def _blocked(case: Case) -> str | None:
     mine = [blocked for blocked in case.facts.blocked if blocked.side == sender]
     duration = sum(blocked.duration_ns for blocked in mine)
     # All workers wait at the same time, so blocking explains its own length once for each of them.
-    explained = duration * (case.facts.workers or case.stage["count"])
-    measured = case.stage["total_ns"] * case.facts.sample
+    explained = duration * (case.facts.workers or case.stage.count)
+    measured = case.stage.total_ns * case.facts.sample
     if not duration or explained < BLOCKED_SHARE * measured:
         return None
     reason = words(max(mine, key=lambda blocked: blocked.duration_ns).reason)
@@ -194,7 +176,7 @@ def _executor_queue(case: Case) -> str:
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
     wait = f"messages wait {case.mean} for the executor"
     # In a closed loop of calls no more messages are under way than there are workers.
-    is_call = case.result["pattern"] == "call"
+    is_call = case.result.pattern == "call"
     if is_call and size and 0 < workers <= size:
         return (
             f"{wait}: {pool} has room for {counted(workers, 'worker')}, its threads do not run;"
@@ -206,9 +188,9 @@ def _executor_queue(case: Case) -> str:
 
 
 def _executor_cause(case: Case) -> str:
-    endpoint = stage_of(case.result, "endpoint")
-    if endpoint and endpoint["share"] >= SLOW_ENDPOINT:
-        return f"the endpoint is slow ({units.duration(endpoint['mean_ns'])}) or the pool too small"
+    endpoint = case.result.stage("endpoint")
+    if endpoint and endpoint.share >= SLOW_ENDPOINT:
+        return f"the endpoint is slow ({units.duration(endpoint.mean_ns)}) or the pool too small"
     if case.is_saturated:
         return f"its core is full (CPU {case.cpu:.2f}), so more processes help, a larger pool not"
     return "endpoint and reply are slow to finish or the pool is too small"
@@ -224,9 +206,7 @@ def _pool_wait(case: Case) -> str:
     wait = f"{what} wait {case.mean} for a connection: {size}"
     if users and pool and users <= pool:
         return f"{wait}, so its size is not the reason; {_busy(case)}"
-    spread = (
-        f"p50 {units.duration(case.stage['p50_ns'])}, p99 {units.duration(case.stage['p99_ns'])}"
-    )
+    spread = f"p50 {units.duration(case.stage.p50_ns)}, p99 {units.duration(case.stage.p99_ns)}"
     cause = "the pool is LIFO and unfair, raise it" if case.has_tail else "the pool is too small"
     return f"{wait}, {spread}: {cause}"
 
@@ -234,7 +214,7 @@ def _pool_wait(case: Case) -> str:
 def _connect(case: Case) -> str:
     return (
         f"the pool makes connections while messages wait (mean {case.mean}, longest"
-        f" {units.duration(case.stage['max_ns'])}): warm up longer, raise conn_pool_min_size or"
+        f" {units.duration(case.stage.max_ns)}): warm up longer, raise conn_pool_min_size or"
         " conn_pool_ttl"
     )
 
@@ -251,11 +231,10 @@ def _own_code(case: Case) -> str:
 
 def _json(case: Case) -> str:
     work = "decoding" if "deserialize" in case.name else "encoding"
-    throughput = case.result.get("throughput") or {}
-    rate = throughput.get("messages_per_second")
+    done = case.result.throughput
     payload = (
-        f" of {units.size(throughput['bytes_per_second'] / rate)} payload"
-        if rate and throughput.get("bytes_per_second") and not case.is_reply
+        f" of {units.size(done.bytes_per_second / done.messages_per_second)} payload"
+        if done and done.messages_per_second and done.bytes_per_second and not case.is_reply
         else ""
     )
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
@@ -266,7 +245,7 @@ def _json(case: Case) -> str:
 
 
 def _socket_wait(case: Case) -> str:
-    network = case.facts.network.get(case.stage["side"], Network())
+    network = case.facts.network.get(case.stage.side, Network())
     if network.sndbuf_limited_share > max(RWND_LIMITED, network.rwnd_limited_share):
         cause = (
             f"the buffer itself is too small {percent(network.sndbuf_limited_share)} of the time:"
@@ -274,7 +253,7 @@ def _socket_wait(case: Case) -> str:
         )
     else:
         cause = "the receiver or the broker does not read fast enough: send less"
-    return f"the {case.stage['side']}'s send buffer is full for {case.mean} a message; {cause}"
+    return f"the {case.stage.side}'s send buffer is full for {case.mean} a message; {cause}"
 
 
 def _confirm_wait(case: Case) -> str:
@@ -306,14 +285,14 @@ def _wire(case: Case) -> str:
 
 
 def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
-    mean_ns = case.stage["mean_ns"]
+    mean_ns = case.stage.mean_ns
     trip_ns = ((sender.rtt_us or 0) + (receiver.rtt_us or 0)) * 1_000 / 2
     trip = f"the network's round trips explain {units.duration(trip_ns)} of {case.mean}"
     if trip_ns >= NETWORK_EXPLAINS * mean_ns:
         return f"{trip}: a shorter way helps, the broker is not the reason"
     known = trip if trip_ns else f"{case.mean} on the wire and in the broker"
     lost = sender.retransmits + receiver.retransmits
-    if lost and lost >= RETRANSMITS * case.stage["count"] * case.facts.sample:
+    if lost and lost >= RETRANSMITS * case.stage.count * case.facts.sample:
         return f"{known}, and the network loses packets: {lost:,} retransmits"
     if receiver.unread_bytes_max >= UNREAD_BYTES:
         unread = units.size(receiver.unread_bytes_max)
@@ -328,30 +307,37 @@ def _endpoint(case: Case) -> str:
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
     return (
         f"the endpoint's own method takes {case.mean} (p99"
-        f" {units.duration(case.stage['p99_ns'])}){waits}: messaging is not the reason"
+        f" {units.duration(case.stage.p99_ns)}){waits}: messaging is not the reason"
     )
 
 
-_REASONS: Mapping[str, Callable[[Case], str]] = MappingProxyType(
+REASONS: Mapping[str, Callable[[Case], str]] = MappingProxyType(
     {
+        "api": _own_code,
         "serialize": _json,
         "pool_wait": _pool_wait,
         "connect": _connect,
+        "publish": _own_code,
         "socket_wait": _socket_wait,
         "amqp_request": _wire,
         "receive_lag": _receive_lag,
+        "decode": _own_code,
         "deserialize": _json,
         "executor_queue": _executor_queue,
+        "dispatch": _own_code,
         "endpoint": _endpoint,
         "reply_serialize": _json,
         "reply_pool_wait": _pool_wait,
         "reply_connect": _connect,
+        "reply_publish": _own_code,
         "reply_socket_wait": _socket_wait,
         "amqp_reply": _wire,
         "reply_receive_lag": _receive_lag,
+        "reply_decode": _own_code,
         "reply_deserialize": _json,
         "confirm_wait": _confirm_wait,
         "wakeup": _wakeup,
+        "return": _own_code,
         "publish_stall": _stall,
         "decode_stall": _stall,
         "dispatch_stall": _stall,
@@ -359,3 +345,4 @@ _REASONS: Mapping[str, Callable[[Case], str]] = MappingProxyType(
         "reply_decode_stall": _stall,
     }
 )
+"""By stage: every one that is not everybody's time has its reason."""

@@ -1,17 +1,18 @@
 """The clean-up after a run: delete what it declared, as its record says."""
 
 import contextlib
-import dataclasses
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omrig.broker import leftovers
 from omrig.broker.amqp import refusals
-from omrig.broker.amqp.connection import Login, drop, open_first
-from omrig.broker.amqp.declared import EXCHANGE, FILE, QUEUE, Thing
+from omrig.broker.amqp.connection import drop, open_first
+from omrig.broker.leftovers import Left, of_kind
+from omrig.model.declared import EXCHANGE, QUEUE, Thing
 from omrig.model.errors import UsageError
+from omrig.model.transport import Login
 
 if TYPE_CHECKING:
     import amqp
@@ -32,37 +33,6 @@ class Busy(Exception):
     """It is in use, and by whom: not deleted."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Left:
-    """What was not deleted, and why."""
-
-    thing: Thing
-    reason: str
-
-    def command(self, vhost: str) -> str:
-        """What the operator of the broker runs to delete it."""
-        name = self.thing.name
-        if self.thing.kind == QUEUE:
-            return shlex.join(["rabbitmqctl", "delete_queue", "-p", vhost, name])
-        if self.thing.kind == EXCHANGE:
-            resource = f'rabbit_misc:r(<<"{vhost}">>,exchange,<<"{name}">>)'
-            return shlex.join(
-                ["rabbitmqctl", "eval", f'rabbit_exchange:delete({resource},false,<<"omrig">>).']
-            )
-        return shlex.join(["rm", name])
-
-
-def told(left: Sequence[Left], vhost: str) -> list[str]:
-    """What was left and why, in lines for a person, with the command that deletes each."""
-    lines = []
-    for reason in dict.fromkeys(each.reason for each in left):
-        alike = [each for each in left if each.reason == reason]
-        names = ", ".join(f"{each.thing.kind} {each.thing.name}" for each in alike)
-        lines += [f"left behind: {names}: {reason}; what deletes it:"]
-        lines += [f"  {each.command(vhost)}" for each in alike]
-    return lines
-
-
 def remove(login: Login, things: Sequence[Thing]) -> list[Left]:
     """Delete what a run declared; what was left behind.
 
@@ -72,19 +42,21 @@ def remove(login: Login, things: Sequence[Thing]) -> list[Left]:
     gone keeps the others from being tried or raises anything. A ``login`` that names no broker is
     for files alone. Takes up to 13 seconds, and 3 more for each thing at which the broker hangs.
     """
-    left = [each for each in map(_unlink, _of(FILE, things)) if each]
+    left = leftovers.remove_files(things)
     if not login.endpoints:
         return left
     # Queues first: an exchange with a bound queue counts as used.
-    wanted = [each for each in _of(QUEUE, things) if each.is_own] + _of(EXCHANGE, things)
-    with _Broker(login) as broker:
+    wanted = [each for each in of_kind(QUEUE, things) if each.is_own] + of_kind(EXCHANGE, things)
+    with _Connection(login) as broker:
         deadline = time.monotonic() + BUSY_S
         for thing in wanted:
             reason = _delete(broker, thing, deadline)
             if reason and thing.is_own:
-                left.append(Left(thing, reason))
-    strange = [each for each in _of(QUEUE, things) if not each.is_own]
-    return left + [Left(each, "this run need not have made it") for each in strange]
+                left.append(not_deleted(login.vhost, thing, reason))
+    strange = [each for each in of_kind(QUEUE, things) if not each.is_own]
+    return left + [
+        not_deleted(login.vhost, each, "this run need not have made it") for each in strange
+    ]
 
 
 def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
@@ -96,11 +68,11 @@ def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
     """
     import amqp
 
-    found = [each for each in _of(FILE, things) if Path(each.name).exists()]
+    found = leftovers.remaining_files(things)
     if not login.endpoints:
         return found
-    with _Broker(login) as broker:
-        for thing in _of(QUEUE, things) + _of(EXCHANGE, things):
+    with _Connection(login) as broker:
+        for thing in of_kind(QUEUE, things) + of_kind(EXCHANGE, things):
             try:
                 is_there = broker.consumers(thing) is not None
             except (OSError, amqp.AMQPError):
@@ -122,7 +94,7 @@ def bounded(login: Login, connect_s: float, answer_s: float) -> "amqp.Connection
     return connection
 
 
-class _Broker:
+class _Connection:
     """A connection that is opened when it is needed, and anew when the broker has closed it."""
 
     def __init__(self, login: Login) -> None:
@@ -130,7 +102,7 @@ class _Broker:
         self._connection: amqp.Connection | None = None
         self._refusal: UsageError | None = None
 
-    def __enter__(self) -> "_Broker":
+    def __enter__(self) -> "_Connection":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -212,19 +184,18 @@ class _Broker:
                 channel.queue_delete(name)
 
 
-def _of(kind: str, things: Sequence[Thing]) -> list[Thing]:
-    return [each for each in things if each.kind == kind]
+def not_deleted(vhost: str, thing: Thing, reason: str) -> Left:
+    """``thing`` with what the operator of the broker runs to delete it."""
+    if thing.kind == QUEUE:
+        command = ["rabbitmqctl", "delete_queue", "-p", vhost, thing.name]
+    else:
+        resource = f'rabbit_misc:r(<<"{vhost}">>,exchange,<<"{thing.name}">>)'
+        delete = f'rabbit_exchange:delete({resource},false,<<"omrig">>).'
+        command = ["rabbitmqctl", "eval", delete]
+    return Left(thing, reason, shlex.join(command))
 
 
-def _unlink(thing: Thing) -> Left | None:
-    try:
-        Path(thing.name).unlink(missing_ok=True)
-    except OSError as error:
-        return Left(thing, error.strerror or str(error))
-    return None
-
-
-def _delete(broker: _Broker, thing: Thing, deadline: float) -> str:
+def _delete(broker: _Connection, thing: Thing, deadline: float) -> str:
     """Delete a thing; why it is still there, empty when it is not."""
     import amqp
 

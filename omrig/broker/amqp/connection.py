@@ -5,52 +5,21 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from omrig.broker.amqp import refusals
 from omrig.model.errors import UsageError
+from omrig.model.transport import Endpoint, Login
 
 T = TypeVar("T")
 
-# A probe needs one round trip: what does not answer in this time would not help the message.
 PROBE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One address of a broker and the credentials for it."""
-
-    host: str
-    port: int
-    username: str
-    password: str = field(repr=False)
-
-    @property
-    def address(self) -> str:
-        """`host:port`, with an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to get into a broker: its addresses, and what is said at the door.
-
-    `ssl_options` are py-amqp's (`ca_certs`, `cert_reqs`, ...), an empty mapping for TLS without
-    options, None for no TLS. `method` is py-amqp's `login_method`: AMQPLAIN, PLAIN or EXTERNAL.
-    `caution` says what the driver does not pass on as the URL has it; it may be why a login fails.
-    """
-
-    endpoints: Sequence[Endpoint]
-    vhost: str = "/"
-    ssl_options: Mapping[str, object] | None = None
-    method: str = "AMQPLAIN"
-    caution: str = ""
+"""A probe needs one round trip: what does not answer in this time would not help the message."""
 
 
 class ConnectError(Exception):
-    """One endpoint could not be used: `reason` says why, `advice` what to do about it."""
+    """One endpoint could not be used: ``reason`` says why, ``advice`` what to do about it."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}: {advice}")
@@ -59,7 +28,7 @@ class ConnectError(Exception):
 
 
 def call_within(seconds: float, function: Callable[[], T]) -> T:
-    """Return `function()`, or give up waiting for it after so many seconds.
+    """What ``function()`` returns; it is not waited for longer than so many seconds.
 
     Raises TimeoutError then; the call itself goes on in a daemon thread. Name look-ups and a
     broker that is stopped in mid-answer block where no socket timeout reaches.
@@ -84,9 +53,9 @@ def call_within(seconds: float, function: Callable[[], T]) -> T:
 
 
 def open_first(login: Login, deadline_s: float) -> tuple[Any, Endpoint]:
-    """Return an open `amqp.Connection` to the first endpoint that takes us, and that endpoint.
+    """An open ``amqp.Connection`` to the first endpoint that takes us, and that endpoint.
 
-    All endpoints together get `deadline_s` seconds.
+    All endpoints together get ``deadline_s`` seconds.
     Raises UsageError, one line with a reason for each endpoint.
     """
     endpoints = login.endpoints
@@ -105,7 +74,7 @@ def open_first(login: Login, deadline_s: float) -> tuple[Any, Endpoint]:
 
 
 def drop(connection: Any) -> None:
-    """Close an `amqp.Connection` in whatever state it is, without waiting for the broker."""
+    """Close an ``amqp.Connection`` in whatever state it is, without waiting for the broker."""
     # The property without the underscore would connect.
     transport = connection._transport
     sock = transport and transport.sock
@@ -140,7 +109,7 @@ def _describe(failures: Sequence[tuple[Endpoint, ConnectError]]) -> str:
 
 
 def _open(endpoint: Endpoint, login: Login, seconds: float) -> Any:
-    """Return an open `amqp.Connection`. Raises ConnectError within about `seconds`."""
+    """An open ``amqp.Connection``. Raises ConnectError within about ``seconds``."""
     end = time.monotonic() + seconds
     probe_seconds = min(PROBE_SECONDS, seconds / 4)
     try:
@@ -203,7 +172,7 @@ def _resolve(endpoint: Endpoint, seconds: float) -> None:
 
 
 def _connection(endpoint: Endpoint, login: Login, seconds: float) -> Any:
-    """Return an `amqp.Connection`, not yet connected, set up as the driver would."""
+    """An ``amqp.Connection``, not yet connected, set up as the driver would."""
     import amqp
 
     options: object = False
@@ -265,7 +234,7 @@ def _explain(error: Exception, heard: str, endpoint: Endpoint, tls: bool) -> Con
 
 
 def _explain_peer(error: Exception, heard: str, tls: bool) -> ConnectError | None:
-    """Say what the peer is, if that alone is the reason."""
+    """What the peer is, if that alone is the reason."""
     if heard == "unreachable":
         what = "connection timed out" if isinstance(error, TimeoutError) else "unreachable"
         return ConnectError(what, "check the address, the network and the firewalls between")
@@ -310,7 +279,7 @@ def _explain_error(error: Exception, endpoint: Endpoint) -> ConnectError:
 
 
 def _probe(endpoint: Endpoint, seconds: float) -> str:
-    """Say what answers a plain AMQP greeting: amqp, tls, http, other, closed, silent, unreachable.
+    """What answers a plain AMQP greeting: amqp, tls, http, other, closed, silent, unreachable.
 
     py-amqp reads any answer as a frame: what kind of peer it was is lost in its exceptions.
     """

@@ -24,9 +24,12 @@ import amqp
 
 from omrig.broker.amqp import refusals
 from omrig.broker.amqp.cleanup import bounded
-from omrig.broker.amqp.connection import Login, cut, drop
+from omrig.broker.amqp.connection import cut, drop
+from omrig.broker.base import Consumer
+from omrig.drivers import rabbit
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import TAG_DIGITS
+from omrig.model.transport import Login
 
 EXCHANGE = "omrig.meet"
 
@@ -51,42 +54,15 @@ _REPLIES = "amq.rabbitmq.reply-to"
 _FAILURES = (UsageError, OSError, amqp.AMQPError)
 
 
-@dataclasses.dataclass(frozen=True)
-class Consumer:
-    """What a producer has to know of a consumer.
-
-    ``pid`` is that of its ``omrig -c``; ``options`` are those of the driver that decide what both
-    sides declare (:func:`declaring_options`).
-    """
-
-    run_id: str
-    topic: str
-    exchange: str
-    host: str
-    pid: int
-    options: Mapping[str, Any]
-
-    @property
-    def who(self) -> str:
-        """It in words."""
-        return f"the consumer on {self.host}, pid {self.pid}"
-
-
-def declaring_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the driver's ``options`` that decide how both sides declare the exchange."""
-    names = ("amqp_durable_queues", "amqp_auto_delete", "rabbit_quorum_queue")
-    return {name: bool(options.get(name)) for name in names}
-
-
-def check_options(ours: Mapping[str, Any], consumer: Consumer) -> None:
+def check_options(ours: Mapping[str, bool], consumer: Consumer) -> None:
     """Compare what both sides would declare.
 
     Raises ``UsageError`` where the broker would refuse the second of the two.
     """
-    if _declares(ours) == _declares(consumer.options):
+    if rabbit.topic_exchange(ours) == rabbit.topic_exchange(consumer.options):
         return
     differing = [
-        f"[oslo_messaging_rabbit] {name} is {ours[name]} here and {theirs} there"
+        f"{rabbit.full(name)} is {ours[name]} here and {theirs} there"
         for name, theirs in consumer.options.items()
         if ours.get(name) != theirs
     ]
@@ -94,12 +70,6 @@ def check_options(ours: Mapping[str, Any], consumer: Consumer) -> None:
         f"{consumer.who}, declares its exchange with other settings: {'; '.join(differing)};"
         " give both sides the same"
     )
-
-
-def _declares(options: Mapping[str, Any]) -> tuple[bool, bool]:
-    # As impl_rabbit's Connection.durable has it.
-    durable = options.get("amqp_durable_queues") or options.get("rabbit_quorum_queue")
-    return bool(durable), bool(options.get("amqp_auto_delete"))
 
 
 class Host:
@@ -336,7 +306,7 @@ def known_answer(value: Mapping[str, Any]) -> tuple[Consumer, int] | None:
     typed = [isinstance(given[name], kind) for name, kind in expected.items()]
     if not all(typed) or not isinstance(serves, int) or not isinstance(options, dict):
         return None
-    consumer = Consumer(**given, options=declaring_options(options))
+    consumer = Consumer(**given, options=rabbit.declaring_options(options))
     tag = consumer.run_id[:TAG_DIGITS]
     is_own = consumer.topic.startswith("omrig") and len(tag) == TAG_DIGITS and tag in consumer.topic
     if not is_own or consumer.exchange != consumer.topic or not consumer.host.isprintable():

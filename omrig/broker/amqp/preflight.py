@@ -3,11 +3,12 @@
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from omrig.broker.amqp import trial
-from omrig.broker.amqp.connection import Endpoint, Login, call_within, drop, open_first
+from omrig.broker.amqp.connection import call_within, drop, open_first
+from omrig.broker.base import BrokerInfo, Needs, QueueState
 from omrig.model.errors import UsageError
+from omrig.model.transport import Endpoint, Login
 
 REACHABLE_SECONDS = 1.0
 
@@ -15,33 +16,12 @@ TRIAL_SECONDS = 3.0
 """A trial has so long at least, however long the login took."""
 
 
-@dataclass(frozen=True)
-class BrokerInfo:
-    """What the broker said of itself, and the address at which it did."""
-
-    product: str
-    version: str
-    platform: str
-    cluster_name: str
-    vhost: str
-    host: str
-    port: int
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """How many consumers listen on a queue, and how many messages wait in it for them."""
-
-    consumers: int
-    messages: int
-
-
-def check(login: Login, deadline_s: float = 10.0, needs: trial.Needs | None = None) -> BrokerInfo:
+def check(login: Login, deadline_s: float = 10.0, needs: Needs | None = None) -> BrokerInfo:
     """Log in to the first endpoint that answers, try there what the run needs of the broker, and
     return what the broker is.
 
-    Takes about `deadline_s` seconds at most, over all endpoints. Raises UsageError, one line saying
-    what was wrong with each and what to do, and RunError from a broker that is blocked.
+    Takes about ``deadline_s`` seconds at most, over all endpoints. Raises UsageError, one line
+    saying what was wrong with each and what to do, and RunError from a broker that is blocked.
     """
     end = time.monotonic() + deadline_s
     connection, endpoint = open_first(login, deadline_s)
@@ -83,7 +63,7 @@ def state(login: Login, queue: str, deadline_s: float = 3.0) -> QueueState | Non
 
 
 def reachable(endpoints: Sequence[Endpoint]) -> bool:
-    """Say whether any endpoint takes a TCP connection; each gets a second. Never raises."""
+    """Whether any endpoint takes a TCP connection; each gets a second. Never raises."""
     return any(_connects(endpoint) for endpoint in endpoints)
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from typing import Any
 
+from omrig.drivers.rabbit import GROUP
 from omrig.model.redaction import redact
 
 _LIMIT = re.compile(r"\blimit\b.*\(\d+\)")
@@ -67,7 +68,7 @@ def advice(words: str, user: str, vhost: str) -> str:
     if _TRANSIENT_QUEUES in words:
         return (
             "the driver declares such queues by default; set rabbit_quorum_queue = true and"
-            " rabbit_transient_quorum_queue = true in [oslo_messaging_rabbit]"
+            f" rabbit_transient_quorum_queue = true in [{GROUP}]"
         )
     if "is down" in words:
         return f"start it with `rabbitmqctl restart_vhost -p {vhost}`"

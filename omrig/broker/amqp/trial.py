@@ -10,16 +10,19 @@ import re
 import shlex
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omrig.broker.amqp import cleanup, declared, refusals
-from omrig.broker.amqp.connection import Endpoint, Login, call_within, drop
-from omrig.broker.amqp.declared import EXCHANGE, QUEUE, Thing
+from omrig.broker import declared
+from omrig.broker.amqp import cleanup, refusals
+from omrig.broker.amqp.connection import call_within, drop
+from omrig.broker.base import Needs, PublishersBlocked, Refused
+from omrig.drivers import rabbit
+from omrig.drivers.rabbit import Queue
 from omrig.model import errors
+from omrig.model.declared import EXCHANGE, QUEUE, Thing, note
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import Plan
+from omrig.model.transport import Endpoint, Login
 
 SAFE_BYTES = 64 * 1024
 """No broker is known to take less: the size of larger messages is tried."""
@@ -35,44 +38,6 @@ _TOO_LARGE = re.compile(r"message size (\d+) is larger than (?:configured )?max 
 
 class Blocked(Exception):
     """The broker takes nothing from those that publish, for the reason in its own words."""
-
-
-class PublishersBlocked(RunError):
-    """The broker has blocked those that publish."""
-
-
-class Refused(UsageError):
-    """The broker's own refusal, and none that passes when others, or we, use less of it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Needs:
-    """What to try: the sides that will be there, the driver's options, the bytes of a message.
-
-    ``plan`` is that of the run where the broker outlives it: for ``omrig clean`` it is written down
-    then what the trial declares. Without ``streams`` none is declared, nor anything for one.
-    """
-
-    sides: tuple[str, ...]
-    options: Mapping[str, Any]
-    body_bytes: int = 0
-    plan: Plan | None = None
-    streams: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class _Queue:
-    name: str
-    exchange: str
-    durable: bool
-    auto_delete: bool
-    arguments: dict[str, Any]
-    consumer_arguments: dict[str, Any] | None = None
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it takes no ``x-expires``, and nothing but its deletion ends it."""
-        return self.arguments.get("x-queue-type") == "stream"
 
 
 def perform(
@@ -197,7 +162,7 @@ class _Trial:
 
     def _note(self, kind: str, name: str) -> None:
         if self.record:
-            declared.note(str(self.record), kind, name, self._tag)
+            note(str(self.record), kind, name, self._tag)
 
     def run(self) -> None:
         """Everything that the sides need. Raises what py-amqp raises, and :class:`Blocked`."""
@@ -208,13 +173,13 @@ class _Trial:
         if "consumer" in sides:
             queues += [
                 each
-                for each in _served(self._topic, options)
+                for each in rabbit.served(self._topic, options)
                 if self._needs.streams or not each.is_stream
             ]
         if any(each.exchange == f"{self._topic}_fanout" for each in queues):
             self._declare_exchange(channel, f"{self._topic}_fanout", "fanout")
         if "producer" in sides:
-            queues.append(_reply(f"reply_{self._topic}", options))
+            queues.append(rabbit.reply(f"reply_{self._topic}", options))
         for queue in queues:
             self._declare_queue(channel, queue)
         if "producer" in sides:
@@ -240,13 +205,15 @@ class _Trial:
     def _declare_exchange(self, channel: Any, name: str, kind: str) -> None:
         options = self._needs.options
         self.doing = f"declare a {kind} exchange"
-        durable = _durable(options) if kind == "topic" else _fanout_durable(options)
+        durable = (
+            rabbit.is_durable(options) if kind == "topic" else rabbit.is_fanout_durable(options)
+        )
         self._note(EXCHANGE, name)
         self.exchanges.append(name)
         # With the last queue goes the exchange, also where nobody is left to delete it.
         channel.exchange_declare(name, kind, durable=durable, auto_delete=True)
 
-    def _declare_queue(self, channel: Any, queue: _Queue) -> None:
+    def _declare_queue(self, channel: Any, queue: Queue) -> None:
         self.doing = f"declare {_description(queue)}"
         self._note(QUEUE, queue.name)
         self.queues.append(queue.name)
@@ -276,7 +243,7 @@ class _Trial:
         message = amqp.Message(body=b"x" * size, delivery_mode=2)
         channel.basic_publish_confirm(message, exchange, key)
 
-    def _consume(self, channel: Any, queues: list[_Queue]) -> None:
+    def _consume(self, channel: Any, queues: list[Queue]) -> None:
         if (prefetch := self._needs.options.get("rabbit_qos_prefetch_count") or 0) > 0:
             self.doing = f"have {prefetch} messages prefetched"
             channel.basic_qos(0, prefetch, False)
@@ -307,80 +274,11 @@ def _hear_blocked(connection: Any) -> None:
     connection._callbacks[method] = blocked
 
 
-# As oslo.messaging's impl_rabbit declares them: options that a release does not have are off.
+def _expiring(arguments: rabbit.Arguments) -> rabbit.Arguments:
+    expires_ms = int(arguments.get("x-expires", EXPIRES_MS))
+    return {**arguments, "x-expires": min(EXPIRES_MS, expires_ms)}
 
 
-def _served(topic: str, options: Mapping[str, Any]) -> list[_Queue]:
-    """The queues of a server: of the topic, of the server itself, and for all servers."""
-    auto_delete = bool(options.get("amqp_auto_delete"))
-    arguments = _arguments(options, bool(options.get("rabbit_quorum_queue")), expires=False)
-    cancel = {"x-cancel-on-ha-failover": True} if options.get("enable_cancel_on_failover") else None
-    stream = bool(options.get("rabbit_stream_fanout"))
-    fanout = _Queue(
-        name=f"{topic}_fanout",
-        exchange=f"{topic}_fanout",
-        durable=_fanout_durable(options),
-        auto_delete=False,
-        arguments=_stream_arguments(options) if stream else _transient_arguments(options),
-        consumer_arguments={"x-stream-offset": "last"} if stream else cancel,
-    )
-    return [
-        _Queue(name, topic, _durable(options), auto_delete, arguments, cancel)
-        for name in (topic, f"{topic}.server")
-    ] + [fanout]
-
-
-def _reply(name: str, options: Mapping[str, Any]) -> _Queue:
-    return _Queue(
-        name=name,
-        exchange="",
-        durable=bool(options.get("rabbit_transient_quorum_queue")),
-        auto_delete=False,
-        arguments=_transient_arguments(options),
-    )
-
-
-def _durable(options: Mapping[str, Any]) -> bool:
-    return bool(options.get("amqp_durable_queues") or options.get("rabbit_quorum_queue"))
-
-
-def _fanout_durable(options: Mapping[str, Any]) -> bool:
-    return bool(options.get("rabbit_transient_quorum_queue") or options.get("rabbit_stream_fanout"))
-
-
-def _transient_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    return _arguments(options, bool(options.get("rabbit_transient_quorum_queue")), expires=True)
-
-
-def _arguments(options: Mapping[str, Any], quorum: bool, expires: bool) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if options.get("rabbit_ha_queues"):
-        arguments["x-ha-policy"] = "all"
-    if quorum:
-        arguments["x-queue-type"] = "quorum"
-        for argument, option in (
-            ("x-delivery-limit", "rabbit_quorum_delivery_limit"),
-            ("x-max-in-memory-length", "rabbit_quorum_max_memory_length"),
-            ("x-max-in-memory-bytes", "rabbit_quorum_max_memory_bytes"),
-        ):
-            if options.get(option):
-                arguments[argument] = options[option]
-    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
-    if expires and ttl_s > 0:
-        arguments["x-expires"] = ttl_s * 1000
-    return arguments
-
-
-def _stream_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    ttl_s = options.get("rabbit_transient_queues_ttl") or 0
-    age = {"x-max-age": f"{ttl_s}s"} if ttl_s > 0 else {}
-    return {"x-queue-type": "stream", **age}
-
-
-def _expiring(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {**arguments, "x-expires": min(EXPIRES_MS, arguments.get("x-expires", EXPIRES_MS))}
-
-
-def _description(queue: _Queue) -> str:
+def _description(queue: Queue) -> str:
     kind = queue.arguments.get("x-queue-type", "durable" if queue.durable else "transient")
     return f"a {kind} queue"

@@ -17,18 +17,19 @@ import psutil
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
 
-# Longer than the launcher's own limit for the broker: it reports why.
 START_SECONDS = 90.0
+"""Longer than the launcher's own limit for the broker: it reports why."""
+
 STOP_SECONDS = 15.0
 
 NO_CONFIG: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Broker:
+class Embedded:
     """A running broker: its transport URL (with the password), address, process and folder.
 
-    `ca_file` is the certificate authority to trust if it speaks TLS, None if it speaks plain.
+    ``ca_file`` is the certificate authority to trust if it speaks TLS, None if it speaks plain.
     """
 
     url: str = field(repr=False)
@@ -39,7 +40,7 @@ class Broker:
     beam_pid: int
 
     def is_alive(self) -> bool:
-        """Say whether the broker's process is still there; it may be stopped or hung."""
+        """Whether the broker's process is still there; it may be stopped or hung."""
         try:
             return bool(psutil.Process(self.beam_pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
@@ -49,17 +50,17 @@ class Broker:
 @contextmanager
 def embedded_broker(
     *, tls: bool = False, extra_config: Mapping[str, str] = NO_CONFIG
-) -> Iterator[Broker]:
-    """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the `with` block.
+) -> Iterator[Embedded]:
+    """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the ``with`` block.
 
-    With `tls` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
-    `ca_file`. `extra_config` are further lines of rabbitmq.conf. Any user can run it. No process
-    and no file is left afterwards, also if this process or the launcher is killed.
+    With ``tls`` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
+    ``ca_file``. ``extra_config`` are further lines of rabbitmq.conf. Any user can run it. No
+    process and no file is left afterwards, also if this process or the launcher is killed.
     Raises UsageError if RabbitMQ is not installed, RunError if it does not come up.
     """
     folder = Path(tempfile.mkdtemp(prefix="omrig-broker-"))
     launcher: subprocess.Popen[bytes] | None = None
-    broker: Broker | None = None
+    broker: Embedded | None = None
     try:
         launcher = _launch()
         request = {"folder": str(folder), "tls": tls, "extra_config": dict(extra_config)}
@@ -87,7 +88,7 @@ def _launch() -> "subprocess.Popen[bytes]":
 
 def _ask(
     launcher: "subprocess.Popen[bytes]", request: Mapping[str, object], folder: Path
-) -> Broker:
+) -> Embedded:
     assert launcher.stdin
     assert launcher.stdout
     line = b""
@@ -103,7 +104,7 @@ def _ask(
     answer = json.loads(line)
     if "error" in answer:
         raise (UsageError if answer["usage"] else RunError)(answer["error"])
-    return Broker(
+    return Embedded(
         url=answer["url"],
         host=answer["host"],
         port=answer["port"],
@@ -127,7 +128,7 @@ def _stop(launcher: "subprocess.Popen[bytes]") -> None:
         launcher.wait()
 
 
-def _wait_gone(broker: Broker) -> None:
+def _wait_gone(broker: Embedded) -> None:
     end = time.monotonic() + 2.0
     while broker.is_alive() and time.monotonic() < end:
         time.sleep(0.02)

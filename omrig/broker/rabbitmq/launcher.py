@@ -1,4 +1,4 @@
-"""`python -m omrig.broker.rabbitmq.launcher`: keeps a throw-away RabbitMQ while its parent lives.
+"""``python -m omrig.broker.rabbitmq.launcher``: keeps a throw-away RabbitMQ while its parent lives.
 
 A process of its own, because a parent that is killed cleans up nothing: the end of the pipe on
 standard input is what always arrives. The request is one line of JSON there, the answer one line
@@ -27,11 +27,11 @@ from omrig.model.errors import RunError, UsageError
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
-# A free port is free when it is looked for; another program may take it before the broker does.
 PORT_TRIES = 3
+"""A free port is free when it is looked for; another program may take it before the broker does."""
 
-# Bounds how long a broker outlives its parent if a fork of the parent holds the pipe open.
 PARENT_POLL_SECONDS = 0.5
+"""Bounds how long a broker outlives its parent if a fork of the parent holds the pipe open."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -88,7 +88,7 @@ def _start(
     prctl: Callable[[int, int], None],
     must_stop: Callable[[float], bool],
 ) -> tuple["subprocess.Popen[bytes]", dict[str, object]]:
-    """Return the node's process and its description, which is empty if we were told to stop."""
+    """The node's process and its description, which is empty if we were told to stop."""
     server, epmd = node.find_server(), node.find_epmd()
     tls = bool(request["tls"])
     extra_config = request["extra_config"]
@@ -191,7 +191,7 @@ def _beam_pid(pid: int) -> int:
 
 
 def _watch_parent() -> Callable[[float], bool]:
-    """Return a function that waits so many seconds at most and says whether to stop."""
+    """A function that waits so many seconds at most and says whether to stop."""
     parent = os.getppid()
     wake_up, wake_up_write = os.pipe()
     os.set_blocking(wake_up, False)
@@ -236,7 +236,7 @@ def _answer(answer: Mapping[str, object]) -> None:
 
 
 def _prctl() -> Callable[[int, int], None]:
-    """Return prctl(2), loaded before any fork; where there is none the pipe has to do."""
+    """prctl(2), loaded before any fork; where there is none the pipe has to do."""
     function = getattr(ctypes.CDLL(None), "prctl", None)
     if function is None:
         return lambda _option, _argument: None

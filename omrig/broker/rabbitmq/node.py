@@ -45,7 +45,7 @@ subjectAltName = DNS:localhost, IP:127.0.0.1
 
 
 def find_server() -> Path:
-    """Return the `rabbitmq-server` script to start. Raises UsageError if there is none.
+    """The ``rabbitmq-server`` script to start. Raises UsageError if there is none.
 
     The packages' wrapper on PATH changes to the rabbitmq user and so needs root: it comes last.
     """
@@ -64,7 +64,7 @@ def find_server() -> Path:
 
 
 def find_epmd() -> str:
-    """Return Erlang's port mapper daemon. Raises UsageError if there is none."""
+    """Erlang's port mapper daemon. Raises UsageError if there is none."""
     if on_path := shutil.which("epmd", path=search_path()):
         return on_path
     for path in sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd")):
@@ -78,7 +78,7 @@ def search_path() -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port free on loopback.
+    """A TCP port free on loopback.
 
     Taken from below the range in which the kernel picks the source ports of connections:
     nothing but another server can take it before the broker does.
@@ -141,7 +141,7 @@ def write_files(
 
 
 def environment(folder: Path, epmd_port: int) -> dict[str, str]:
-    """Return the whole environment of the node; nothing of the caller's settings leaks into it."""
+    """The whole environment of the node; nothing of the caller's settings leaks into it."""
     name, distribution_port = f"omrig-{secrets.token_hex(6)}@localhost", free_port()
     # With its name from the start the node is spared the second Erlang machine that it would
     # boot only to start a port mapper, which would stay behind as a daemon.
@@ -175,7 +175,7 @@ def environment(folder: Path, epmd_port: int) -> dict[str, str]:
 
 
 def met_a_taken_port(folder: Path) -> bool:
-    """Say whether the node, or its port mapper, found a port in use that was free before."""
+    """Whether the node, or its port mapper, found a port in use that was free before."""
     said = "\n".join(_said(folder))
     return PORT_TAKEN in said or os.strerror(errno.EADDRINUSE) in said
 
@@ -190,7 +190,7 @@ def remove_files(folder: Path) -> None:
 
 
 def log_tail(folder: Path) -> str:
-    """Return the end of what the node said, as one line: the reason, if it failed to boot."""
+    """The end of what the node said, as one line: the reason, if it failed to boot."""
     said = _said(folder)
     words = [" ".join(LOG_PREFIX.sub("", line).split()).strip("=") for line in said]
     words = [line for line in words if line]

@@ -25,7 +25,7 @@ KNOWN_ROLES = {
     "futurist._green:GreenWorker.__call__": "executor worker",
     "futurist._thread:ThreadWorker.run": "executor worker",
     "concurrent.futures.thread:_worker": "executor worker",
-    "omrig.measured.load.side:report_progress.<locals>.loop": "omrig progress",
+    "omrig.measured.progress:report.<locals>.loop": "omrig progress",
 }
 
 # Functions that only run another one, and the name of the argument that it is.

@@ -1,12 +1,10 @@
 """Native threads: nothing is patched, eventlet is never imported."""
 
-import importlib
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
+from omrig.drivers import backend
 from omrig.measured.executors import roles
 
 
@@ -30,19 +28,8 @@ class ThreadingExecutor:
     name = "threading"
 
     def patch(self) -> None:
-        """Keep eventlet out of the process, as on a service that has left it.
-
-        The oslo libraries import eventlet when it is installed, even where they do not use it.
-        Releases of oslo.service before 4.2 cannot do without: they get it, unpatched.
-        """
-        modules: dict[str, Any] = sys.modules
-        modules["eventlet"] = None
-        try:
-            backend = importlib.import_module("oslo_service.backend")
-        except ImportError:
-            del modules["eventlet"]
-        else:
-            backend.init_backend(backend.BackendType.THREADING)
+        """Keep eventlet out of the process, as on a service that has left it."""
+        backend.keep_eventlet_out()
 
     def spawn(self, target: Callable[[], None], role: str) -> _NativeThread:
         """See :class:`omrig.measured.executors.base.Executor`."""

@@ -1,55 +1,24 @@
 """The consumer: a real oslo.messaging RPC server in a real event loop, one process."""
 
 import array
-import itertools
-import os
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load.side import (
-    POLL_S,
-    SHUT_DOWN_S,
-    Measurement,
-    Stop,
-    now_ns,
-    report_progress,
-    save_recording,
-    who_i_am,
-)
+from omrig.measured.load import rpc
+from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns
+from omrig.measured.load.tally import Tally
+from omrig.measured.measurement import Measurement
+from omrig.model import events
 from omrig.model.events import Emit
 from omrig.model.plan import Plan
+from omrig.recordings import writer
 
 SWITCH_TIMEOUT_S = 50.0
 """How long the main thread may take to turn the profilers on or off; a producer waits longer."""
-
-
-class Tally:
-    """What arrived: when, by producer and sequence number."""
-
-    def __init__(self, wanted: int | None) -> None:
-        self.wanted = wanted
-        # Of each producer, by sequence number: 8 bytes a message, 0 for one that has not come.
-        self.received: dict[str, array.array[int]] = {}
-        self.numbers = itertools.count(1)
-        self.last = 0
-        self.duplicated: list[None] = []
-        self.out_of_range: list[None] = []
-        self.foreign: list[None] = []
-        self.wake = threading.Event()
-
-    def unique(self) -> int:
-        """How many different messages arrived."""
-        return sum(len(column) - column.count(0) for column in self.received.values())
-
-    def complete(self) -> bool:
-        """Whether as many messages as wanted arrived; duplicates do not count."""
-        if self.wanted is None or self.last < self.wanted:
-            return False
-        return self.unique() >= self.wanted
 
 
 class Endpoint:
@@ -66,7 +35,7 @@ class Endpoint:
         """A producer presents itself and how many messages it will send."""
         self._tally.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
         self._consumer.producers[producer] = about
-        return {**who_i_am(), "offer": self._consumer.offer}
+        return {**member(), "offer": self._consumer.offer}
 
     def begin(self, ctxt: Any, producer: str) -> None:
         """A producer has warmed up: its load begins when this returns."""
@@ -131,7 +100,7 @@ class Consumer:
         self._emit = emit
         self._stop = stop
         self.offer = offer
-        self._tally = Tally(plan.messages)
+        self._tally = Tally(plan.load.messages)
         self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
@@ -144,26 +113,13 @@ class Consumer:
 
         Raises what oslo.messaging raises when it cannot listen.
         """
-        import oslo_messaging
-
-        target = oslo_messaging.Target(
-            exchange=self._plan.exchange,
-            topic=self._plan.queue_topic,
-            server=f"{socket.gethostname()}.{os.getpid()}",
-        )
-        self._server = oslo_messaging.get_rpc_server(
-            transport,
-            target,
-            [Endpoint(self._tally, self)],
-            access_policy=oslo_messaging.DefaultRPCAccessPolicy,
-        )
-        self._server.start(override_pool_size=self._plan.executor_pool_size)
+        self._server = rpc.serve(transport, self._plan, Endpoint(self._tally, self))
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
         over = threading.Event()
-        report_progress(self._executor, self._emit, self, measurement, over)
-        last, last_change = 0, time.monotonic()
+        progress.report(self._executor, self._emit, self, measurement, over)
+        last, last_change, idle_s = 0, time.monotonic(), self._plan.load.idle_s
         while not self._stop.requested:
             self._tally.wake.wait(POLL_S)
             self._tally.wake.clear()
@@ -177,7 +133,7 @@ class Consumer:
                 break
             if self._tally.last != last:
                 last, last_change = self._tally.last, time.monotonic()
-            elif last and self._plan.idle_s and time.monotonic() - last_change > self._plan.idle_s:
+            elif last and idle_s and time.monotonic() - last_change > idle_s:
                 self._ended = "idle"
                 break
         # The server takes up to a second to notice that it has to stop: no part of the load.
@@ -186,7 +142,7 @@ class Consumer:
         self.shut_down_within(SHUT_DOWN_S)
         measurement.stop()
         over.set()
-        self._emit("progress", side=self.name, **self.progress())
+        self._emit(events.Progress(self.name, self.progress()))
 
     def shut_down_within(self, seconds: float) -> None:
         """Stop listening and let the messages under way be answered, for so long at most."""
@@ -236,23 +192,23 @@ class Consumer:
         unique = self._tally.unique()
         about = {
             "side": self.name,
-            **who_i_am(),
+            **member(),
             "run_id": self._plan.run_id,
-            "requested": self._plan.messages,
+            "requested": self._plan.load.messages,
             "received": unique,
             "duplicated": len(self._tally.duplicated),
             "out_of_range": len(self._tally.out_of_range),
             "foreign": len(self._tally.foreign),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
-            "telling_cpu_seconds": measurement.telling_seconds,
+            "telling_cpu_seconds": measurement.progress_seconds,
             "offer": self.offer,
             "slices": self._slices,
             "slicing": self._slicing,
             "ended": self._ended,
             "stopped": self._stop.requested,
         }
-        save_recording(
+        writer.save_recording(
             folder,
             about,
             {

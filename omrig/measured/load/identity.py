@@ -10,16 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omrig.broker.amqp import declared
+from omrig.drivers.rabbit import GROUP, IDENTITY
+from omrig.measured import declaring
+from omrig.model import declared
 from omrig.model.plan import Plan
-
-GROUP = "oslo_messaging_rabbit"
-
-OPTIONS = ("hostname", "processname")
-"""The driver's options that a run never takes from a configuration or a transport URL."""
-
-NOT_TAKEN = tuple(f"[{GROUP}] {option}" for option in OPTIONS)
-"""The same as people write them."""
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the driver keeps its counter
 
@@ -34,7 +28,7 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
 
     name = f"omrig-{plan.sides[0]}-{plan.tag}"
     sys.argv[0] = name
-    own = dict(zip(OPTIONS, (socket.gethostname(), name), strict=True))
+    own = dict(zip(IDENTITY, (socket.gethostname(), name), strict=True))
     transport_url = oslo_messaging.TransportURL.parse(conf, url)
     if GROUP not in conf:
         return transport_url
@@ -44,8 +38,8 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
         # They came with oslo.messaging 14.6, and the queue manager with them.
         if option in conf[GROUP]:
             conf.set_override(option, value, group=GROUP)
-    if plan.record:
-        declared.watch(plan.record, plan.tag)
+    if plan.transport.record:
+        declaring.watch(plan.transport.record, plan.tag)
     if _has_queue_manager(conf, transport_url):
         _keep_counter(conf, plan, "_".join(own.values()))
     return transport_url
@@ -67,5 +61,7 @@ def _keep_counter(conf: Any, plan: Plan, identity: str) -> None:
 
     conf.set_override("lock_path", str(_SHARED_MEMORY), group="oslo_concurrency")
     for name in (f"{identity}_qmanager", f"oslo_read_shm_{identity}"):
-        if plan.record:
-            declared.note(plan.record, declared.FILE, str(_SHARED_MEMORY / name), plan.tag)
+        if plan.transport.record:
+            declared.note(
+                plan.transport.record, declared.FILE, str(_SHARED_MEMORY / name), plan.tag
+            )

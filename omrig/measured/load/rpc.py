@@ -1,33 +1,64 @@
-"""How a message is sent: one function a pattern, chosen once, before the load."""
+"""How calls, casts and fanouts are sent and served: the client, the server, one function a pattern.
 
+Chosen once, before the load: nothing is decided for each message.
+"""
+
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
-METHOD = "message"
-"""The endpoint's method that takes the load."""
+from omrig.model.patterns import CATCH_UP_S, Pattern
+from omrig.model.payload import METHOD
+from omrig.model.plan import Plan
 
 Send = Callable[[int], None]
-
-CASTS_AHEAD = 50
-"""Casts that a worker sends before it waits until the consumer has got through them. Nothing else
-holds a caster up: the consumer's executor would queue whatever it does not keep up with, at 30 KB a
-message of 10 KiB."""
-
-CATCH_UP_S = 300.0
-"""How long the consumer may take for them."""
 
 
 class ReplyMismatch(Exception):
     """A call returned the reply of another message."""
 
 
-def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any]) -> Send:
+def client(transport: Any, plan: Plan) -> Any:
+    """A client that calls whoever serves the messages of ``plan``; no message is sent."""
+    import oslo_messaging
+
+    # get_rpc_client came with oslo.messaging 14.1.
+    make = getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)
+    target = oslo_messaging.Target(exchange=plan.exchange, topic=plan.queue_topic)
+    return make(transport, target, timeout=plan.load.timeout_s)
+
+
+def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
+    """A started server with this endpoint; when this returns its queues exist, and one of them
+    takes what is sent to all servers.
+
+    Raises what oslo.messaging raises when it cannot listen.
+    """
+    import oslo_messaging
+
+    target = oslo_messaging.Target(
+        exchange=plan.exchange,
+        topic=plan.queue_topic,
+        server=f"{socket.gethostname()}.{os.getpid()}",
+    )
+    server = oslo_messaging.get_rpc_server(
+        transport, target, [endpoint], access_policy=oslo_messaging.DefaultRPCAccessPolicy
+    )
+    server.start(override_pool_size=plan.load.executor_pool_size)
+    return server
+
+
+def sender(pattern: Pattern, client: Any, producer_id: str, payload: dict[str, Any]) -> Send:
     """A function that sends the message with the given sequence number.
 
-    For ``call`` it returns when the reply is there and raises :class:`ReplyMismatch` when that is
-    not the reply of this message; for ``cast`` it returns when oslo.messaging does.
+    Where the ``pattern`` has replies it returns when the reply is there and raises
+    :class:`ReplyMismatch` when that is not the reply of this message; else it returns when
+    oslo.messaging does.
     """
     context: dict[str, Any] = {}
+    # A prepared context is what services keep and call.
+    client = client.prepare(fanout=True) if pattern.copies else client.prepare()
 
     def send_call(seq: int) -> None:
         reply = client.call(context, METHOD, seq=seq, producer=producer_id, **payload)
@@ -37,7 +68,7 @@ def sender(pattern: str, client: Any, producer_id: str, payload: dict[str, Any])
     def send_cast(seq: int) -> None:
         client.cast(context, METHOD, seq=seq, producer=producer_id, **payload)
 
-    return {"call": send_call, "cast": send_cast}[pattern]
+    return send_call if pattern.replies else send_cast
 
 
 def catch_up(client: Any, producer_id: str) -> None:

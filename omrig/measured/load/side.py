@@ -1,23 +1,13 @@
-"""What producer and consumer have in common: recording, counting, saying how far they are."""
+"""What producer and consumer have in common: the request to stop, counting, who they are."""
 
-import array
-import contextlib
-import json
 import os
-import resource
 import socket
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from omrig.measured.executors.base import Executor
-from omrig.measured.profilers.registry import Profiler, is_pausable, is_slow, works_inside
 from omrig.model import redaction
-from omrig.model.events import Emit
-from omrig.recordings import folder as run_folder
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
@@ -28,18 +18,9 @@ SHUT_DOWN_S = 3.0
 DRAIN_S = 5.0
 """Casts of which none arrived for so long will not come any more."""
 
-PROGRESS_S = 0.5
-"""How often a side says how far it is."""
-
 _ERROR_EXAMPLES = 5
 
-# Lines shorter than what a pipe takes in one piece: other threads write to it, too.
-_LATENCIES_A_LINE = 200
-_ROWS_A_LINE = 6
-
 now_ns = time.perf_counter_ns
-
-T = TypeVar("T")
 
 
 class Stop:
@@ -79,190 +60,10 @@ class Errors:
         return list(self._examples)
 
 
-class Usage:
-    """CPU time and context switches of this process from :meth:`start` to :meth:`stop`.
-
-    Several such times add up.
-    """
-
-    def __init__(self) -> None:
-        self._since: tuple[int, resource.struct_rusage] | None = None
-        self._used: Counter[str] = Counter()
-        self._peak_bytes = 0
-
-    def start(self) -> None:
-        """Take the first reading."""
-        self._since = now_ns(), resource.getrusage(resource.RUSAGE_SELF)
-
-    def stop(self) -> None:
-        """Take the last reading, if there was a first."""
-        if self._since is None:
-            return
-        (began_ns, before), self._since = self._since, None
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        self._peak_bytes = after.ru_maxrss * 1024
-        self._used.update(
-            wall_ns=now_ns() - began_ns,
-            user_us=round(1e6 * (after.ru_utime - before.ru_utime)),
-            system_us=round(1e6 * (after.ru_stime - before.ru_stime)),
-            voluntary=after.ru_nvcsw - before.ru_nvcsw,
-            involuntary=after.ru_nivcsw - before.ru_nivcsw,
-        )
-
-    @contextlib.contextmanager
-    def left_out(self) -> Iterator[None]:
-        """What the block uses does not count."""
-        running = self._since is not None
-        self.stop()
-        try:
-            yield
-        finally:
-            if running:
-                self.start()
-
-    def summary(self) -> dict[str, Any] | None:
-        """Wall and CPU seconds, context switches, and the process' peak resident memory so far."""
-        if not self._used:
-            return None
-        return {
-            "wall_seconds": self._used["wall_ns"] / 1e9,
-            "cpu_user_seconds": self._used["user_us"] / 1e6,
-            "cpu_system_seconds": self._used["system_us"] / 1e6,
-            "peak_rss_bytes": self._peak_bytes,
-            "voluntary_context_switches": self._used["voluntary"],
-            "involuntary_context_switches": self._used["involuntary"],
-        }
-
-
-class Measurement:
-    """The profilers and the usage counters around the measured load: on once, off once.
-
-    In between :meth:`profile` may take profilers out and in.
-    """
-
-    def __init__(self, profilers: Sequence[Profiler]) -> None:
-        self.profilers = profilers
-        self.usage = Usage()
-        self.telling_seconds = 0.0
-        """CPU time of saying how far the side is, so far."""
-        self._running = False
-        self._over = False
-        self._on: list[Profiler] = []
-
-    def start(self) -> None:
-        """Begin, unless it has begun before."""
-        if self._running or self._over:
-            return
-        self._running = True
-        self._switch(self.profilers, True)
-        self.usage.start()
-
-    def stop(self) -> None:
-        """End, if it has begun."""
-        if not self._running:
-            return
-        self._running = False
-        self._over = True
-        self.usage.stop()
-        self._switch(self.profilers, False)
-
-    def profile(self, on: bool, slow_only: bool = False) -> None:
-        """Have the profilers on or off from now on, with ``slow_only`` those that slow the run.
-
-        What cannot be stopped and started stays on, and nothing is done before the beginning or
-        after the end.
-        """
-        if not self._running:
-            return
-        with self.usage.left_out():
-            self._switch(self._switchable(slow_only), on)
-
-    def recent(self) -> dict[str, list[list[int]]]:
-        """What the profilers can show already of messages that ended since the last time."""
-        found: dict[str, list[list[int]]] = {}
-        for profiler in self.profilers:
-            if show := getattr(profiler, "recent", None):
-                found |= show()
-        return found
-
-    def offer(self, twin: bool) -> dict[str, Any]:
-        """The modes that can be compared in slices of the load, and whether that is asked for."""
-        return {
-            "slow": [each.name for each in self._switchable(slow_only=True)],
-            "all": [each.name for each in self._switchable(slow_only=False)],
-            "lasting": [
-                each.name for each in self.profilers if works_inside(each) and not is_pausable(each)
-            ],
-            "twin": twin,
-        }
-
-    def _switchable(self, slow_only: bool) -> list[Profiler]:
-        return [
-            each
-            for each in self.profilers
-            if works_inside(each) and is_pausable(each) and (is_slow(each) or not slow_only)
-        ]
-
-    def _switch(self, chosen: Sequence[Profiler], on: bool) -> None:
-        for profiler in chosen if on else reversed(chosen):
-            if (profiler in self._on) == on:
-                continue
-            if on:
-                profiler.start()
-                self._on.append(profiler)
-            else:
-                profiler.stop()
-                self._on.remove(profiler)
-
-
-def who_i_am() -> dict[str, Any]:
+def member() -> dict[str, Any]:
     """What the other side and the run folder are told about this process."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
     }
-
-
-def report_progress(
-    executor: Executor, emit: Emit, side: Any, measurement: Measurement, over: threading.Event
-) -> None:
-    """Say every half second, from a native thread, how far ``side`` is, until ``over`` is set."""
-
-    def loop() -> None:
-        while not over.is_set():
-            emit("progress", side=side.name, **side.progress())
-            for few in _pieces(side.recent_ns(), _LATENCIES_A_LINE):
-                emit("latencies", side=side.name, latencies_ns=few)
-            for name, rows in measurement.recent().items():
-                for some in _pieces(rows, _ROWS_A_LINE):
-                    emit("rows", side=name, rows=some)
-            measurement.telling_seconds = time.thread_time()
-            executor.native_sleep(PROGRESS_S)
-
-    executor.start_native_thread(loop, "omrig progress")
-
-
-def _pieces(values: list[T], length: int) -> Iterator[list[T]]:
-    for begin in range(0, len(values), length):
-        yield values[begin : begin + length]
-
-
-def save_recording(
-    folder: Path, about: dict[str, Any], columns: dict[str, "array.array[int]"]
-) -> None:
-    """Write ``side.json`` and ``messages.npz`` into the folder of a side.
-
-    ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none, and
-    those of ``failed_ns`` of the messages that ``failed_seq`` numbers.
-    """
-    import numpy
-
-    arrays: dict[str, Any] = {
-        name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()
-    }
-    # First what is small: with it alone there are still counts.
-    with run_folder.writing(folder / "side.json") as file:
-        file.write(json.dumps(about, indent=1) + "\n")
-    with run_folder.writing(folder / "messages.npz", "wb") as file:
-        numpy.savez(file, **arrays)

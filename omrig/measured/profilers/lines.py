@@ -1,6 +1,6 @@
-"""Mode `lines`: which lines of the driver take the time, with line_profiler.
+"""Mode ``lines``: which lines of the driver take the time, with line_profiler.
 
-All functions of the targets (`--target`, ``targets.codes``) are registered, and all
+All functions of the targets (``--target``, ``targets.codes``) are registered, and all
 threads and greenlets are seen (``targets.tracing``). A line's time is wall time, with
 that of everything the line calls. How much of it the greenlet or thread did not run is found out
 beside (``targets.waits``), and lines are ranked by the rest.
@@ -11,16 +11,17 @@ import linecache
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.formats import lines as text
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
-from omrig.recordings import folder as run_folder
-from omrig.report.files import lines as words
+from omrig.model.profiling import OPTIONS, TARGETS
+from omrig.recordings import writer
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
 
@@ -34,15 +35,16 @@ _Label = tuple[str, int, str]
 """File, first line and qualified name of a function, as line_profiler has them."""
 
 
-class LinesProfiler:
-    """Writes `lines.lprof` for line_profiler's viewer, `lines.txt` and a summary."""
+class LinesProfiler(Profiler):
+    """Writes ``lines.lprof`` for line_profiler's viewer, ``lines.txt`` and a summary."""
 
     name = "lines"
     coexists_with = frozenset({"stages", "resources", "memory"})
+    options = OPTIONS["lines"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        own = [target for target in context.targets if codes.has_code(target)]
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        own = [target for target in context.profiling.value(TARGETS) if codes.has_code(target)]
         self._targets = own or codes.default_targets(context.scheme)
         self._every_thread = tracing.EveryThread(context.executor)
         self._switches = switches.make(context.executor)
@@ -54,7 +56,7 @@ class LinesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """Those of the targets that are about code."""
         own = {target for target in targets if codes.has_code(target)}
         for target in own:
             codes.locate(target)
@@ -89,20 +91,25 @@ class LinesProfiler:
         self._recorded.add(self._profiler.get_stats().timings, waits)
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write the files; nothing if `start` was never called."""
+        """Write the files; nothing if ``start`` was never called."""
         if self._profiler is None:
             return []
         summary = self._summary()
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         stats = self._recorded.stats()
         stats.to_file(folder / LPROF)
-        with run_folder.writing(folder / TEXT) as file:
-            file.writelines(f"{line}\n" for line in _text(summary, self._run))
+        with writer.writing(folder / TEXT) as file:
+            text.write(file, summary, self._about())
             stats.print(file, output_unit=1e-6, stripzeros=True, config=False)
         return [
             Artefact(LPROF, "line_profiler", "python -m line_profiler -z {path}"),
             Artefact(TEXT, "text", "less {path}"),
         ]
+
+    def _about(self) -> str:
+        side = "both sides" if self._run.side == "both" else f"the {self._run.side}"
+        python = platform.python_version()
+        return f"Lines of {side}, executor {self._run.executor}, Python {python}"
 
     def _summary(self) -> dict[str, Any]:
         lines = self._recorded.lines()
@@ -208,7 +215,7 @@ class Line(NamedTuple):
 
 
 class Recorded:
-    """The sums over all periods between `start` and `stop`."""
+    """The sums over all periods between ``start`` and ``stop``."""
 
     def __init__(self) -> None:
         self._timings: dict[_Label, dict[int, tuple[int, int]]] = {}
@@ -259,24 +266,3 @@ class Recorded:
             for label, lines in self._timings.items()
         }
         return _library().LineStats(timings, 1e-9)
-
-
-# For people
-
-
-def _text(summary: Mapping[str, Any], run: ProfilerContext) -> Iterator[str]:
-    side = "both sides" if run.side == "both" else f"the {run.side}"
-    yield f"Lines of {side}, executor {run.executor}, Python {platform.python_version()}"
-    yield words.counts(summary)
-    yield words.total(summary)
-    yield ""
-    yield from words.notes(summary)
-    yield ""
-    rows = [(*words.COLUMNS, "source")]
-    rows += [(*words.cells(line), line["source"]) for line in summary["lines"]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        *figures, where, source = row
-        figures = [cell.rjust(width) for cell, width in zip(figures, widths, strict=False)]
-        yield "  ".join([*figures, where.ljust(widths[-2]), source]).rstrip()
-    yield ""

@@ -1,4 +1,4 @@
-"""Mode `memory-lines`: which lines of chosen functions the memory of the process grows in.
+"""Mode ``memory-lines``: which lines of chosen functions the memory of the process grows in.
 
 The tables are memory_profiler's. Its own tracer keeps one stack of lines for the whole process,
 which mixes up greenlets and threads; here every call has its own. The resident memory of the whole
@@ -6,7 +6,7 @@ process is read before and after each line, so a line also has what other thread
 and one that yields what all greenlets took until it went on.
 
 Slow: every call in the process asks whether it is one of those, and every line of those reads
-`/proc`. With one function of 40 lines a message takes 1.5 to 1.9 times the CPU.
+``/proc``. With one function of 40 lines a message takes 1.5 to 1.9 times the CPU.
 
 On Linux 6.2 to 6.15 each core counts what is resident up to some hundred KiB late.
 """
@@ -15,15 +15,17 @@ import linecache
 import os
 import resource
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any, TextIO
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.model.errors import UsageError
-from omrig.recordings import folder as run_folder
+from omrig.model.profiling import OPTIONS, TARGETS
+from omrig.recordings import writer
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
 
@@ -43,28 +45,30 @@ OTHERS = (
 _MEBIBYTE = float(1 << 20)
 _PAGE_BYTES = resource.getpagesize()
 
-_Trace = Callable[[FrameType, str, Any], Any]
+_Trace = Callable[[FrameType, str, object], Any]
 
 
-class MemoryLinesProfiler:
-    """Writes `memory_lines.txt` and a summary."""
+class MemoryLinesProfiler(Profiler):
+    """Writes ``memory_lines.txt`` and a summary."""
 
     name = "memory-lines"
     coexists_with = frozenset({"stages"})
     refused_with = {"lines": "both need the trace function of every thread"}  # noqa: RUF012
     # Threads that exist can be traced only if they were from their beginning.
     pausable = False
+    options = OPTIONS["memory-lines"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        self._targets = [target for target in context.targets if codes.has_code(target)]
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        targets = context.profiling.value(TARGETS)
+        self._targets = [target for target in targets if codes.has_code(target)]
         self._threads = tracing.native_threading(context.executor)
         self._recorded = Recorded(self._threads.Lock())
         self._started = False
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """Those of the targets that are about code."""
         own = {target for target in targets if codes.has_code(target)}
         if not own:
             raise UsageError(
@@ -98,12 +102,12 @@ class MemoryLinesProfiler:
         sys.settrace(None)
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write the files; nothing if `start` was never called."""
+        """Write the files; nothing if ``start`` was never called."""
         if not self._started:
             return []
         summary = {"targets": self._targets, **self._recorded.summary(), "notes": [SLOW, OTHERS]}
-        run_folder.write_json(folder / SUMMARY, summary)
-        with run_folder.writing(folder / TEXT) as file:
+        writer.write_json(folder / SUMMARY, summary)
+        with writer.writing(folder / TEXT) as file:
             file.write(
                 f"Memory by line of the {self._run.side}, executor {self._run.executor}\n"
                 f"{', '.join(self._targets)}: {summary['functions_registered']} functions found,"
@@ -116,7 +120,7 @@ class MemoryLinesProfiler:
 class Recorded:
     """What each line took, in all threads and greenlets."""
 
-    def __init__(self, lock: Any) -> None:
+    def __init__(self, lock: "threading.Lock") -> None:
         self.on = False
         self._lock = lock
         self._codes: list[CodeType] = []
@@ -129,18 +133,18 @@ class Recorded:
         self._codes.append(code)
         self._lines[id(code)] = {}
 
-    def trace(self, frame: FrameType, _event: str, _argument: Any) -> _Trace | None:
-        """What `sys.settrace` takes: asked at every call in the process."""
+    def trace(self, frame: FrameType, _event: str, _argument: object) -> _Trace | None:
+        """What ``sys.settrace`` takes: asked at every call in the process."""
         if not self.on:
             return None
         lines = self._lines.get(id(frame.f_code))
         return None if lines is None else self._tracer(lines)
 
     def _tracer(self, lines: "dict[int, _Line]") -> _Trace:
-        """A trace function for one call; `lines` are those of its function."""
+        """A trace function for one call; ``lines`` are those of its function."""
         line, before = 0, self._resident()
 
-        def trace(frame: FrameType, event: str, _argument: Any) -> _Trace | None:
+        def trace(frame: FrameType, event: str, _argument: object) -> _Trace | None:
             nonlocal line, before
             if not self.on:
                 return None
@@ -158,7 +162,7 @@ class Recorded:
         """In bytes. Not read through psutil, which takes ten times as long."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, object]:
         """The lines with the largest increments, and how many functions there are."""
         rows = [
             (code, line, found)

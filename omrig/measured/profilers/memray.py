@@ -1,4 +1,4 @@
-"""Mode `memray`: who allocates memory, with every allocation recorded by memray.
+"""Mode ``memray``: who allocates memory, with every allocation recorded by memray.
 
 Recorded are the allocations from the system, with the stacks of all threads and greenlets: small
 objects are cut by Python out of pools of 256 KiB to 1 MiB, and a pool counts for whoever needed it.
@@ -18,13 +18,13 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import memray
 
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
-from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 
 RECORDING, PAGE, SUMMARY = "memray.bin", "memray.html", "profile.memray.json"
 
@@ -35,15 +35,15 @@ REPORT_S = 60.0
 """How long each report of a side may take: that of some 500,000 messages."""
 
 _OFFLINE = ["--no-web", "--force"]
-"""The page holds all that it needs; without `--no-web` it would fetch that from elsewhere."""
+"""The page holds all that it needs; without ``--no-web`` it would fetch that from elsewhere."""
 
 _FIGURES = ("peak_bytes", "allocations", "allocated_bytes")
 
 _OWN_MEMORY = "memray's own tables would count as memory of the process"
 
 
-class MemrayProfiler:
-    """Writes `memray.bin`, and after the run `memray.html`."""
+class MemrayProfiler(Profiler):
+    """Writes ``memray.bin``, and after the run ``memray.html``."""
 
     name = "memray"
     coexists_with = frozenset({"stages", "resources"})
@@ -54,8 +54,8 @@ class MemrayProfiler:
         "memory-lines": _OWN_MEMORY,
     }
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._tracker: memray.Tracker | None = None
 
     def install(self) -> None:
@@ -65,9 +65,6 @@ class MemrayProfiler:
         # process that dies.
         with contextlib.redirect_stderr(io.StringIO()):
             self._tracker.__enter__()
-
-    def start(self) -> None:
-        """Nothing to begin: see :meth:`install`."""
 
     def stop(self) -> None:
         """End recording."""
@@ -80,13 +77,13 @@ class MemrayProfiler:
 
     @staticmethod
     def report(folder: Path) -> list[Artefact]:
-        """See ``registry.reporters``: what a recording in this folder says."""
+        """See ``Profiler.report``: what a recording in this folder says."""
         recording, page = folder / RECORDING, folder / PAGE
         if not recording.exists():
             return []
         skipped = _draw(recording, page)
         summary = {**_summary(recording, folder / "memray.stats"), "skipped": skipped}
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         return [] if skipped else [Artefact(PAGE, "html", "xdg-open {path}")]
 
 
@@ -101,7 +98,7 @@ def _draw(recording: Path, page: Path) -> str | None:
     return f"no flame graph: {reason}; make it with: {shlex.join(['memray', *command])}"
 
 
-def _summary(recording: Path, scratch: Path) -> dict[str, Any]:
+def _summary(recording: Path, scratch: Path) -> dict[str, object]:
     """How much was allocated, and on which lines the most; or why that is not known."""
     reason = _memray(
         ["stats", "--json", "--num-largest", str(TOP), "--output", str(scratch), str(recording)]
@@ -123,8 +120,8 @@ def _summary(recording: Path, scratch: Path) -> dict[str, Any]:
     }
 
 
-def _place(location: str) -> dict[str, Any]:
-    """Where memray means by `function:file:line`; it has words for what it does not know."""
+def _place(location: str) -> dict[str, object]:
+    """Where memray means by ``function:file:line``; it has words for what it does not know."""
     parts = location.rsplit(":", 2)
     if len(parts) < 3:
         return {"function": location, "file": None, "line": None}

@@ -1,4 +1,4 @@
-"""Mode `pyspy`: what each thread does, sampled from outside by py-spy.
+"""Mode ``pyspy``: what each thread does, sampled from outside by py-spy.
 
 py-spy is a process of its own that reads the stacks of the measured one from its memory, a hundred
 times a second. Nothing is added to any call, so shares are true where yappi distorts them; what is
@@ -7,10 +7,10 @@ greenlet is running, and none of those that wait.
 
 Under eventlet it stops the process to read it. Stopping a hundred native threads a hundred times a
 second slows them several times, so those are read while they run, and a stack that changed
-meanwhile is dropped as an error; the stacks of C functions (`--native`) cannot be read like that.
+meanwhile is dropped as an error; the stacks of C functions (``--native``) cannot be read like that.
 
-py-spy cannot pause. Each `start` begins a recording of its own, and they are put one after another;
-what happened in between takes no time in the files.
+py-spy cannot pause. Each ``start`` begins a recording of its own, and they are put one after
+another; what happened in between takes no time in the files.
 """
 
 import ctypes
@@ -25,16 +25,16 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
-from omrig.recordings import folder as run_folder
+from omrig.model.profiling import GIL, NATIVE, OPTIONS
+from omrig.recordings import writer
 
 RATE_HZ = 100
 """Samples a second: py-spy's default."""
@@ -54,7 +54,6 @@ _POLL_S = 0.005
 _SAMPLING = "Sampling process"
 _PR_SET_PTRACER = 0x59616D61  # linux/prctl.h
 
-# What of the functions below a stack says whose it is: file, name, role.
 _BEGINNINGS = [
     (f"/{module.replace('.', '/')}.py", name, role)
     for entry, role in {
@@ -64,15 +63,16 @@ _BEGINNINGS = [
     }.items()
     for module, _, name in [entry.partition(":")]
 ]
+"""What of the functions below a stack says whose it is: file, name, role."""
 
-# What threads begin with, whatever they are for.
 _WRAPPERS = {"Thread._bootstrap", "Thread._bootstrap_inner", "Thread.run", "GreenThread.main"}
+"""What threads begin with, whatever they are for."""
 
 _ERRORS = re.compile(r"Errors: (\d+)")
 _FORBIDDEN = re.compile("permission denied|not permitted|EPERM", re.IGNORECASE)
 
-# The shell becomes py-spy, with the same process id, once that has been permitted to observe.
 _WHEN_PERMITTED = ("sh", "-c", 'read -r _ && exec "$0" "$@"')
+"""The shell becomes py-spy, with the same process id, once that has been permitted to observe."""
 
 
 def _find() -> str:
@@ -87,8 +87,8 @@ PROGRAM = _find()
 """The path of py-spy, beside this Python or on the PATH."""
 
 
-class PySpyProfiler:
-    """Writes `pyspy.speedscope.json`, every sample in order by thread, and `pyspy.collapsed`."""
+class PySpyProfiler(Profiler):
+    """Writes every sample in order by thread (``pyspy.speedscope.json``), and collapsed stacks."""
 
     name = "pyspy"
     coexists_with = frozenset({"stages"})
@@ -96,21 +96,20 @@ class PySpyProfiler:
         ("yappi", "lines", "memory-lines", "memray"),
         "py-spy would find the other one's work in the stacks",
     )
+    options = OPTIONS["pyspy"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
-        self._options = [f"--{name}" for name in ("gil", "native") if getattr(context, name)]
-        if context.executor == "threading" and not context.native:
-            self._options.append("--nonblocking")
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        asked = [option for option in self.options if context.profiling.value(option)]
+        self._arguments = [option.flag for option in asked]
+        if context.executor == "threading" and NATIVE not in asked:
+            self._arguments.append("--nonblocking")
         self._recordings: list[_Recording] = []
-
-    def install(self) -> None:
-        """Nothing to prepare: py-spy looks from outside."""
 
     def start(self) -> None:
         """Begin to record; returns when samples are taken, or when that has failed."""
         number = len(self._recordings) + 1
-        recording = _Recording(self._run.folder, number, self._options)
+        recording = _Recording(self._run.folder, number, self._arguments)
         self._recordings.append(recording)
         recording.start()
 
@@ -120,7 +119,7 @@ class PySpyProfiler:
             self._recordings[-1].stop()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Put the recordings together; nothing if `start` was never called.
+        """Put the recordings together; nothing if ``start`` was never called.
 
         Where py-spy could not record, the summary says why.
         """
@@ -136,28 +135,29 @@ class PySpyProfiler:
         summary = {
             "failed": failures[0] if failures else None,
             "rate_hz": RATE_HZ,
-            "gil": self._run.gil,
-            "native": self._run.native,
+            "gil": self._run.profiling.value(GIL),
+            "native": self._run.profiling.value(NATIVE),
             "recordings": len(self._recordings),
             "seconds": sum(each.seconds for each in self._recordings),
             "cpu_seconds": sum(each.cpu_seconds for each in self._recordings),
             "errors": sum(each.errors for each in self._recordings),
             **summarise(profiles),
         }
-        run_folder.write_json(folder / SUMMARY, summary)
+        writer.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
-        stacks.write_speedscope(
-            folder / SPEEDSCOPE, f"{self._run.side}, py-spy", list(map(_titled, profiles))
-        )
-        stacks.write_collapsed(folder / COLLAPSED, _counted(profiles))
+        titled = [_titled(profile) for profile in profiles]
+        with writer.writing(folder / SPEEDSCOPE) as file:
+            stacks.write_speedscope(file, f"{self._run.side}, py-spy", titled)
+        with writer.writing(folder / COLLAPSED) as file:
+            stacks.write_collapsed(file, _counted(profiles))
         return [
             Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),
             Artefact(COLLAPSED, "collapsed stacks", stacks.OPEN_WITH),
         ]
 
 
-def summarise(profiles: Sequence[Profile]) -> dict[str, Any]:
+def summarise(profiles: Sequence[Profile]) -> dict[str, object]:
     """How many samples there are by role, and by the function on top of the stack.
 
     A share is of all samples.
@@ -297,7 +297,7 @@ class _Recording:
         return self._log.read_text(errors="replace")
 
     def _fail(self, otherwise: str) -> None:
-        """Note why there is no recording: as py-spy has it, or `otherwise`."""
+        """Note why there is no recording: as py-spy has it, or ``otherwise``."""
         self.failure = explain(self._said()) or otherwise
         if self._process is not None:
             self._process.kill()

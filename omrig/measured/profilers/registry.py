@@ -1,22 +1,50 @@
-"""Profiler modes: one file a mode, found by name through the entry points `omrig.profilers`.
+"""The profiler modes that there are: found by name, refused with a reason.
 
-A package outside omrig adds a mode by declaring a class with the shape of `Profiler` under that
-group. A mode is loaded only when it is asked for, so what it needs may be missing elsewhere.
+A mode is an entry point of the group ``omrig.profilers`` that derives from
+:class:`omrig.measured.profilers.base.Profiler`. It is loaded only when it is asked for, so what it
+needs may be missing elsewhere. A mode of which nothing runs in the measured process is a row here.
 """
 
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar
 
+from omrig.measured.profilers.base import NO_REASONS, Artefact, Profiler
 from omrig.model.errors import UsageError
+from omrig.model.profiling import BUILT_IN, Option, Value
 
 NAMESPACE = "omrig.profilers"
 
-ANY: frozenset[str] = frozenset({"any mode"})
-"""For `Profiler.coexists_with` of a mode that does nothing in the measured process."""
+_OWN = "omrig"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """A mode of which nothing runs in the measured process."""
+
+    with_any: bool
+    """Whether it goes with every mode that does not refuse it, else with none."""
+    coexists_with: ClassVar[frozenset[str]] = frozenset()
+    refused_with: ClassVar[Mapping[str, str]] = NO_REASONS
+    refused_executors: ClassVar[Mapping[str, str]] = NO_REASONS
+
+
+OUTSIDE: Mapping[str, Outside] = MappingProxyType(
+    {
+        "none": Outside(with_any=False),
+        "memory": Outside(with_any=True),
+        "resources": Outside(with_any=True),
+    }
+)
+"""``none`` is the load alone, the yardstick for what every other mode costs. The supervisor samples
+what ``resources`` shows in every run, and each side's memory where ``memory`` is asked for
+(``supervisor.sampler``); the growth is fitted after the run (``accounting.growth``)."""
+
+Mode = type[Profiler] | Outside
 
 EXTRAS: Mapping[str, str] = MappingProxyType({"memray": "memray", "pyspy": "py-spy"})
 """The modes that need a package which is not installed with omrig: an extra named like the mode."""
@@ -36,124 +64,16 @@ NOT_OFFERED: Mapping[str, str] = MappingProxyType(
 """Well-known profilers that cannot be a mode: why, and what does the same."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ProfilerContext:
-    """What a profiler is told about the run it is to observe."""
-
-    executor: str
-    """`eventlet` or `threading`."""
-    side: str
-    """`producer`, `consumer`, or `both` where one process plays both."""
-    clock: str = "cpu"
-    """`cpu` (time spent computing) or `wall` (time that passed), where the mode has the choice."""
-    scheme: str = "rabbit"
-    """The transport URL's driver."""
-    sample: int = 1
-    """Of so many messages one is looked at, where the mode has the choice."""
-    folder: Path = Path()
-    """The side's folder, for what has to be written during the run."""
-    targets: tuple[str, ...] = ()
-    """What `--target` named, for modes that look at chosen functions only."""
-    gil: bool = False
-    """For `pyspy`: only what holds the interpreter lock."""
-    native: bool = False
-    """For `pyspy`: the stacks of C functions, too."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Artefact:
-    """One file that a profiler wrote."""
-
-    path: str
-    """Relative to the folder given to `Profiler.save`."""
-    kind: str
-    """The file's format."""
-    open_with: str
-    """The exact command that shows it, with `{path}` in place of the file's path."""
-
-    def listed(self, folder: str, side: str) -> dict[str, str]:
-        """As `result.json` lists it: found in this folder of the run, and of this side."""
-        return {
-            "path": f"{folder}/{self.path}",
-            "kind": self.kind,
-            "side": side,
-            "open_with": self.open_with,
-        }
-
-
-class Profiler(Protocol):
-    """What a mode implements. The methods are called in the order given here.
-
-    Each is called once, but for `start` and `stop`: a mode's cost is measured by calling them in
-    turn, with the same load in between. No message is under way then, but threads and greenlets
-    wait in the midst of functions. A mode that cannot do that has an attribute `pausable = False`:
-    it is on from the first start to the last stop, and what it costs is not measured.
-
-    A mode that breaks under an executor says so in `refused_executors`, a mapping from the executor
-    to the reason, and one that breaks with another mode in `refused_with`. The user is told.
-
-    A mode that makes something out of its files that takes long has a static method `report`: it is
-    given the side's folder after the run, in the process that started it, and returns what it wrote
-    there.
-
-    A mode that looks at chosen functions has a static method `check_targets`: it is given what
-    `--target` named, raises UsageError for what it cannot find, and returns those it looks at. It
-    is called before the run, in another process.
-    """
-
-    name: str
-    coexists_with: frozenset[str]
-    """The modes that may run at the same time; it is enough that one of the two says so, unless
-    the other refuses it with a reason."""
-
-    def __init__(self, context: ProfilerContext) -> None: ...
-
-    def install(self) -> None:
-        """Prepare the measured process: after monkey-patching, before any transport exists."""
-
-    def start(self) -> None:
-        """Begin to measure. The threads and greenlets under load exist already."""
-
-    def stop(self) -> None:
-        """End measuring."""
-
-    def save(self, folder: Path) -> list[Artefact]:
-        """Write what was measured into an existing folder; nothing if `start` was never called.
-
-        What is written as `profile.<mode>.json` comes into `result.json` as a summary of the mode.
-        """
-
-
-def works_inside(profiler: Profiler) -> bool:
-    """Whether the mode does anything in the measured process."""
-    return profiler.name != "none" and profiler.coexists_with != ANY
-
-
-def is_slow(profiler: Profiler) -> bool:
-    """Whether the mode may slow the run so much that its cost is measured unasked."""
-    return works_inside(profiler) and profiler.name != "stages"
-
-
-def is_pausable(profiler: Profiler) -> bool:
-    """Whether the mode can be stopped and started during the load."""
-    return bool(getattr(profiler, "pausable", True))
-
-
 def known_modes() -> list[str]:
     """The names of all installed modes, sorted, without importing any of them."""
-    from stevedore.named import NamedExtensionManager
-
-    manager: NamedExtensionManager[Any] = NamedExtensionManager(
-        NAMESPACE, names=[], on_missing_entrypoints_callback=None
-    )
-    return sorted(set(manager.entry_points_names()))
+    return sorted({*OUTSIDE, *(entry_point.name for entry_point in _entry_points())})
 
 
 def load(modes: Sequence[str], executor: str | None = None) -> list[type[Profiler]]:
-    """The classes of the named modes, in the order given.
+    """The classes of those of the named modes that run in the measured process, in that order.
 
-    Raises UsageError where a mode is unknown or not offered, cannot be imported, is given twice,
-    cannot run under the executor (None: whichever it is), or together with another of them.
+    Raises ``UsageError`` where a mode is unknown or not offered, cannot be imported, is given
+    twice, cannot run under the executor (None: whichever it is), or together with another of them.
     """
     known = known_modes()
     for mode in modes:
@@ -161,24 +81,47 @@ def load(modes: Sequence[str], executor: str | None = None) -> list[type[Profile
             raise UsageError(_why_unknown(mode, known))
         if modes.count(mode) > 1:
             raise UsageError(f"--profile: mode {mode!r} is given more than once")
-    classes = [_load_one(mode) for mode in modes]
-    for mode, profiler in zip(modes, classes, strict=True):
-        if reason := _reason(profiler, "refused_executors", executor):
+    found = {mode: _find(mode) for mode in modes}
+    for mode, each in found.items():
+        if executor and (reason := each.refused_executors.get(executor)):
             raise UsageError(
                 f"--profile: mode {mode!r} cannot run with --executor {executor}: {reason}"
             )
-    for one, other in itertools.combinations(zip(modes, classes, strict=True), 2):
+    for one, other in itertools.combinations(found.items(), 2):
         _check_coexistence(*one, *other)
-    return classes
+    return [each for each in found.values() if not isinstance(each, Outside)]
+
+
+def options_of(modes: Sequence[str]) -> list[Option[Value]]:
+    """The options of those of the named modes that other packages provide, each once.
+
+    omrig's own are known without importing a mode (:data:`omrig.model.profiling.OPTIONS`). Raises
+    ``UsageError`` where a mode cannot be imported; what is unknown is passed over.
+    """
+    others = [
+        entry_point.name
+        for entry_point in _entry_points()
+        if entry_point.name in modes and entry_point.module.partition(".")[0] != _OWN
+    ]
+    found: list[Option[Value]] = []
+    for mode in dict.fromkeys(others):
+        for option in _load_one(mode).options:
+            if option in found:
+                continue
+            if option.dest in {each.dest for each in (*BUILT_IN, *found)}:
+                raise UsageError(
+                    f"--profile: mode {mode!r} cannot be loaded: another option is called"
+                    f" {option.dest!r} as its {option.flag} is"
+                )
+            found.append(option)
+    return found
 
 
 def check_targets(modes: Sequence[str], targets: Sequence[str]) -> None:
-    """Raise UsageError for a target that no mode looks at, or that cannot be found."""
+    """Raise ``UsageError`` for a target that no mode looks at, or that cannot be found."""
     looked_at: set[str] = set()
     for profiler in load(modes):
-        check = getattr(profiler, "check_targets", None)
-        if check is not None:
-            looked_at |= check(targets)
+        looked_at |= profiler.check_targets(targets)
     for target in targets:
         if target not in looked_at:
             raise UsageError(
@@ -189,8 +132,17 @@ def check_targets(modes: Sequence[str], targets: Sequence[str]) -> None:
 
 
 def reporters(modes: Sequence[str]) -> list[Callable[[Path], list[Artefact]]]:
-    """What the modes do with a side's folder after the run; see `Profiler`."""
-    return [profiler.report for profiler in load(modes) if hasattr(profiler, "report")]
+    """What the modes that have something to do after the run do with a side's folder."""
+    return [each.report for each in load(modes) if each.report is not Profiler.report]
+
+
+def _entry_points() -> list[EntryPoint]:
+    from stevedore.named import NamedExtensionManager
+
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(
+        NAMESPACE, names=[], on_missing_entrypoints_callback=None
+    )
+    return list(manager.list_entry_points())
 
 
 def _why_unknown(mode: str, known: Sequence[str]) -> str:
@@ -199,10 +151,13 @@ def _why_unknown(mode: str, known: Sequence[str]) -> str:
     return f"--profile: unknown mode {mode!r}; known modes: {', '.join(known)}"
 
 
-def _reason(profiler: type[Profiler], attribute: str, name: str | None) -> str | None:
-    """Why a mode cannot run with an executor or another mode, if it says so itself."""
-    reasons: Mapping[str, str] = getattr(profiler, attribute, {})
-    return reasons.get(name) if name else None
+def _find(mode: str) -> Mode:
+    if mode not in OUTSIDE:
+        return _load_one(mode)
+    also = [entry_point.module for entry_point in _entry_points() if entry_point.name == mode]
+    if also:
+        raise UsageError(_provided_more_than_once(mode, [__name__, *also]))
+    return OUTSIDE[mode]
 
 
 def _load_one(mode: str) -> type[Profiler]:
@@ -223,21 +178,35 @@ def _load_one(mode: str) -> type[Profiler]:
             )
         reason = f"{type(failures[0]).__name__}: {failures[0]}"
         raise UsageError(f"--profile: mode {mode!r} cannot be loaded: {reason}")
-    found = [extension.plugin for extension in manager.extensions]
-    if len(found) > 1:
-        origins = ", ".join(sorted({str(plugin.__module__) for plugin in found}))
-        raise UsageError(f"--profile: mode {mode!r} is provided more than once: by {origins}")
-    return cast(type[Profiler], found[0])
+    if len(manager.extensions) > 1:
+        modules = [extension.entry_point.module for extension in manager.extensions]
+        raise UsageError(_provided_more_than_once(mode, modules))
+    (extension,) = manager.extensions
+    return _checked(mode, extension.plugin, extension.entry_point.value)
 
 
-def _check_coexistence(
-    mode: str, profiler: type[Profiler], other_mode: str, other: type[Profiler]
-) -> None:
-    refused = _reason(profiler, "refused_with", other_mode) or _reason(other, "refused_with", mode)
+def _checked(mode: str, plugin: object, entry_point: str) -> type[Profiler]:
+    """What an entry point gave, if it is a mode."""
+    refused = f"--profile: mode {mode!r} cannot be loaded: its entry point {entry_point}"
+    if not isinstance(plugin, type) or not issubclass(plugin, Profiler):
+        base = f"{Profiler.__module__}.{Profiler.__qualname__}"
+        raise UsageError(f"{refused} is no profiler mode; derive a class from {base}")
+    if plugin.name != mode:
+        raise UsageError(f"{refused} has the name {plugin.name!r}; give both the same")
+    return plugin
+
+
+def _provided_more_than_once(mode: str, modules: Sequence[str]) -> str:
+    origins = ", ".join(sorted(set(modules)))
+    return f"--profile: mode {mode!r} is provided more than once: by {origins}"
+
+
+def _check_coexistence(mode: str, one: Mode, other_mode: str, other: Mode) -> None:
+    refused = one.refused_with.get(other_mode) or other.refused_with.get(mode)
     agreed = (
-        other_mode in profiler.coexists_with
+        other_mode in one.coexists_with
         or mode in other.coexists_with
-        or ANY in (profiler.coexists_with, other.coexists_with)
+        or any(isinstance(each, Outside) and each.with_any for each in (one, other))
     )
     if agreed and not refused:
         return
@@ -250,9 +219,11 @@ def _check_coexistence(
     reason = refused or "each would measure the other"
     raise UsageError(
         f"--profile: modes {mode!r} and {other_mode!r} cannot run at the same time, {reason};"
-        f" {mode!r} goes with: {_names(profiler)}; {other_mode!r} goes with: {_names(other)}"
+        f" {mode!r} goes with: {_names(one)}; {other_mode!r} goes with: {_names(other)}"
     )
 
 
-def _names(profiler: type[Profiler]) -> str:
-    return ", ".join(sorted(profiler.coexists_with)) or "nothing"
+def _names(mode: Mode) -> str:
+    if isinstance(mode, Outside) and mode.with_any:
+        return "any mode"
+    return ", ".join(sorted(mode.coexists_with)) or "nothing"

@@ -12,30 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from omrig.drivers import maps
-from omrig.measured.probes import probes
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
-from omrig.model.stamps import CONSUMER_COLUMNS, CPU, ID, PRODUCER_COLUMNS
-from omrig.recordings import folder as run_folder
+from omrig.measured.probes import install, record
+from omrig.measured.profilers.base import Artefact, Context, Profiler
+from omrig.model import interpreter
+from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
+from omrig.model.stamps import COLUMNS, CPU, ID
+from omrig.recordings import writer
 from omrig.watcher.client import Watcher
-
-STAMPS = "stamps.npz"
-META = "stages.json"
 
 RECENT_ROWS = 25
 """How many messages a side shows of those since the last time."""
 
 
-class StagesProfiler:
+class StagesProfiler(Profiler):
     """Writes `stamps.npz`, the arrival clock's logs and `stages.json` for the accounting."""
 
     name = "stages"
     coexists_with = frozenset({"yappi", "resources", "memory"})
+    is_slow = False
+    options = OPTIONS["stages"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._watcher = Watcher()
-        self._state = probes.State(
-            self._watcher, context.sample, native=context.executor == "threading"
+        self._state = record.State(
+            self._watcher, context.profiling.value(SAMPLE), native=context.executor == "threading"
         )
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
@@ -49,7 +50,7 @@ class StagesProfiler:
 
     @staticmethod
     def check_targets(targets: Sequence[str]) -> set[str]:
-        """See :func:`omrig.measured.profilers.registry.check_targets`."""
+        """The files of stage maps."""
         files = {target for target in targets if target.endswith(".toml")}
         for file in files:
             maps.read(file)
@@ -57,17 +58,18 @@ class StagesProfiler:
 
     def install(self) -> None:
         """Start the watcher and note every connection that is made."""
-        extra = [maps.read(path) for path in self._run.targets if path.endswith(".toml")]
+        targets = self._run.profiling.value(TARGETS)
+        extra = [maps.read(path) for path in targets if path.endswith(".toml")]
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
-        bound, self._sites = probes.split(sites)
-        self._watcher.start(self._run.folder)
-        self._installed.enter_context(probes.installed(self._state, bound))
+        bound, self._sites = install.split(sites)
+        self._watcher.start(self._run.folder, interpreter.without_options())
+        self._installed.enter_context(install.installed(self._state, bound))
 
     def start(self) -> None:
         """Begin to stamp."""
-        self._stamping.enter_context(probes.stamping(self._state, self._sites))
+        self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
         self._state.on = True
 
@@ -82,33 +84,23 @@ class StagesProfiler:
         self._scheduling = self._watcher.finish()
         if not self._offsets:
             return []
-        run_folder.write_json(folder / META, self._meta())
-        _save_rows(
-            folder / STAMPS,
-            producer=(self._state.producer_rows, PRODUCER_COLUMNS),
-            consumer=(self._state.consumer_rows, CONSUMER_COLUMNS),
-        )
+        stamps = writer.save_stamps(folder, self._meta(), self._state.rows())
         self._log_cpu(folder)
-        return [Artefact(STAMPS, "stamps of every message", "numpy.load")]
+        return [Artefact(stamps, "stamps of every message", "numpy.load")]
 
     def recent(self) -> dict[str, list[list[int]]]:
         """Rows of some messages that ended since the last time, by side, in stamped columns.
 
         Those with the smallest ids: they are random, and so both sides take the same messages.
         """
-        chosen = {
-            side: self._recent(side, rows, len(columns))
-            for side, rows, columns in (
-                ("producer", self._state.producer_rows, PRODUCER_COLUMNS),
-                ("consumer", self._state.consumer_rows, CONSUMER_COLUMNS),
-            )
-        }
+        chosen = {side: self._recent(side, rows) for side, rows in self._state.rows().items()}
         # What finds no room now is tried again with the rest.
         with contextlib.suppress(OSError):
             self._log_cpu(self._run.folder)
         return chosen
 
-    def _recent(self, side: str, rows: "array.array[int]", width: int) -> list[list[int]]:
+    def _recent(self, side: str, rows: "array.array[int]") -> list[list[int]]:
+        width = len(COLUMNS[side])
         begin, end = self._told.get(side, 0), len(rows) // width
         self._told[side] = end
         ids = rows[begin * width + ID : end * width : width]
@@ -123,11 +115,11 @@ class StagesProfiler:
         logged = len(notes)
         if sys.byteorder == "big":
             notes.byteswap()
-        run_folder.append(folder / CPU, notes.tobytes())
+        writer.append(folder / CPU, notes.tobytes())
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
-        self._offsets.append((probes.now(), probes.realtime_offset_ns()))
+        self._offsets.append((record.now(), record.realtime_offset_ns()))
 
     def _meta(self) -> dict[str, Any]:
         return {
@@ -137,7 +129,7 @@ class StagesProfiler:
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
-            "columns": {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS},
+            "columns": dict(COLUMNS),
             "watcher": {
                 "alive": self._watcher.alive,
                 "missed": self._watcher.missed,
@@ -149,15 +141,3 @@ class StagesProfiler:
                 "dropped": self._watcher.dropped,
             },
         }
-
-
-def _save_rows(path: Path, **tables: tuple["array.array[int]", tuple[str, ...]]) -> None:
-    import numpy
-
-    arrays: dict[str, Any] = {
-        # A copy: a message that ends after this may still extend the array.
-        name: numpy.array(rows[: len(rows)], dtype="<u8").reshape(-1, len(columns))
-        for name, (rows, columns) in tables.items()
-    }
-    with run_folder.writing(path, "wb") as file:
-        numpy.savez(file, **arrays)

@@ -1,4 +1,4 @@
-"""Mode `yappi`: which functions take the time, in which thread or greenlet, called by whom.
+"""Mode ``yappi``: which functions take the time, in which thread or greenlet, called by whom.
 
 Deterministic: every call is seen, with exact counts, under eventlet and native threads alike. The
 CPU clock is the default; the wall clock also counts the time in which a thread or greenlet was not
@@ -16,37 +16,45 @@ import yappi
 
 from omrig.formats import callgrind, pstat, stacks
 from omrig.measured.executors import roles
+from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
 from omrig.measured.profilers.callgraph import graph as callgraph
-from omrig.measured.profilers.registry import Artefact, ProfilerContext
-from omrig.recordings import folder as run_folder
+from omrig.model.callgraph import Cost, Graph, Key
+from omrig.model.profiling import CLOCK, OPTIONS
+from omrig.recordings import writer
+
+PSTAT, CALLGRIND, SUMMARY = "yappi.pstat", "yappi.callgrind", "profile.yappi.json"
+SPEEDSCOPE, COLLAPSED = "yappi.speedscope.json", "yappi.collapsed"
 
 
-class YappiProfiler:
-    """Writes `yappi.pstat` for snakeviz, `yappi.callgrind` for kcachegrind, flame graphs, tables.
+class YappiProfiler(Profiler):
+    """Writes call graphs, flame graphs and tables.
 
-    `yappi.speedscope.json` is for speedscope, `yappi.collapsed` for flamegraph.pl, and
-    `profile.yappi.json` has the time by role, by package and by function.
+    ``yappi.pstat`` is for snakeviz, ``yappi.callgrind`` for kcachegrind, ``yappi.speedscope.json``
+    for speedscope, ``yappi.collapsed`` for flamegraph.pl, and ``profile.yappi.json`` has the time
+    by role, by package and by function.
     """
 
     name = "yappi"
     coexists_with = frozenset({"stages", "resources", "memory"})
+    options = OPTIONS["yappi"]
 
-    def __init__(self, context: ProfilerContext) -> None:
-        self._run = context
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._contexts: contexts.GreenletContexts | contexts.ThreadContexts = (
             contexts.GreenletContexts()
             if context.executor == "eventlet"
             else contexts.ThreadContexts()
         )
-        self._graph: callgraph.Graph = {}
-        self._by_role: dict[str, callgraph.Graph] = {}
+        self._clock = context.profiling.value(CLOCK)
+        self._graph: Graph = {}
+        self._by_role: dict[str, Graph] = {}
         self._counts: Counter[str] = Counter()
         self._running = False
 
     def install(self) -> None:
         """Choose the clock and the contexts; yappi must not have measured in this process."""
-        yappi.set_clock_type(self._run.clock)
+        yappi.set_clock_type(self._clock)
         self._contexts.install()
 
     def start(self) -> None:
@@ -74,24 +82,28 @@ class YappiProfiler:
         yappi.clear_stats()
 
     def save(self, folder: Path) -> list[Artefact]:
-        """Write all files into the folder; nothing if `start` was never called."""
+        """Write all files into the folder; nothing if ``start`` was never called."""
         if not self._graph:
             return []
         # First what the reports need.
-        run_folder.write_json(
-            folder / "profile.yappi.json",
-            tables.summarise(self._by_role, self._counts, self._run.clock, packages.installation()),
+        writer.write_json(
+            folder / SUMMARY,
+            tables.summarise(self._by_role, self._counts, self._clock, packages.installation()),
         )
-        pstat.write(self._graph, folder / "yappi.pstat")
-        event, description = _EVENTS[self._run.clock]
-        callgrind.write(self._graph, folder / "yappi.callgrind", event, description)
-        speedscope, collapsed = folder / "yappi.speedscope.json", folder / "yappi.collapsed"
-        flames.write(self._by_role, self._run.side, speedscope, collapsed)
+        with writer.writing(folder / PSTAT, "wb") as file:
+            pstat.write(self._graph, file)
+        with writer.writing(folder / CALLGRIND) as file:
+            callgrind.write(self._graph, file, *_EVENTS[self._clock])
+        flame_graphs = flames.profiles(self._by_role, self._run.side)
+        with writer.writing(folder / SPEEDSCOPE) as file:
+            stacks.write_speedscope(file, f"{self._run.side}, yappi", flame_graphs)
+        with writer.writing(folder / COLLAPSED) as file:
+            stacks.write_collapsed(file, flame_graphs[0].stacks)
         return [
-            Artefact("yappi.pstat", "pstat", "snakeviz {path}"),
-            Artefact("yappi.callgrind", "callgrind", "kcachegrind {path}"),
-            Artefact(speedscope.name, "speedscope", stacks.OPEN_WITH),
-            Artefact(collapsed.name, "collapsed stacks", stacks.OPEN_WITH),
+            Artefact(PSTAT, "pstat", "snakeviz {path}"),
+            Artefact(CALLGRIND, "callgrind", "kcachegrind {path}"),
+            Artefact(SPEEDSCOPE, "speedscope", stacks.OPEN_WITH),
+            Artefact(COLLAPSED, "collapsed stacks", stacks.OPEN_WITH),
         ]
 
 
@@ -99,9 +111,10 @@ _EVENTS = {
     "cpu": ("CPU_ns", "CPU time [ns]"),
     "wall": ("Wall_ns", "Wall time [ns]"),
 }
+"""By clock: what callgrind's readers call a cost, and its description."""
 
-# What this mode itself calls while it measures.
 _OWN_FILES = frozenset({__file__, contexts.__file__, roles.__file__})
+"""What this mode itself calls while it measures."""
 
 
 def _functions() -> list[callgraph.Function]:
@@ -124,15 +137,15 @@ def _function(stat: yappi.YFuncStat) -> callgraph.Function:
         context=stat.ctx_id,
         key=key,
         label=label,
-        cost=callgraph.Cost(stat.ncall, stat.nactualcall, stat.tsub, stat.ttot),
+        cost=Cost(stat.ncall, stat.nactualcall, stat.tsub, stat.ttot),
         callees={
-            index: callgraph.Cost(calls, primitive, own, cumulative)
+            index: Cost(calls, primitive, own, cumulative)
             for index, calls, primitive, cumulative, own in stat.children
         },
     )
 
 
-def _identity(stat: yappi.YFuncStat) -> tuple[callgraph.Key, str]:
+def _identity(stat: yappi.YFuncStat) -> tuple[Key, str]:
     if stat.builtin:
         name = stat.name
         if not name.startswith("<"):

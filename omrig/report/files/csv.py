@@ -8,16 +8,18 @@ from typing import Any, TextIO
 import numpy
 from numpy.typing import NDArray
 
-from omrig.recordings import recording
+from omrig.model.result import Result
+from omrig.recordings import messages as recorded
+from omrig.recordings.messages import Messages
 
 _AT_ONCE = 10_000
 
 Columns = Mapping[str, NDArray[Any]]
 
 
-def write_stages(result: Mapping[str, Any], file: TextIO) -> None:
-    """A row a stage, in order, with the keys of ``result["stages"]``; only the heads without."""
-    rows = result["stages"] or []
+def write_stages(result: Result, file: TextIO) -> None:
+    """A row a stage, in order, with the keys of ``result.stages``; only the heads without."""
+    rows = [row.to_json() for row in result.stages or ()]
     heads = list(rows[0]) if rows else ["name", "side", "bucket"]
     writer = csv.DictWriter(file, heads, lineterminator="\n")
     writer.writeheader()
@@ -34,34 +36,38 @@ def write_messages(columns: Columns, file: TextIO) -> None:
         writer.writerows(zip(*part, strict=True))
 
 
-def messages(folders: Sequence[Path], stages: Columns | None = None) -> Columns:
+def messages(folders: Sequence[Path], stages: Messages | None = None) -> Columns:
     """The messages of a run as columns, in ns of CLOCK_MONOTONIC, all of the same length.
 
     With a producer a row is a message that was sent: ``seq``, ``start_ns``, ``end_ns`` (0: it did
     not end well), then each stage, empty where the message has none (it failed, or is not in the
-    sample). ``stages`` are those of merged sides, with their ``seq``. A consumer alone has
-    ``received_ns`` of each message that came, in order.
+    sample). ``stages`` are those of merged sides. A consumer alone has ``received_ns`` of each
+    message that came, in order.
     """
-    sides = {name: side for folder in folders for name, side in recording.load(folder).items()}
-    if "producer" not in sides:
-        received = [side.received() for side in sides.values()]
-        return {"received_ns": received[0] if received else numpy.zeros(0, numpy.int64)}
-    producer = sides["producer"]
-    if stages is None:
-        stages = recording.stages(producer.folder)
-    sent = numpy.flatnonzero(producer.times["start_ns"] > 0)
-    columns: dict[str, NDArray[Any]] = {
-        "seq": sent,
-        "start_ns": producer.times["start_ns"][sent],
-        "end_ns": producer.times["end_ns"][sent],
+    sides = {
+        side: found
+        for folder in folders
+        for side in ("producer", "consumer")
+        if (found := recorded.read(folder / side))
     }
-    return columns | dict(_spread(stages, len(producer.times["start_ns"]), sent))
+    if "producer" not in sides:
+        return {"received_ns": sides.get("consumer", Messages()).received()}
+    sent = sides["producer"]
+    rows = numpy.flatnonzero(sent.start_ns > 0)
+    columns: dict[str, NDArray[Any]] = {
+        "seq": rows,
+        "start_ns": sent.start_ns[rows],
+        "end_ns": sent.end_ns[rows],
+    }
+    return columns | dict(_spread(sent if stages is None else stages, len(sent.start_ns), rows))
 
 
-def _spread(stages: Columns, total: int, sent: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _spread(stages: Messages, total: int, sent: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The stages by row of ``sent``, None where there is none."""
-    for name, values in stages.items():
-        if name != "seq":
-            column = numpy.full(total, None, dtype=object)
-            column[stages["seq"]] = values
-            yield name, column[sent]
+    seq = stages.seq()
+    if seq is None:
+        return
+    for name, values in stages.stages().items():
+        column = numpy.full(total, None, dtype=object)
+        column[seq] = values
+        yield f"stage.{name}", column[sent]

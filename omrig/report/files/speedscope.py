@@ -2,39 +2,43 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
-from omrig.report import waterfall
+from omrig.model.result import Result, StageRow
+from omrig.recordings import writer
+from omrig.report import layout
 
 FILE = "stages.speedscope.json"
 
 
-def write(path: Path, result: Mapping[str, Any]) -> bool:
+def write(path: Path, result: Result) -> bool:
     """Write the stages of a result; False, and no file, where it has none."""
-    if not result["waterfall"]:
+    if not result.waterfall:
         return False
-    stacks.write_speedscope(path, f"stages of a {result['pattern']}", profiles(result))
+    with writer.writing(path) as file:
+        stacks.write_speedscope(file, f"stages of a {result.pattern}", profiles(result))
     return True
 
 
-def profiles(result: Mapping[str, Any]) -> list[Profile]:
+def profiles(result: Result) -> list[Profile]:
     """A profile for each message that the waterfall shows, and for each way that it goes.
 
     Stages come in the order in which they happen, in ns, each under its bucket, its side (or
     `wire`) and the pattern. A message without a reply goes two ways at the same time, to the return
     of the caller and to the endpoint, and what comes before is in both.
     """
-    rows = {row["name"]: row for row in result["stages"]}
-    made = []
-    for message, title in waterfall.TITLES.items():
-        placed = waterfall.spans(result["waterfall"][message], result["pattern"])
+    rows = {row.name: row for row in result.stages or ()}
+    made: list[Profile] = []
+    if not result.waterfall:
+        return made
+    for message, title in layout.TITLES.items():
+        placed = layout.spans(result.waterfall.message(message), result.pattern)
         ways = _ways(placed)
         for way in ways:
             name = title if len(ways) == 1 else f"{title} until {way[-1]}"
             weighted = [
-                (_stack(result["pattern"], rows[stage]), placed[stage].length_ns)
+                (_stack(result.pattern, rows[stage]), placed[stage].length_ns)
                 for stage in way
                 if placed[stage].length_ns
             ]
@@ -42,11 +46,11 @@ def profiles(result: Mapping[str, Any]) -> list[Profile]:
     return made
 
 
-def _stack(pattern: str, row: Mapping[str, Any]) -> stacks.Stack:
-    return tuple(Frame(name) for name in (pattern, row["side"], row["bucket"], row["name"]))
+def _stack(pattern: str, row: StageRow) -> stacks.Stack:
+    return tuple(Frame(name) for name in (pattern, row.side, row.bucket, row.name))
 
 
-def _ways(placed: Mapping[str, waterfall.Span]) -> list[list[str]]:
+def _ways(placed: Mapping[str, layout.Span]) -> list[list[str]]:
     """The stages that follow one another, for each of a message's ends."""
     ways: list[list[str]] = [[]]
     at = 0

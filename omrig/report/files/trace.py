@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Integers
+from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
-from omrig.recordings import folder as run_folder
-from omrig.report import waterfall
+from omrig.recordings import messages, writer
+from omrig.recordings.messages import Messages
+from omrig.report import layout
 
 TRACE = "trace.json"
 
@@ -38,25 +40,25 @@ _TITLES = {
     "consumer": "consumer",
 }
 
-Integers = NDArray[numpy.int64]
 Event = dict[str, Any]
 
 
-def write(folder: Path, run: Mapping[str, Any]) -> Path | None:
+def write(folder: Path, run: Run) -> Path | None:
     """Write ``trace.json`` of the run in ``folder``; None without a producer's timelines."""
-    columns = _chosen(folder / "producer" / "messages.npz")
+    with messages.opened(folder / "producer") as found:
+        columns = _chosen(found)
     if not columns:
         return None
     path = folder / TRACE
-    events = list(trace(columns, run["plan"]["pattern"]))
-    run_folder.write_json(
+    events = list(trace(columns, run.plan.pattern))
+    writer.write_json(
         path,
         {
             "traceEvents": events,
             "displayTimeUnit": "ms",
             "otherData": {
-                "omrig": run["omrig"],
-                "started_at": run["started_at"],
+                "omrig": run.omrig,
+                "started_at": run.started_at,
             },
         },
         indent=None,
@@ -81,7 +83,7 @@ def trace(columns: Mapping[str, Integers], pattern: str) -> Iterator[Event]:
         for visit in _visits(
             int(sequence[row]),
             int(began[row]) - origin,
-            waterfall.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
+            layout.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
         )
     ]
     visits.sort(key=lambda visit: visit.begin)
@@ -141,7 +143,7 @@ class _Visit:
     """Kind and time of the flow events that begin, pass or end here."""
 
 
-def _visits(seq: int, begin: int, spans: Mapping[str, waterfall.Span]) -> Iterator[_Visit]:
+def _visits(seq: int, begin: int, spans: Mapping[str, layout.Span]) -> Iterator[_Visit]:
     """The producer's visit lasts until its call has returned, whatever comes in between."""
     arrows = _arrows(spans)
     for names in _parts(spans):
@@ -160,7 +162,7 @@ def _visits(seq: int, begin: int, spans: Mapping[str, waterfall.Span]) -> Iterat
         )
 
 
-def _parts(spans: Mapping[str, waterfall.Span]) -> list[list[str]]:
+def _parts(spans: Mapping[str, layout.Span]) -> list[list[str]]:
     """The stages by side; each stage of the wire is by itself."""
     sides: dict[str, list[str]] = {}
     for name in spans:
@@ -169,7 +171,7 @@ def _parts(spans: Mapping[str, waterfall.Span]) -> list[list[str]]:
     return list(sides.values())
 
 
-def _arrows(spans: Mapping[str, waterfall.Span]) -> list[tuple[str, str, int]]:
+def _arrows(spans: Mapping[str, layout.Span]) -> list[tuple[str, str, int]]:
     """From the request to the endpoint and, of a call, on to its reply: kind, side, time."""
     if not {"amqp_request", "endpoint"} <= set(spans):
         return []
@@ -204,16 +206,14 @@ def _name(kind: str, process: int, lane: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": process, "tid": lane, "ts": 0, "args": {"name": name}}
 
 
-def _chosen(path: Path) -> dict[str, Integers]:
+def _chosen(found: Messages | None) -> dict[str, Integers]:
     """The columns with the messages that are shown, one column of all messages at a time."""
-    if not path.exists():
+    if found is None or not found.stage_names():
         return {}
-    with numpy.load(path) as file:
-        names = [name for name in file.files if name.startswith("stage.")]
-        if not names or not len(file["seq"]):
-            return {}
-        began, ended = file["start_ns"].astype(numpy.int64), file["end_ns"].astype(numpy.int64)
-        sequence = file["seq"].astype(numpy.int64)
-        rows = choose(ended[sequence] - began[sequence])
-        columns = {"start_ns": began, "end_ns": ended, "seq": sequence[rows]}
-        return columns | {name: file[name][rows].astype(numpy.int64) for name in names}
+    seq = found.seq()
+    if seq is None or not len(seq):
+        return {}
+    began, ended = found.start_ns, found.end_ns
+    rows = choose(ended[seq] - began[seq])
+    columns = {"start_ns": began, "end_ns": ended, "seq": seq[rows]}
+    return columns | {f"stage.{n}": found.stage(n)[rows] for n in found.stage_names()}

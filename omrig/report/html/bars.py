@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from omrig.model.stages import BY_NAME
-from omrig.report import owners, waterfall
-from omrig.report.waterfall import Span
+from omrig.report import layout, owners
+from omrig.report.layout import Span
 
 _MOST_TICKS = 5
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
@@ -71,9 +71,9 @@ def draw(
     messages: Sequence[Mapping[str, int]], pattern: str, common_ns: int | None = None
 ) -> list[Message]:
     """The messages, each to its own scale and with the same stages; strips to ``common_ns``."""
-    placed = [waterfall.spans(durations, pattern) for durations in messages]
-    names = waterfall.drawn(placed) if placed else []
-    two_ends = bool(messages) and waterfall.forks(messages[0], pattern)
+    placed = [layout.spans(durations, pattern) for durations in messages]
+    names = layout.drawn(placed) if placed else []
+    two_ends = bool(messages) and layout.forks(messages[0], pattern)
     return [_message(spans, names, two_ends, common_ns) for spans in placed]
 
 
@@ -86,7 +86,7 @@ def owner_of(stage: str) -> str:
 def _message(
     spans: Mapping[str, Span], names: Sequence[str], two_ends: bool, common_ns: int | None
 ) -> Message:
-    whole = waterfall.length(spans)
+    whole = layout.length(spans)
     hidden = [name for name in spans if name not in names]
     return Message(
         length_ns=whole,
@@ -97,7 +97,7 @@ def _message(
         strip=[
             _bar(name, span, two_ends, common_ns or whole)
             for name, span in spans.items()
-            if span.length_ns >= waterfall.LEAST_SHARE * (common_ns or whole)
+            if span.length_ns >= layout.LEAST_SHARE * (common_ns or whole)
         ],
     )
 
@@ -109,7 +109,7 @@ def _legs(
     for side, group in itertools.groupby(spans, key=lambda name: BY_NAME[name].side):
         members = list(group)
         title = _LEGS.get((side, seen.get(side, 0)), side)
-        if two_ends and members[0] in waterfall.OWN_END:
+        if two_ends and members[0] in layout.OWN_END:
             title = "producer, while the message is under way"
         seen[side] = seen.get(side, 0) + 1
         bars = [_bar(name, spans[name], two_ends, whole) for name in members if name in names]
@@ -124,7 +124,7 @@ def _bar(name: str, span: Span, two_ends: bool, whole: int) -> Bar:
         length_ns=span.length_ns,
         left=round(100 * span.begin_ns / max(1, whole), 3),
         width=round(100 * span.length_ns / max(1, whole), 3),
-        aside=two_ends and name in waterfall.OWN_END,
+        aside=two_ends and name in layout.OWN_END,
     )
 
 

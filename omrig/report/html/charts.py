@@ -5,9 +5,10 @@ serves light, dark and paper.
 """
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from omrig.model.result import Latency
 from omrig.report.html.events import Event
 from omrig.report.html.messages import Series
 from omrig.report.html.usage import MACHINE, Usage
@@ -52,11 +53,11 @@ _SIDES = {
 }
 
 
-def latency(curve: tuple[list[float], list[int]], summary: Mapping[str, int]) -> Figure:
+def latency(curve: tuple[list[float], list[int]], summary: Latency) -> Figure:
     """Latency by percentile on the HdrHistogram's axis: each step to the right is another nine."""
     inverse, values = curve
-    factor, unit = _unit(summary["max"])
-    marked = {name: x for name, x in _MARKED.items() if x <= summary["count"]}
+    factor, unit = _unit(summary.max)
+    marked = {name: x for name, x in _MARKED.items() if x <= summary.count}
     line = {
         "type": "scatter",
         "mode": "lines",
@@ -72,14 +73,14 @@ def latency(curve: tuple[list[float], list[int]], summary: Mapping[str, int]) ->
         "type": "scatter",
         "mode": "markers+text",
         "x": list(marked.values()),
-        "y": [_scaled(summary[name], factor) for name in marked],
+        "y": [_scaled(summary.named(name), factor) for name in marked],
         "text": [_shown(name) for name in marked],
         "textposition": [_LABELS[name] for name in marked],
         "marker": {"color": "var(--ink)", "size": 8},
         "hoverinfo": "skip",
         "showlegend": False,
     }
-    ticks = [x for x in _NINES if x <= summary["count"]]
+    ticks = [x for x in _NINES if x <= summary.count]
     axis = {
         "type": "log",
         "tickvals": ticks,

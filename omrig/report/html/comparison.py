@@ -96,6 +96,6 @@ def _shown(row: Row) -> dict[str, Any]:
 
 def _side(side: RunSet) -> dict[str, Any]:
     return {
-        "runs": [(str(stored.folder), stored.run["started_at"]) for stored in side.runs],
+        "runs": [(str(stored.folder), stored.run.started_at) for stored in side.runs],
         "excluded": side.excluded,
     }

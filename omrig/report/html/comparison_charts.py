@@ -221,7 +221,7 @@ def _runs(comparison: Comparison) -> Figure:
                 "mode": "markers",
                 "name": name,
                 "x": [_short(stored.started_s - first) for stored in side],
-                "y": [stored.result["throughput"]["messages_per_second"] for stored in side],
+                "y": [stored.messages_per_second for stored in side],
                 "text": [html.escape(stored.folder.name) for stored in side],
                 "marker": {
                     "color": line["color"],

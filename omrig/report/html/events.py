@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy
 
-from omrig.recordings import folder as run_folder
+from omrig.model.units import NS
+from omrig.recordings import stamping, tcp_info
 from omrig.report.html.recorded import Recorded
-from omrig.watcher import client, process
 
-_NS = 1_000_000_000
-
-LOST_BEFORE_END_NS = 2 * _NS
+LOST_BEFORE_END_NS = 2 * NS
 """A connection whose last sample is so long before the end of the load was lost or closed: samples
 are a second apart."""
 
@@ -63,7 +61,7 @@ def found(recorded: Recorded) -> list[Event]:
 
 def connections_seen(recorded: Recorded) -> bool:
     """Whether any side recorded what happened to its connections."""
-    return any((folder / process.TCP_INFO).exists() for folder in recorded.folders.values())
+    return any(tcp_info.sampled(folder) for folder in recorded.folders.values())
 
 
 def _kind_and_time(event: Event) -> tuple[str, int]:
@@ -81,24 +79,16 @@ def _unanswered(recorded: Recorded, near_ns: int) -> Iterator[Event]:
 
 def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
     """The notices of a side, each until the next unblocked or the end of what was recorded."""
-    meta = run_folder.read_json(folder / "stages.json") or {}
-    notices = meta.get("blocked") or []
-    since = None
-    for when, reason in notices:
-        if reason and since is None:
-            since = (when, reason)
-        elif not reason and since:
-            yield Event("blocked", side, since[0] - origin, when - origin, text=since[1])
-            since = None
-    if since:
-        end = meta["realtime_offsets"][-1][0]
-        yield Event("blocked", side, since[0] - origin, end - origin, text=since[1])
+    found = stamping.read(folder)
+    for each in found.blocked() if found else ():
+        begin, end = each.begin_ns - origin, each.end_ns - origin
+        yield Event("blocked", side, begin, end, text=each.reason)
 
 
 def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:
-    if not (folder / process.TCP_INFO).exists():
+    if not tcp_info.sampled(folder):
         return
-    for connection in client.read_tcp_info(folder):
+    for connection in tcp_info.read(folder):
         opened, last = connection["first_ns"] - origin, connection["last_ns"] - origin
         if 0 < opened < length:
             yield Event("opened", side, opened)

@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy
-from numpy.typing import NDArray
 
-from omrig.report import waterfall
-from omrig.report.html.recorded import Integers, Recorded
+from omrig.model.columns import Integers
+from omrig.report import layout
+from omrig.report.html.recorded import Recorded
 
 SLOWEST = 20
 """How many of the slowest messages are shown."""
@@ -65,7 +65,7 @@ def series(recorded: Recorded) -> Series | None:
     )
 
 
-def _bin(times: Integers, width: float, bins: int) -> NDArray[numpy.int64]:
+def _bin(times: Integers, width: float, bins: int) -> Integers:
     return numpy.clip((times / width).astype(numpy.int64), 0, bins - 1)
 
 
@@ -166,7 +166,7 @@ def _slowest_calls(recorded: Recorded) -> list[Slow]:
     ]
 
 
-def _largest(values: Integers) -> NDArray[numpy.int64]:
+def _largest(values: Integers) -> Integers:
     """The rows of the largest values, the largest first."""
     count = min(SLOWEST, len(values))
     if not count:
@@ -177,11 +177,11 @@ def _largest(values: Integers) -> NDArray[numpy.int64]:
 
 def _lengths(recorded: Recorded, names: Sequence[str], pattern: str) -> Integers:
     """How long each message was under way; as in a waterfall, a cast's two ends go on at once."""
-    if not waterfall.forks(names, pattern):
+    if not layout.forks(names, pattern):
         return _added(recorded, names)
     sent = names[: names.index("amqp_request")]
-    way = [name for name in names if name not in waterfall.OWN_END]
-    own_end = [*sent, *(name for name in names if name in waterfall.OWN_END)]
+    way = [name for name in names if name not in layout.OWN_END]
+    own_end = [*sent, *(name for name in names if name in layout.OWN_END)]
     return numpy.maximum(_added(recorded, way), _added(recorded, own_end))
 
 

@@ -5,34 +5,33 @@ templates'. What matters is drawn without a script, so that it shows in any view
 plotly draws the curves that one wants to look into.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 import omrig
 from omrig.model import units
-from omrig.recordings import folder as run_folder
+from omrig.model.result import Result
+from omrig.model.run import Run
+from omrig.recordings import writer
+from omrig.recordings.messages import Messages
 from omrig.report import owners
 from omrig.report.html import recorded, view
 
 PAGE = "report.html"
 
-Columns = Mapping[str, recorded.Integers]
-"""Stages of each message as in ``messages.npz``: ``seq`` and ``stage.<name>``."""
-
 
 def write(
     path: Path,
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     shared_assets: bool = False,
-    stages: Columns | None = None,
+    stages: Messages | None = None,
 ) -> None:
     """Draw the run in ``folders``, of which several hold a side each, into the file ``path``.
 
@@ -50,11 +49,11 @@ def write(
 
 def text(
     folders: Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     *,
     script: str | None = None,
-    stages: Columns | None = None,
+    stages: Messages | None = None,
 ) -> str:
     """The page; plotly's script is the file ``script`` beside it, None to have it inside."""
     with recorded.opened(folders, result, stages) as recordings:
@@ -96,5 +95,5 @@ def _plotly() -> str:
 
 
 def _write(path: Path, content: str) -> None:
-    with run_folder.writing(path) as file:
+    with writer.writing(path) as file:
         file.write(content)

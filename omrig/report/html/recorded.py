@@ -8,19 +8,16 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
-from omrig.recordings import folder as run_folder
+from omrig.model.columns import Integers
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Result
+from omrig.recordings import messages, recording, slices
+from omrig.recordings.messages import Messages
+from omrig.recordings.recording import About
 from omrig.recordings.series import BROKER
-
-Integers = NDArray[numpy.int64]
-
-_MESSAGES = "messages.npz"
-_SEQ = "seq"
-_STAGE = "stage."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Recorded:
     that counts in the throughput ended. ``latency`` and ``latency_at`` are how long each message
     of the producer took and when it ended, ``numbers`` their sequence numbers, ``unanswered`` when
     those were sent that never did; they are empty without a producer. ``starts`` is by sequence
-    number. ``stages`` has a column ``stage.<name>`` each, rows as in its column ``seq`` where
-    there is a producer; ``rows`` are those that the result is about, None for all.
+    number. ``stages`` has those of each message, ``rows`` are the rows in it that the result is
+    about, None for all.
     """
 
     folders: Mapping[str, Path]
@@ -44,7 +41,7 @@ class Recorded:
     numbers: Integers
     unanswered: Integers
     starts: Integers
-    stages: Mapping[str, Integers]
+    stages: Messages
     rows: Integers | None
 
     @property
@@ -55,75 +52,77 @@ class Recorded:
 
     def stage_names(self) -> list[str]:
         """The stages that were recorded of each message."""
-        return [name.removeprefix(_STAGE) for name in self.stages if name.startswith(_STAGE)]
+        return self.stages.stage_names()
 
     def stage(self, name: str) -> Integers:
         """The durations of one stage, a row each message."""
-        return self._chosen(_STAGE + name)
+        return self._chosen(self.stages.stage(name))
 
     def stage_numbers(self) -> Integers | None:
         """The sequence numbers of the messages whose stages are known; None without a producer."""
-        return self._chosen(_SEQ) if _SEQ in self.stages else None
+        seq = self.stages.seq()
+        return None if seq is None else self._chosen(seq)
 
-    def _chosen(self, column: str) -> Integers:
-        values = _integers(self.stages[column])
-        return values if self.rows is None else values[self.rows]
+    def _chosen(self, column: Integers) -> Integers:
+        return column if self.rows is None else column[self.rows]
 
 
 @contextlib.contextmanager
 def opened(
     folders: Sequence[Path],
-    result: Mapping[str, Any],
-    stages: Mapping[str, Integers] | None = None,
+    result: Result,
+    stages: Messages | None = None,
 ) -> Iterator[Recorded]:
     """The recordings in ``folders``; ``stages`` are those of a merge, which no folder holds."""
     sides = _sides(folders)
     with contextlib.ExitStack() as files:
-        columns = {
-            side: files.enter_context(numpy.load(folder / _MESSAGES))
-            for side, folder in sides.items()
-            if (folder / _MESSAGES).exists()
+        read = {
+            side: files.enter_context(messages.opened(folder))
+            for side, (folder, _) in sides.items()
         }
-        yield _recorded(folders, sides, columns, result, stages)
+        found = {side: each for side, each in read.items() if each}
+        yield _recorded(folders, sides, found, result, stages)
 
 
-def _sides(folders: Sequence[Path]) -> dict[str, Path]:
+def _sides(folders: Sequence[Path]) -> dict[str, tuple[Path, About]]:
+    """The folder of each side that was recorded, and what it says of itself."""
     return {
-        side: folder / side
+        side: (folder / side, about)
         for folder in folders
         for side in ("producer", "consumer")
-        if (folder / side / "side.json").exists()
+        if (about := recording.read_about(folder / side))
     }
 
 
 def _recorded(
     folders: Sequence[Path],
-    sides: Mapping[str, Path],
-    columns: Mapping[str, Any],
-    result: Mapping[str, Any],
-    stages: Mapping[str, Integers] | None,
+    sides: Mapping[str, tuple[Path, About]],
+    found: Mapping[str, Messages],
+    result: Result,
+    stages: Messages | None,
 ) -> Recorded:
-    none = numpy.zeros(0, numpy.int64)
-    starts = ends = none
-    if "producer" in columns:
-        starts = _integers(columns["producer"]["start_ns"])
-        ends = _integers(columns["producer"]["end_ns"])
-    received = _received(columns["consumer"]) if "consumer" in columns else none
-    origins = _origins(sides, starts, ends, received, result)
+    sent = found.get("producer", Messages())
+    starts, ends = sent.start_ns, sent.end_ns
+    received = found["consumer"].received() if "consumer" in found else starts[:0]
+    abouts = {side: about for side, (_, about) in sides.items()}
+    origins = _origins(abouts, starts, ends, received, result)
     began = origins.get("producer", 0)
     done = ends > 0
     counted = ends[done] - began
-    if _counts_received(sides, result) or "producer" not in columns:
+    if _counts_received(abouts, result) or "producer" not in found:
         counted = received - origins.get("consumer", 0)
     if stages is None:
-        stages = next(iter(columns.values()), {})
+        stages = next(iter(found.values()), Messages())
     rows = None
-    if (result.get("slices") or {}).get("stages_of"):
-        rows = _undisturbed(sides, stages)
+    if result.coverage and result.coverage.stages_of:
+        rows = _undisturbed(abouts, stages)
         # Which rows of a consumer alone those are is not written down.
-        stages = stages if rows is not None else {}
+        stages = stages if rows is not None else Messages()
     return Recorded(
-        folders={**sides, BROKER: folders[0] / BROKER},
+        folders={
+            **{side: folder for side, (folder, _) in sides.items()},
+            BROKER: folders[0] / BROKER,
+        },
         origins={**origins, BROKER: next(iter(origins.values()), 0)},
         ended=counted,
         latency=(ends - starts)[done],
@@ -136,22 +135,22 @@ def _recorded(
     )
 
 
-def _undisturbed(sides: Mapping[str, Path], stages: Mapping[str, Integers]) -> Integers | None:
+def _undisturbed(sides: Mapping[str, About], stages: Messages) -> Integers | None:
     """The rows of the messages that were sent without what slows the run; None if not known."""
-    if _SEQ not in stages or "producer" not in sides:
+    seq = stages.seq()
+    if seq is None or "producer" not in sides:
         return None
-    slices = run_folder.read_json(sides["producer"] / "side.json")["slices"]
-    place = numpy.searchsorted([each["first"] for each in slices], stages[_SEQ], side="right") - 1
-    profiled = numpy.array([each["profiled"] for each in slices])
-    return numpy.flatnonzero(~profiled[place])
+    sent = sides["producer"].slices
+    profiled = numpy.array([each.profiled for each in sent])
+    return numpy.flatnonzero(~profiled[slices.place([each.first for each in sent], seq)])
 
 
 def _origins(
-    sides: Mapping[str, Path],
+    sides: Mapping[str, About],
     starts: Integers,
     ends: Integers,
     received: Integers,
-    result: Mapping[str, Any],
+    result: Result,
 ) -> dict[str, int]:
     """The beginning of the load on the clock of each side's host.
 
@@ -164,30 +163,15 @@ def _origins(
     if "consumer" in sides and len(received):
         origins["consumer"] = int(received.min())
     if len(origins) > 1:
-        clock = result.get("clock")
+        clock = result.clock
         if clock:
-            origins["consumer"] = origins["producer"] + int(clock["offset_ns"])
-        elif _on_one_host(sides):
+            origins["consumer"] = origins["producer"] + clock.offset_ns
+        elif recording.on_one_host(sides.values()):
             origins["consumer"] = origins["producer"]
     return origins
 
 
-def _counts_received(sides: Mapping[str, Path], result: Mapping[str, Any]) -> bool:
-    """Whether messages end where they are received: without replies, seen on one clock."""
-    return result["pattern"] != "call" and len(sides) > 1 and _on_one_host(sides)
-
-
-def _on_one_host(sides: Mapping[str, Path]) -> bool:
-    abouts = [run_folder.read_json(folder / "side.json") for folder in sides.values()]
-    return len({about["boot_id"] for about in abouts}) == 1
-
-
-def _received(columns: Any) -> Integers:
-    """When the endpoint had each message, of all producers, in order."""
-    times = [_integers(columns[name]) for name in columns if name.startswith("received_ns")]
-    received = numpy.concatenate([numpy.zeros(0, numpy.int64), *times])
-    return numpy.sort(received[received > 0])
-
-
-def _integers(column: NDArray[Any]) -> Integers:
-    return column.astype(numpy.int64, copy=False)
+def _counts_received(sides: Mapping[str, About], result: Result) -> bool:
+    """Whether messages end where they are received, seen on one clock."""
+    ends = PATTERNS[result.pattern].ends
+    return ends == "receipt" and len(sides) > 1 and recording.on_one_host(sides.values())

@@ -3,15 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
+from omrig.model.columns import Floats, Integers
+from omrig.model.resources import Resources
 from omrig.recordings import series
 from omrig.report.html.recorded import Recorded
-
-Floats = NDArray[numpy.float64]
 
 MOST_POINTS = 300
 """So many points a curve; more samples than that are put together."""
@@ -59,26 +57,24 @@ class Total:
     involuntary_switches: int | None
 
 
-def totals(resources: Mapping[str, Any]) -> list[Total]:
+def totals(resources: Mapping[str, Resources | None]) -> list[Total]:
     """The totals of the sides and the broker, as ``result.json`` has them."""
     return [_total(name, used) for name, used in resources.items() if used]
 
 
-def _total(name: str, used: Mapping[str, Any]) -> Total:
-    sampled = used.get("sampled") or {}
-    cpu_seconds = used["cpu_user_seconds"] + used["cpu_system_seconds"]
-    wall_seconds = used.get("wall_seconds")
+def _total(name: str, used: Resources) -> Total:
+    sampled = used.sampled
     return Total(
         name=name,
-        cpu_seconds=cpu_seconds,
-        cores=cpu_seconds / wall_seconds if wall_seconds else None,
-        busiest=sampled.get("cpu_share_max"),
-        peak_rss_bytes=used.get("peak_rss_bytes"),
-        peak_uss_bytes=sampled.get("peak_uss_bytes"),
-        threads=sampled.get("threads_max"),
-        descriptors=sampled.get("descriptors_max"),
-        voluntary_switches=used.get("voluntary_context_switches"),
-        involuntary_switches=used.get("involuntary_context_switches"),
+        cpu_seconds=used.cpu_seconds,
+        cores=used.cpu_seconds / used.wall_seconds if used.wall_seconds else None,
+        busiest=sampled.cpu_share_max if sampled else None,
+        peak_rss_bytes=used.peak_rss_bytes,
+        peak_uss_bytes=sampled.peak_uss_bytes if sampled else None,
+        threads=sampled.threads_max if sampled else None,
+        descriptors=sampled.descriptors_max if sampled else None,
+        voluntary_switches=used.voluntary_context_switches,
+        involuntary_switches=used.involuntary_context_switches,
     )
 
 
@@ -126,7 +122,7 @@ def _used(samples: series.Series) -> Floats:
     return samples["cpu_user_seconds"] + samples["cpu_system_seconds"]
 
 
-def _largest(values: Floats, borders: NDArray[numpy.int64]) -> list[int | None]:
+def _largest(values: Floats, borders: Integers) -> list[int | None]:
     # An empty cell is no sample; a group of nothing else has no value.
     groups = numpy.maximum.reduceat(numpy.where(numpy.isnan(values), -1, values), borders)[1:]
     return [int(value) if value >= 0 else None for value in groups.tolist()]

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model import units
+from omrig.model.result import NotMeasured, Result, StageOverhead
+from omrig.model.result import StageRow as Row
+from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
-from omrig.report import accounts, owners, resources, waterfall
+from omrig.model.verdict import Verdict
+from omrig.report import layout, notes, owners, resources
 from omrig.report import text as words
 from omrig.report.html import bars, charts, events, messages, profiled, usage
 from omrig.report.html.bars import Message
@@ -49,7 +53,7 @@ class Sparkline:
 class StageRow:
     """A row of the stage table."""
 
-    row: Mapping[str, Any]
+    row: Row
     owner: str
     bucket: str
     percentage: float
@@ -88,27 +92,27 @@ class SlowRow:
 
 def page(
     folders: Sequence[Path],
-    run: Mapping[str, Any],
-    result: Mapping[str, Any],
+    run: Run,
+    result: Result,
     recorded: Recorded,
 ) -> dict[str, Any]:
     """Everything that the templates show."""
-    stages = result["stages"] or []
+    stages = result.stages or ()
     happened = events.found(recorded)
     series = messages.series(recorded)
     usages = usage.found(recorded, tuple(folders))
-    profiles = result.get("profiles") or {}
+    profiles = result.profiles or {}
     seconds = recorded.length_ns / 1e9
     figures: dict[str, charts.Figure] = {}
-    if result["latency"] and len(recorded.latency):
+    if result.latency and len(recorded.latency):
         figures["latency"] = charts.latency(
-            messages.latency_curve(recorded.latency), result["latency"]
+            messages.latency_curve(recorded.latency), result.latency
         )
     if series:
         figures["time"] = charts.over_time(series, happened, seconds)
     if usages:
         figures["usage"] = charts.usage(usages, seconds)
-    totals = usage.totals(result["resources"] or {})
+    totals = usage.totals(result.resources)
     head, why = _headline(run, result)
     counts, end_ns = messages.distributions(recorded)
     content = {
@@ -118,21 +122,19 @@ def page(
         "why": why,
         "evidence": _evidence(result),
         "caveats": _caveats(run, result),
-        "apart": words.apart(result["messages"]),
-        "load": words.load(dict(run)),
+        "apart": words.apart(result.messages),
+        "load": words.load(run),
         "settings": words.settings(run),
-        "latency_is": words.latency(dict(run)),
-        "with_failures": words.with_failures(dict(run), dict(result))
-        if result.get("latency_with_failures")
-        else None,
-        "began": datetime.datetime.fromisoformat(run["started_at"]).strftime("%d %B %Y, %H:%M UTC"),
+        "latency_is": words.latency(run),
+        "with_failures": words.with_failures(run, result) if result.latency_with_failures else None,
+        "began": datetime.datetime.fromisoformat(run.started_at).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
-        "two_ends": waterfall.forks([row["name"] for row in stages], result["pattern"]),
+        "two_ends": layout.forks([row.name for row in stages], result.pattern),
         "stages": _stage_rows(result, counts, end_ns),
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,
-        "sampled": run["plan"].get("sample", 1) > 1,
+        "sampled": run.plan.sample > 1,
         "happened": happened,
         "connections_seen": events.connections_seen(recorded),
         "series": series,
@@ -147,12 +149,9 @@ def page(
         "calls": list(profiled.calls(profiles)),
         "lines": list(profiled.lines(profiles)),
         "facts": profiled.facts(profiles),
-        "trust": accounts.notes(run, result) if stages else [],
-        "costs": list(dict.fromkeys(accounts.costs(result))),
-        "measured": any(
-            (found or {}).get("throughput_ratio") is not None
-            for found in (result["distortion"] or {}).values()
-        ),
+        "trust": notes.notes(run, result) if stages else [],
+        "costs": list(dict.fromkeys(notes.costs(result))),
+        "measured": any(not isinstance(found, NotMeasured) for found in result.overhead.values()),
         "compared": _compared(result),
         "figures": figures,
         "folders": [folder.name for folder in folders],
@@ -168,7 +167,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "message": content["message"],
         "stages": content["stages"],
         "shares": content["stages"],
-        "latency": result["latency"] or result.get("latency_with_failures"),
+        "latency": result.latency or result.latency_with_failures,
         "time": content["series"],
         "slowest": content["slowest"],
         "usage": content["usages"] or content["totals"],
@@ -180,92 +179,79 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
     return {name: title for name, title in _SECTIONS.items() if has[name]}
 
 
-def _headline(run: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[str, str]:
+def _headline(run: Run, result: Result) -> tuple[str, str]:
     """The verdict and its reason; without one what came out, and why there is none."""
-    if result["verdict"]:
-        return _sentence(result["verdict"], bool(result.get("stalls")))
-    if not result["throughput"]:
+    if result.verdict:
+        return _sentence(result.verdict)
+    if not result.throughput:
         return "Nothing was measured", ""
-    parts = [f"{result['throughput']['messages_per_second']:,.0f} msg/s"]
-    if result["latency"]:
-        parts += [f"{name} {units.duration(result['latency'][name])}" for name in ("p50", "p99")]
-    return ", ".join(parts), f"no verdict without stages: {accounts.why_no_stages(run, result)}"
+    parts = [f"{result.throughput.messages_per_second:,.0f} msg/s"]
+    if result.latency:
+        parts += [f"{name} {units.duration(result.latency.named(name))}" for name in ("p50", "p99")]
+    return ", ".join(parts), f"no verdict without stages: {notes.why_no_stages(run, result)}"
 
 
-def _sentence(verdict: Mapping[str, Any], stalled: bool) -> tuple[str, str]:
-    if "head" in verdict:
-        head = ", ".join(part for part in (verdict["head"], verdict["without"]) if part)
-        why = "; ".join([verdict["reason"], *verdict["besides"]])
-    else:
-        # An older omrig kept the whole sentence alone.
-        head, _, why = str(verdict["text"]).partition(": ")
-        if stalled and "; without " in why:
-            head, why = str(verdict["text"]), ""
+def _sentence(verdict: Verdict) -> tuple[str, str]:
+    head = ", ".join(part for part in (verdict.head, verdict.without) if part)
+    why = "; ".join(part for part in (verdict.why, *verdict.besides) if part)
     return head[:1].upper() + head[1:], why
 
 
-def _caveats(run: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
-    said_above = not result["verdict"] and result["throughput"]
+def _caveats(run: Run, result: Result) -> list[str]:
+    # Without a verdict the headline has said why there are no stages.
+    said_above = not result.verdict and result.throughput is not None
     return [
-        *words.caveats(dict(run), dict(result)),
-        *(
-            line
-            for line in accounts.warnings(run, result)
-            if not (said_above and line.startswith("no stages:"))
-        ),
+        *words.caveats(run, result),
+        *notes.not_measured(result),
+        *([] if said_above else notes.no_stages(run, result)),
+        *notes.one_side(result),
     ]
 
 
-def _evidence(result: Mapping[str, Any]) -> list[str]:
+def _evidence(result: Result) -> list[str]:
     # The books say the same as the closure's line, and more.
-    lines = result["verdict"]["evidence"] if result["verdict"] else []
-    return [line for line in lines if not line.startswith("closure:")]
+    lines = result.verdict.evidence if result.verdict else ()
+    return [line.text for line in lines if line.kind != "closure"]
 
 
-def _owners(stages: Sequence[Mapping[str, Any]]) -> list[Owner]:
+def _owners(stages: Sequence[Row]) -> list[Owner]:
     return [
         Owner(owner, sum(buckets.values()), buckets)
         for owner, buckets in owners.of_buckets(stages).items()
     ]
 
 
-def _two_ends(result: Mapping[str, Any]) -> bool:
-    return waterfall.forks([row["name"] for row in result["stages"]], result["pattern"])
-
-
-def _shown(result: Mapping[str, Any], recorded: Recorded) -> list[Shown]:
+def _shown(result: Result, recorded: Recorded) -> list[Shown]:
     """The typical and the slow message; without recordings the mean one stands for the first."""
-    if not result["stages"] or not result["waterfall"]:
+    if not result.stages or not result.waterfall:
         return []
     typical = messages.typical(recorded)
     kinds = [
         ("p50", "A typical message (p50)", typical)
         if typical
-        else ("mean", "A mean message", result["waterfall"]["mean"]),
-        ("p99", "A slow message (p99)", result["waterfall"]["p99"]),
+        else ("mean", "A mean message", result.waterfall.mean),
+        ("p99", "A slow message (p99)", result.waterfall.p99),
     ]
-    drawn = bars.draw([durations for _, _, durations in kinds], result["pattern"])
+    drawn = bars.draw([durations for _, _, durations in kinds], result.pattern)
     return [
         Shown(kind, title, message) for (kind, title, _), message in zip(kinds, drawn, strict=True)
     ]
 
 
-def _stage_rows(
-    result: Mapping[str, Any], counts: Mapping[str, Sequence[int]], end_ns: int
-) -> list[StageRow]:
-    rows = result["stages"] or []
-    named = (result["verdict"] or {}).get("stage")
-    percentages = owners.percentages([row["share"] for row in rows])
+def _stage_rows(result: Result, counts: Mapping[str, Sequence[int]], end_ns: int) -> list[StageRow]:
+    rows = result.stages or ()
+    named = result.verdict.stage if result.verdict else None
+    percentages = owners.percentages([row.share for row in rows])
     return [
         StageRow(
             row=row,
-            owner=owners.owner_of(owners.bucket_of(row["name"], row["bucket"])),
-            bucket=owners.bucket_of(row["name"], row["bucket"]),
+            owner=owners.owner_of(owners.bucket_of(row.name, row.bucket)),
+            bucket=owners.bucket_of(row.name, row.bucket),
             percentage=percentage,
-            what=BY_NAME[row["name"]].what if row["name"] in BY_NAME else "",
-            named=row["name"] == named,
-            unseen=abs(row["share"]) < _UNSEEN,
-            sparkline=_sparkline(counts.get(row["name"]), row, end_ns),
+            what=BY_NAME[row.name].what if row.name in BY_NAME else "",
+            named=row.name == named,
+            unseen=abs(row.share) < _UNSEEN,
+            sparkline=_sparkline(counts.get(row.name), row, end_ns),
         )
         for row, percentage in zip(rows, percentages, strict=True)
     ]
@@ -276,26 +262,22 @@ class Compared:
     """Stages without and with the profilers named ``modes``, which were compared together."""
 
     modes: str
-    stages: list[Mapping[str, Any]]
+    stages: Sequence[StageOverhead]
 
 
-def _compared(result: Mapping[str, Any]) -> list[Compared]:
-    together: dict[str, list[str]] = {}
-    stages = {}
-    for mode, found in (result["distortion"] or {}).items():
-        if found and found.get("stages"):
-            together.setdefault(found["text"], []).append(mode)
-            stages[found["text"]] = found["stages"]
-    return [Compared(", ".join(modes), stages[text]) for text, modes in together.items()]
+def _compared(result: Result) -> list[Compared]:
+    return [
+        Compared(", ".join(modes), found.stages)
+        for found, modes in notes.together(result).items()
+        if found.stages
+    ]
 
 
 _HEIGHT = 24
 _BIN_WIDTH = 2
 
 
-def _sparkline(
-    counts: Sequence[int] | None, row: Mapping[str, Any], end_ns: int
-) -> Sparkline | None:
+def _sparkline(counts: Sequence[int] | None, row: Row, end_ns: int) -> Sparkline | None:
     if not counts or not any(counts):
         return None
     highest = max(counts)
@@ -308,18 +290,18 @@ def _sparkline(
     return Sparkline(
         path=f"M0 {_HEIGHT}{''.join(steps)}V{_HEIGHT}Z",
         width=width,
-        p50=messages.on_log_scale(row["p50_ns"], end_ns) * width,
-        p99=messages.on_log_scale(row["p99_ns"], end_ns) * width,
+        p50=messages.on_log_scale(row.p50_ns, end_ns) * width,
+        p99=messages.on_log_scale(row.p99_ns, end_ns) * width,
     )
 
 
-def _slowest(result: Mapping[str, Any], recorded: Recorded) -> list[SlowRow]:
-    found = messages.slowest(recorded, result["pattern"])
+def _slowest(result: Result, recorded: Recorded) -> list[SlowRow]:
+    found = messages.slowest(recorded, result.pattern)
     if not found or found[0].stages is None:
         return [SlowRow(slow, None, None) for slow in found]
     rows = []
     for slow in found:
         stages = slow.stages or {}
-        (message,) = bars.draw([stages], result["pattern"], common_ns=found[0].took_ns)
+        (message,) = bars.draw([stages], result.pattern, common_ns=found[0].took_ns)
         rows.append(SlowRow(slow, message, max(stages, key=lambda name: stages[name])))
     return rows

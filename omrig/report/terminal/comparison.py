@@ -92,7 +92,7 @@ def _sides(comparison: Comparison) -> RenderableType:
 def _named(side: RunSet) -> str:
     first = side.runs[0]
     count = f"{len(side.runs)} runs from " if len(side.runs) > 1 else ""
-    return f"{count}{first.folder}, {first.run['started_at']}"
+    return f"{count}{first.folder}, {first.run.started_at}"
 
 
 def _headline(rows: Sequence[Row], width: int) -> RenderableType:

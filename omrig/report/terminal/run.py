@@ -5,9 +5,9 @@ import io
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -16,10 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.report import accounts, owners, resources, waterfall
+from omrig.model.result import Artefact, Result
+from omrig.model.run import Run
+from omrig.model.verdict import Verdict
+from omrig.report import notes, owners, resources
 from omrig.report import text as words
 from omrig.report.terminal import console as paper
-from omrig.report.terminal.profiles import every, overhead
+from omrig.report.terminal import stages, waterfall
+from omrig.report.terminal.profiles import overhead, renderers
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
@@ -30,8 +34,8 @@ _NARROWEST_BAR = 10
 
 def show(
     folders: Path | Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     file: TextIO | None = None,
     width: int | None = None,
 ) -> None:
@@ -49,8 +53,8 @@ def show(
 
 def text(
     folders: Path | Sequence[Path],
-    run: dict[str, Any],
-    result: dict[str, Any],
+    run: Run,
+    result: Result,
     width: int | None = None,
 ) -> str:
     """The report as plain text."""
@@ -59,74 +63,70 @@ def text(
     return file.getvalue()
 
 
-def _parts(run: dict[str, Any], result: dict[str, Any], console: Console) -> list[RenderableType]:
+def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    if result["verdict"]:
-        parts.append(_verdict(result["verdict"]))
+    if result.verdict:
+        parts.append(_verdict(result.verdict))
     parts.append(_headline(run, result))
-    warnings = [*words.caveats(run, result), *accounts.warnings(run, result)]
+    warnings = [*words.caveats(run, result), *notes.warnings(run, result)]
     parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
     parts.append(_messages(result))
-    if result["latency"] or result.get("latency_with_failures"):
+    if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
-    if result["resources"]:
+    if result.resources:
         parts.append(_resources(run, result))
-    if result["stages"]:
+    if result.stages:
         parts += _stages(run, result, console)
     else:
-        parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(accounts.costs(result))]
+        parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(notes.costs(result))]
     parts += overhead.render(result, console.width)
-    parts += every.render(result, console.width)
+    parts += renderers.render(result, console.width)
     return parts
 
 
-def _verdict(verdict: Mapping[str, Any]) -> RenderableType:
+def _verdict(verdict: Verdict) -> RenderableType:
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
     grid.add_row()
-    style = owners.style(verdict["owner"])
-    grid.add_row(Text(">", f"bold {style}"), Text(verdict["text"], f"bold {style}"))
-    for line in verdict["evidence"]:
+    style = owners.style(verdict.owner)
+    grid.add_row(Text(">", f"bold {style}"), Text(verdict.text, f"bold {style}"))
+    for line in verdict.evidence:
         # The books say the same below, and more.
-        if not line.startswith("closure:"):
-            grid.add_row(Text("-", "dim"), Text(line))
+        if line.kind != "closure":
+            grid.add_row(Text("-", "dim"), Text(line.text))
     return grid
 
 
-def _stages(run: dict[str, Any], result: dict[str, Any], console: Console) -> list[RenderableType]:
+def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
     width, ascii_only = console.width, console.options.ascii_only
     parts: list[RenderableType] = [Text()]
-    sliced = result.get("slices")
-    if sliced and sliced["stages_of"]:
-        parts += [Text(sliced["text"]), Text()]
-    if result["waterfall"]:
-        parts += waterfall.render(result["waterfall"], result["pattern"], width, ascii_only)
-    parts.append(accounts.stage_table(result, width, run["plan"].get("sample", 1) > 1))
+    sliced = result.coverage
+    if sliced and sliced.stages_of:
+        parts += [Text(sliced.text), Text()]
+    if result.waterfall:
+        parts += waterfall.render(result.waterfall, result.pattern, width, ascii_only)
+    parts.append(stages.table(result, width, run.plan.sample > 1))
     grid = _grid()
     bar_width = max(_NARROWEST_BAR, width - _BAR_LABEL_WIDTH)
-    grid.add_row("buckets", accounts.bucket_bar(result, bar_width, ascii_only))
-    for owner in accounts.bucket_lines(result, ascii_only):
+    grid.add_row("buckets", stages.bucket_bar(result, bar_width, ascii_only))
+    for owner in stages.bucket_lines(result, ascii_only):
         grid.add_row("", owner)
-    for label, line in accounts.notes(run, result):
+    for label, line in notes.notes(run, result):
         grid.add_row(label, escape(line))
     return [*parts, grid]
 
 
-def _headline(run: dict[str, Any], result: dict[str, Any]) -> Text:
-    throughput = result["throughput"]
-    rate = f"{throughput['messages_per_second']:,.0f} msg/s" if throughput else "nothing measured"
-    latency = result["latency"]
+def _headline(run: Run, result: Result) -> Text:
+    throughput = result.throughput
+    rate = f"{throughput.messages_per_second:,.0f} msg/s" if throughput else "nothing measured"
+    latency = result.latency
     tail = (
-        f", p50 {units.duration(latency['p50'])}, p99 {units.duration(latency['p99'])}"
-        if latency
-        else ""
+        f", p50 {units.duration(latency.p50)}, p99 {units.duration(latency.p99)}" if latency else ""
     )
-    state = "" if result["complete"] else " (incomplete)"
-    return Text(
-        f"\n{result['pattern']} over {run['transport']['driver']}: {rate}{tail}{state}", "bold"
-    )
+    state = "" if result.complete else " (incomplete)"
+    return Text(f"\n{result.pattern} over {run.transport.driver}: {rate}{tail}{state}", "bold")
 
 
 def _grid() -> Table:
@@ -136,26 +136,27 @@ def _grid() -> Table:
     return table
 
 
-def _what_ran(run: dict[str, Any]) -> RenderableType:
-    plan, environment, transport = run["plan"], run["environment"], run["transport"]
+def _what_ran(run: Run) -> RenderableType:
+    plan, environment, transport = run.plan, run.environment, run.transport
     grid = _grid()
-    broker = environment["broker"]
-    where = f"{broker} {environment['broker_version']} at " if broker else ""
-    grid.add_row("broker", escape(f"{where}{transport['url']} (from {transport['source']})"))
+    broker = environment.broker
+    where = f"{broker} {environment.broker_version} at " if broker else ""
+    grid.add_row("broker", escape(f"{where}{transport.url} (from {transport.source})"))
     versions = ["oslo.messaging", "kombu", "amqp"]
-    if plan["executor"] == "eventlet":
+    if plan.executor == "eventlet":
         versions.append("eventlet")
     grid.add_row(
         "versions",
         ", ".join(
-            [f"Python {environment['python']}", *(f"{v} {environment[v]}" for v in versions)]
+            [
+                f"Python {environment.python}",
+                *(f"{v} {environment.versions.get(v)}" for v in versions),
+            ]
         ),
     )
     grid.add_row(
         "host",
-        escape(
-            f"{environment['host']}, {environment['cpu_count']} CPUs, Linux {environment['kernel']}"
-        ),
+        escape(f"{environment.host}, {environment.cpu_count} CPUs, Linux {environment.kernel}"),
     )
     grid.add_row("load", words.load(run))
     if settings := _settings(run):
@@ -163,35 +164,40 @@ def _what_ran(run: dict[str, Any]) -> RenderableType:
     return grid
 
 
-def _settings(run: dict[str, Any]) -> str:
+def _settings(run: Run) -> str:
     """Each setting that matters beside where it comes from, the defaults last."""
     by_source: dict[str, list[str]] = {}
     for name, setting in sorted(words.settings(run).items()):
-        source = setting["source"] or "source not recorded"
-        by_source.setdefault(source, []).append(f"{name}={setting['value']}")
+        source = setting.source or "source not recorded"
+        by_source.setdefault(source, []).append(f"{name}={setting.value}")
     ordered = sorted(by_source, key=lambda source: (source == "default", source))
     return "; ".join(f"{', '.join(by_source[source])} ({source})" for source in ordered)
 
 
-def _messages(result: dict[str, Any]) -> RenderableType:
-    grid, messages, throughput = _grid(), result["messages"], result["throughput"]
-    shown = ("requested", "sent", "received", "replied", "lost", "duplicated")
-    grid.add_row(
-        "messages",
-        ", ".join(f"{messages[name]:,} {name}" for name in shown if messages[name] is not None),
-    )
+def _messages(result: Result) -> RenderableType:
+    grid, messages, throughput = _grid(), result.messages, result.throughput
+    shown = {
+        "requested": messages.requested,
+        "sent": messages.sent,
+        "received": messages.received,
+        "replied": messages.replied,
+        "lost": messages.lost,
+        "duplicated": messages.duplicated,
+    }
+    counts = (f"{count:,} {name}" for name, count in shown.items() if count is not None)
+    grid.add_row("messages", ", ".join(counts))
     if apart := words.apart(messages):
         grid.add_row("besides", apart)
-    if messages["errors"]:
+    if messages.errors:
         grid.add_row(
-            "errors", ", ".join(f"{name} {count:,}" for name, count in messages["errors"].items())
+            "errors", ", ".join(f"{name} {count:,}" for name, count in messages.errors.items())
         )
     if throughput:
         grid.add_row(
             "throughput",
-            f"{throughput['messages_per_second']:,.1f} msg/s,"
-            f" {units.size(throughput['bytes_per_second'])}/s of payload,"
-            f" over {throughput['duration_seconds']:,.2f} s",
+            f"{throughput.messages_per_second:,.1f} msg/s,"
+            f" {units.size(throughput.bytes_per_second)}/s of payload,"
+            f" over {throughput.duration_seconds:,.2f} s",
         )
     return grid
 
@@ -206,19 +212,19 @@ _LATENCIES = {
 }
 
 
-def _latency(run: dict[str, Any], result: dict[str, Any], width: int) -> RenderableType:
+def _latency(run: Run, result: Result, width: int) -> RenderableType:
     rows = []
-    if result["latency"]:
-        count = result["latency"]["count"]
-        rows.append((f"{count:,} message{'' if count == 1 else 's'}", result["latency"]))
-    failing = result.get("latency_with_failures")
+    if result.latency:
+        count = result.latency.count
+        rows.append((f"{count:,} message{'' if count == 1 else 's'}", result.latency))
+    failing = result.latency_with_failures
     if failing:
         rows.append((words.with_failures(run, result), failing))
     if width < _WITH_LATENCY_TABLE:
         grid = _grid()
         for number, (label, row) in enumerate(rows):
             values = ", ".join(
-                f"{shown} {units.duration(row[name])}" for name, shown in _LATENCIES.items()
+                f"{shown} {units.duration(row.named(name))}" for name, shown in _LATENCIES.items()
             )
             grid.add_row("" if number else "latency", f"{label}: {values}" if failing else values)
         return grid
@@ -227,42 +233,42 @@ def _latency(run: dict[str, Any], result: dict[str, Any], width: int) -> Rendera
     for shown in _LATENCIES.values():
         table.add_column(shown, justify="right", no_wrap=True)
     for label, row in rows:
-        table.add_row(label, *(units.duration(row[name]) for name in _LATENCIES))
+        table.add_row(label, *(units.duration(row.named(name)) for name in _LATENCIES))
     return table
 
 
-def _resources(run: dict[str, Any], result: dict[str, Any]) -> RenderableType:
+def _resources(run: Run, result: Result) -> RenderableType:
     grid = _grid()
     for name, line in resources.lines(run, result):
         grid.add_row(name, line)
     return grid
 
 
-def _artefacts(folders: Sequence[Path], result: dict[str, Any]) -> str:
+def _artefacts(folders: Sequence[Path], result: Result) -> str:
     if len(folders) == 1:
         lines = [f"results  {_nearest(folders[0]) / 'result.json'}"]
     else:
         lines = ["results  of both sides together are not kept; --json prints them"]
     lines += [
         f"open     {open_command(_folder_of(artefact, folders), artefact)}"
-        for artefact in result["artefacts"]
-        if "{path}" in artefact["open_with"]
+        for artefact in result.artefacts
+        if "{path}" in artefact.open_with
     ]
     return "\n".join(["", *lines])
 
 
-def _folder_of(artefact: dict[str, str], folders: Sequence[Path]) -> Path:
-    holding = (folder for folder in folders if (folder / artefact["path"]).exists())
+def _folder_of(artefact: Artefact, folders: Sequence[Path]) -> Path:
+    holding = (folder for folder in folders if (folder / artefact.path).exists())
     return next(holding, folders[0])
 
 
-def open_command(folder: Path, artefact: dict[str, str]) -> str:
+def open_command(folder: Path, artefact: Artefact) -> str:
     """The command line that opens ``artefact`` of the run in ``folder``.
 
     A viewer installed beside omrig is named by its path where the shell would not find it.
     """
-    path = _nearest(folder) / artefact["path"]
-    program, _, rest = artefact["open_with"].partition(" ")
+    path = _nearest(folder) / artefact.path
+    program, _, rest = artefact.open_with.partition(" ")
     beside = Path(sys.executable).with_name(program)
     # Another Python than ours need not have the module.
     if (program == "python" or not shutil.which(program)) and beside.exists():

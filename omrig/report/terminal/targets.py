@@ -1,52 +1,34 @@
 """The stage maps on the terminal: kinds, functions, stages, and what is installed of them."""
 
-import dataclasses
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omrig.drivers import maps
+from omrig.model.stage_map import INSTALLED, MISSING, OTHER_VERSION, Installed, Probe
 
 _WIDTH_WITHOUT_TERMINAL = 110
-
-INSTALLED, MISSING, OTHER_VERSION = "installed", "missing", "not for this version"
 
 _STYLES = {INSTALLED: "green", MISSING: "bold red", OTHER_VERSION: "dim"}
 
 
-def show(stage_maps: Sequence[maps.StageMap], file: TextIO | None = None) -> None:
-    """Print ``stage_maps`` on ``file`` (standard output)."""
+def show(found: Sequence[Installed], file: TextIO | None = None) -> None:
+    """Print stage maps on ``file`` (standard output)."""
     file = file or sys.stdout
     width = None if file.isatty() else _WIDTH_WITHOUT_TERMINAL
     console = Console(file=file, width=width, highlight=False)
-    for stage_map in stage_maps:
-        console.print(_heading(stage_map))
-        console.print(_table(stage_map))
+    for each in found:
+        console.print(_heading(each))
+        if each.states:
+            console.print(_table(each))
 
 
-def state_of(stage_map: maps.StageMap, probe: maps.Probe) -> str:
-    """Whether the function of ``probe`` is there: one of the three words above."""
-    sites, missing = maps.resolve([dataclasses.replace(stage_map, probes=(probe,))])
-    if sites:
-        return INSTALLED
-    return MISSING if missing else OTHER_VERSION
-
-
-def version_of(package: str) -> str:
-    """The version of an installed package, or that it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _heading(stage_map: maps.StageMap) -> Text:
-    parts = [f"{stage_map.title}; {stage_map.package} {version_of(stage_map.package)}"]
+def _heading(found: Installed) -> Text:
+    stage_map = found.stage_map
+    parts = [f"{stage_map.title}; {stage_map.package} {found.version}"]
     if stage_map.schemes:
         parts.append(f"for {', '.join(f'{scheme}://' for scheme in stage_map.schemes)}")
     if stage_map.requires:
@@ -54,19 +36,18 @@ def _heading(stage_map: maps.StageMap) -> Text:
     return Text.assemble("\n", (stage_map.name, "bold"), "  ", "; ".join(parts))
 
 
-def _table(stage_map: maps.StageMap) -> Table:
+def _table(found: Installed) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("  kind", no_wrap=True)
     table.add_column("function", overflow="fold")
     table.add_column("stages")
     table.add_column("state", no_wrap=True)
     module = ""
-    for probe in _by_module(stage_map.probes):
+    for probe, state in _by_module(found):
         there, _, function = probe.function.partition(":")
         if there != module:
             module = there
             table.add_row("", Text(f"{module}:", "dim"))
-        state = state_of(stage_map, probe)
         table.add_row(
             f"  {probe.kind}",
             f"  {function}",
@@ -76,11 +57,15 @@ def _table(stage_map: maps.StageMap) -> Table:
     return table
 
 
-def _by_module(probes: Sequence[maps.Probe]) -> list[maps.Probe]:
-    """The probes in their order, those of a module together."""
+def _by_module(found: Installed) -> list[tuple[Probe, str]]:
+    """The probes in their order with their states, those of a module together."""
+    probes = found.stage_map.probes
     modules = [probe.function.partition(":")[0] for probe in probes]
-    return sorted(probes, key=lambda probe: modules.index(probe.function.partition(":")[0]))
+    return sorted(
+        zip(probes, found.states, strict=True),
+        key=lambda each: modules.index(each[0].function.partition(":")[0]),
+    )
 
 
-def _version_in(state: str, probe: maps.Probe) -> str:
+def _version_in(state: str, probe: Probe) -> str:
     return f"{state} ({probe.versions})" if state == OTHER_VERSION else state

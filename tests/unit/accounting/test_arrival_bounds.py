@@ -3,8 +3,7 @@
 import numpy
 import pytest
 
-from omrig.accounting import accounting
-from omrig.watcher import client
+from omrig.accounting import arrival as arrivals
 
 REALTIME = 1_700_000_000_000_000_000
 OFFSETS = [(0, REALTIME), (10**10, REALTIME)]
@@ -18,7 +17,7 @@ def arrival(read, watched, kernel, absent=90 * MS):
         "connection": numpy.array([1]),
     }
     watched = numpy.array([watched])
-    found, flagged = accounting.arrivals(
+    found, flagged = arrivals.arrivals(
         columns, watched, OFFSETS, watching=True, absent=numpy.array([absent])
     )
     assert not flagged[0]
@@ -40,17 +39,7 @@ def test_the_earliest_credible_clock_counts(read, watched, kernel, expected):
     assert arrival(read, watched, kernel) == expected
 
 
-def test_the_log_says_when_a_message_had_not_arrived_yet():
-    log = {1: (numpy.array([10, 20, 30]), numpy.array([100, 100, 300]))}
-    offsets = numpy.array([50, 100, 200, 301])
-    absent, found = client.arrival_brackets(log, numpy.ones(4, numpy.int64), offsets)
-    assert found.tolist() == [10, 10, 30, 0]
-    assert absent.tolist() == [0, 0, 20, 30]
-    unknown = client.arrival_brackets(log, numpy.array([2]), numpy.array([5]))
-    assert [column.tolist() for column in unknown] == [[0], [0]]
-
-
 def test_nothing_arrives_before_it_is_sent():
     arrived, latest = numpy.array([5, 15]), numpy.array([12, 20])
-    corrected = accounting.not_before(arrived, latest, numpy.array([10, 10]))
+    corrected = arrivals.not_before(arrived, latest, numpy.array([10, 10]))
     assert corrected.tolist() == [12, 15]

@@ -21,20 +21,20 @@ def fitted(memory):
 
 
 def grows(found, own=0.0):
-    return growth.grows(found["growth_bytes_per_message"], found["standard_error_bytes"], own)
+    return growth.grows(found.bytes_per_message, found.error_bytes, own)
 
 
 def test_a_leak_is_found_among_noise():
     random = numpy.random.default_rng(1)
     found = fitted(lambda at: START + 1024 * at + random.normal(0, 50_000, len(at)))
-    assert found["growth_bytes_per_message"] == pytest.approx(1024, rel=0.1)
-    assert found["fitted_from_message"] == MESSAGES / 2
+    assert found.bytes_per_message == pytest.approx(1024, rel=0.1)
+    assert found.from_message == MESSAGES / 2
     assert grows(found)
 
 
 def test_a_leak_in_steps_of_the_allocator():
     found = fitted(lambda at: START + numpy.floor(1024 * at / 131072) * 131072)
-    assert found["growth_bytes_per_message"] == pytest.approx(1024, rel=0.1)
+    assert found.bytes_per_message == pytest.approx(1024, rel=0.1)
     assert grows(found)
 
 
@@ -65,10 +65,7 @@ def test_noise_is_seldom_growth_and_the_error_covers_the_truth(noise):
         steps = steps if noise == "white" else numpy.cumsum(steps)
         found.append(fitted(lambda _, steps=steps: START + steps))
     assert sum(map(grows, found)) <= 0.06 * len(found)
-    covered = [
-        abs(each["growth_bytes_per_message"]) <= growth.COVERS * each["standard_error_bytes"]
-        for each in found
-    ]
+    covered = [abs(each.bytes_per_message) <= growth.COVERS * each.error_bytes for each in found]
     assert sum(covered) >= 0.9 * len(found)
 
 
@@ -93,5 +90,5 @@ def test_readings_that_were_left_out_do_not_count():
     memory = START + 1024 * at
     memory[::2] = float("nan")
     found = growth.fit(at, memory, MESSAGES)
-    assert found["growth_bytes_per_message"] == pytest.approx(1024, rel=0.01)
-    assert found["fitted_samples"] < numpy.count_nonzero(at >= MESSAGES / 2)
+    assert found.bytes_per_message == pytest.approx(1024, rel=0.01)
+    assert found.samples < numpy.count_nonzero(at >= MESSAGES / 2)

@@ -6,7 +6,7 @@ import pytest
 
 from omrig.accounting import recent as live
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
-from omrig.watcher import process
+from omrig.watcher import layout
 
 # 100 in the driver of either side, 300 in the endpoint, 250 there and 150 back.
 SENT = {
@@ -40,7 +40,7 @@ def fill(recent, sent=SENT, served=SERVED, messages=(7,)):
 def log(folder, bytes_received, t_ns):
     """What the watcher of a side writes of one arrival on connection 1."""
     folder.mkdir()
-    with (folder / process.ARRIVALS).open("wb") as file:
+    with (folder / layout.ARRIVALS).open("wb") as file:
         array.array("Q", [1, t_ns, bytes_received]).tofile(file)
 
 

@@ -8,16 +8,21 @@ import numpy
 import pytest
 from rich.console import Console
 
-from omrig.accounting import assemble, sampled
+from omrig.accounting import usage
+from omrig.accounting.result import merge
 from omrig.accounting.verdict import decision
-from omrig.measured.load.side import save_recording
+from omrig.cli import results
 from omrig.measured.profilers import registry
 from omrig.model.errors import Losses, UsageError
 from omrig.model.facts import Facts, Machine
+from omrig.model.result import Result
+from omrig.model.run import BrokerProcess, Sampling
 from omrig.recordings import folder as run_folder
-from omrig.recordings import recording, series
+from omrig.recordings import recording, series, writer
 from omrig.report import resources
 from omrig.report.terminal.profiles import memory
+from tests.unit.accounting import stamped
+from tools import synthetic
 
 SECOND = 1_000_000_000
 MESSAGES = 4000
@@ -29,29 +34,10 @@ BEAM = {"pid": 7, "name": "beam.smp", "reason": None}
 def make_run(tmp_path, sides=("producer", "consumer"), profile=("none",), in_memory=False, **more):
     """A run of 4000 messages from second 10 to second 20 of the host's clock, without samples."""
     folder = run_folder.create(str(tmp_path / "run"), sides)
-    run = {
-        "schema": 1,
-        "omrig": "0",
-        "sides": list(sides),
-        "started_epoch_seconds": 1.7e9,
-        "environment": {"cpu_count": 2},
-        "plan": {
-            "messages": MESSAGES,
-            "pattern": "call",
-            "executor": "threading",
-            "size_bytes": 1000,
-            "profile": list(profile),
-            "workers": 1,
-            "sample": 1,
-            "twin": False,
-        },
-        "transport": {"in_memory": in_memory},
-        "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
-        "ended_because": None,
-        "broker_process": BEAM,
-        **more,
-    }
-    run_folder.write_json(folder / "run.json", run)
+    plan = {"messages": MESSAGES, "profile": list(profile)}
+    run = stamped.run_json(plan, sides=list(sides), **{"broker_process": BEAM, **more})
+    run["transport"] |= {"in_memory": in_memory}
+    writer.write_json(folder / "run.json", run)
     return folder
 
 
@@ -72,7 +58,7 @@ def record(folder, side, boot_id="b1"):
     about |= {"sent": MESSAGES, "done": MESSAGES, "errors": {}, "producer_id": "p"}
     about |= {"received": MESSAGES, "duplicated": 0, "out_of_range": 0, "slices": []}
     columns = {"start_ns": ends, "end_ns": ends} if side == "producer" else {"received_ns.p": ends}
-    save_recording(folder / side, about, columns)
+    writer.save_recording(folder / side, about, columns)
 
 
 def write(path, columns, *rows):
@@ -109,7 +95,7 @@ def result(tmp_path):
         if side != "broker":
             record(folder, side)
     sample_machine(folder, 1.5)
-    return assemble.finish(folder, Losses(folder))
+    return results.account(folder, Losses(folder)).to_json()
 
 
 def test_a_result_has_the_own_readings_and_the_samples(result):
@@ -143,7 +129,7 @@ def test_a_side_that_died_has_its_samples_of_the_others_load(tmp_path):
     folder = make_run(tmp_path)
     record(folder, "producer")
     sample(folder, "consumer", 0.4)
-    found = assemble.finish(folder, Losses(folder))
+    found = results.account(folder, Losses(folder)).to_json()
     assert not found["complete"]
     assert found["sides"] == ["producer"]
     assert found["resources"]["consumer"]["cpu_user_seconds"] == pytest.approx(4)
@@ -154,16 +140,16 @@ def test_a_side_that_died_has_its_samples_of_the_others_load(tmp_path):
 def test_a_broker_that_is_not_here_is_none(tmp_path):
     folder = make_run(tmp_path, broker_process={"pid": None, "name": None, "reason": "elsewhere"})
     record(folder, "producer")
-    assert assemble.finish(folder, Losses(folder))["resources"]["broker"] is None
+    assert results.account(folder, Losses(folder)).to_json()["resources"]["broker"] is None
 
 
 def test_a_run_of_before_there_were_samples(tmp_path):
     folder = make_run(tmp_path)
     run = json.loads((folder / "run.json").read_text())
     del run["broker_process"]
-    run_folder.write_json(folder / "run.json", run)
+    writer.write_json(folder / "run.json", run)
     record(folder, "producer")
-    found = assemble.finish(folder, Losses(folder))
+    found = results.account(folder, Losses(folder)).to_json()
     assert found["resources"] == {
         "producer": {**USAGE, "sampled": None},
         "consumer": None,
@@ -180,7 +166,7 @@ def test_the_sides_of_two_hosts_have_a_machine_each(tmp_path):
         sample(folder, side, 0.25)
         sample_machine(folder, busy)
         folders.append(folder)
-    _, found = assemble.merge(folders)
+    found = merge(folders).result.to_json()
     assert [machine["sides"] for machine in found["machines"]] == [["producer"], ["consumer"]]
     assert [machine["busy_share"] for machine in found["machines"]] == [0.5, 0.25]
     assert [machine["other_cpu_share"] for machine in found["machines"]] == [0.75, 0.25]
@@ -208,10 +194,10 @@ def grown(tmp_path, per_message, stamps=None, in_memory=False):
     if stamps:
         numpy.savez(folder / "producer/stamps.npz", producer=numpy.zeros((MESSAGES, stamps), "<u8"))
     (side,) = recording.load(folder).values()
-    assert assemble.finish(folder, Losses(folder))["profiles"]["producer"][
+    assert results.account(folder, Losses(folder)).to_json()["profiles"]["producer"][
         "memory"
-    ] == sampled.memory(side)
-    return sampled.memory(side)
+    ] == usage.memory(side)
+    return usage.memory(side)
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
@@ -234,7 +220,8 @@ def test_growth_that_is_omrigs_own(tmp_path):
 
 
 def evidence(**facts):
-    return decision.decide({"stages": []}, Facts(**facts))["evidence"]
+    verdict = decision.decide(synthetic.result(stages=()), Facts(**facts))
+    return [each.text for each in verdict.evidence]
 
 
 def test_a_process_whose_core_is_full_limits_the_run():
@@ -271,7 +258,8 @@ def test_a_machine_with_room_others_and_a_hypervisor():
 
 
 def test_the_lines_of_a_result(result):
-    lines = dict(resources.lines({"broker_process": BEAM}, result))
+    run = synthetic.changed(synthetic.run(), broker_process=BEAM)
+    lines = dict(resources.lines(run, Result.from_json(result)))
     assert lines == {
         "producer": "5.00 s CPU during the load, 0.50 of a core, 0.50 in the busiest second, peak"
         " memory 1.95 KiB",
@@ -284,8 +272,12 @@ def test_the_lines_of_a_result(result):
 
 
 def test_a_broker_that_is_not_seen_and_samples_that_end():
-    run = {"broker_process": {"reason": "elsewhere"}, "sampling": {"failure": "OSError: full"}}
-    result = {"resources": {"producer": None, "broker": None}}
+    sampling = Sampling(
+        interval_seconds=0.1, turns=1, cpu_seconds=0.1, wall_seconds=1.0, failure="OSError: full"
+    )
+    process = BrokerProcess(reason="elsewhere")
+    run = synthetic.run(broker_process=process, sampling=sampling)
+    result = synthetic.result(resources={"producer": None, "broker": None})
     assert list(resources.lines(run, result)) == [
         ("broker", "not sampled: elsewhere"),
         ("samples", "end early: OSError: full"),
@@ -347,10 +339,15 @@ def test_memory_is_shown_with_its_peak():
 
 
 @pytest.mark.parametrize(
-    "modes", [["resources", "none"], ["yappi", "resources"], ["memory", "stages", "resources"]]
+    ("modes", "inside"),
+    [
+        (["resources", "none"], []),
+        (["yappi", "resources"], ["yappi"]),
+        (["memory", "stages", "resources"], ["stages"]),
+    ],
 )
-def test_what_is_sampled_from_outside_goes_with_everything(modes):
-    assert [mode.name for mode in registry.load(modes)] == modes
+def test_what_is_sampled_from_outside_goes_with_everything(modes, inside):
+    assert [mode.name for mode in registry.load(modes)] == inside
 
 
 def test_twice_is_still_refused():
@@ -359,11 +356,6 @@ def test_twice_is_still_refused():
 
 
 @pytest.mark.parametrize("mode", ["resources", "memory"])
-def test_nothing_happens_in_the_measured_process(tmp_path, mode):
-    (found,) = registry.load([mode])
-    profiler = found(registry.ProfilerContext("eventlet", "producer"))
-    assert profiler.coexists_with == registry.ANY
-    profiler.install()
-    profiler.start()
-    profiler.stop()
-    assert profiler.save(tmp_path) == []
+def test_nothing_happens_in_the_measured_process(mode):
+    assert registry.load([mode]) == []
+    assert registry.load([mode, "stages"]) == registry.load(["stages"])

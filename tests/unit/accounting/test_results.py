@@ -5,40 +5,24 @@ import json
 
 import numpy
 import pytest
-from hdrh.histogram import HdrHistogram
-from hdrh.log import HistogramLogReader
 
-from omrig.accounting import assemble, latency
-from omrig.measured.load.side import save_recording
+from omrig.accounting import statistics
+from omrig.cli import results
 from omrig.model.errors import Losses, UsageError
+from omrig.model.result import Counts
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.report import text
+from tests.unit.accounting import stamped
 
 SECOND = 1_000_000_000
 
 
 def make_run(tmp_path, sides, pattern="call", messages=3, ended_because=None):
     folder = run_folder.create(str(tmp_path / "run"), sides)
-    run = {
-        "schema": 1,
-        "omrig": "0",
-        "sides": list(sides),
-        "started_epoch_seconds": 1.7e9,
-        "plan": {
-            "messages": messages,
-            "pattern": pattern,
-            "executor": "threading",
-            "size_bytes": 1000,
-            "profile": ["none"],
-            "workers": 1,
-            "sample": 1,
-            "twin": False,
-        },
-        "transport": {"in_memory": False},
-        "pools": {"rpc_conn_pool_size": 30, "executor_thread_pool_size": 64},
-        "ended_because": ended_because,
-    }
-    run_folder.write_json(folder / "run.json", run)
+    plan = {"messages": messages, "pattern": pattern}
+    run = stamped.run_json(plan, sides=list(sides), ended_because=ended_because)
+    writer.write_json(folder / "run.json", run)
     return folder
 
 
@@ -53,7 +37,7 @@ def producer(folder, starts_ends, sent=None, errors=None):
         "boot_id": "b1",
         "slices": [],
     }
-    save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
+    writer.save_recording(folder / "producer", about, {"start_ns": started, "end_ns": ended})
 
 
 def consumer(folder, stamps, duplicated=0, others=(), foreign=0):
@@ -67,7 +51,7 @@ def consumer(folder, stamps, duplicated=0, others=(), foreign=0):
         "boot_id": "b1",
     }
     columns = {"received_ns.p1": stamps} | ({"received_ns.p2": others} if others else {})
-    save_recording(
+    writer.save_recording(
         folder / "consumer", about, {name: array.array("Q", each) for name, each in columns.items()}
     )
 
@@ -76,7 +60,7 @@ def test_both_sides_of_a_call(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, SECOND + 1), (SECOND, 2 * SECOND + 1), (SECOND, 4 * SECOND + 1)])
     consumer(folder, [1, 2, 3])
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert result["complete"] and result["reason"] is None
     assert result["messages"] == {
         "requested": 3,
@@ -107,7 +91,7 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), pattern="cast", messages=2)
     producer(folder, [(1, 10), (10, 20)])
     consumer(folder, [SECOND, 4 * SECOND + 1])
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert result["throughput"]["duration_seconds"] == 4
     assert result["throughput"]["messages_per_second"] == 0.5
     assert result["messages"]["replied"] is None
@@ -116,7 +100,7 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 def test_a_consumer_alone_does_not_count_the_message_that_starts_the_clock(tmp_path):
     folder = make_run(tmp_path, ("consumer",))
     consumer(folder, [1, SECOND + 1, 2 * SECOND + 1])
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert result["throughput"]["messages_per_second"] == 1
     assert result["latency"] is None
     assert result["messages"]["sent"] is None
@@ -134,7 +118,7 @@ def test_what_is_missing_is_said(tmp_path, sent, errors, received, said):
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, 2)] * 2, sent=sent, errors=errors)
     consumer(folder, list(range(1, received + 1)))
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert not result["complete"]
     assert said in result["reason"]
     assert not json.loads((folder / "run.json").read_text())["complete"]
@@ -144,48 +128,36 @@ def test_messages_of_other_producers_are_counted_apart_and_make_up_for_none(tmp_
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, 2)] * 3)
     consumer(folder, [1, 2, 0], others=[3, 4, 5], foreign=7)
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     messages = result["messages"]
     assert (messages["received"], messages["lost"]) == (2, 1)
     assert (messages["of_other_producers"], messages["foreign"]) == (3, 7)
     assert result["reason"] == "1 messages were lost"
-    assert text.apart(messages) == (
+    assert text.apart(Counts.from_json(messages)) == (
         "3 of the consumer's other producers, 7 of producers that the consumer does not know"
     )
 
 
 def test_a_run_that_met_nobody_says_that_alone(tmp_path):
     folder = make_run(tmp_path, ("producer",), ended_because="no consumer answered")
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert result["reason"] == "no consumer answered"
-    assert text.apart(result["messages"]) == ""
+    assert text.apart(Counts.from_json(result["messages"])) == ""
 
 
 def test_a_side_that_left_nothing_makes_the_run_incomplete(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"), ended_because="the broker died")
     consumer(folder, [1])
-    result = assemble.finish(folder, Losses(folder))
+    result = results.account(folder, Losses(folder)).to_json()
     assert "the broker died" in result["reason"]
     assert "the producer left no results" in result["reason"]
     assert result["sides"] == ["consumer"]
 
 
-def test_the_histogram_log_holds_what_was_measured(tmp_path):
-    random = numpy.random.default_rng(1)
-    values = (random.lognormal(15, 1, 20_000)).astype(numpy.int64)
-    latency.write_hlog(tmp_path / "l.hlog", values, 1.7e9, 1.7e9 + 10)
-    reader = HistogramLogReader(str(tmp_path / "l.hlog"), HdrHistogram(1000, 3600 * SECOND, 3))
-    histogram = reader.get_next_interval_histogram()
-    assert histogram.get_total_count() == len(values)
-    for percent in (50, 90, 99, 99.9):
-        exact = latency.percentile(values, percent)
-        assert histogram.get_value_at_percentile(percent) == pytest.approx(exact, rel=1e-2)
-
-
 def test_percentiles_are_measured_values():
     values = numpy.array([10, 20, 30, 40])
-    assert latency.percentile(values, 50) == 20
-    assert latency.percentile(values, 99) == 40
+    assert statistics.percentile(values, 50) == 20
+    assert statistics.percentile(values, 99) == 40
 
 
 def test_a_folder_with_a_run_is_not_written_again(tmp_path):
@@ -197,6 +169,6 @@ def test_a_folder_with_a_run_is_not_written_again(tmp_path):
 def test_a_newer_schema_is_not_read(tmp_path):
     folder = make_run(tmp_path, ("producer",))
     run = json.loads((folder / "run.json").read_text())
-    run_folder.write_json(folder / "run.json", {**run, "schema": 2})
+    writer.write_json(folder / "run.json", {**run, "schema": 2})
     with pytest.raises(UsageError, match="upgrade"):
         run_folder.read_run(str(folder))

@@ -3,9 +3,11 @@
 import numpy
 import pytest
 
-from omrig.accounting import books, stalled, stalls
+from omrig.accounting import stalls
 from omrig.accounting.verdict import incidents
-from omrig.model.stages import BY_NAME
+from omrig.model.result import Stalls
+from tests.unit.accounting import stamped
+from tools import synthetic
 
 SECOND = 1_000_000_000
 TIMEOUT_NS = 60 * SECOND
@@ -103,13 +105,13 @@ def test_many_are_not_few():
 
 @pytest.mark.parametrize(("stage", "owner"), [("pool_wait", None), ("amqp_request", "amqp")])
 def test_time_in_queues_alone_is_nobody_s(monkeypatch, stage, owner):
-    rows = [{"name": stage, "side": "producer", "bucket": BY_NAME[stage].bucket, "share": 1.0}]
-    monkeypatch.setattr(books, "judged", lambda _: {"stages": rows, "prefetch": {}})
-    book = books.Book(None, {"id": numpy.zeros(1)})
-    told = stalled._owned(books.Timelines(book, {}))
-    assert told["owner"] == owner
-    assert told["owner_share"] == (owner and 1.0)
-    assert told["queue_share"] == (0.0 if owner else 1.0)
-    more = {"messages": 3, "of": 1000, "share": 0.4, "longest_ns": SECOND, "stalls": []}
-    said = incidents.Told({"pattern": "call", "stalls": more | told}, left_out=False).around("v")
+    row = synthetic.row(stage, share=1.0)
+    monkeypatch.setattr(stalls, "judged", lambda _: stalls.Judged((row,), {}, {}))
+    few = Stalls(messages=3, of=1000, share=0.4, longest_ns=SECOND, stalled_ns=0)
+    held = stamped.timeline(stamped.producer(id=[1, 2, 3]), {})
+    told = stalls._owned(few, held)
+    assert told.owner == owner
+    assert told.owner_share == (owner and 1.0)
+    assert told.queue_share == (0.0 if owner else 1.0)
+    said = incidents.Told(synthetic.result(stalls=told), left_out=False).around("v")
     assert ("of their time" in said) == bool(owner)

@@ -1,9 +1,17 @@
 """What was used during the load, from samples whose truth is known."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy
 import pytest
 
-from omrig.accounting import usage
+from omrig.accounting import facts, usage
+from omrig.model.facts import Machine
+from omrig.model.resources import Resources, Sampled
+from omrig.model.result import Counts, Result
+from omrig.recordings.recording import About, Recording
+from tests.unit.accounting import stamped
 
 SECOND = 1_000_000_000
 EMPTY = float("nan")
@@ -30,12 +38,12 @@ def samples(count=101, step_s=0.1, user_share=0.5, system_share=0.25, **columns)
 def test_counters_between_two_samples_and_two_readings():
     # Neither the load's ends nor the readings of the context switches are at a sample.
     found = usage.counters(samples(), int(2.03 * SECOND), int(7.58 * SECOND))
-    assert found["wall_seconds"] == pytest.approx(5.55)
-    assert found["cpu_user_seconds"] == pytest.approx(2.775)
-    assert found["cpu_system_seconds"] == pytest.approx(1.3875)
-    assert found["voluntary_context_switches"] == 555
-    assert found["involuntary_context_switches"] == pytest.approx(55.5, abs=1)
-    assert found["peak_rss_bytes"] == 1000
+    assert found.wall_seconds == pytest.approx(5.55)
+    assert found.cpu_user_seconds == pytest.approx(2.775)
+    assert found.cpu_system_seconds == pytest.approx(1.3875)
+    assert found.voluntary_context_switches == 555
+    assert found.involuntary_context_switches == pytest.approx(55.5, abs=1)
+    assert found.peak_rss_bytes == 1000
 
 
 def test_a_summary_is_of_the_load_alone():
@@ -44,7 +52,7 @@ def test_a_summary_is_of_the_load_alone():
     # Before the load and after it.
     resident[[5, 95]] = 9000
     found = usage.summary(samples(rss_bytes=resident), 3 * SECOND, 8 * SECOND)
-    assert found == {
+    assert found.to_json() == {
         "cpu_share_mean": 0.75,
         "cpu_share_max": 0.75,
         "peak_rss_bytes": 3000,
@@ -63,20 +71,20 @@ def test_the_busiest_second():
     used = numpy.concatenate([[0], numpy.cumsum(rates)[:-1]])
     busy = samples(cpu_user_seconds=used, cpu_system_seconds=numpy.zeros(101))
     found = usage.summary(busy, 0, 10 * SECOND)
-    assert found["cpu_share_max"] == pytest.approx(1.0)
-    assert found["cpu_share_mean"] == pytest.approx(0.2)
+    assert found.cpu_share_max == pytest.approx(1.0)
+    assert found.cpu_share_mean == pytest.approx(0.2)
 
 
 def test_a_load_of_less_than_a_second_has_no_busiest_one():
     found = usage.summary(samples(), 3 * SECOND, int(3.5 * SECOND))
-    assert found["cpu_share_max"] == found["cpu_share_mean"] == 0.75
+    assert found.cpu_share_max == found.cpu_share_mean == 0.75
 
 
 def test_what_was_never_read_is_not_known():
     nothing = numpy.full(101, EMPTY)
     found = usage.summary(samples(uss_bytes=nothing, descriptors=nothing), 0, SECOND)
-    assert found["peak_uss_bytes"] is None
-    assert found["descriptors_max"] is None
+    assert found.peak_uss_bytes is None
+    assert found.descriptors_max is None
 
 
 @pytest.mark.parametrize("span", [(11, 12), (-5, -1), (3, 3)])
@@ -96,33 +104,36 @@ def machine(busy=1.5, idle=0.3, iowait=0.1, steal=0.1):
 
 
 def test_the_shares_of_a_machine_of_two_cores():
-    found = usage.machine(machine(), SECOND, 9 * SECOND)
+    found = usage.shares(machine(), SECOND, 9 * SECOND)
     assert found == {"busy_share": 0.75, "iowait_share": 0.05, "steal_share": 0.05}
 
 
+def _used(share=None):
+    sampled = None if share is None else Sampled(cpu_share_mean=share, cpu_share_max=share)
+    return Resources(
+        wall_seconds=8.0,
+        cpu_user_seconds=1.0,
+        cpu_system_seconds=1.0,
+        peak_rss_bytes=1,
+        sampled=sampled,
+    )
+
+
 def test_facts_take_the_share_over_the_load_where_it_was_sampled():
-    own = {"cpu_user_seconds": 1.0, "cpu_system_seconds": 1.0, "wall_seconds": 8.0}
-    result = {
-        "resources": {
-            "producer": {**own, "sampled": {"cpu_share_mean": 0.5}},
-            "consumer": {**own, "sampled": None},
-            "broker": {**own, "sampled": {"cpu_share_mean": 1.4}},
-        },
-        "machines": [
-            {
-                "host": "h",
-                "sides": ["producer", "consumer"],
-                "cores": 2,
-                "busy_share": 0.9,
-                "iowait_share": 0.0,
-                "steal_share": 0.0,
-                "other_cpu_share": 0.1,
-            }
-        ],
-    }
-    found = usage.facts(result)
-    assert found["cpu_share"] == {"producer": 0.5, "consumer": 0.25}
-    assert found["broker_cpu_share"] == 1.4
-    assert found["machines"][0].cores == 2
-    result["resources"]["broker"] = None
-    assert usage.facts(result)["broker_cpu_share"] is None
+    side = Recording("producer", Path(), stamped.run(), About())
+    result = Result(
+        complete=True,
+        pattern="call",
+        executor="threading",
+        sides=("producer", "consumer"),
+        is_measurement=True,
+        messages=Counts(),
+        resources={"producer": _used(0.5), "consumer": _used(), "broker": _used(1.4)},
+        machines=(Machine(sides=("producer", "consumer"), cores=2, busy_share=0.9),),
+    )
+    found = facts.of({"producer": side}, result, None, quiet=False)
+    assert found.cpu_share == {"producer": 0.5, "consumer": 0.25}
+    assert found.broker_cpu_share == 1.4
+    assert found.machines[0].cores == 2
+    result = dataclasses.replace(result, resources={**result.resources, "broker": None})
+    assert facts.of({"producer": side}, result, None, quiet=False).broker_cpu_share is None

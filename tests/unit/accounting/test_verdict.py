@@ -4,34 +4,27 @@ import json
 
 import pytest
 
-from omrig.accounting.quantised import MILLISECOND, Comb
+from omrig.accounting.verdict import reasons
 from omrig.accounting.verdict.decision import decide
-from omrig.model.facts import Blocked, Facts, Held, Network
+from omrig.model.facts import Blocked, Comb, Facts, Held, Network
+from omrig.model.result import Result
 from omrig.model.stages import BY_NAME, OWNERS, STAGES
+from omrig.model.units import MS
 from omrig.report.html import view
+from tools import synthetic
+
+NOTHING = synthetic.result(executor="eventlet").to_json()
 
 MESSAGES = 1000
-MEAN_NS = 100 * MILLISECOND
+MEAN_NS = 100 * MS
 LOW_MEMORY = Blocked(side="producer", reason="low on\n memory", duration_ns=5_000_000_000)
-HALF_SECOND = Comb(500 * MILLISECOND, 0.97, "sleep")
+HALF_SECOND = Comb(500 * MS, 0.97, "sleep")
 SATURATED = {"producer": 0.99, "consumer": 0.99}
 IDLE = {"producer": 0.12, "consumer": 0.12}
 
 
-def _stage(name, share, **percentiles):
-    mean = int(share * MEAN_NS)
-    spread = {"p50_ns": mean, "p90_ns": mean, "p99_ns": 2 * mean, "max_ns": 3 * mean}
-    return {
-        "name": name,
-        "side": BY_NAME[name].side,
-        "bucket": BY_NAME[name].bucket,
-        "count": MESSAGES,
-        "mean_ns": mean,
-        **spread,
-        "total_ns": mean * MESSAGES,
-        "share": share,
-        **percentiles,
-    }
+def _stage(name, share):
+    return synthetic.row(name, int(share * MEAN_NS), share).to_json()
 
 
 def _result(shares, executor="eventlet", pattern="call", sides=("producer", "consumer"), **more):
@@ -43,11 +36,17 @@ def _result(shares, executor="eventlet", pattern="call", sides=("producer", "con
     shares = {**dict.fromkeys(rest, thin), **shares}
     stages = [_stage(stage.name, shares[stage.name]) for stage in STAGES if stage.name in shares]
     return {
+        **NOTHING,
         "pattern": pattern,
         "executor": executor,
         "sides": list(sides),
         "messages": {"received": MESSAGES},
-        "latency": {"mean": MEAN_NS, "p50": MEAN_NS, "p99": 2 * MEAN_NS, "max": 3 * MEAN_NS},
+        "latency": {
+            "count": MESSAGES,
+            **dict.fromkeys(("mean", "p50"), MEAN_NS),
+            **dict.fromkeys(("p90", "p99", "p999"), 2 * MEAN_NS),
+            "max": 3 * MEAN_NS,
+        },
         "stages": stages,
         "closure": {
             "messages": MESSAGES,
@@ -61,8 +60,18 @@ def _result(shares, executor="eventlet", pattern="call", sides=("producer", "con
     }
 
 
+def _judged(result, facts=None, rest=None):
+    others = Result.from_json({**result, **rest}) if rest else None
+    return decide(Result.from_json(result), facts or Facts(), others).to_json()
+
+
+def _headline(verdict):
+    outcome = synthetic.changed(synthetic.result(), verdict=verdict)
+    return view._headline(synthetic.run(), outcome)
+
+
 def _decide(result, facts=None):
-    verdict = decide(result, facts or Facts())
+    verdict = _judged(result, facts)
     assert "\n" not in verdict["text"]
     assert len(verdict["text"]) < 300
     assert all("\n" not in line for line in verdict["evidence"])
@@ -205,7 +214,9 @@ def test_a_dominating_stage_is_named_with_its_reason(stage, executor, facts, wor
 
 
 def test_every_stage_but_remote_has_a_reason_tested():
-    assert {reason[0] for reason in REASONS} == {s.name for s in STAGES if not s.mixed}
+    named = {stage.name for stage in STAGES if not stage.mixed}
+    assert {reason[0] for reason in REASONS} == named
+    assert reasons.REASONS.keys() == named
 
 
 def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
@@ -216,7 +227,7 @@ def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
 def test_an_unfair_pool_is_called_so():
     result = _result({"pool_wait": 0.7})
     stage = next(stage for stage in result["stages"] if stage["name"] == "pool_wait")
-    stage |= {"p50_ns": 8_000, "p99_ns": 109 * MILLISECOND}
+    stage |= {"p50_ns": 8_000, "p99_ns": 109 * MS}
     verdict = _decide(result, Facts(pool_size=30, workers=100))
     assert "p50 8.00 µs, p99 109 ms: the pool is LIFO and unfair" in verdict["text"]
     assert any(line.startswith("pool_wait has a tail: p50 8.00 µs") for line in verdict["evidence"])
@@ -263,8 +274,7 @@ def test_exactly_half_does_not_dominate():
     ("pattern", "sides", "subject"),
     [
         ("cast", ("producer", "consumer"), "of a cast is"),
-        ("notify", ("producer", "consumer"), "of a notification is"),
-        ("fanout", ("consumer",), "of the consumer's part of a fanout is"),
+        ("fanout", ("consumer",), "of the consumer's part of a fanout cast is"),
         ("call", ("consumer",), "of the consumer's part of a call is"),
         ("call", ("producer",), "of a call is"),
     ],
@@ -304,8 +314,8 @@ def test_no_verdict_while_the_books_do_not_close(change, words):
 
 
 def test_no_verdict_without_stages():
-    assert "no stage was measured" in _without_verdict({"pattern": "call", "stages": []})
-    assert "no stage was measured" in _without_verdict({})
+    assert "no stage was measured" in _without_verdict({**NOTHING, "stages": []})
+    assert "no stage was measured" in _without_verdict(NOTHING)
 
 
 def test_no_verdict_on_an_in_memory_transport():
@@ -338,7 +348,7 @@ def test_a_small_remote_does_not_hide_a_dominant_owner():
     "blocked",
     [
         Blocked(side="consumer", reason="low on disk", duration_ns=LOW_MEMORY.duration_ns),
-        Blocked(side="producer", reason="low on disk", duration_ns=MILLISECOND),
+        Blocked(side="producer", reason="low on disk", duration_ns=MS),
     ],
 )
 def test_a_block_of_the_other_side_or_a_moment_is_evidence_only(blocked):
@@ -348,21 +358,21 @@ def test_a_block_of_the_other_side_or_a_moment_is_evidence_only(blocked):
 
 
 def test_every_worker_waits_while_the_broker_blocks():
-    moment = Blocked(side="producer", reason="low on disk", duration_ns=100 * MILLISECOND)
+    moment = Blocked(side="producer", reason="low on disk", duration_ns=100 * MS)
     result = _result({"confirm_wait": 0.7})
     assert "blocked" not in _decide(result, Facts(blocked=[moment], workers=1))["text"]
     assert "blocked" in _decide(result, Facts(blocked=[moment], workers=100))["text"]
 
 
 def test_steps_of_any_dominant_stage_are_in_the_text():
-    comb = Comb(50 * MILLISECOND, 0.8, "poll")
+    comb = Comb(50 * MS, 0.8, "poll")
     verdict = _decide(_result({"endpoint": 0.7}), Facts(combs={"endpoint": comb}))
     assert "its 70.0 ms come in steps of 50 ms (80 % of the messages): something" in verdict["text"]
     assert "endpoint comes in steps of 50 ms (80 % of the messages): a poll" in verdict["evidence"]
 
 
 def test_an_unknown_reply_waiter_s_steps_blame_no_version():
-    comb = Comb(250 * MILLISECOND, 0.8, "sleep")
+    comb = Comb(250 * MS, 0.8, "sleep")
     text = _decide(_result({"wakeup": 0.7}), Facts(combs={"wakeup": comb}))["text"]
     assert "steps of 250 ms" in text
     assert "14.8.0" not in text
@@ -377,7 +387,7 @@ def test_steps_of_a_small_stage_are_no_evidence():
 def test_a_stage_that_only_the_tail_shows_is_evidence():
     result = _result({"endpoint": 0.8})
     stage = next(stage for stage in result["stages"] if stage["name"] == "wakeup")
-    stage |= {"p50_ns": 10_000, "p99_ns": 150 * MILLISECOND}
+    stage |= {"p50_ns": 10_000, "p99_ns": 150 * MS}
     assert (
         "wakeup has a tail: p50 10.0 µs, p99 150 ms, which is 75 % of the end-to-end p99, but 7 %"
         " of its mean"
@@ -435,7 +445,7 @@ def test_the_text_stays_short_whatever_is_known(stage, executor, share, cpu, com
         network=dict.fromkeys(sides, network),
         cpu_share=dict.fromkeys(sides, cpu),
     )
-    _decide(_result({stage: share}, executor, "notify", ("consumer",)), facts)
+    _decide(_result({stage: share}, executor, "fanout", ("consumer",)), facts)
 
 
 HELD = Held(
@@ -473,7 +483,7 @@ def test_a_long_way_with_a_small_prefetch_is_amqp_s():
         waited_share=0.95,
         own_share=0.04,
         own_most_share=0.06,
-        way_ns=45 * MILLISECOND,
+        way_ns=45 * MS,
     )
     facts = Facts(prefetch={"consumer": 1}, held={"amqp_request": held})
     verdict = _decide(_result({"amqp_request": 0.8}), facts)
@@ -490,7 +500,7 @@ def test_no_verdict_where_it_cannot_be_told_whose_what_is_held_back_is():
         waited_share=0.99,
         own_share=0.3,
         own_most_share=0.7,
-        way_ns=MILLISECOND,
+        way_ns=MS,
     )
     facts = Facts(prefetch={"consumer": 1}, held={"amqp_request": held})
     verdict = _decide(_result({"amqp_request": 0.9}), facts)
@@ -542,29 +552,17 @@ def test_failures_are_in_the_words():
 
 def test_a_run_of_failures_alone_says_so():
     failed = {"sent": 1000, "errors": {"MessagingTimeout": 1000}}
-    text = _without_verdict(
-        {"pattern": "call", "messages": failed, "latency": None, "stages": None}
-    )
+    text = _without_verdict({**NOTHING, "messages": failed, "latency": None, "stages": None})
     assert text == "no verdict: all 1,000 calls failed: MessagingTimeout 1,000"
 
 
-STALL = {
-    "messages": 1,
-    "of": 1000,
-    "share": 0.4,
-    "longest_ns": 6_000_000_000,
-    "stalled_ns": 6_000_000_000,
-    "stalls": [{"begins_ns": 5_100_000_000, "ends_ns": 11_100_000_000, "messages": 1}],
-    "owner": "amqp",
-    "owner_share": 0.998,
-    "queue_share": 0.0,
-}
+STALL = synthetic.stalls().to_json()
 
 
 def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():
     result = _result({"amqp_request": 0.6}, stalls=STALL)
     rest = {"stages": _result({"endpoint": 0.7})["stages"]}
-    verdict = decide(result, Facts(), rest)
+    verdict = _judged(result, rest=rest)
     assert verdict["text"].startswith(
         "one message is 40 % of all time: for 6.0 s nothing moved, from 5.1 s to 11.1 s of the"
         " load, 100 % of its time AMQP; without it 70 % of a call is the endpoint: "
@@ -572,25 +570,25 @@ def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():
     assert (verdict["owner"], verdict["stage"]) == ("endpoint", "endpoint")
     assert verdict["evidence"][0].startswith("a closed loop sends nothing new while it waits")
     assert verdict["evidence"][1] == "what follows is without the 1 message"
-    head, why = view._headline({}, {"verdict": verdict, "stalls": STALL})
+    head, why = _headline(verdict)
     assert head == (
         "70 % of a call is the endpoint, without the one message that is 40 % of all time"
     )
     assert why.startswith(f"{verdict['reason']}; one message is 40 % of all time: for 6.0 s")
     assert "without it" not in why
-    older = {"text": verdict["text"]}
-    head, why = view._headline({}, {"verdict": older, "stalls": STALL})
+    older = {"owner": "endpoint", "text": verdict["text"]}
+    head, why = _headline(older)
     assert "a call is the endpoint" in head
 
 
 def test_the_headline_of_a_run_in_which_nothing_stood_still():
     verdict = _decide(_result({"endpoint": 0.7}, messages=FAILED))
-    head, why = view._headline({}, {"verdict": verdict})
+    head, why = _headline(verdict)
     assert head == verdict["head"] == "70 % of a call is the endpoint"
     assert f"{head}: {why}" == verdict["text"]
-    assert view._headline({}, {"verdict": {"text": verdict["text"]}}) == (head, why)
-    nothing = decide({"pattern": "call", "stages": None}, Facts())
-    assert view._headline({}, {"verdict": nothing})[0] == "No verdict"
+    assert _headline({"owner": "endpoint", "text": verdict["text"]}) == (head, why)
+    nothing = _judged(NOTHING)
+    assert _headline(nothing)[0] == "No verdict"
 
 
 @pytest.mark.parametrize(("lasted_s", "is_why"), [(5.5, True), (2.0, False)])
@@ -598,7 +596,7 @@ def test_a_blocking_that_lasted_as_long_is_why_nothing_moved(lasted_s, is_why):
     result = _result({"amqp_request": 0.6}, stalls=STALL)
     blocked = Blocked(side="producer", reason="low on memory", duration_ns=int(lasted_s * 1e9))
     rest = {"stages": _result({"endpoint": 0.7})["stages"]}
-    text = decide(result, Facts(blocked=[blocked]), rest)["text"]
+    text = _judged(result, Facts(blocked=[blocked]), rest)["text"]
     words = "while the producer was blocked by the broker (low on memory) for 5.50 s"
     assert (f"11.1 s of the load, {words}, 100 % of its time AMQP" in text) is is_why
     assert ("blocked by the broker" in text) is is_why
@@ -606,7 +604,7 @@ def test_a_blocking_that_lasted_as_long_is_why_nothing_moved(lasted_s, is_why):
 
 def test_many_messages_that_hold_much_of_the_time_stay_in_the_verdict():
     many = {**STALL, "messages": 400, "queue_share": 0.3, "owner_share": 0.6}
-    text = decide(_result({"amqp_request": 0.6}, stalls=many), Facts())["text"]
+    text = _judged(_result({"amqp_request": 0.6}, stalls=many))["text"]
     assert text.startswith("60 % of a call is AMQP, above all amqp_request")
     assert text.endswith(
         "; 400 of 1,000 messages are 40 % of all time: for 6.0 s nothing moved, from 5.1 s to"

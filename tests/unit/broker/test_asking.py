@@ -7,10 +7,11 @@ import amqp
 import pytest
 from amqp import spec
 
-from omrig.broker.amqp import asking, trial
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.trial import Needs, PublishersBlocked, Refused
+from omrig.broker import asking
+from omrig.broker.amqp import trial
+from omrig.broker.base import Needs, PublishersBlocked, Refused
 from omrig.model.errors import RunError, UsageError
+from omrig.model.transport import Endpoint
 
 NEEDS = Needs(("producer",), {}, body_bytes=1_000_000)
 
@@ -23,16 +24,21 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def answer(clock, monkeypatch):
+def broker():
+    return SimpleNamespace(check=None)
+
+
+@pytest.fixture
+def answer(clock, broker):
     """Ask, and have the broker answer: None where it does what is asked."""
     answers, needed = [], []
 
-    def check(_login, _deadline_s, needs):
+    def check(_deadline_s, needs):
         needed.append(needs)
         if (answer := answers.pop(0)) is not None:
             raise answer
 
-    monkeypatch.setattr("omrig.broker.amqp.preflight.check", check)
+    broker.check = check
 
     def answer(asked, error, at):
         clock.now = 1000.0 + at
@@ -46,8 +52,8 @@ def answer(clock, monkeypatch):
 
 
 @pytest.fixture
-def asked():
-    return asking.Asking(Login(()), NEEDS)
+def asked(broker):
+    return asking.Asking(broker, NEEDS)
 
 
 def test_only_a_refusal_that_lasts_is_told(asked, answer):
@@ -72,7 +78,7 @@ def test_an_old_refusal_is_none(asked, answer, clock):
 
 
 def test_messages_that_move_again_refute_it_also_the_one_that_is_being_asked_for(
-    asked, answer, clock, monkeypatch
+    asked, answer, clock, broker
 ):
     answer(asked, Refused("blocked"), 0)
     asked.forget()
@@ -84,7 +90,7 @@ def test_messages_that_move_again_refute_it_also_the_one_that_is_being_asked_for
         release.wait(10)
         raise Refused("late")
 
-    monkeypatch.setattr("omrig.broker.amqp.preflight.check", late)
+    broker.check = late
     asked.ask()
     clock.now += 1
     asked.forget()
@@ -129,14 +135,14 @@ def test_a_broker_that_stalls_is_given_nothing_large_and_nothing_that_stays(aske
     assert (answer.needed[0].body_bytes, answer.needed[0].streams) == (0, False)
 
 
-def test_one_question_at_a_time(clock, monkeypatch, asked):
+def test_one_question_at_a_time(clock, broker, asked):
     release, count = threading.Event(), []
 
     def check(*_):
         count.append(1)
         release.wait(5)
 
-    monkeypatch.setattr("omrig.broker.amqp.preflight.check", check)
+    broker.check = check
     for _ in range(3):
         clock.now += 60
         asked.ask()

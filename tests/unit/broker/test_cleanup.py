@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from omrig.broker.amqp import declared
-from omrig.broker.amqp.connection import Endpoint, Login
+from omrig.broker import declared
 from omrig.cli import clean
+from omrig.cli.main import execute
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
+from omrig.model.transport import Endpoint, Login
 
 LOGIN = Login([Endpoint("127.0.0.1", 5672, "u", "p")], "v")
 
@@ -59,7 +60,7 @@ def test_a_run_of_another_host_is_cleaned_up_only_when_its_record_is_named(over)
 
 def test_without_records_no_broker_is_asked(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert clean.main([]) == 0
+    assert execute("clean", []) == 0
     assert "no run has left anything" in capsys.readouterr().out
 
 
@@ -70,11 +71,11 @@ def test_what_is_no_record_is_passed_over_unless_it_is_named(over, capsys):
     # Of a run that ended between the listing and the reading.
     gone = over.path.with_name("gone.jsonl")
     gone.symlink_to("nowhere")
-    assert clean.main(["--transport-url", "rabbit://192.0.2.1/"]) == 0
+    assert execute("clean", ["--transport-url", "rabbit://192.0.2.1/"]) == 0
     out, err = capsys.readouterr()
     assert "give the transport options" in out or "is under way" in out
     assert f"passed over: {empty} is no record" in err
     assert "folder.jsonl: Is a directory; make it readable" in err
     assert "gone" not in err
     with pytest.raises(UsageError, match="is no record of what a run declared; name another file"):
-        clean.main([str(empty), "--transport-url", "rabbit://192.0.2.1/"])
+        execute("clean", [str(empty), "--transport-url", "rabbit://192.0.2.1/"])

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import amqp
 import pytest
 
-from omrig.broker.amqp import cleanup, declared
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.declared import Thing
+from omrig.broker import declared
+from omrig.broker.amqp import cleanup
+from omrig.model.declared import Thing, note
 from omrig.model.errors import RunError
-from omrig.model.plan import Plan
+from omrig.model.plan import Output, Plan
+from omrig.model.transport import Endpoint, Login
 
 LOGIN = Login([Endpoint("h", 5672, "u", "topsecret"), Endpoint("::1", 5673, "u", "topsecret")], "v")
 PLAN = Plan(sides=("producer",), run_id="5a" * 16)
@@ -70,7 +70,7 @@ def test_a_run_whose_process_is_not_waited_for_is_over(record):
 @pytest.mark.parametrize("home", ["/proc/none", "/dev/null"])
 def test_without_a_home_it_is_in_the_run_folder_and_that_is_said(monkeypatch, tmp_path, home):
     monkeypatch.setenv("XDG_STATE_HOME", home)
-    plan = dataclasses.replace(PLAN, output=str(tmp_path))
+    plan = dataclasses.replace(PLAN, output=Output(folder=str(tmp_path)))
     path, problem = declared.begin(plan, LOGIN, broker_lasts=True)
     assert path.parent == tmp_path
     assert f"omrig clean {path}" in problem
@@ -79,14 +79,15 @@ def test_without_a_home_it_is_in_the_run_folder_and_that_is_said(monkeypatch, tm
 
 def test_on_a_full_home_no_empty_record_is_left_there(state, monkeypatch, tmp_path):
     monkeypatch.setattr("posix.write", write_unless(state))
-    plan = dataclasses.replace(PLAN, output=str(tmp_path))
+    plan = dataclasses.replace(PLAN, output=Output(folder=str(tmp_path)))
     path, problem = declared.begin(plan, LOGIN, broker_lasts=True)
     assert path.parent == tmp_path
     assert "No space left" in problem
     assert list(declared.records()) == []
     monkeypatch.setattr("posix.write", write_unless(tmp_path))
+    plan = dataclasses.replace(plan, output=Output(folder=str(state)))
     with pytest.raises(OSError, match="No space left"):
-        declared.begin(dataclasses.replace(plan, output=str(state)), LOGIN, broker_lasts=True)
+        declared.begin(plan, LOGIN, broker_lasts=True)
     assert [each for each in state.rglob("*") if each.is_file()] == []
 
 
@@ -100,37 +101,6 @@ def write_unless(full):
         return write(descriptor, line)
 
     return writing
-
-
-def test_everything_is_written_down_before_it_is_declared(record, monkeypatch):
-    seen = []
-
-    def look(*_arguments, **_named):
-        seen.append([each.name for each in declared.read(record).things])
-
-    def queue_declare(self, queue="", passive=False, durable=False):
-        look()
-
-    def exchange_declare(self, exchange, type, passive=False):
-        look()
-
-    monkeypatch.setattr(amqp.Channel, "queue_declare", queue_declare)
-    monkeypatch.setattr(amqp.Channel, "exchange_declare", exchange_declare)
-    declared.watch(str(record), TAG)
-    channel = object.__new__(amqp.Channel)
-    channel.exchange_declare(exchange=f"omrig.{TAG}", type="topic")
-    channel.queue_declare(f"omrig.{TAG}", durable=True)
-    channel.queue_declare(queue=f"omrig.{TAG}")
-    channel.queue_declare("reply_" + 32 * "0")
-    # Nobody declares these by this: they are there, or named by the broker.
-    channel.queue_declare("theirs", passive=True)
-    channel.exchange_declare("amq.topic", "topic")
-    channel.queue_declare()
-    names = [f"omrig.{TAG}", f"omrig.{TAG}", "reply_" + 32 * "0"]
-    assert seen[:4] == [names[:1], names[:2], names[:2], names]
-    assert seen[-1] == names
-    kinds = [each.kind for each in declared.read(record).things]
-    assert kinds == ["exchange", "queue", "queue"]
 
 
 @pytest.mark.parametrize(
@@ -147,15 +117,15 @@ def test_everything_is_written_down_before_it_is_declared(record, monkeypatch):
     ],
 )
 def test_only_what_nobody_else_can_have_made_is_the_run_s_own(record, kind, name, is_own):
-    declared.note(str(record), kind, name, TAG)
+    note(str(record), kind, name, TAG)
     assert declared.read(record).things == (Thing(kind, name, is_own),)
 
 
 def test_half_a_line_of_a_full_disk_hides_no_other(record):
-    declared.note(str(record), "queue", f"a.{TAG}", TAG)
+    note(str(record), "queue", f"a.{TAG}", TAG)
     with record.open("a") as file:
         file.write('\n{"kind": "que')
-    declared.note(str(record), "queue", f"b.{TAG}", TAG)
+    note(str(record), "queue", f"b.{TAG}", TAG)
     assert [each.name for each in declared.read(record).things] == [f"a.{TAG}", f"b.{TAG}"]
 
 
@@ -169,7 +139,7 @@ def test_what_is_no_record_is_said(tmp_path, text):
 
 def test_nothing_is_declared_that_cannot_be_written_down(tmp_path):
     with pytest.raises(RunError, match="written down"):
-        declared.note(str(tmp_path / "none" / "x"), "queue", "q", TAG)
+        note(str(tmp_path / "none" / "x"), "queue", "q", TAG)
 
 
 def test_files_are_removed_without_a_broker(tmp_path):

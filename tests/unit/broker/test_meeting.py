@@ -8,15 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 from omrig.broker.amqp import meeting
+from omrig.broker.base import Consumer
+from omrig.drivers import rabbit
 from omrig.model.errors import UsageError
 
 
 def options(**given):
-    return meeting.declaring_options(given)
+    return rabbit.declaring_options(given)
 
 
 def consumer(**given):
-    return meeting.Consumer("5a", "t", "e", "there", 12, options(**given))
+    return Consumer("5a", "t", "e", "there", 12, options(**given))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_what_the_broker_would_refuse_is_told_with_the_options_and_both_values(o
 
 NAME = "omrig.t.5a5a5a5a5a5a"
 ANSWER = {
-    **dataclasses.asdict(meeting.Consumer("5a" * 16, NAME, NAME, "there", 12, options())),
+    **dataclasses.asdict(Consumer("5a" * 16, NAME, NAME, "there", 12, options())),
     "serves": 2,
 }
 

@@ -9,10 +9,12 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from omrig.broker import leftovers
 from omrig.broker.amqp import cleanup, preflight
-from omrig.broker.amqp.connection import Endpoint, Login, call_within
-from omrig.broker.amqp.declared import Thing
+from omrig.broker.amqp.connection import call_within
+from omrig.model.declared import Thing
 from omrig.model.errors import UsageError
+from omrig.model.transport import Endpoint, Login
 
 PASSWORD = "s3cret-pass"
 LIMIT_SECONDS = 10.0
@@ -182,7 +184,7 @@ def test_cleanup_of_a_dead_broker_leaves_everything(closed_port, black_hole):
         left = cleanup.remove(Login([endpoint(port)]), things)
         assert [each.thing for each in left] == things
         # The reason is told once.
-        assert len(cleanup.told(left, "/")) == 1 + len(things)
+        assert len(leftovers.told(left)) == 1 + len(things)
         assert time.monotonic() - started < LIMIT_SECONDS
 
 

@@ -7,9 +7,9 @@ import pytest
 from amqp import spec
 
 from omrig.broker.amqp import cleanup, meeting, refusals, trial
-from omrig.broker.amqp.connection import Endpoint
-from omrig.broker.amqp.declared import Thing
 from omrig.model import redaction
+from omrig.model.declared import Thing
+from omrig.model.transport import Endpoint
 
 
 def refused(code, text, method=None, kind=amqp.ChannelError):

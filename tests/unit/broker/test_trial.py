@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from omrig.broker.amqp import cleanup, declared, trial
-from omrig.broker.amqp.connection import Endpoint, Login
-from omrig.broker.amqp.trial import Needs
+from omrig.broker import declared
+from omrig.broker.amqp import cleanup, trial
+from omrig.broker.base import Needs
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Output, Plan
+from omrig.model.transport import Endpoint, Login
 
 BOTH = ("producer", "consumer")
 STREAM = {"rabbit_stream_fanout": True}
@@ -56,7 +57,7 @@ def things(path):
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return Plan(sides=BOTH, run_id="5a" * 16, output=str(tmp_path))
+    return Plan(sides=BOTH, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
 
 
 def test_everything_is_in_a_record_before_it_is_declared_and_none_is_left(plan):

@@ -9,12 +9,21 @@ import pytest
 
 from omrig import cli
 from omrig.cli import run
+from omrig.cli.main import execute
 from omrig.model.errors import UsageError
 
 
-def plan(*arguments, both=False):
-    options = run.make_parser(both).parse_args(list(arguments))
-    return run.make_plan(options, both)
+@pytest.fixture
+def plan(monkeypatch):
+    """The plan that one side's options come to."""
+
+    def plan(*arguments):
+        made = []
+        monkeypatch.setattr(run, "measure_and_show", lambda plan, _: made.append(plan) or 0)
+        execute("", arguments)
+        return made[0]
+
+    return plan
 
 
 @pytest.mark.parametrize(
@@ -29,20 +38,20 @@ def plan(*arguments, both=False):
         (["-p", "5", "-m", "5"], ("producer",), 5),
     ],
 )
-def test_sides_and_counts(arguments, sides, messages):
+def test_sides_and_counts(plan, arguments, sides, messages):
     made = plan(*arguments)
-    assert (made.sides, made.messages) == (sides, messages)
+    assert (made.sides, made.load.messages) == (sides, messages)
 
 
 @pytest.mark.parametrize("spelling", ["--worker_count", "--worker-count"])
-def test_both_spellings_of_long_options(spelling):
-    assert plan("-p", spelling, "7").workers == 7
-    assert plan("-p", f"{spelling}=8").workers == 8
+def test_both_spellings_of_long_options(plan, spelling):
+    assert plan("-p", spelling, "7").load.workers == 7
+    assert plan("-p", f"{spelling}=8").load.workers == 8
 
 
-def test_sizes_are_in_kilobytes():
-    assert plan("-p").size_bytes == 10 * 1024
-    assert plan("-p", "-s", "0.5").size_bytes == 512
+def test_sizes_are_in_kilobytes(plan):
+    assert plan("-p").load.size_bytes == 10 * 1024
+    assert plan("-p", "-s", "0.5").load.size_bytes == 512
 
 
 @pytest.mark.parametrize(
@@ -91,7 +100,7 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path, capsys):
     assert "already holds a run" in capsys.readouterr().err
 
 
-def test_contradicting_counts_raise_before_anything_starts():
+def test_contradicting_counts_raise_before_anything_starts(plan):
     with pytest.raises(UsageError):
         plan("-c", "5", "-m", "6")
 
@@ -100,7 +109,8 @@ def test_help_shows_the_original_flags_and_imports_nothing_heavy():
     code = (
         "import sys, omrig.cli\n"
         "try:\n    omrig.cli.main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'oslo_messaging', 'oslo_config', 'rich', 'numpy', 'eventlet', 'stevedore'}\n"
+        "heavy = {'oslo_messaging', 'oslo_config', 'rich', 'numpy', 'eventlet', 'stevedore',"
+        " 'plotly'}\n"
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -136,12 +146,16 @@ def test_function_check_in_memory(executor, pattern, tmp_path, capsys):
     assert "not a measurement" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["report", "compare", "ab", "clean", "run"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["report", "RUN"], ["compare", "A", "B"], ["ab"], ["clean"], ["run"]],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("said", ["", "interrupted before the load; nothing measured"])
-def test_an_interrupt_is_told_as_who_was_interrupted_tells_it(monkeypatch, capsys, command, said):
+def test_an_interrupt_is_told_as_who_was_interrupted_tells_it(monkeypatch, capsys, arguments, said):
     def interrupted(_arguments):
         raise KeyboardInterrupt(*[said] * bool(said))
 
-    monkeypatch.setattr(f"omrig.cli.{command}.main", interrupted)
-    assert cli.main([command]) == 130
+    monkeypatch.setattr(f"omrig.cli.{arguments[0]}.run", interrupted)
+    assert cli.main(arguments) == 130
     assert capsys.readouterr().err == f"omrig: {said or 'interrupted'}\n"

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from omrig import cli
-from omrig.accounting import assemble
-from omrig.cli import ab, streams
+from omrig.cli import ab, results, streams
 from omrig.measured import process
-from omrig.measured.load.side import Measurement
-from omrig.model import errors
+from omrig.measured.measurement import Measurement
+from omrig.model import errors, events
 from omrig.model.errors import Losses
+from omrig.model.plan import Output, Plan
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
 from omrig.supervisor.child import Child
 from tests.unit.accounting.test_results import consumer, make_run, producer
 from tests.unit.refused import closed, limited_files
@@ -237,9 +238,9 @@ def test_a_file_is_whole_or_what_it_was(tmp_path):
     path.write_text("before")
     with limited_files(1000):
         with pytest.raises(OSError) as refused:
-            run_folder.write_json(path, "x" * 2000)
+            writer.write_json(path, "x" * 2000)
         with pytest.raises(OSError) as not_added:
-            run_folder.append(path, b"x" * 2000)
+            writer.append(path, b"x" * 2000)
     assert errors.in_words(refused.value).startswith(f"{path}: File too large; raise the limit")
     assert str(not_added.value.filename) == str(path)
     assert path.read_text() == "before"
@@ -248,7 +249,7 @@ def test_a_file_is_whole_or_what_it_was(tmp_path):
 
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "link").symlink_to("file")
-    run_folder.write_json(tmp_path / "link", 1)
+    writer.write_json(tmp_path / "link", 1)
     assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "1\n"
 
 
@@ -263,10 +264,10 @@ def test_no_room_is_found_before_the_load(tmp_path, capsys):
 
 
 def test_room_that_was_kept_is_there_when_it_is_needed(tmp_path):
-    run_folder.reserve(tmp_path, 100_000)
+    writer.reserve(tmp_path, 100_000)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 100_000
-    run_folder.release(tmp_path)
-    run_folder.release(tmp_path)
+    writer.release(tmp_path)
+    writer.release(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -278,7 +279,7 @@ class Saved:
         self.size = size
 
     def save(self, folder, *_):
-        run_folder.write_json(folder / f"{self.name}.json", "x" * self.size)
+        writer.write_json(folder / f"{self.name}.json", "x" * self.size)
         return []
 
     def declared(self):
@@ -288,21 +289,14 @@ class Saved:
 def test_what_finds_room_is_saved_and_what_does_not_is_said(tmp_path):
     (tmp_path / "producer").mkdir()
     told = []
-    plan = ab._plan("A", [])
-    object.__setattr__(plan, "output", str(tmp_path))
-    object.__setattr__(plan, "sides", ("producer",))
+    plan = Plan(sides=("producer",), run_id="r", output=Output(folder=str(tmp_path)))
     measurement = Measurement([Saved("large", 5000), Saved("small")])
     with limited_files(1000):
-        process._save(
-            plan,
-            lambda event, **values: told.append((event, values)),
-            [Saved("producer", 5000)],
-            measurement,
-        )
-    events = dict(told)
-    (paths,) = events["unwritten"]["paths"].values()
+        process._save(plan, told.append, [Saved("producer", 5000)], measurement)
+    unwritten, saved = told
+    (paths,) = unwritten.paths.values()
     assert paths == ["producer/producer.json", "producer/large.json"]
-    assert events["saved"] == {"sides": ["producer"]}
+    assert saved == events.Saved(["producer"])
     assert sorted(path.name for path in (tmp_path / "producer").iterdir()) == [
         "artefacts.json",
         "small.json",
@@ -316,14 +310,14 @@ def test_a_result_is_given_where_it_cannot_be_written(tmp_path):
     ended = run_folder.read_json(folder / "run.json")
     losses = Losses(folder)
     with limited_files(400):
-        result = assemble.finish(folder, losses, dict(ended))
+        result = results.account(folder, losses, dict(ended)).to_json()
     assert not result["complete"]
     assert "not written: " in result["reason"] and "result.json" in result["reason"]
     assert result["reason"].count("File too large") == 1
     assert result["messages"]["sent"] == 3 and result["latency"]["max"] == 5
     assert not list(folder.rglob("*.part"))
     # Shown again with room, nothing is missing.
-    again = assemble.finish(folder, Losses(folder))
+    again = results.account(folder, Losses(folder)).to_json()
     assert again["complete"] and again["latency"] == result["latency"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from omrig.compare import comparison, conditions, metrics, table
 from omrig.compare.runs import RunSet
 from omrig.compare.table import by_name
+from omrig.model.result import Result
 from tests.unit import synthetic
 
 
@@ -88,10 +89,12 @@ def test_faster_and_mixed_and_resources():
     assert costly.call.word == "resources"
     assert "CPU a message of NEW is 2" in costly.call.text
     base, new = synthetic.pairs(8, rng, noise=0.01)
-    for each in new.runs:
-        each.result["throughput"]["messages_per_second"] *= 1.2
-        each.result["latency"]["p99"] *= 1.5
-    mixed = compared(base, new)
+
+    def change(outcome):
+        outcome["throughput"]["messages_per_second"] *= 1.2
+        outcome["latency"]["p99"] *= 1.5
+
+    mixed = compared(base, synthetic.altered(new, change))
     assert mixed.call.word == "mixed"
     assert "latency p99 of NEW is 5" in mixed.call.text
     assert "but throughput +" in mixed.call.text
@@ -129,12 +132,14 @@ def test_cpu_of_single_runs_comes_from_its_samples():
     times = numpy.linspace(recorded.began_ns, recorded.ended_ns[-1], 30)
     cpu = {side: (times, (times - times[0]) * 0.5) for side in ("producer", "consumer")}
     sliced = metrics.of_slices(
-        synthetic.result_of(recorded), dataclasses.replace(recorded, cpu=cpu), 20
+        Result.from_json(synthetic.result_of(recorded)), dataclasses.replace(recorded, cpu=cpu), 20
     )
     lasted = recorded.ended_ns[-1] - recorded.began_ns
     assert sliced["cpu"].mean() == pytest.approx(lasted / 2000)
     assert sliced["cpu.producer"].mean() == pytest.approx(lasted / 2000 / 2)
-    assert "cpu" not in metrics.of_slices(synthetic.result_of(recorded), recorded, 20)
+    assert "cpu" not in metrics.of_slices(
+        Result.from_json(synthetic.result_of(recorded)), recorded, 20
+    )
 
 
 def test_a_lone_run_against_a_set():
@@ -202,8 +207,10 @@ def test_a_stage_alone_is_called_where_nothing_else_is_sure():
 def test_what_is_nothing_on_both_sides_is_not_tested():
     rng = numpy.random.default_rng(4)
     base, new = synthetic.pairs(4, rng)
-    for each in base.runs + new.runs:
-        each.result["stages"][2] |= {"mean_ns": 0, "p50_ns": 0}
+    base, new = (
+        synthetic.altered(side, lambda outcome: outcome["stages"][2].update(mean_ns=0, p50_ns=0))
+        for side in (base, new)
+    )
     row = by_name(compared(base, new).rows)["stage.publish"]
     assert (row.ratio, row.difference, row.significant) == (None, None, None)
 
@@ -211,7 +218,7 @@ def test_what_is_nothing_on_both_sides_is_not_tested():
 def test_a_stage_that_some_runs_have_not_has_a_difference():
     rng = numpy.random.default_rng(4)
     base, new = synthetic.pairs(6, rng, noise=0.01)
-    base.runs[0].result["stages"][2]["mean_ns"] = 0
+    base = synthetic.first_altered(base, lambda outcome: outcome["stages"][2].update(mean_ns=0))
     row = by_name(compared(base, new).rows)["stage.publish"]
     assert row.base == pytest.approx(200_000 * 5 / 6, rel=0.05)
     assert row.ratio.value == pytest.approx(6 / 5, rel=0.05)
@@ -221,11 +228,15 @@ def test_a_stage_that_some_runs_have_not_has_a_difference():
 def test_a_stage_of_one_side_took_no_time_on_the_other():
     rng = numpy.random.default_rng(5)
     base, new = synthetic.pairs(5, rng, noise=0.005)
-    for number, each in enumerate(new.runs):
-        stall = {**each.result["stages"][0], "name": "stall", "mean_ns": 700_000 + number}
-        each.result["stages"].insert(3, stall)
-        each.result["throughput"]["messages_per_second"] *= 0.67
-        each.result["resources"]["broker"] = each.result["resources"]["producer"]
+    numbers = iter(range(5))
+
+    def change(outcome):
+        stall = {**outcome["stages"][0], "name": "stall", "mean_ns": 700_000 + next(numbers)}
+        outcome["stages"].insert(3, stall)
+        outcome["throughput"]["messages_per_second"] *= 0.67
+        outcome["resources"]["broker"] = outcome["resources"]["producer"]
+
+    new = synthetic.altered(new, change)
     found = compared(base, new)
     row = by_name(found.rows)["stage.stall"]
     assert (row.base, row.only, row.significant) == (0.0, "NEW", None)
@@ -241,14 +252,18 @@ def test_a_stage_of_one_side_took_no_time_on_the_other():
 def test_a_stage_of_one_side_is_no_call_by_itself():
     rng = numpy.random.default_rng(6)
     base, new = synthetic.pairs(5, rng, noise=0.005)
-    for each in new.runs:
-        each.result["stages"].append({**each.result["stages"][0], "name": "tls", "mean_ns": 10})
+    new = synthetic.altered(
+        new,
+        lambda outcome: outcome["stages"].append(
+            {**outcome["stages"][0], "name": "tls", "mean_ns": 10}
+        ),
+    )
     assert compared(base, new).call.word == "none"
 
 
 def test_runs_without_stages_have_none_to_compare():
     base, new = (RunSet((synthetic.stored(at, synthetic.result()),)) for at in (0, 1))
-    new.runs[0].result["stages"] = None
+    new = synthetic.altered(new, lambda outcome: outcome.update(stages=None))
     found = compared(base, new)
     assert not any(row.metric.stage for row in found.rows)
     assert "stage.publish" in found.not_compared
@@ -258,7 +273,7 @@ def test_growth_of_memory_and_the_broker_are_rows_of_their_own():
     outcome = synthetic.result()
     outcome["resources"]["broker"] = dict(outcome["resources"]["producer"])
     outcome["profiles"] = {"producer": {"memory": {"growth_bytes_per_message": -3.5}}}
-    figures = metrics.of_run(outcome)
+    figures = metrics.of_run(Result.from_json(outcome))
     assert figures["memory_growth.producer"] == -3.5
     assert figures["cpu"] == pytest.approx(figures["cpu.producer"] + figures["cpu.consumer"])
     assert figures["cpu.broker"] > 0
@@ -331,10 +346,11 @@ def test_every_reason_to_doubt_is_named():
     excluded = dataclasses.replace(base, excluded=(("/r/9", "3 messages were lost"),))
     (text,) = [each.text for each in told(excluded, new) if each.kind == "incomplete"]
     assert text == "left out of BASE: /r/9: 3 messages were lost"
-    base.runs[0].result["machines"] = [{"other_cpu_share": 0.8, "steal_share": 0.01}]
+    machine = {"other_cpu_share": 0.8, "steal_share": 0.01}
+    base = synthetic.first_altered(base, lambda outcome: outcome.update(machines=[machine]))
     (text,) = [each.text for each in told(base, new) if each.kind == "busy machine"]
     assert text == "processes that are not measured took up to 0.80 cores, in 1 of 4 runs of BASE"
-    base.runs[0].result["latency"]["count"] = 300
+    base = synthetic.first_altered(base, lambda outcome: outcome["latency"].update(count=300))
     (text,) = [each.text for each in told(base, new) if each.kind == "few messages"]
     assert text.startswith("p99 rests on 3 of 300 messages")
 

@@ -8,9 +8,9 @@ import pytest
 from oslo_config import cfg
 
 from omrig.drivers import configuration, settings
-from omrig.model import redaction
+from omrig.model import interpreter, redaction
 from omrig.model.errors import UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Plan, Where
 
 URL_VARIABLE = "OS_DEFAULT__TRANSPORT_URL"
 PREFETCH_VARIABLE = "OS_OSLO_MESSAGING_RABBIT__RABBIT_QOS_PREFETCH_COUNT"
@@ -29,7 +29,7 @@ def home(tmp_path, monkeypatch):
 
 
 def plan_of(**options):
-    return Plan(sides=("producer",), run_id="1", **options)
+    return Plan(sides=("producer",), run_id="1", transport=Where(**options))
 
 
 def decide(**options):
@@ -42,6 +42,10 @@ def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)
+
+
+def prefetch_of(transport):
+    return transport.settings["[oslo_messaging_rabbit] rabbit_qos_prefetch_count"].value
 
 
 def url_file(path, host):
@@ -77,7 +81,7 @@ def test_file_then_folder_then_url_override_in_that_order(tmp_path, home):
     assert (url.url, url.source, url.is_named) == ("rabbit://file/", file, True)
     _, url = decide(config_files=(file,), config_dirs=(str(tmp_path / "d"),))
     assert (url.url, url.source, url.is_named) == ("rabbit://dir/", in_dir, True)
-    _, url = decide(config_files=(file,), transport_url="rabbit://option/")
+    _, url = decide(config_files=(file,), url="rabbit://option/")
     assert (url.url, url.source, url.is_named) == ("rabbit://option/", "--transport-url", True)
 
 
@@ -94,7 +98,7 @@ def test_nothing_is_looked_for_beside_a_named_folder(tmp_path, home):
     write(home / ".nova/nova.conf", "[DEFAULT]\nrpc_response_timeout = 7\n")
     url_file(tmp_path / "d/x.conf", "dir")
     found, url = decide(config_dirs=(str(tmp_path / "d"),))
-    assert settings.resolve(found, url).value("rpc_response_timeout") == 60
+    assert settings.timeout_s(settings.resolve(found, url), plan_of()) == 60
 
 
 def test_the_environment_does_not_override_what_is_named(tmp_path, monkeypatch, home):
@@ -103,8 +107,8 @@ def test_the_environment_does_not_override_what_is_named(tmp_path, monkeypatch, 
     file = url_file(tmp_path / "f.conf", "file")
     found, url = decide(config_files=(file,))
     assert url.url == "rabbit://file/"
-    assert settings.resolve(found, url).value("rabbit_qos_prefetch_count") == 0
-    assert decide(transport_url="rabbit://option/")[1].url == "rabbit://option/"
+    assert prefetch_of(settings.resolve(found, url)) == 0
+    assert decide(url="rabbit://option/")[1].url == "rabbit://option/"
 
 
 def test_the_environment_is_named_as_the_source(home, monkeypatch):
@@ -116,7 +120,7 @@ def test_the_environment_is_named_as_the_source(home, monkeypatch):
     assert url.source == f"environment variable {URL_VARIABLE}"
     told = settings.with_sources(settings.resolve(found, url), plan_of())
     prefetch = told["[oslo_messaging_rabbit] rabbit_qos_prefetch_count"]
-    assert prefetch == {"value": 9, "source": f"environment variable {PREFETCH_VARIABLE}"}
+    assert prefetch.to_json() == {"value": 9, "source": f"environment variable {PREFETCH_VARIABLE}"}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_what_gives_no_url_is_told_without_quoting_it(tmp_path, home, way, text,
 
 def test_an_empty_option_or_variable_is_no_url(monkeypatch):
     with pytest.raises(UsageError, match="--transport-url: is empty"):
-        decide(transport_url=" ")
+        decide(url=" ")
     monkeypatch.setenv(URL_VARIABLE, "")
     with pytest.raises(UsageError, match=f"environment variable {URL_VARIABLE}: is empty"):
         decide()
@@ -189,7 +193,7 @@ def test_a_project_that_is_named_and_not_there(home):
     with pytest.raises(UsageError, match=r"--project: .*'novaa'.*/etc/novaa, /etc"):
         decide(project="novaa", project_named=True)
     with pytest.raises(UsageError, match="--project: "):
-        decide(project="novaa", project_named=True, transport_url="rabbit://h/")
+        decide(project="novaa", project_named=True, url="rabbit://h/")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_what_may_not_be_looked_into_is_said(tmp_path, home, locked):
     said = as_nobody(lambda: decide(**{name: (str(path),)}))
     assert "may not be read" in said
     # Where the URL is named it is no reason to stop, and still said.
-    found = as_nobody(lambda: decide(transport_url="rabbit://h/")[0].unreadable)
+    found = as_nobody(lambda: decide(url="rabbit://h/")[0].unreadable)
     assert str(home / locked) in found
 
 
@@ -341,7 +345,7 @@ def lay_out(case, tmp_path, home, monkeypatch):
 
     options = {}
     if case.option is not None:
-        options["transport_url"] = f"rabbit://{case.option}/" if case.option else ""
+        options["url"] = f"rabbit://{case.option}/" if case.option else ""
     files = [write(tmp_path / f"{n}.conf", text(each)) for n, each in enumerate(case.files)]
     options["config_files"] = tuple(files)
     if case.folder is not None:
@@ -384,14 +388,14 @@ def test_random_configurations_against_a_model(tmp_path, monkeypatch):
             assert used is not None, case
             assert used.url == f"rabbit://{url}/", case
             transport = settings.resolve(found, used)
-            assert transport.value("rabbit_qos_prefetch_count") == prefetch, case
+            assert prefetch_of(transport) == prefetch, case
             assert transport.options["rabbit_qos_prefetch_count"] == prefetch, case
             assert [each.host for each in transport.login.endpoints] == [url], case
             # The measured process decides nothing again, wherever it runs.
             again = plan_of(
                 config_files=tuple(found.files), config_dirs=tuple(found.dirs),
-                transport_url=used.url, is_resolved=True,
-                environment=configuration.option_variables() if found.uses_environment else {},
+                url=used.url, is_resolved=True,
+                environment=interpreter.option_variables() if found.uses_environment else {},
             )  # fmt: skip
             there = configuration.load(again)
             assert configuration.find_url(there, again).url == used.url

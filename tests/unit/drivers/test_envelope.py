@@ -7,9 +7,11 @@ import pytest
 from omrig.drivers import configuration, envelope
 from omrig.measured.load import rpc
 from omrig.model import payload
-from omrig.model.plan import Plan
+from omrig.model.patterns import PATTERNS
+from omrig.model.plan import Load, Plan
 
-PLAN = Plan(sides=("producer",), run_id="r", messages=100, size_bytes=10_240)
+LOAD = Load(messages=100, size_bytes=10_240)
+PLAN = Plan(sides=("producer",), run_id="r", load=LOAD)
 
 
 def published(plan, monkeypatch):
@@ -31,9 +33,11 @@ def published(plan, monkeypatch):
     client = oslo_messaging.get_rpc_client(
         transport, oslo_messaging.Target(exchange="omrig", topic="omrig"), timeout=1
     )
-    send = rpc.sender(plan.pattern, client, "0" * 32, payload.build(plan.size_bytes))
+    send = rpc.sender(
+        PATTERNS[plan.load.pattern], client, "0" * 32, payload.build(plan.load.size_bytes)
+    )
     with pytest.raises(oslo_messaging.MessageDeliveryFailure):
-        send(plan.messages - 1)
+        send(plan.load.messages - 1)
     transport.cleanup()
     body = bodies[0]
     return len(body if isinstance(body, bytes) else body.encode())
@@ -42,7 +46,9 @@ def published(plan, monkeypatch):
 @pytest.mark.parametrize("pattern", ["call", "cast"])
 @pytest.mark.parametrize("size", [0, 20, 1000, 4096, 4097, 204_800])
 def test_the_size_is_that_of_what_is_published(monkeypatch, pattern, size):
-    plan = dataclasses.replace(PLAN, pattern=pattern, size_bytes=size)
+    plan = dataclasses.replace(
+        PLAN, load=dataclasses.replace(LOAD, pattern=pattern, size_bytes=size)
+    )
     assert envelope.body_bytes(plan, {}) == published(plan, monkeypatch)
 
 

@@ -8,16 +8,26 @@ from importlib import metadata
 import pytest
 
 from omrig.drivers import maps
-from omrig.measured.probes import probes
+from omrig.model import stage_map
 from omrig.model.errors import UsageError
+from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
+from omrig.model.transport import MEMORY
 from omrig.report.terminal import targets
 
 MAP = """
-schema = 1
+schema = 2
 name = "mine"
 title = "my own"
 package = "kombu"
+"""
+
+FIRST = MAP.replace("schema = 2", "schema = 1")
+
+DRIVER = """
+schemes = ["mine"]
+patterns = ["call", "cast"]
+broker = "amqp"
 """
 
 PROBE = """
@@ -37,7 +47,8 @@ def test_every_function_of_every_map_is_installed(name):
     stage_map = maps.known()[name]
     sites, missing = maps.resolve([stage_map])
     assert missing == []
-    assert len(sites) == len(stage_map.probes) > 0
+    assert len(sites) == len(stage_map.probes)
+    assert stage_map.probes or stage_map.broker == MEMORY
     assert all(callable(getattr(site.owner, site.name)) for site in sites)
 
 
@@ -51,7 +62,7 @@ def test_every_module_of_every_map_is_installed(name):
 
 def test_rabbit_s_maps_use_every_kind_and_tell_every_stage():
     used = [probe for stage_map in maps.for_scheme("rabbit") for probe in stage_map.probes]
-    assert {probe.kind for probe in used} == set(probes.KINDS)
+    assert {probe.kind for probe in used} == KINDS
     told = {stage for probe in used for stage in probe.stages}
     whole = {stage.name for stage in BY_NAME.values() if not stage.mixed}
     # What is left when the neighbours are known needs no function of its own.
@@ -69,6 +80,17 @@ def test_a_user_s_map_is_used_whatever_the_scheme():
     assert [each.name for each in maps.for_scheme("nothing", [mine])] == ["mine", "executor"]
 
 
+def test_a_file_of_the_first_schema_is_read():
+    mine = maps.parse(FIRST + 'schemes = ["mine"]\n' + PROBE, "mine.toml")
+    assert (mine.schemes, mine.patterns, mine.broker) == (("mine",), (), "")
+    assert len(mine.probes) == 1
+
+
+def test_a_map_says_what_driver_it_is_for():
+    mine = maps.parse(MAP + DRIVER, "mine.toml")
+    assert (mine.schemes, mine.patterns, mine.broker) == (("mine",), ("call", "cast"), "amqp")
+
+
 def test_an_unknown_requirement_names_the_map():
     mine = maps.parse(MAP + 'requires = ["nowhere"]', "mine.toml")
     with pytest.raises(UsageError, match="stage map mine: requires: no map named 'nowhere'"):
@@ -79,11 +101,22 @@ def test_an_unknown_requirement_names_the_map():
     ("text", "said"),
     [
         ("schema = ", "mine.toml: "),
-        (MAP.replace("schema = 1", "schema = 2"), "mine.toml: schema: 2 is not 1"),
-        (MAP.replace("schema = 1", 'schema = "1"'), "mine.toml: schema: '1' is not of type int"),
+        (MAP.replace("schema = 2", "schema = 3"), "mine.toml: schema: 3 is not 1 to 2"),
+        (MAP.replace("schema = 2", 'schema = "1"'), "mine.toml: schema: '1' is not of type int"),
         (MAP.replace('title = "my own"', ""), "mine.toml: title: missing"),
         (MAP + "modul = []", "mine.toml: modul: unknown key; known are schema, name"),
         (MAP + 'schemes = "rabbit"', "mine.toml: schemes: 'rabbit' is not of type list"),
+        (MAP + 'broker = "amqp"', "mine.toml: broker: needs schemes"),
+        (MAP + DRIVER.replace('broker = "amqp"', ""), "mine.toml: broker: missing beside schemes"),
+        (
+            MAP + DRIVER.replace('"amqp"', '"qpid"'),
+            "mine.toml: broker: unknown 'qpid'; known are amqp, memory",
+        ),
+        (
+            MAP + DRIVER.replace('"cast"', '"shout"'),
+            "mine.toml: patterns: unknown 'shout'; known are call, cast, fanout, notify",
+        ),
+        (FIRST + DRIVER, "mine.toml: patterns: needs schema 2"),
         (
             MAP + PROBE.replace('kind = "send"', 'kind = "sent"'),
             "mine.toml: probe 1: kind: unknown 'sent'; known are blocked, call",
@@ -159,26 +192,27 @@ def test_a_probe_is_for_the_versions_that_it_names():
 @pytest.mark.parametrize(
     ("probe", "state"),
     [
-        (PROBE, targets.INSTALLED),
-        (PROBE.replace("publish", "gone"), targets.MISSING),
-        (PROBE + 'versions = "<0.1"', targets.OTHER_VERSION),
+        (PROBE, stage_map.INSTALLED),
+        (PROBE.replace("publish", "gone"), stage_map.MISSING),
+        (PROBE + 'versions = "<0.1"', stage_map.OTHER_VERSION),
     ],
 )
 def test_targets_says_what_is_there(probe, state):
-    stage_map = maps.parse(MAP + probe, "mine.toml")
-    assert targets.state_of(stage_map, stage_map.probes[0]) == state
+    parsed = maps.parse(MAP + probe, "mine.toml")
+    found = maps.installed(parsed)
+    assert found.states == (state,)
     file = io.StringIO()
-    targets.show([stage_map], file)
+    targets.show([found], file)
     assert f"mine  my own; kombu {metadata.version('kombu')}" in file.getvalue()
     assert state in file.getvalue()
 
 
 def test_targets_lists_functions_and_stages():
     file = io.StringIO()
-    targets.show(list(maps.known().values()), file)
+    targets.show([maps.installed(each) for each in maps.known().values()], file)
     text = file.getvalue()
-    for stage_map in maps.known().values():
-        for probe in stage_map.probes:
+    for known in maps.known().values():
+        for probe in known.probes:
             assert probe.function.partition(":")[2] in text
     assert "missing" not in text
 

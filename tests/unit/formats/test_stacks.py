@@ -1,5 +1,6 @@
 """Stacks with weights: what is written is what the viewers' formats ask for."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -25,7 +26,8 @@ PROFILES = [
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "x.json"
-    stacks.write_speedscope(path, "both", PROFILES)
+    with path.open("w") as file:
+        stacks.write_speedscope(file, "both", PROFILES)
     return path
 
 
@@ -56,17 +58,17 @@ def test_other_kinds_of_profiles_are_not_read(tmp_path):
         stacks.read_speedscope(path)
 
 
-def test_collapsed_stacks_are_lines_of_frames_and_a_whole_number(tmp_path):
-    path = tmp_path / "x.collapsed"
+def test_collapsed_stacks_are_lines_of_frames_and_a_whole_number():
+    file = io.StringIO()
     every = [weighted for profile in PROFILES for weighted in profile.stacks]
-    stacks.write_collapsed(path, [*every, ((CALL, SEND), 0.7), ((SEND,), 0.2)])
-    lines = path.read_text().splitlines()
+    stacks.write_collapsed(file, [*every, ((CALL, SEND), 0.7), ((SEND,), 0.2)])
+    lines = file.getvalue().splitlines()
     assert lines == ["call (client.py:7) 6", "call (client.py:7);send (socket.py:9) 8"]
     # As flamegraph.pl reads it.
     assert all(re.fullmatch(r"(.*)\s+?(\d+)", line) for line in lines)
 
 
-def test_a_frame_cannot_break_a_line_of_collapsed_stacks(tmp_path):
-    path = tmp_path / "x.collapsed"
-    stacks.write_collapsed(path, [((Frame("a;b\nc"), Frame("d")), 3)])
-    assert path.read_text() == "a,b c;d 3\n"
+def test_a_frame_cannot_break_a_line_of_collapsed_stacks():
+    file = io.StringIO()
+    stacks.write_collapsed(file, [((Frame("a;b\nc"), Frame("d")), 3)])
+    assert file.getvalue() == "a,b c;d 3\n"

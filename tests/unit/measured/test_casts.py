@@ -1,12 +1,15 @@
 """Casts: a worker waits now and then until the consumer has kept up."""
 
-import array
+import functools
 
 import pytest
 
-from omrig.measured.load import producer, rpc
-from omrig.measured.load.side import Errors, Stop
-from omrig.model.plan import Plan
+from omrig.measured.executors import base
+from omrig.measured.load import rpc
+from omrig.measured.load.side import Stop
+from omrig.measured.load.workers import Workers
+from omrig.model.patterns import CALL, CAST, CATCH_UP_S, FANOUT
+from omrig.model.plan import Load, Plan
 
 
 class Client:
@@ -14,59 +17,76 @@ class Client:
 
     def __init__(self, fails=False):
         self.sent = []
+        self.prepared = []
         self._fails = fails
 
-    def prepare(self, timeout):
-        assert timeout == rpc.CATCH_UP_S
+    def prepare(self, **how):
+        self.prepared.append(how)
         return self
 
     def call(self, _context, _method, seq, **_payload):
         self.sent.append(("call", seq))
         if self._fails:
             raise TimeoutError
+        return seq
 
     def cast(self, _context, _method, seq, **_payload):
         self.sent.append(("cast", seq))
 
 
-def _loaded(count, client, pattern="cast"):
-    """A producer whose one worker has sent its load, or has given up."""
-    made = object.__new__(producer.Producer)
-    made._plan = Plan(sides=("producer",), run_id="r", messages=count, pattern=pattern)
-    made._client, made._id = client, "p"
-    made._send = rpc.sender("cast", client, "p", {})
-    made._stop, made._errors, made._left_behind = Stop(), Errors(), []
-    made._sequence = iter(range(count))
-    made._started = array.array("Q", bytes(8 * count))
-    made._ended = array.array("Q", bytes(8 * count))
-    made._failed = {}
-    made._load()
-    return made
+def _loaded(count, client, pattern=CAST):
+    """The one worker of a producer, which has sent its load or has given up."""
+    load = Load(messages=count, workers=1, pattern=pattern.name)
+    plan = Plan(sides=("producer",), run_id="r", load=load)
+    workers = Workers(plan, base.load("threading"), Stop())
+    send = rpc.sender(CAST, client, "p", {})
+    workers.load(0, count, send, functools.partial(rpc.catch_up, client, "p"))
+    return workers
 
 
 def test_after_so_many_casts_the_consumer_catches_up():
-    client, ahead = Client(), rpc.CASTS_AHEAD
+    client, ahead = Client(), CAST.ahead
     made = _loaded(2 * ahead + 1, client)
     expected = [("cast", seq) for seq in range(2 * ahead + 1)]
     expected.insert(2 * ahead, ("call", -1))
     expected.insert(ahead, ("call", -1))
     assert client.sent == expected
-    assert all(made._ended)
-    assert not made._left_behind
+    assert client.prepared[1:] == [{"timeout": CATCH_UP_S}] * 2
+    assert all(made.ended)
+    assert not made.left_behind
 
 
 def test_a_consumer_that_does_not_catch_up_ends_the_worker_and_fails_no_message():
     client = Client(fails=True)
-    made = _loaded(3 * rpc.CASTS_AHEAD, client)
-    assert len(client.sent) == rpc.CASTS_AHEAD + 1
-    assert made._ended.count(0) == 2 * rpc.CASTS_AHEAD
-    assert len(made._errors) == 0
-    (error,) = made._left_behind
+    made = _loaded(3 * CAST.ahead, client)
+    assert len(client.sent) == CAST.ahead + 1
+    assert made.ended.count(0) == 2 * CAST.ahead
+    assert len(made.errors) == 0
+    (error,) = made.left_behind
     assert isinstance(error, TimeoutError)
 
 
-@pytest.mark.parametrize("count", [10, 3 * rpc.CASTS_AHEAD])
+@pytest.mark.parametrize("count", [10, 3 * CAST.ahead])
 def test_calls_wait_for_their_own_replies_alone(count):
     client = Client()
-    _loaded(count, client, pattern="call")
+    _loaded(count, client, pattern=CALL)
     assert {kind for kind, _ in client.sent} == {"cast"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prepared", "sent"),
+    [(CALL, {}, ("call", 7)), (CAST, {}, ("cast", 7)), (FANOUT, {"fanout": True}, ("cast", 7))],
+    ids=["call", "cast", "fanout"],
+)
+def test_a_pattern_says_how_its_messages_are_sent(pattern, prepared, sent):
+    client = Client()
+    rpc.sender(pattern, client, "p", {})(7)
+    assert client.prepared == [prepared]
+    assert client.sent == [sent]
+
+
+def test_a_reply_of_another_message_is_an_error():
+    client = Client()
+    client.call = lambda *_, seq, **__: seq + 1
+    with pytest.raises(rpc.ReplyMismatch, match="message 7 got the reply 8"):
+        rpc.sender(CALL, client, "p", {})(7)

@@ -8,12 +8,13 @@ import pytest
 from omrig.measured.executors import base
 from omrig.measured.load import deadline, producer
 from omrig.measured.load.side import Stop
-from omrig.model import redaction
+from omrig.measured.load.workers import WarmUp
+from omrig.model import events, redaction
 from omrig.model.errors import RunError
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan
 from omrig.supervisor import phases
 
-PLAN = Plan(sides=("producer",), run_id="r", messages=10, warmup=50, wait_s=0.0)
+PLAN = Plan(sides=("producer",), run_id="r", load=Load(messages=10, warmup=50, wait_s=0.0))
 
 
 @pytest.fixture
@@ -60,9 +61,8 @@ def test_a_stop_ends_the_waiting(executor):
 
 
 def warming():
-    events = []
-
-    return producer._WarmUp(PLAN, lambda event, **_: events.append(event)), events
+    said = []
+    return WarmUp(PLAN, said.append), said
 
 
 def test_a_warm_up_ends_at_the_first_failure_that_would_come_again():
@@ -75,12 +75,12 @@ def test_a_warm_up_ends_at_the_first_failure_that_would_come_again():
 
 
 def test_a_failure_among_others_ends_no_warm_up():
-    warm_up, events = warming()
+    warm_up, said = warming()
     warm_up.got_through()
     warm_up.failed(ValueError())
     assert warm_up.next() == 0
     warm_up.judge()
-    assert events == ["moved"]
+    assert said == [events.Moved("producer")]
 
 
 def test_a_reply_that_may_come_is_waited_for():
@@ -130,6 +130,6 @@ def test_waiting_and_the_load_are_watched_by_other_means():
 
 def test_a_process_says_itself_what_was_late_before_it_is_said_of_it():
     starting = phases.starting("producer", PLAN)
-    assert starting.limit_s > phases.LOAD_S + PLAN.wait_s + producer.HELLO_LATE_S
-    assert phases.warming_up(PLAN).limit_s > max(PLAN.patience_s, producer.CONTROL_TIMEOUT_S)
+    assert starting.limit_s > phases.LOAD_S + PLAN.load.wait_s + producer.HELLO_LATE_S
+    assert phases.warming_up(PLAN).limit_s > max(PLAN.load.patience_s, producer.CONTROL_TIMEOUT_S)
     assert phases.quiet_limit_s(PLAN, 3600) > 3600

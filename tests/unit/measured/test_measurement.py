@@ -4,14 +4,15 @@ import time
 
 import pytest
 
-from omrig.measured.load.side import Measurement, Usage
-from omrig.measured.profilers.registry import ANY
+from omrig.measured.measurement import Measurement
+from omrig.measured.profilers.base import Context, Profiler
+from omrig.measured.usage import Usage
 
 
-class Mode:
+class Mode(Profiler):
     def __init__(self, name, log, **attributes):
+        super().__init__(Context("threading", "producer"))
         self.name = name
-        self.coexists_with = frozenset()
         self._log = log
         vars(self).update(attributes)
 
@@ -31,17 +32,16 @@ def log():
 def measurement(log):
     return Measurement(
         [
-            Mode("stages", log),
+            Mode("stages", log, is_slow=False),
             Mode("yappi", log),
             Mode("spy", log, pausable=False),
-            Mode("memory", log, coexists_with=ANY),
         ]
     )
 
 
 def test_only_what_slows_the_run_is_taken_out(measurement, log):
     measurement.start()
-    assert log == ["+stages", "+yappi", "+spy", "+memory"]
+    assert log == ["+stages", "+yappi", "+spy"]
     log.clear()
     measurement.profile(False, slow_only=True)
     measurement.profile(False, slow_only=True)
@@ -53,7 +53,7 @@ def test_only_what_slows_the_run_is_taken_out(measurement, log):
     log.clear()
     measurement.stop()
     measurement.profile(True)
-    assert log == ["-memory", "-spy"]
+    assert log == ["-spy"]
 
 
 def test_nothing_is_switched_before_the_load(measurement, log):
@@ -68,7 +68,7 @@ def test_what_can_be_compared(measurement, log):
         "lasting": ["spy"],
         "twin": True,
     }
-    assert Measurement([Mode("none", log)]).offer(twin=False)["all"] == []
+    assert Measurement([]).offer(twin=False)["all"] == []
 
 
 def burn(seconds):

@@ -6,8 +6,9 @@ import textwrap
 import pytest
 
 from omrig.measured.profilers import registry
-from omrig.measured.profilers.none import NoProfiler
+from omrig.measured.profilers.base import Context, Profiler
 from omrig.model.errors import UsageError
+from omrig.model.profiling import BUILT_IN, OPTIONS
 
 
 def test_the_modes_of_omrig_itself_are_known():
@@ -15,8 +16,8 @@ def test_the_modes_of_omrig_itself_are_known():
 
 
 def test_load_keeps_the_order():
-    assert registry.load(["none"]) == [NoProfiler]
-    assert [found.name for found in registry.load(["yappi"])] == ["yappi"]
+    assert [found.name for found in registry.load(["yappi", "stages"])] == ["yappi", "stages"]
+    assert [found.name for found in registry.load(["stages", "yappi"])] == ["stages", "yappi"]
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():
@@ -37,34 +38,117 @@ def test_none_goes_with_nothing(modes):
         registry.load(modes)
 
 
-def test_none_writes_nothing(tmp_path):
-    profiler = NoProfiler(registry.ProfilerContext("eventlet", "producer"))
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_none_is_nothing_in_the_measured_process(executor):
+    assert registry.load(["none"], executor) == []
+
+
+def test_a_mode_that_says_nothing_does_nothing(tmp_path):
+    class Idle(Profiler):
+        name = "idle"
+
+    profiler = Idle(Context("eventlet", "producer"))
     profiler.install()
     profiler.start()
+    assert profiler.recent() == {}
     profiler.stop()
-    assert profiler.save(tmp_path) == []
+    assert profiler.save(tmp_path) == profiler.report(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+    assert profiler.pausable and profiler.is_slow
+    assert profiler.check_targets(["x"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("pausible", "did you mean pausable?"),
+        ("refuse_executors", "did you mean refused_executors?"),
+        ("coexist_with", "did you mean coexists_with?"),
+        ("statr", "did you mean start?"),
+        ("check_target", "did you mean check_targets?"),
+        ("totals_by_role", "begin it with an underscore: _totals_by_role"),
+    ],
+)
+def test_a_public_name_that_no_mode_has_is_an_error(name, hint):
+    with pytest.raises(TypeError) as error:
+        type("Beads", (Profiler,), {"name": "beads", name: True})
+    assert str(error.value) == f"Beads.{name} is nothing that a profiler mode has; {hint}"
+    mixed_in = type("Mixin", (), {name: True})
+    with pytest.raises(TypeError, match=hint.replace("?", "")):
+        type("Beads", (mixed_in, Profiler), {"name": "beads"})
+
+
+def test_names_of_its_own_begin_with_an_underscore():
+    class Beads(Profiler):
+        name = "beads"
+        pausable = False
+        _wires = 10
+
+        def _move(self):
+            pass
+
+    assert Beads._wires == 10
+
+
+@pytest.mark.parametrize("mode", sorted({*registry.known_modes()} - {*registry.OUTSIDE}))
+def test_the_options_of_a_mode_are_those_in_every_help(mode):
+    (found,) = registry.load([mode])
+    assert found.options == OPTIONS.get(mode, ())
+    assert {*found.options} <= {*BUILT_IN}
 
 
 THIRD_PARTY = """
-class Beads:
+from omrig.measured.profilers.base import Profiler
+from omrig.model.profiling import Option
+
+WIRES = Option(
+    flag="--wires", dest="wire_count", type=int, default=10, least=1, help="wires (10 % bent)"
+)
+
+class Beads(Profiler):
     name = "beads"
     coexists_with = frozenset({"yappi"})
 
-class Abacus:
+class Abacus(Profiler):
     name = "abacus"
     coexists_with = frozenset()
     refused_executors = {"eventlet": "it counts threads"}
     refused_with = {"beads": "there is one table only"}
 
-class Slate:
+class Slate(Profiler):
     name = "slate"
     coexists_with = frozenset({"beads"})
     refused_with = {"chalk": "it would be wiped"}
 
-class Chalk:
+class Chalk(Profiler):
     name = "chalk"
     coexists_with = frozenset({"slate"})
+
+class Wired(Profiler):
+    name = "wired"
+    options = (WIRES,)
+
+class Greedy(Profiler):
+    name = "greedy"
+    options = (Option(flag="--output", dest="beads", type=str, default="", help="mine"),)
+
+class Samples(Profiler):
+    name = "samples"
+    options = (Option(flag="--every", dest="sample", type=int, default=1, help="mine"),)
+
+class Loose:
+    name = "loose"
+
+def function():
+    pass
+"""
+
+MISSPELT = """
+from omrig.measured.profilers.base import Profiler
+
+class Misspelt(Profiler):
+    name = "misspelt"
+    pausible = False
 """
 
 ENTRY_POINTS = """
@@ -73,7 +157,15 @@ beads = dummy_plugin:Beads
 abacus = dummy_plugin:Abacus
 slate = dummy_plugin:Slate
 chalk = dummy_plugin:Chalk
+wired = dummy_plugin:Wired
+greedy = dummy_plugin:Greedy
+samples = dummy_plugin:Samples
 broken = dummy_broken:Broken
+loose = dummy_plugin:Loose
+function = dummy_plugin:function
+misnamed = dummy_plugin:Beads
+misspelt = dummy_misspelt:Misspelt
+memory = dummy_plugin:Beads
 """
 
 
@@ -81,6 +173,7 @@ broken = dummy_broken:Broken
 def with_third_party(tmp_path):
     """Runs code in a fresh process in which another package provides modes."""
     (tmp_path / "dummy_plugin.py").write_text(THIRD_PARTY)
+    (tmp_path / "dummy_misspelt.py").write_text(MISSPELT)
     (tmp_path / "dummy_broken.py").write_text("import a_module_that_is_missing")
     dist_info = tmp_path / "dummy-0.1.dist-info"
     dist_info.mkdir()
@@ -161,6 +254,92 @@ def test_a_mode_that_cannot_be_imported_is_named_with_the_reason(with_third_part
     assert "a_module_that_is_missing" in out
 
 
+@pytest.mark.parametrize("mode", ["loose", "function"])
+def test_what_does_not_derive_from_the_base_is_refused(with_third_party, mode):
+    entry_point = {"loose": "dummy_plugin:Loose", "function": "dummy_plugin:function"}[mode]
+    assert with_third_party(refused([mode])) == (
+        f"--profile: mode {mode!r} cannot be loaded: its entry point {entry_point} is no profiler"
+        " mode; derive a class from omrig.measured.profilers.base.Profiler\n"
+    )
+
+
+def test_a_mode_has_the_name_of_its_entry_point(with_third_party):
+    assert with_third_party(refused(["misnamed"])) == (
+        "--profile: mode 'misnamed' cannot be loaded: its entry point dummy_plugin:Beads has the"
+        " name 'beads'; give both the same\n"
+    )
+
+
+def test_a_misspelt_mode_is_refused_in_one_line(with_third_party):
+    assert with_third_party(refused(["misspelt"])) == (
+        "--profile: mode 'misspelt' cannot be loaded: TypeError: Misspelt.pausible is nothing that"
+        " a profiler mode has; did you mean pausable?\n"
+    )
+
+
+def test_nobody_else_provides_a_mode_that_works_from_outside(with_third_party):
+    assert with_third_party(refused(["memory"])) == (
+        "--profile: mode 'memory' is provided more than once: by dummy_plugin,"
+        " omrig.measured.profilers.registry\n"
+    )
+
+
+PLANNED = """
+    from omrig.cli import run
+    from omrig.cli.main import parser_of
+    from omrig.model.errors import UsageError
+    from omrig.model.plan import SIDES, Plan
+    arguments = {arguments!r}
+    try:
+        options = parser_of("run", arguments)[1].parse_args(arguments)
+        plan = Plan.from_json(run.make_plan(options, SIDES).to_json())
+    except UsageError as error:
+        print(error)
+    else:
+        print(plan.profiling.options.get("wire_count"), plan.public().get("mode_options"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (["--profile", "wired"], "10 {'wire_count': 10}"),
+        (["--profile=stages, wired", "--wires", "7"], "7 {'wire_count': 7}"),
+        (["--profile", "stages"], "None None"),
+        (["--wires", "7"], "unrecognized arguments: --wires 7; see omrig run --help"),
+        (["--profile", "wired", "--wires=0"], "--wires: 0 is too small; give 1 or more"),
+        (
+            ["--profile", "wired", "--wires", "x"],
+            "--wires: invalid literal for int() with base 10: 'x'; see omrig run --help",
+        ),
+        (
+            ["--profile", "samples"],
+            "--profile: mode 'samples' cannot be loaded: another option is called 'sample' as its"
+            " --every is",
+        ),
+        (["--profile", "greedy"], "--profile: a mode's option --output is omrig's own"),
+        (["--profile"], "--profile: expected one argument; see omrig run --help"),
+    ],
+)
+def test_the_options_of_another_package_s_mode_are_on_the_command_line(
+    with_third_party, arguments, printed
+):
+    assert with_third_party(PLANNED.format(arguments=arguments)) == f"{printed}\n"
+
+
+def test_they_are_in_the_help_where_the_mode_is_asked_for(with_third_party):
+    help_of = """
+        from omrig import cli
+        try:
+            cli.main({arguments!r})
+        except SystemExit:
+            pass
+    """
+    asked = with_third_party(help_of.format(arguments=["--profile", "wired", "--help"]))
+    assert "--wires WIRES" in asked and "wires (10 % bent)" in asked
+    assert "--wires" not in with_third_party(help_of.format(arguments=["--help"]))
+
+
 @pytest.mark.parametrize("mode", ["pyinstrument", "scalene", "cProfile"])
 def test_profilers_that_break_are_not_offered(mode):
     with pytest.raises(UsageError) as refusal:
@@ -184,9 +363,9 @@ def test_modes_that_disturb_each_other(modes, reason):
 
 
 @pytest.mark.parametrize("mode", ["pyspy", "memray"])
-@pytest.mark.parametrize("other", ["stages", "resources"])
-def test_modes_that_look_at_different_things_run_together(mode, other):
-    assert [found.name for found in registry.load([mode, other])] == [mode, other]
+@pytest.mark.parametrize(("other", "inside"), [("stages", ["stages"]), ("resources", [])])
+def test_modes_that_look_at_different_things_run_together(mode, other, inside):
+    assert [found.name for found in registry.load([mode, other])] == [mode, *inside]
 
 
 @pytest.mark.parametrize(("mode", "package"), [("pyspy", "py-spy"), ("memray", "memray")])

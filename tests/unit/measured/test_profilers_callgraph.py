@@ -7,7 +7,8 @@ import pytest
 
 from omrig.formats import callgrind, pstat
 from omrig.measured.profilers.callgraph import graph as callgraph
-from omrig.measured.profilers.callgraph.graph import Cost, Function
+from omrig.measured.profilers.callgraph.graph import Function
+from omrig.model.callgraph import Cost
 
 
 def function(index, name, context, cost, **callees):
@@ -87,7 +88,8 @@ def test_nothing_measured_is_still_a_graph():
 
 def test_pstat_is_read_by_pstats(graph, tmp_path):
     path = tmp_path / "x.pstat"
-    pstat.write(graph, path)
+    with path.open("wb") as file:
+        pstat.write(graph, file)
     stats = pstats.Stats(str(path)).stats
     assert stats[WORK] == (3, 3, 1.5, 4.0, {WORKER: (3, 3, 1.5, 4.0)})
     assert marshal.loads(path.read_bytes()) == stats
@@ -95,7 +97,8 @@ def test_pstat_is_read_by_pstats(graph, tmp_path):
 
 def test_callgrind_adds_up(graph, tmp_path):
     path = tmp_path / "x.callgrind"
-    callgrind.write(graph, path, "CPU_ns", "CPU time [ns]")
+    with path.open("w") as file:
+        callgrind.write(graph, file, "CPU_ns", "CPU time [ns]")
     text = path.read_text()
     assert "events: CPU_ns\nsummary: 8250000000\n" in text
     own = re.findall(r"^fn=.*\n\d+ (\d+)$", text, re.MULTILINE)
@@ -107,7 +110,8 @@ def test_callgrind_adds_up(graph, tmp_path):
 
 def test_callgrind_is_read_by_callgrind_annotate(graph, tmp_path):
     path = tmp_path / "x.callgrind"
-    callgrind.write(graph, path, "CPU_ns", "CPU time [ns]")
+    with path.open("w") as file:
+        callgrind.write(graph, file, "CPU_ns", "CPU time [ns]")
     shown = subprocess.run(
         ["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(path)],
         capture_output=True,

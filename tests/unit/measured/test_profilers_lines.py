@@ -25,10 +25,12 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading
 from pathlib import Path
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.lines import LinesProfiler
+from omrig.model.profiling import Profiling
 
-made = LinesProfiler(ProfilerContext(executor, "producer", targets=tuple(targets)))
+asked = Profiling(options={"targets": tuple(targets)})
+made = LinesProfiler(Context(executor, "producer", profiling=asked))
 made.install()
 """
 

@@ -12,12 +12,15 @@ import pytest
 from rich.console import Console
 
 from omrig.measured.profilers import registry
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.memory_lines import MemoryLinesProfiler, Recorded
-from omrig.measured.profilers.registry import ProfilerContext
 from omrig.model.errors import UsageError
+from omrig.model.profiling import Profiling
 from omrig.report.terminal.profiles import memory_lines
 
 MEBIBYTE = 1 << 20
+
+PIECE = b"x" * 4096
 
 KEPT = []
 
@@ -25,7 +28,9 @@ KEPT = []
 def pages(size):
     """Memory that nobody had before; what others have freed would be no growth."""
     fresh = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    fresh.write(b"x" * size)
+    # In pieces: what is as large as all of it the allocator may keep when it is freed.
+    for _ in range(size // len(PIECE)):
+        fresh.write(PIECE)
     return fresh
 
 
@@ -130,16 +135,17 @@ def test_the_table_is_memory_profilers(recorded):
 
 
 def test_what_is_written_and_shown(tmp_path):
-    target = "omrig.model.events:emitter"
-    profiler = MemoryLinesProfiler(ProfilerContext("threading", "producer", targets=(target,)))
+    target = "omrig.measured.pipe:emitter"
+    asked = Profiling(options={"targets": (target,)})
+    profiler = MemoryLinesProfiler(Context("threading", "producer", profiling=asked))
     before = sys.gettrace()
     try:
         profiler.install()
         assert profiler.save(tmp_path) == []
         profiler.start()
-        from omrig.model import events
+        from omrig.measured import pipe
 
-        events.emitter(0)
+        pipe.emitter(0)
         profiler.stop()
     finally:
         sys.settrace(before)
@@ -171,8 +177,8 @@ def test_targets_have_to_be_named():
     with pytest.raises(UsageError, match="--target MODULE:FUNCTION"):
         registry.check_targets(["memory-lines"], [])
     with pytest.raises(UsageError, match="has no function 'gone'"):
-        registry.check_targets(["memory-lines"], ["omrig.model.events:gone"])
-    registry.check_targets(["memory-lines", "stages"], ["omrig.model.events:emitter"])
+        registry.check_targets(["memory-lines"], ["omrig.measured.pipe:gone"])
+    registry.check_targets(["memory-lines", "stages"], ["omrig.measured.pipe:emitter"])
 
 
 def test_it_cannot_run_with_the_other_tracer_of_lines():

@@ -11,7 +11,7 @@ import memray
 import pytest
 
 from omrig.measured.profilers import memray as mode
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 
 PLANTED = 50_000_000
 
@@ -23,7 +23,7 @@ if executor == "eventlet":
     eventlet.monkey_patch()
 import threading, time
 from pathlib import Path
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.memray import MemrayProfiler
 
 def planted():
@@ -40,7 +40,7 @@ def others():
         time.sleep(0.001)
 
 kept, measuring = [], []
-made = MemrayProfiler(ProfilerContext(executor, "producer", folder=Path(folder)))
+made = MemrayProfiler(Context(executor, "producer", folder=Path(folder)))
 made.install()
 first = threading.Thread(target=wait_and_allocate)
 first.start()
@@ -145,7 +145,7 @@ def test_a_recording_that_is_broken_is_told(tmp_path):
 
 
 def test_nothing_is_written_before_install(tmp_path):
-    profiler = mode.MemrayProfiler(ProfilerContext("eventlet", "consumer", folder=tmp_path))
+    profiler = mode.MemrayProfiler(Context("eventlet", "consumer", folder=tmp_path))
     profiler.stop()
     assert profiler.save(tmp_path) == []
     assert mode.MemrayProfiler.report(tmp_path) == []

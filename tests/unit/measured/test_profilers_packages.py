@@ -30,7 +30,7 @@ INSTALLED = Installation(
         ("/usr/lib/python3.11x/threading.py", "threading"),
         ("<frozen importlib._bootstrap>", "stdlib"),
         ("<string>", "generated code"),
-        ("/home/me/src/omrig/measured/probes/probes.py", "omrig.measured.probes"),
+        ("/home/me/src/omrig/measured/probes/sending.py", "omrig.measured.probes"),
         ("/home/me/src/omrig/model/plan.py", "omrig.model"),
         ("/home/me/src/kombu/messaging.py", "kombu"),
         ("/opt/endpoint.py", "endpoint"),

@@ -14,7 +14,7 @@ import pytest
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
 from omrig.measured.profilers import pyspy
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from tests.unit.formats.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
@@ -28,14 +28,18 @@ if executor == "eventlet":
 import os, signal, threading, time
 from pathlib import Path
 from omrig.measured.profilers import pyspy
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
+from omrig.model.profiling import Profiling
 
 # As in a measured process.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 def profiler():
     chosen = {option: True for option in options}
-    made = pyspy.PySpyProfiler(ProfilerContext(executor, "producer", folder=Path(folder), **chosen))
+    asked = Profiling(modes=("pyspy",), options=chosen)
+    made = pyspy.PySpyProfiler(
+        Context(executor, "producer", folder=Path(folder), profiling=asked)
+    )
     made.install()
     return made
 
@@ -295,7 +299,7 @@ def test_samples_are_counted_by_role_and_by_function():
 
 
 def test_nothing_is_written_before_start(tmp_path):
-    profiler = pyspy.PySpyProfiler(ProfilerContext("eventlet", "consumer", folder=tmp_path))
+    profiler = pyspy.PySpyProfiler(Context("eventlet", "consumer", folder=tmp_path))
     profiler.stop()
     assert profiler.save(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -3,15 +3,16 @@ import json
 import pytest
 
 from omrig.measured.profilers.callgraph import graph, tables
-from omrig.measured.profilers.callgraph.graph import Cost, Function
+from omrig.measured.profilers.callgraph.graph import Function
 from omrig.measured.profilers.callgraph.packages import Installation
+from omrig.model.callgraph import Cost
 
 INSTALLED = Installation(
     stdlib="/py", roots=("/site", "/rig"), distributions={"oslo_messaging": "oslo.messaging"}
 )
 WRITE = ("/site/amqp/transport.py", 5, "write")
 SEND = ("/site/oslo_messaging/send.py", 3, "send")
-PROBE = ("/rig/omrig/measured/probes/probes.py", 9, "probe")
+PROBE = ("/rig/omrig/measured/probes/sending.py", 9, "probe")
 LEN = ("~", 0, "<built-in method builtins.len>")
 ITERATE = ("~", 0, "<built-in method builtins.next>")
 SOCKET = ("~", 0, "<method 'send' of '_socket.socket' objects>")

@@ -1,6 +1,7 @@
 """Stacks out of call graphs: nothing is lost, and shares are those of the graph."""
 
 import cProfile
+import io
 import pstats
 from collections import defaultdict
 
@@ -8,7 +9,7 @@ import pytest
 
 from omrig.formats import stacks
 from omrig.measured.profilers.callgraph import flames, unfold
-from omrig.measured.profilers.callgraph.graph import Cost, Node
+from omrig.model.callgraph import Cost, Node
 
 ROOT = ("omrig", 0, "<producer>")
 
@@ -162,13 +163,11 @@ def test_own_times_are_those_of_the_pstat(measured):
     }
 
 
-def test_the_files_hold_all_the_time_by_role_and_together(measured, tmp_path):
+def test_flame_graphs_hold_all_the_time_by_role_and_together(measured):
     stats, graph = measured
-    speedscope, collapsed = tmp_path / "x.json", tmp_path / "x.collapsed"
     idle = graph_of({"wait": 1e-7}, {("root", "wait"): (1e-7, 1e-7)})
-    flames.write({"idle": idle, "main": graph}, "producer", speedscope, collapsed)
+    together, *by_role = flames.profiles({"idle": idle, "main": graph}, "producer")
     whole = sum(own for _, _, own, _, _ in stats.values()) * 1e9
-    together, *by_role = stacks.read_speedscope(speedscope)
     assert [each.name for each in (together, *by_role)] == [
         "producer: all",
         "producer: main",
@@ -177,7 +176,9 @@ def test_the_files_hold_all_the_time_by_role_and_together(measured, tmp_path):
     for profile in (together, by_role[0]):
         assert sum(weight for _, weight in profile.stacks) == pytest.approx(whole, rel=1e-5)
         assert {stack[0].name for stack, _ in profile.stacks} == {"producer"}
-    lines = [line.rpartition(" ") for line in collapsed.read_text().splitlines()]
+    collapsed = io.StringIO()
+    stacks.write_collapsed(collapsed, together.stacks)
+    lines = [line.rpartition(" ") for line in collapsed.getvalue().splitlines()]
     assert sum(int(weight) for _, _, weight in lines) == pytest.approx(whole, rel=1e-5)
     # However deep it recurses.
     place = f"test_profilers_unfold.py:{fib.__code__.co_firstlineno}"

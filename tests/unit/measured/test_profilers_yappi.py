@@ -15,7 +15,7 @@ import pytest
 
 from omrig.formats import stacks as speedscope
 from omrig.measured.executors import roles
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.yappi import YappiProfiler
 from tests.unit.formats.test_stacks import SCHEMA
 
@@ -30,11 +30,14 @@ if executor == "eventlet":
 import threading
 from pathlib import Path
 from omrig.measured.executors import roles
-from omrig.measured.profilers.registry import ProfilerContext
+from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.yappi import YappiProfiler
+from omrig.model.profiling import Profiling
 
 def profiler(clock="cpu"):
-    made = YappiProfiler(ProfilerContext(executor, "producer", clock))
+    made = YappiProfiler(
+        Context(executor, "producer", profiling=Profiling(options={"clock": clock}))
+    )
     made.install()
     return made
 
@@ -336,7 +339,7 @@ def test_the_parts_of_oslo_messaging_are_named(measure, executor):
 
 @both_executors
 def test_nothing_is_written_before_start(tmp_path, executor):
-    profiler = YappiProfiler(ProfilerContext(executor, "consumer"))
+    profiler = YappiProfiler(Context(executor, "consumer"))
     profiler.stop()
     assert profiler.save(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

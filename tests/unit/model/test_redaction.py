@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from omrig.measured import pipe
 from omrig.model import events, redaction
 
 PIECES_OF = "#/?,@:$%"
@@ -123,7 +124,11 @@ def test_the_protocol_of_measured_processes_knows_no_redaction(secret, tmp_path)
     redaction.remember([secret])
     path = tmp_path / "pipe"
     with path.open("wb") as file:
-        emit = events.emitter(file.fileno())
-        emit("progress", side="producer", done=1000, messages=None)
+        emit = pipe.emitter(file.fileno())
+        emit(events.Progress("producer", {"done": 1000, "messages": 0}))
     said = json.loads(path.read_text())
-    assert said == {"event": "progress", "side": "producer", "done": 1000, "messages": None}
+    assert said == {
+        "event": "progress",
+        "side": "producer",
+        "counts": {"done": 1000, "messages": 0},
+    }

@@ -6,8 +6,8 @@ import time
 import numpy
 import pytest
 
-from omrig.recordings import segments
-from omrig.watcher import capture
+from omrig.recordings import arrivals, segments
+from omrig.watcher import capture, layout
 
 SECOND = 1_000_000_000
 REALTIME = 1_700_000_000 * SECOND
@@ -31,10 +31,10 @@ def _segment(t_ns, sequence, payload, syn=False, local=OURS, ip=4):
 
 
 def _arrivals(folder, rows, followed):
-    numpy.array(rows, "<u4").tofile(folder / capture.SEGMENTS)
-    numpy.array(followed, "<u8").tofile(folder / capture.FOLLOWED)
+    numpy.array(rows, "<u4").tofile(folder / layout.SEGMENTS)
+    numpy.array(followed, "<u8").tofile(folder / layout.FOLLOWED)
     clock = [(t * SECOND, t * SECOND + REALTIME + t * 1000) for t in range(20)]
-    numpy.array(clock, "<u8").tofile(folder / capture.CLOCK)
+    numpy.array(clock, "<u8").tofile(folder / layout.CLOCK)
     return {
         number: [(int(when), int(count)) for when, count in zip(*found, strict=True)]
         for number, found in segments.read(folder).items()
@@ -108,9 +108,7 @@ def test_a_connection_that_is_followed_again_goes_on(tmp_path):
     assert [count for _, count in found[1]][-2:] == [150, 250]
     numbers = numpy.array([1, 1])
     log = segments.read(tmp_path)
-    from omrig.watcher import client
-
-    assert client.arrival_times(log, numbers, numpy.array([100, 250])).tolist() == [
+    assert arrivals.times(log, numbers, numpy.array([100, 250])).tolist() == [
         3 * SECOND,
         6 * SECOND,
     ]
@@ -178,4 +176,4 @@ def test_the_log_holds_no_payload(tmp_path):
         time.sleep(0.02)
     noted.drain()
     assert noted.segments > 0
-    assert b"hunter2" not in (tmp_path / capture.SEGMENTS).read_bytes()
+    assert b"hunter2" not in (tmp_path / layout.SEGMENTS).read_bytes()

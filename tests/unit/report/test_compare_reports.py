@@ -149,7 +149,9 @@ def test_an_undecided_gate_passes_and_says_so(tmp_path, capsys):
     for name, side in zip(("b", "n"), synthetic.pairs(4, rng, noise=0.4), strict=True):
         for stored in side.runs:
             synthetic.save(
-                tmp_path / name / stored.folder.name, stored.result, started_s=stored.started_s
+                tmp_path / name / stored.folder.name,
+                stored.result.to_json(),
+                started_s=stored.started_s,
             )
     arguments = ["compare", str(tmp_path / "b"), str(tmp_path / "n"), "--gate", "throughput>=+0%"]
     arguments += ["--gate", "throughput<=+0%"]

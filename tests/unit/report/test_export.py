@@ -9,6 +9,7 @@ import pytest
 
 from omrig import cli
 from omrig.report.files import csv as export
+from tools import synthetic
 
 
 def _rows(text):
@@ -27,23 +28,20 @@ def _run_folder(folder, sides=("producer",), **columns):
     return folder
 
 
-STAGES = [
-    {"name": "publish", "side": "producer", "bucket": "driver", "mean_ns": 7, "share": 0.25},
-    {"name": "wakeup", "side": "producer", "bucket": "scheduler", "mean_ns": 21, "share": 0.75},
-]
+STAGES = (synthetic.row("publish", 7, 0.25), synthetic.row("wakeup", 21, 0.75))
 
 
 def test_a_row_a_stage():
     file = io.StringIO()
-    export.write_stages({"stages": STAGES}, file)
+    export.write_stages(synthetic.result(stages=STAGES), file)
     rows = _rows(file.getvalue())
     assert [row["name"] for row in rows] == ["publish", "wakeup"]
-    assert rows[1] == {n: str(v) for n, v in STAGES[1].items()}
+    assert rows[1] == {n: str(v) for n, v in STAGES[1].to_json().items()}
 
 
 def test_without_stages_there_are_heads_alone():
     file = io.StringIO()
-    export.write_stages({"stages": None}, file)
+    export.write_stages(synthetic.result(), file)
     assert file.getvalue() == "name,side,bucket\n"
 
 

@@ -1,5 +1,6 @@
 """The page of a run: the numbers behind it, and how it is written."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -10,18 +11,22 @@ import numpy
 import pytest
 
 from omrig import cli
+from omrig.model.result import Coverage
+from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
+from omrig.recordings.messages import Messages
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
 from tools import synthetic
-from tools.synthetic import BEGAN_NS, MS, SECOND
+from tools.synthetic import BEGAN_NS
 
 
 def made(folder, **arguments):
     """A synthetic run's result, with its recordings open."""
     synthetic.write(folder, arguments.pop("messages", 1000), **arguments)
-    result = run_folder.read_json(folder / run_folder.RESULT)
+    result = run_folder.read_result(folder)
     return result, recorded.opened([folder], result)
 
 
@@ -32,7 +37,7 @@ def recordings(**changes):
         **{
             "folders": {},
             "origins": {"producer": 0},
-            "stages": {},
+            "stages": Messages(),
             "rows": None,
             **dict.fromkeys(columns, none),
             **changes,
@@ -48,12 +53,10 @@ def test_times_count_from_the_first_send(tmp_path):
     with opened as found:
         assert found.origins["producer"] == BEGAN_NS
         assert found.starts.min() == 0
-        assert len(found.latency) == result["latency"]["count"] == 990
+        assert len(found.latency) == result.latency.count == 990
         assert len(found.unanswered) == 10
-        assert found.length_ns == pytest.approx(
-            result["throughput"]["duration_seconds"] * SECOND, abs=2
-        )
-        assert found.stage_names() == [row["name"] for row in result["stages"]]
+        assert found.length_ns == pytest.approx(result.throughput.duration_seconds * NS, abs=2)
+        assert found.stage_names() == [row.name for row in result.stages]
 
 
 def test_a_cast_ends_where_it_is_received(tmp_path):
@@ -66,9 +69,10 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 
 def test_the_clock_of_another_host_is_taken_into_account(tmp_path):
     result, _ = made(tmp_path / "run")
-    result["clock"] = {"same_host": False, "offset_ns": 5 * SECOND, "error_ns": 0}
+    clock = {"same_host": False, "offset_ns": 5 * NS, "error_ns": 0}
+    result = synthetic.changed(result, clock=clock)
     with recorded.opened([tmp_path / "run"], result) as found:
-        assert found.origins["consumer"] == BEGAN_NS + 5 * SECOND
+        assert found.origins["consumer"] == BEGAN_NS + 5 * NS
 
 
 def test_stages_of_undisturbed_messages_only(tmp_path):
@@ -78,8 +82,12 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
         {"first": 0, "end": 40, "profiled": False},
         {"first": 40, "end": 100, "profiled": True},
     ]
-    run_folder.write_json(tmp_path / "run" / "producer" / "side.json", about)
-    result["slices"] = {"stages_of": "unprofiled"}
+    writer.write_json(tmp_path / "run" / "producer" / "side.json", about)
+    coverage = Coverage(
+        modes={}, slow_only=True, profiled_messages=60, unprofiled_messages=40,
+        stages_of="unprofiled",
+    )  # fmt: skip
+    result = dataclasses.replace(result, coverage=coverage)
     with recorded.opened([tmp_path / "run"], result) as found:
         assert sorted(found.stage_numbers().tolist()) == list(range(40))
         assert len(found.stage("wakeup")) == 40
@@ -88,7 +96,7 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
 
 def test_merged_stages_come_from_outside(tmp_path):
     result, _ = made(tmp_path / "run")
-    stages = {"seq": numpy.array([3, 1]), "stage.api": numpy.array([5, 7])}
+    stages = Messages({"seq": numpy.array([3, 1]), "stage.api": numpy.array([5, 7])})
     with recorded.opened([tmp_path / "run"], result, stages) as found:
         assert found.stage_names() == ["api"]
         assert [slow.number for slow in messages.slowest(found, "call")] == [1, 3]
@@ -107,7 +115,7 @@ def test_the_curve_is_of_nearest_ranks():
 
 
 def test_a_series_counts_every_message_once():
-    at = numpy.array([0, 1, 2, 3, 95, 96, 97, 100]) * SECOND // 10
+    at = numpy.array([0, 1, 2, 3, 95, 96, 97, 100]) * NS // 10
     latency = numpy.array([1, 2, 3, 4, 10, 20, 30, 40]) * MS
     many = numpy.repeat(at, 20)
     found = messages.series(
@@ -125,7 +133,7 @@ def test_distributions_hold_every_message_that_is_long_enough():
         "stage.api": numpy.array([0, 999, 1_000, 5_000, 2_000_000]),
         "stage.return": numpy.zeros(5, numpy.int64),
     }
-    counts, end_ns = messages.distributions(recordings(stages=stages))
+    counts, end_ns = messages.distributions(recordings(stages=Messages(stages)))
     assert end_ns == 10_000_000
     assert sum(counts["api"]) == 3 and sum(counts["return"]) == 0
     assert counts["api"][0] == 1
@@ -135,7 +143,9 @@ def test_distributions_hold_every_message_that_is_long_enough():
 
 def test_a_typical_message_is_the_mean_of_those_around_the_median():
     api = numpy.arange(1, 1001) * MS
-    found = messages.typical(recordings(stages={"stage.api": api, "stage.return": api * 0}))
+    found = messages.typical(
+        recordings(stages=Messages({"stage.api": api, "stage.return": api * 0}))
+    )
     assert found == {"api": pytest.approx(500 * MS, rel=0.003), "return": 0}
     assert messages.typical(recordings()) is None
 
@@ -148,7 +158,7 @@ def test_the_two_ends_of_a_cast_do_not_add_up():
         "stage.endpoint": numpy.array([5, 5]),
         "stage.wakeup": numpy.array([3, 90]),
     }
-    slow = messages.slowest(recordings(stages=stages, starts=numpy.array([0, 7])), "cast")
+    slow = messages.slowest(recordings(stages=Messages(stages), starts=numpy.array([0, 7])), "cast")
     assert [(each.number, each.took_ns, each.began_ns) for each in slow] == [(1, 91, 7), (0, 16, 0)]
 
 
@@ -210,10 +220,11 @@ def test_the_own_end_of_a_cast_lies_beside_its_way():
 
 def test_what_takes_no_time_has_no_bar(tmp_path):
     synthetic.write(tmp_path / "run", 200)
-    run = run_folder.read_json(tmp_path / "run" / run_folder.RUN)
-    result = run_folder.read_json(tmp_path / "run" / run_folder.RESULT)
+    _, run = run_folder.read_run(str(tmp_path / "run"))
+    result = run_folder.read_result(tmp_path / "run")
     # Drawn for the slow message's sake.
-    result["waterfall"]["p99"]["connect"] = 50 * MS
+    slow = {**result.waterfall.p99, "connect": 50 * MS}
+    result = dataclasses.replace(result, waterfall=dataclasses.replace(result.waterfall, p99=slow))
     page = html.text([tmp_path / "run"], run, result)
     typical, slow = page.split('data-message="')[1:3]
     for table, bars_drawn in ((typical, 0), (slow, 1)):
@@ -221,7 +232,7 @@ def test_what_takes_no_time_has_no_bar(tmp_path):
         assert row.count('class="bar ') == bars_drawn
 
 
-@pytest.mark.parametrize("whole", [0, 1, 999, 12_345, 7 * MS, 3 * SECOND, 3600 * SECOND])
+@pytest.mark.parametrize("whole", [0, 1, 999, 12_345, 7 * MS, 3 * NS, 3600 * NS])
 def test_ticks_are_few_and_within(whole):
     (message,) = bars.draw([{"api": whole}], "call")
     assert len(message.ticks) <= 6
@@ -233,7 +244,7 @@ def test_ticks_are_few_and_within(whole):
 
 def test_what_happened_when(tmp_path):
     result, opened = made(tmp_path / "run", messages=4000, failed=3)
-    length = result["throughput"]["duration_seconds"] * SECOND
+    length = result.throughput.duration_seconds * NS
     with opened as found:
         happened = events.found(found)
     kinds = [(event.kind, event.side) for event in happened]
@@ -255,7 +266,7 @@ def test_a_million_failures_are_few_events():
 def test_a_lost_connection_is_told_from_one_that_lasted(tmp_path):
     _, opened = made(tmp_path / "run", messages=20_000)
     with opened as found:
-        assert found.length_ns > 8 * SECOND
+        assert found.length_ns > 8 * NS
         lost = [event for event in events.found(found) if event.kind == "lost"]
     assert [(event.side, event.count) for event in lost] == [("producer", 1), ("consumer", 1)]
     assert lost[0].at_ns == pytest.approx(found.length_ns / 2, rel=0.01)
@@ -281,7 +292,7 @@ def test_empty_cells_are_gaps(tmp_path):
     found = recordings(
         folders={"producer": tmp_path / "producer"},
         origins={"producer": 0, "broker": 0},
-        ended=numpy.array([3 * SECOND]),
+        ended=numpy.array([3 * NS]),
     )
     (used,) = usage.found(found, (tmp_path,))
     assert used.cpu == [None, None, 0.25]

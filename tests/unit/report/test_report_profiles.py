@@ -8,10 +8,12 @@ import pytest
 from rich.console import Console
 
 from omrig.formats import stacks
-from omrig.model.stages import BY_NAME
+from omrig.measured.profilers import registry
+from omrig.model.result import Waterfall
 from omrig.report.files import speedscope
-from omrig.report.terminal.profiles import memray, pyspy, yappi
+from omrig.report.terminal.profiles import memray, pyspy, renderers, yappi
 from tests.unit.formats.test_stacks import SCHEMA
+from tools import synthetic
 
 MS = 1_000_000
 
@@ -175,14 +177,12 @@ CAST = {name: ns for name, ns in CALL.items() if name != "connect"} | {"confirm_
 
 
 def result(durations, pattern):
-    return {
-        "pattern": pattern,
-        "waterfall": {"mean": durations, "p99": {name: 10 * ns for name, ns in durations.items()}},
-        "stages": [
-            {"name": name, "side": BY_NAME[name].side, "bucket": BY_NAME[name].bucket}
-            for name in durations
-        ],
-    }
+    slow = {name: 10 * ns for name, ns in durations.items()}
+    return synthetic.result(
+        pattern=pattern,
+        waterfall=Waterfall(mean=durations, p99=slow),
+        stages=tuple(synthetic.row(name) for name in durations),
+    )
 
 
 def of(profile):
@@ -214,5 +214,13 @@ def test_a_cast_has_two_ends():
 
 def test_no_stages_no_file(tmp_path):
     path = tmp_path / speedscope.FILE
-    assert not speedscope.write(path, {"waterfall": None, "stages": None, "pattern": "call"})
+    assert not speedscope.write(path, synthetic.result())
     assert not path.exists()
+
+
+def test_each_mode_has_a_renderer_and_one_without_shows_nothing():
+    result = synthetic.result(profiles={"producer": {"yappi": YAPPI, "beads": {"moved": 3}}})
+    assert len([*renderers.render(result, 100)]) == len(yappi.render(YAPPI, "producer", 100))
+    only_others = synthetic.result(profiles={"producer": {"beads": {"moved": 3}}})
+    assert [*renderers.render(only_others, 100)] == []
+    assert renderers.RENDERERS.keys() <= {*registry.known_modes()}

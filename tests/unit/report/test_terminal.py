@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.accounting import accounting
 from omrig.model.stages import STAGES
-from omrig.report import owners, waterfall
+from omrig.report import layout, owners
 from omrig.report.terminal import run as terminal
+from omrig.report.terminal import waterfall
+from tools import synthetic
 
 MS = 1_000_000
 
@@ -37,113 +38,20 @@ CAST = {
 TEXT = "70 % of a call is our own processes, above all wakeup (50 %): a reply waits 50.0 ms"
 
 
-def _run(**changes):
-    plan = {
-        "pattern": "call",
-        "executor": "threading",
-        "workers": 100,
-        "size_bytes": 10240,
-        "profile": ["stages"],
-        "sample": 1,
-    }
-    return {
-        "plan": plan | changes.pop("plan", {}),
-        "sides": ["producer", "consumer"],
-        "environment": {
-            "broker": "RabbitMQ",
-            "broker_version": "3.10.8",
-            "oslo.messaging": "18.3.1",
-            "kombu": "5.7.0",
-            "amqp": "5.4.2",
-            "eventlet": "0.41.3",
-            "python": "3.11.2",
-            "host": "vm",
-            "cpu_count": 2,
-            "kernel": "6.1",
-        },
-        "transport": {
-            "url": "rabbit://u:***@h:1/",
-            "driver": "rabbit",
-            "source": "x",
-            "in_memory": False,
-        },
-        "options": {},
-        **changes,
-    }
+_run = synthetic.run
 
 
 def _result(durations=CALL, pattern="call", **changes):
-    # Ten messages as long as asked on average: from half of it to one and a half.
-    spread = numpy.linspace(0.5, 1.5, 10)
-    stages = {
-        stage.name: (durations[stage.name] * MS * spread).astype(numpy.int64)
-        for stage in STAGES
-        if stage.name in durations
+    verdict = {
+        "owner": "process",
+        "bucket": "scheduler",
+        "stage": "wakeup",
+        "share": 0.7,
+        "text": TEXT,
+        "evidence": ["AMQP 8 %, own process 91 %", "closure: 4,000 messages", "CPU 0.99"],
+        "evidence_kinds": ["shares", "closure", "cpu"],
     }
-    rows = accounting.statistics(stages)
-    return {
-        "complete": True,
-        "reason": None,
-        "pattern": pattern,
-        "executor": "threading",
-        "sides": ["producer", "consumer"],
-        "is_measurement": True,
-        "messages": {
-            "requested": 4000,
-            "sent": 4000,
-            "received": 4000,
-            "replied": 4000,
-            "lost": 0,
-            "duplicated": 0,
-            "errors": {},
-        },
-        "throughput": {
-            "messages_per_second": 1000.0,
-            "bytes_per_second": 1024e4,
-            "duration_seconds": 4.0,
-        },
-        "latency": dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), 100 * MS)
-        | {"count": 4000},
-        "stages": rows,
-        "buckets": accounting.buckets(rows),
-        "closure": {
-            "messages": 4000,
-            "matched": 4000,
-            "within_tolerance": 3998,
-            "negative_stages": 0,
-            "flagged_arrivals": 3,
-            "tolerance": accounting.TOLERANCE,
-            "unexplained_share": 0.000123,
-        },
-        "waterfall": accounting.waterfall(stages, accounting.total(stages)),
-        "clock": {"same_host": True, "offset_ns": 0, "error_ns": 0},
-        "not_measured": [],
-        "verdict": {
-            "owner": "process",
-            "bucket": "scheduler",
-            "stage": "wakeup",
-            "share": 0.7,
-            "text": TEXT,
-            "evidence": ["AMQP 8 %, own process 91 %", "closure: 4,000 messages", "CPU 0.99"],
-        },
-        "little": {"expected_mean_ns": 100 * MS, "measured_mean_ns": 98 * MS, "ratio": 0.98},
-        "distortion": {
-            "stages": {
-                "throughput_ratio": 0.951,
-                "throughput_quartiles": [0.93, 0.97],
-                "cpu_ratio": 1.04,
-                "cpu_quartiles": None,
-                "method": "pairs of slices",
-                "pairs": 10,
-                "text": "stages slowed the run to 0.95 of its speed [0.93, 0.97]",
-            }
-        },
-        "resources": {
-            "producer": {"cpu_user_seconds": 1, "cpu_system_seconds": 1, "peak_rss_bytes": 1}
-        },
-        "artefacts": [],
-        **changes,
-    }
+    return synthetic.measured(durations, pattern, **{"verdict": verdict, **changes})
 
 
 def _shown(run=None, result=None, width=100):
@@ -259,8 +167,7 @@ def test_it_says_why_there_are_no_stages(run, changes, why):
 
 
 def test_an_in_memory_transport_has_no_stages():
-    run = _run()
-    run["transport"]["in_memory"] = True
+    run = _run(transport={"in_memory": True})
     text = _shown(run, _result(**NO_STAGES, is_measurement=False))
     assert "no stages: an in-memory transport" in _joined(text)
 
@@ -276,9 +183,13 @@ def test_remote_asks_for_the_other_side():
 
 
 def test_what_the_verdict_has_said_is_not_said_again():
-    verdict = {"owner": "unknown", "stage": "remote", "text": "merge: omrig report P C"}
+    text = "merge: omrig report P C"
+    verdict = {"owner": "unknown", "stage": "remote", "text": text, "evidence_kinds": []}
+    verdict["objection"] = "mixed stage"
     result = _result(
-        {"api": 1, "remote": 5}, sides=["producer"], verdict={**verdict, "evidence": []}
+        {"api": 1, "remote": 5},
+        sides=["producer"],
+        verdict=verdict,
     )
     assert _shown(result=result).count("omrig report P C") == 1
 
@@ -310,6 +221,11 @@ def test_a_profiler_that_was_not_compared_says_why():
     assert "cost stages: not measured: run with --twin to measure it" in text
 
 
+def _latency(value_ns):
+    names = ("mean", "p50", "p90", "p99", "p999", "max")
+    return dict.fromkeys(names, value_ns) | {"count": 4000}
+
+
 def _sliced(**changes):
     """A run with yappi, stages on throughout, in slices."""
     stages = [
@@ -332,7 +248,7 @@ def _sliced(**changes):
         "method": "pairs",
         "who": "yappi",
         "unprofiled_messages_per_second": 950.2,
-        "latency": {"unprofiled": {"p50": 95 * MS}, "profiled": {"p50": 400 * MS}},
+        "latency": {"unprofiled": _latency(95 * MS), "profiled": _latency(400 * MS)},
         "stages": stages,
     }
     covered = {
@@ -372,7 +288,9 @@ def test_what_a_profiler_did_to_the_stages_is_a_table():
 
 
 def test_modes_that_were_compared_together_share_a_line():
-    found = _result()["distortion"]["stages"] | {"text": "yappi and lines together slowed it"}
+    found = _result().to_json()["distortion"]["stages"] | {
+        "text": "yappi and lines together slowed it"
+    }
     text = _joined(_shown(result=_result(distortion={"yappi": found, "lines": found})))
     assert text.count("yappi and lines together slowed it") == 1
 
@@ -408,21 +326,21 @@ def test_arrivals_that_the_kernel_noted_and_those_it_had_no_room_for():
 
 
 def test_a_call_s_stages_follow_each_other():
-    placed = waterfall.spans({"api": 5, "amqp_request": 7, "wakeup": 3, "return": 1}, "call")
+    placed = layout.spans({"api": 5, "amqp_request": 7, "wakeup": 3, "return": 1}, "call")
     assert [(span.begin_ns, span.end_ns) for span in placed.values()] == [
         (0, 5),
         (5, 12),
         (12, 15),
         (15, 16),
     ]
-    assert waterfall.length(placed) == 16
+    assert layout.length(placed) == 16
 
 
 def test_a_cast_s_two_ends_go_on_at_the_same_time():
-    placed = waterfall.spans(CAST, "cast")
+    placed = layout.spans(CAST, "cast")
     assert placed["amqp_request"].begin_ns == placed["confirm_wait"].begin_ns == 1
     assert placed["return"].end_ns == 5
-    assert waterfall.length(placed) == placed["endpoint"].end_ns == 10
+    assert layout.length(placed) == placed["endpoint"].end_ns == 10
     text = _shown(_run(plan={"pattern": "cast"}), _result(CAST, "cast"))
     assert re.search(r"a mean message, 10\.0+ ms", text)
     assert "confirm_wait, wakeup, return go on while the message is under way" in text
@@ -443,11 +361,11 @@ def test_a_cast_s_two_ends_go_on_at_the_same_time():
     ],
 )
 def test_bars_are_to_scale(begin, length, expected):
-    assert waterfall.bar(waterfall.Span(begin, length), 100, 10) == expected
+    assert waterfall.bar(layout.Span(begin, length), 100, 10) == expected
 
 
 def test_bars_without_block_characters():
-    assert waterfall.bar(waterfall.Span(45, 10), 100, 10, ascii_only=True) == "    ##    "
+    assert waterfall.bar(layout.Span(45, 10), 100, 10, ascii_only=True) == "    ##    "
 
 
 def test_each_bar_begins_where_the_last_ended():
@@ -487,7 +405,7 @@ def test_percentages_of_a_part_are_rounded_one_by_one():
 
 
 def test_an_unknown_bucket_is_its_own_owner():
-    rows = [{"name": "new", "bucket": "news", "share": 1.0}]
+    rows = [synthetic.row("new", bucket="news", share=1.0)]
     assert owners.of_buckets(rows) == {"news": {"news": 100.0}}
 
 
@@ -495,16 +413,15 @@ FAILED = {"sent": 4000, "errors": {"MessagingTimeout": 12}}
 
 
 def _failing(latency):
-    result = _result(latency=latency, little=None)
-    failing = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), 2000 * MS)
-    result["messages"] |= FAILED
-    return result | {"latency_with_failures": failing | {"count": 4012}}
+    failing = _latency(2000 * MS) | {"count": 4012}
+    messages = _result().messages.to_json() | FAILED
+    return _result(latency=latency, little=None, messages=messages, latency_with_failures=failing)
 
 
 @pytest.mark.parametrize("width", [60, 120])
 def test_failures_have_latencies_of_their_own(width):
     run = _run(plan={"timeout_s": 2.0})
-    text = _joined(_shown(run, _failing(_result()["latency"]), width))
+    text = _joined(_shown(run, _failing(_latency(100 * MS)), width))
     assert "with the 12 that failed, as at least 2.00 s each" in text
     assert "4,000 messages" in text
     text = _joined(_shown(run, _failing(None), width))
@@ -522,7 +439,7 @@ def test_settings_are_shown_with_their_sources():
         "[DEFAULT] rpc_response_timeout": {"value": 60, "source": "default"},
         "rpc_conn_pool_size": {"value": 5, "source": "nova.conf"},
     }
-    text = _joined(_shown(_run(settings=settings), width=160))
+    text = _joined(_shown(synthetic.changed(_run(), settings=settings), width=160))
     assert "rpc_conn_pool_size=5 (nova.conf); [DEFAULT] rpc_response_timeout=60 (default)" in text
 
 

@@ -5,11 +5,10 @@ import sys
 
 import pytest
 
-from omrig.broker.amqp.connection import Login
-from omrig.broker.amqp.preflight import BrokerInfo
-from omrig.drivers.settings import Transport
+from omrig.broker.base import BrokerInfo
 from omrig.model.errors import UsageError
-from omrig.model.plan import Plan
+from omrig.model.plan import Load, Plan, Where
+from omrig.model.transport import Login, Transport
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import consent
 
@@ -25,10 +24,11 @@ class Terminal(io.StringIO):
 def ask(monkeypatch, capsys):
     def ask(*, named=False, terminal=False, answer="", sides=("producer",), messages=1, yes=False):
         transport = Transport(
-            scheme="rabbit", login=Login((), "/nova"), options={}, settings={}, is_named=named,
+            scheme="rabbit", broker="amqp", patterns=("call",), login=Login((), "/nova"),
+            options={}, settings={}, is_named=named,
             redacted="rabbit://u:***@ctl1/nova", source="/etc/nova/nova.conf", url="",
         )  # fmt: skip
-        plan = Plan(sides=sides, run_id="1", messages=messages, yes=yes)
+        plan = Plan(sides=sides, run_id="1", load=Load(messages=messages), transport=Where(yes=yes))
         shown = Terminal() if terminal else io.StringIO()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", Terminal(answer) if terminal else io.StringIO(answer))

@@ -4,6 +4,7 @@ import pytest
 
 from omrig import cli
 from omrig.cli import ab
+from omrig.cli.main import parser_of
 from omrig.model.errors import UsageError
 from omrig.supervisor import interleaved
 
@@ -20,10 +21,9 @@ def test_each_is_first_as_often_as_the_other():
 
 
 def test_options_of_both_become_plans():
-    own, one, other = ab._split(["-n", "4", "--", "-m", "20", "--", "--executor", "threading"])
-    assert own == ["-n", "4"]
-    assert ab._plan("A", one).messages == 20
-    assert ab._plan("B", other).executor == "threading"
+    one, other = ab._split(["--", "-m", "20", "--", "--executor", "threading"])
+    assert ab._plan("A", one).load.messages == 20
+    assert ab._plan("B", other).load.executor == "threading"
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_a_folder_with_runs_is_not_added_to(tmp_path):
     (tmp_path / "b").mkdir()
     plan = ab._plan("A", [])
     with pytest.raises(UsageError, match="already holds runs"):
-        interleaved.run((plan, plan), 1, tmp_path, pytest.fail, pytest.fail)
+        interleaved.run((plan, plan), 1, tmp_path, *[pytest.fail] * 3)
 
 
 def test_outputs_and_gates_go_to_the_comparison():
-    options = ab.make_parser().parse_args(
+    options = parser_of("ab", [])[1].parse_args(
         ["--gate", "p99<=+5%", "--gate=mean<=+1%", "--json", "--html", "x.html"]
     )
     assert ab._passed(options) == [

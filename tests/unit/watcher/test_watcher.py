@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.watcher import client as arrivals
-from omrig.watcher import process
+from omrig.recordings import arrivals, tcp_info
+from omrig.watcher import layout
+from omrig.watcher.client import Watcher
 
 pytestmark = pytest.mark.measures
 
@@ -39,8 +40,8 @@ print(*sent)
 @pytest.fixture(params=["capture", "edges"])
 def watched(request, tmp_path):
     """A watcher that is running, and is finished in the end."""
-    client = arrivals.Watcher()
-    client.start(tmp_path, capture=request.param == "capture")
+    client = Watcher()
+    client.start(tmp_path, {}, capture=request.param == "capture")
     assert client.alive
     assert client.capturing == (request.param == "capture")
     yield client
@@ -91,7 +92,7 @@ def identity(connection):
 def arrived(folder, connection, *offsets):
     """The arrival of each end offset on one connection."""
     numbers = numpy.full(len(offsets), connection)
-    return arrivals.arrival_times(arrivals.read_arrivals(folder), numbers, numpy.array(offsets))
+    return arrivals.times(arrivals.read(folder), numbers, numpy.array(offsets))
 
 
 def read_late(connection, total, lag_s):
@@ -160,15 +161,15 @@ def test_finish_reports(watched):
         watched.add(1, receiver.fileno(), watch=True)
         sender.sendall(b"x")
         time.sleep(0.1)
-        assert watched.finish() in process.SCHEDULING
+        assert watched.finish() in layout.SCHEDULING
     assert watched.alive
     assert watched.missed == 0
     # The beginning of the stream and the data; the capture sees every stream's beginning.
     assert watched.events == 2 or (watched.capturing and watched.events > 2)
     assert watched.cpu_ns > 0
-    assert watched.info_bytes >= process.INFO_ENDS["bytes_received"]
+    assert watched.info_bytes >= layout.INFO_ENDS["bytes_received"]
     assert ended(watched.pid)
-    assert watched.finish() in process.SCHEDULING
+    assert watched.finish() in layout.SCHEDULING
 
 
 def test_only_what_arrives_after_watch_is_timed(watched, tmp_path):
@@ -266,7 +267,7 @@ def test_the_watcher_dies_with_its_parent(tmp_path):
     from pathlib import Path
     from omrig.watcher.client import Watcher
     watcher = Watcher()
-    watcher.start(Path(sys.argv[1]))
+    watcher.start(Path(sys.argv[1]), {})
     server = socket.create_server(("127.0.0.1", 0))
     sender = socket.create_connection(server.getsockname())
     receiver, _ = server.accept()
@@ -293,7 +294,7 @@ def test_a_dead_watcher_is_reported_and_raises_nothing(watched):
         watched.watch(1)
         watched.drop(1)
     assert not watched.alive
-    assert watched.finish() in process.SCHEDULING
+    assert watched.finish() in layout.SCHEDULING
 
 
 def test_sigterm_completes_the_logs_and_sigint_is_ignored(watched, tmp_path):
@@ -329,15 +330,15 @@ def test_what_is_not_tcp_is_not_watched(watched, tmp_path):
         other.sendall(b"x")
         watched.finish()
     assert watched.alive
-    assert arrivals.read_arrivals(tmp_path) == {}
-    assert arrivals.read_tcp_info(tmp_path) == []
+    assert arrivals.read(tmp_path) == {}
+    assert tcp_info.read(tmp_path) == []
 
 
 def test_nothing_else_is_inherited(tmp_path):
     read, write = os.pipe()
     os.set_inheritable(write, True)
-    client = arrivals.Watcher()
-    client.start(tmp_path)
+    client = Watcher()
+    client.start(tmp_path, {})
     os.close(write)
     os.set_blocking(read, False)
     assert os.read(read, 1) == b""
@@ -355,7 +356,7 @@ def test_under_eventlet_nothing_yields(tmp_path):
     yielded = []
     eventlet.spawn(yielded.append, True)
     watcher = Watcher()
-    watcher.start(Path(sys.argv[1]))
+    watcher.start(Path(sys.argv[1]), {})
     assert not yielded
     server = socket.create_server(("127.0.0.1", 0))
     sender = socket.create_connection(server.getsockname())
@@ -377,31 +378,6 @@ def test_under_eventlet_nothing_yields(tmp_path):
     assert arrived(tmp_path, 1, 1000)[0] > 0
 
 
-def test_arrival_is_the_first_event_that_covers_the_offset():
-    log = {
-        1: (numpy.array([100, 200, 300]), numpy.array([10, 10, 30])),
-        2: (numpy.array([150]), numpy.array([5])),
-    }
-    connections = numpy.array([1, 2, 1, 1, 2, 3, 1])
-    offsets = numpy.array([10, 5, 11, 31, 1, 1, 30])
-    found = arrivals.arrival_times(log, connections, offsets)
-    assert found.tolist() == [100, 150, 300, 0, 150, 0, 300]
-    assert found.dtype == numpy.int64
-    nothing = numpy.array([], dtype=numpy.int64)
-    assert arrivals.arrival_times({}, nothing, nothing).tolist() == []
-
-
-def test_a_log_is_sorted_and_half_a_row_left_out(tmp_path):
-    rows = [(2, 50, 7), (1, 30, 20), (1, 10, 10), (1, 40, 15)]
-    words = numpy.array(rows, dtype="<u8").tobytes()
-    (tmp_path / process.ARRIVALS).write_bytes(words + b"half a row")
-    log = arrivals.read_arrivals(tmp_path)
-    assert {number: (t.tolist(), b.tolist()) for number, (t, b) in log.items()} == {
-        1: ([10, 30, 40], [10, 20, 20]),
-        2: ([50], [7]),
-    }
-
-
 def test_tcp_info_tells_what_is_unread(watched, tmp_path):
     with pair() as (sender, receiver):
         watched.add(1, receiver.fileno(), watch=True)
@@ -409,7 +385,7 @@ def test_tcp_info_tells_what_is_unread(watched, tmp_path):
         sender.sendall(bytes(5000))
         time.sleep(1.3)
         watched.finish()
-    ours, theirs = arrivals.read_tcp_info(tmp_path)
+    ours, theirs = tcp_info.read(tmp_path)
     assert ours["connection"] == 1
     assert ours["unread_bytes_max"] == 5000
     assert ours["last_ns"] - ours["first_ns"] > 1_000_000_000
@@ -429,7 +405,7 @@ def test_tcp_info_tells_who_held_up_the_sender(watched, tmp_path):
                 sender.send(bytes(1 << 20))
         time.sleep(0.5)
         watched.finish()
-    (summary,) = arrivals.read_tcp_info(tmp_path)
+    (summary,) = tcp_info.read(tmp_path)
     assert summary["rwnd_limited_us"] > 300_000
     assert summary["busy_us"] >= summary["rwnd_limited_us"]
     assert summary["send_queue_bytes_max"] > 0
@@ -443,8 +419,8 @@ def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
         time.sleep(0.2)
         watched.finish()
         kernel = len(sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512))
-    _added, last = numpy.fromfile(tmp_path / process.TCP_INFO, dtype="<u8").reshape(2, -1)
-    row = dict(zip(process.TCP_INFO_COLUMNS, last.tolist(), strict=True))
+    _added, last = numpy.fromfile(tmp_path / layout.TCP_INFO, dtype="<u8").reshape(2, -1)
+    row = dict(zip(layout.TCP_INFO_COLUMNS, last.tolist(), strict=True))
     expected = {
         "connection": 3,
         "retransmits": 0,
@@ -453,18 +429,9 @@ def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
         "notsent_bytes": 0,
         "rwnd_limited_us": 0,
         "sndbuf_limited_us": 0,
-        "bytes_sent": 5000 if kernel >= process.INFO_ENDS["bytes_sent"] else 0,
+        "bytes_sent": 5000 if kernel >= layout.INFO_ENDS["bytes_sent"] else 0,
         "unread_bytes": 70,
         "send_queue_bytes": 0,
         "info_bytes": kernel,
     }
     assert {name: row[name] for name in expected} == expected
-
-
-def test_tcp_info_that_an_old_kernel_does_not_tell_is_none(tmp_path):
-    row = dict.fromkeys(process.TCP_INFO_COLUMNS, 1) | {"info_bytes": 136}
-    numpy.array(list(row.values()), dtype="<u8").tofile(tmp_path / process.TCP_INFO)
-    (summary,) = arrivals.read_tcp_info(tmp_path)
-    assert summary["rwnd_limited_us"] is None
-    assert summary["series"]["rwnd_limited_us"] is None
-    assert summary["retransmits"] == 0

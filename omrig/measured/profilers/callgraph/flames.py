@@ -5,35 +5,33 @@ A call graph has no order in time and no whole stacks: they are reconstructed fr
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from omrig.formats import stacks
 from omrig.measured.profilers.callgraph import unfold
-from omrig.measured.profilers.callgraph.graph import Graph, Key
+from omrig.model.callgraph import Graph, Key
 
 SMALLEST_SHARE = 1e-6
 """A call that led to less than this share of everything is not shown apart."""
 
 
-def write(graphs: Mapping[str, Graph], side: str, speedscope: Path, collapsed: Path) -> None:
-    """Write the graphs of a side by role: as profiles all together and one by one; collapsed.
+def profiles(graphs: Mapping[str, Graph], side: str) -> list[stacks.Profile]:
+    """The graphs of a side by role as flame graphs: first all together, then one by one.
 
     Weights are whole nanoseconds. In what is all together a stack begins with the side and the
-    role. Each graph has the root `<side>`, and under it the role.
+    role. Each graph has the root ``<side>``, and under it the role.
     """
     whole = sum(node.cost.own for graph in graphs.values() for node in graph.values())
     by_role = {
         role: _stacks(graph, ("omrig", 0, f"<{side}>"), SMALLEST_SHARE * whole)
         for role, graph in graphs.items()
     }
-    profiles = [
-        stacks.Profile(f"{side}: {role}", "nanoseconds", found) for role, found in by_role.items()
+    found = [
+        stacks.Profile(f"{side}: {role}", "nanoseconds", weighted)
+        for role, weighted in by_role.items()
     ]
-    profiles.sort(key=lambda profile: -sum(weight for _, weight in profile.stacks))
-    everything = [weighted for profile in profiles for weighted in profile.stacks]
-    together = stacks.Profile(f"{side}: all", "nanoseconds", everything)
-    stacks.write_speedscope(speedscope, f"{side}, yappi", [together, *profiles])
-    stacks.write_collapsed(collapsed, everything)
+    found.sort(key=lambda profile: -sum(weight for _, weight in profile.stacks))
+    everything = [weighted for profile in found for weighted in profile.stacks]
+    return [stacks.Profile(f"{side}: all", "nanoseconds", everything), *found]
 
 
 def _stacks(graph: Graph, root: Key, least: float) -> list[stacks.Weighted]:

@@ -1,4 +1,4 @@
-"""What called what and for how long, over all contexts of a process, under one root.
+"""The call graph of a process: what was measured in all its contexts, under one root.
 
 The root stands for the side. Under it hangs a node for each role, and under that the functions
 that were called from outside of what was measured. Times are seconds.
@@ -8,28 +8,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-Key = tuple[str, int, str]
-"""File, first line and name, as cProfile writes them; builtins are ("~", 0, name)."""
-
-
-@dataclasses.dataclass(slots=True)
-class Cost:
-    """The cost of a function, or of the calls from one function to another."""
-
-    calls: int = 0
-    primitive: int = 0
-    """Calls that were not made from within the same function."""
-    own: float = 0.0
-    """Seconds in the function itself."""
-    cumulative: float = 0.0
-    """Seconds in the function and in all that it called."""
-
-    def add(self, other: "Cost") -> None:
-        """Add the other cost to this one."""
-        self.calls += other.calls
-        self.primitive += other.primitive
-        self.own += other.own
-        self.cumulative += other.cumulative
+from omrig.model.callgraph import Cost, Graph, Key, Node
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,17 +26,6 @@ class Function:
     """By index of the function called."""
 
 
-@dataclasses.dataclass(slots=True)
-class Node:
-    """A function over all contexts."""
-
-    label: str
-    cost: Cost
-    callers: dict[Key, Cost]
-
-
-Graph = dict[Key, Node]
-
 _UNNAMED = ("unnamed", 0.0)
 
 
@@ -66,7 +34,7 @@ def build(
 ) -> Graph:
     """The call graph of a process.
 
-    `contexts` gives the role and the measured seconds of each context; `root` names the root.
+    ``contexts`` gives the role and the measured seconds of each context; ``root`` names the root.
     """
     by_context: defaultdict[int, dict[int, Function]] = defaultdict(dict)
     for function in functions:

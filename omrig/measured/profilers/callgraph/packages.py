@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 STDLIB = "stdlib"
 
 GENERATED = "generated code"
-"""Code without a file: what `exec` was given, as dataclasses and named tuples do."""
+"""Code without a file: what ``exec`` was given, as dataclasses and named tuples do."""
 
 _OWN = "omrig"
 
@@ -58,7 +58,7 @@ def installation() -> Installation:
 
 
 def _distribution(package: str) -> str | None:
-    """The name of the distribution called like a package but for `.`, `-` and `_`, if any.
+    """The name of the distribution called like a package but for ``.``, ``-`` and ``_``, if any.
 
     Which distribution brought a package of another name is known only to all their lists of files.
     """
@@ -71,8 +71,8 @@ def _distribution(package: str) -> str | None:
 def package_of(file: str, installed: Installation) -> str:
     """The package of code in a file: the name of its distribution where that is known.
 
-    omrig's own packages are told apart (`omrig.measured.load`, `omrig.measured.probes`), and so are
-    the parts of the standard library that messages pass. A file that lies in no package goes by
+    omrig's own packages are told apart (``omrig.measured.load``, ``omrig.measured.probes``), and so
+    are the parts of the standard library that messages pass. A file that lies in no package goes by
     its own name.
     """
     if file.startswith("<frozen "):
@@ -91,7 +91,7 @@ def package_of(file: str, installed: Installation) -> str:
 def package_of_builtin(name: str, installed: Installation) -> str | None:
     """The package of a builtin that is named as cProfile does it; None for the language's own.
 
-    What `dict.get` or `struct.pack` takes is the time of whoever calls it; what sending on a
+    What ``dict.get`` or ``struct.pack`` takes is the time of whoever calls it; what sending on a
     socket or switching greenlets takes is told apart.
     """
     method, function = _METHOD.fullmatch(name), _FUNCTION.fullmatch(name)

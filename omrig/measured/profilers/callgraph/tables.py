@@ -5,12 +5,11 @@ Times are own times, which add up: the roles' to the whole, and the packages' as
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 from omrig.measured.profilers.callgraph import graph as callgraph
 from omrig.measured.profilers.callgraph import packages
-from omrig.measured.profilers.callgraph.graph import Graph, Key, Node
 from omrig.measured.profilers.callgraph.packages import Installation
+from omrig.model.callgraph import Graph, Key, Node
 
 TOP = 100
 """So many functions are listed, those with the most time of their own."""
@@ -29,10 +28,10 @@ def summarise(
     contexts: Mapping[str, int],
     clock: str,
     installed: Installation,
-) -> dict[str, Any]:
-    """The tables for `profile.yappi.json`, times in whole nanoseconds.
+) -> dict[str, object]:
+    """The tables for ``profile.yappi.json``, times in whole nanoseconds.
 
-    `graphs` and `contexts` give by role its call graph and its number of threads or greenlets.
+    ``graphs`` and ``contexts`` give by role its call graph and its number of threads or greenlets.
     Builtins of the language itself count for the packages that called them, in the same
     proportion; as functions they stand for themselves.
     """
@@ -41,7 +40,7 @@ def summarise(
     }
     whole = sum(by_role.values())
 
-    def measured(seconds: float) -> dict[str, Any]:
+    def measured(seconds: float) -> dict[str, object]:
         return {"self_ns": round(seconds * 1e9), "share": seconds / whole if whole else 0.0}
 
     by_package, in_builtins = _by_package(graphs, installed)
@@ -86,7 +85,7 @@ def _heaviest(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(seconds.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _described(key: Key, node: Node, installed: Installation) -> dict[str, Any]:
+def _described(key: Key, node: Node, installed: Installation) -> dict[str, object]:
     file, line, _ = key
     package = _own_package(key, installed) or BUILTINS
     if file in (_OWN, _BUILTIN):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from omrig.measured.profilers.callgraph import graph as callgraph
-from omrig.measured.profilers.callgraph.graph import Cost, Graph, Key
+from omrig.model.callgraph import Cost, Graph, Key
 
 REST: Key = ("", 0, "(too small to unfold)")
 """What was not unfolded, on top of the stack that it was called from."""
@@ -20,10 +20,10 @@ Path = tuple[Key, ...]
 
 
 def unfold(graph: Graph, root: Key, least: float) -> Iterator[tuple[Path, float]]:
-    """Stacks with the seconds spent on top of each, all beginning with the key `root`.
+    """Stacks with the seconds spent on top of each, all beginning with the key ``root``.
 
     They add up to the own time of all functions in the graph, and those on top of which a function
-    is to that function's own time, less what is in `REST`: calls that led to less than `least`
+    is to that function's own time, less what is in ``REST``: calls that led to less than ``least``
     seconds, which are not unfolded further.
     """
     kept, callees_first = _without_recursion(graph, root)

@@ -1,4 +1,4 @@
-"""What `--target` names: functions, found by their source and replaced by their code objects.
+"""What ``--target`` names: functions, found by their source and replaced by their code objects.
 
 A function is known by the file of its code, not by where it is bound: that way decorated and nested
 functions, properties, lambdas and comprehensions are found as well as methods.
@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from omrig.drivers import maps
 from omrig.model.errors import UsageError, naming
+from omrig.model.stage_map import StageMap
 
 DRIVERS = "oslo_messaging._drivers"
 
@@ -176,7 +177,7 @@ def _import(place: Place) -> None:
 # Finding places
 
 
-def _of_map(stage_map: maps.StageMap, target: str) -> list[Place]:
+def _of_map(stage_map: StageMap, target: str) -> list[Place]:
     return [
         _checked(Place(target, m, _source(_spec(m, target), target))) for m in stage_map.modules
     ]

@@ -1,11 +1,11 @@
 """line_profiler in every thread of the process, those that were there before it began included.
 
-From Python 3.12 on it sits on `sys.monitoring`, which sees all threads. It asks for the events of
+From Python 3.12 on it sits on ``sys.monitoring``, which sees all threads. It asks for the events of
 all code and drops what it does not know; here only the code that was asked for has events, and the
 rest of the process runs at its own speed.
 
 Python 3.11 has a trace function for each thread. line_profiler sets that of the thread that enables
-it; here the same function is given to all threads that were started since `install`.
+it; here the same function is given to all threads that were started since ``install``.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from omrig.model.errors import RunError
 
 
 def native_threading(executor: str) -> Any:
-    """The module `threading` with the threads of the operating system, under either executor."""
+    """The module ``threading`` with the threads of the operating system, under either executor."""
     if executor == "eventlet":
         return sys.modules["eventlet.patcher"].original("threading")
     return threading
@@ -156,7 +156,7 @@ class _TraceFunctions:
 
 
 class _ThreadState(ctypes.Structure):
-    """The beginning of `struct _ts` in Include/cpython/pystate.h of Python 3.11."""
+    """The beginning of ``struct _ts`` in Include/cpython/pystate.h of Python 3.11."""
 
     _fields_ = (
         ("prev", ctypes.c_void_p),

@@ -47,7 +47,7 @@ now_ns = time.perf_counter_ns
 
 
 class Switches(Protocol):
-    """Measures waits from `start` to `stop`, which may be called several times."""
+    """Measures waits from ``start`` to ``stop``, which may be called several times."""
 
     exact: bool
     """Whether every wait is seen, or only those that last."""
@@ -56,7 +56,7 @@ class Switches(Protocol):
         """Begin; waits in other code are not looked for."""
 
     def stop(self) -> Waits:
-        """End; the waits since `start`."""
+        """End; the waits since ``start``."""
 
 
 def make(executor: str) -> Switches:
@@ -65,7 +65,7 @@ def make(executor: str) -> Switches:
 
 
 class GreenletSwitches:
-    """Sees each switch of the greenlets in the thread that calls `start`."""
+    """Sees each switch of the greenlets in the thread that calls ``start``."""
 
     exact = True
 
@@ -255,7 +255,7 @@ class _Thread:
 
 
 def _mark(*_: object) -> None:
-    """On frames that were seen. Only `sys.settrace`, which nobody uses here, would call it."""
+    """On frames that were seen. Only ``sys.settrace``, which nobody uses here, would call it."""
 
 
 def _stack(
@@ -283,7 +283,7 @@ def _by_line(waits: Mapping[_Instruction, int], codes: Mapping[int, CodeType]) -
 def _cpu_clock(native_id: int) -> int:
     """The clock of the CPU time of a thread of this process.
 
-    As `MAKE_THREAD_CPUCLOCK` in include/linux/posix-timers.h, with CPUCLOCK_SCHED. Unlike the one
+    As ``MAKE_THREAD_CPUCLOCK`` in include/linux/posix-timers.h, with CPUCLOCK_SCHED. Unlike the one
     of pthread_getcpuclockid it can be asked for a thread that has just ended.
     """
     return ~native_id << 3 | 0b110

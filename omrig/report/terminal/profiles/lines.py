@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from omrig.report.files import lines as words
+from omrig.formats import lines as words
 
 SHOWN = 15
 """So many lines are shown; the file beside has more."""

@@ -12,7 +12,7 @@ from omrig.model import units
 from omrig.report.terminal.table import Column, table
 
 _ROWS = 8
-"""So many lines are shown; `result.json` has more."""
+"""So many lines are shown; ``result.json`` has more."""
 
 _PLACE_WIDTH = 28
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from omrig.report.terminal.table import Column, table
 
 _ROWS = 10
-"""So many roles and functions are shown; `result.json` has more."""
+"""So many roles and functions are shown; ``result.json`` has more."""
 
 _PLACE_WIDTH = 28
 

@@ -12,7 +12,7 @@ from omrig.model import units
 from omrig.report.terminal.table import Column, table
 
 _ROWS = 15
-"""So many functions are shown; `result.json` has more."""
+"""So many functions are shown; ``result.json`` has more."""
 
 _SEEN = 0.005
 """Packages below this share are shown together."""

@@ -1,0 +1,38 @@
+"""What the verdict is told beside the times of the stages."""
+
+from omrig.accounting import network, prefetch, slicing
+from omrig.accounting.slicing import Slicing
+from omrig.model.facts import Facts
+from omrig.model.result import Result
+from omrig.recordings import series
+from omrig.recordings.recording import Sides
+
+
+def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Facts:
+    """The facts of a run, of the messages that the verdict is on as the ``result`` has them.
+
+    ``quiet`` says that its stages are of the slices without what slows the run.
+    """
+    some = next(iter(sides.values())).run
+    serving, sending = (
+        sides[name].run if name in sides else some for name in ("consumer", "producer")
+    )
+    used = {name: each.cpu_share for name, each in result.resources.items() if each}
+    broker = used.pop(series.BROKER, None)
+    return Facts(
+        workers=some.plan.workers,
+        pool_size=sending.pools["rpc_conn_pool_size"],
+        reply_pool_size=serving.pools["rpc_conn_pool_size"],
+        executor_pool_size=serving.pools["executor_thread_pool_size"],
+        prefetch={side: prefetch.limit(each.run) for side, each in sides.items()},
+        held=result.held or {},
+        combs=result.quantised or {},
+        blocked=[block for each in sides.values() for block in network.blocked(each)],
+        network={side: found for side, each in sides.items() if (found := network.of(each))},
+        cpu_share={**used, **slicing.cpu_share(sliced, profiled=not quiet)},
+        broker_cpu_share=broker,
+        machines=result.machines,
+        is_measurement=not some.transport.in_memory,
+        # Sides that were started one by one may differ.
+        sample=max(each.run.plan.sample for each in sides.values()),
+    )

@@ -1,0 +1,153 @@
+"""The stamps of a member as columns, with the arrivals worked out."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy
+
+from omrig.accounting import arrival, interpreter
+from omrig.model.columns import Columns, Flags, Integers
+from omrig.model.errors import UsageError
+from omrig.model.stamps import COLUMNS
+from omrig.recordings import arrivals, cpu
+from omrig.recordings.recording import Recording
+from omrig.recordings.stamping import Stamping
+
+_STRETCHES = {
+    "producer": (("call", "read"), ("depart", "put")),
+    "consumer": (("read", "start", "endpoint_end"), ("submit", "endpoint", "depart")),
+}
+"""Where the stretches begin and end in which a native thread may have to wait for others."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Busy:
+    """How much CPU all threads of a process had used, in ns: before and after stamps, by name.
+
+    Both are empty where threads have no CPU clock of their own.
+    """
+
+    before: Columns = dataclasses.field(default_factory=dict)
+    after: Columns = dataclasses.field(default_factory=dict)
+
+    def take(self, rows: Integers | Flags) -> "Busy":
+        """The same of these rows only."""
+        return Busy(_taken(self.before, rows), _taken(self.after, rows))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StampTable:
+    """One side's stamps, a row a message: ``columns`` by name, as in :mod:`omrig.model.stamps`.
+
+    ``arrival`` is when the last byte was in the kernel, ``latest`` the same without the kernel's
+    own stamp, ``confirm_arrival`` the publisher confirm's; ``flagged`` the messages whose arrival
+    nobody saw. ``reconnect_later`` is how long a lost connection was made again after the message
+    had departed. Times are CLOCK_MONOTONIC of the member's host, in ns.
+    """
+
+    side: str
+    columns: Columns
+    arrival: Integers
+    latest: Integers
+    confirm_arrival: Integers
+    flagged: Flags
+    reconnect_later: Integers
+    busy: Busy = Busy()
+
+    def __getitem__(self, name: str) -> Integers:
+        return self.columns[name]
+
+    @property
+    def rows(self) -> int:
+        """How many messages it holds."""
+        return len(self.columns["id"])
+
+    def take(self, rows: Integers | Flags) -> "StampTable":
+        """The same table with only these rows."""
+        return dataclasses.replace(
+            self,
+            columns=_taken(self.columns, rows),
+            arrival=self.arrival[rows],
+            latest=self.latest[rows],
+            confirm_arrival=self.confirm_arrival[rows],
+            flagged=self.flagged[rows],
+            reconnect_later=self.reconnect_later[rows],
+            busy=self.busy.take(rows),
+        )
+
+    def stamped(self, **columns: Integers) -> "StampTable":
+        """The same table with these columns otherwise."""
+        return dataclasses.replace(self, columns={**self.columns, **columns})
+
+
+Tables = Mapping[str, StampTable]
+"""The tables of a run, by side."""
+
+
+def read(recording: Recording) -> StampTable | None:
+    """The table of a member; None where it stamped nothing.
+
+    Raises ``UsageError`` where other columns were stamped than those of today.
+    """
+    stamping = recording.stamping
+    if recording.stamps is None or stamping is None:
+        return None
+    names = stamping.columns.get(recording.side, ())
+    if not set(COLUMNS[recording.side]) <= set(names):
+        raise UsageError(
+            f"RUN: {recording.folder} was written by an omrig that stamped other columns; what it"
+            " says by itself, omrig report shows, but it cannot be accounted again"
+        )
+    return _with_arrivals(recording, stamping, named(names, recording.stamps))
+
+
+def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -> StampTable:
+    offsets, watcher = stamping.realtime_offsets, stamping.watcher
+    log = arrivals.read(recording.folder)
+    absent, watched = arrivals.brackets(log, columns["connection"], columns["offset"])
+    if watcher.capturing:
+        # Every segment was noted as it came: the socket's own stamp could only be worse.
+        columns = {**columns, "stamp": numpy.zeros_like(columns["stamp"])}
+    arrived, flagged = arrival.arrivals(
+        columns,
+        watched,
+        offsets,
+        watching=watcher.alive and not watcher.capturing,
+        absent=absent,
+    )
+    return StampTable(
+        side=recording.side,
+        columns=columns,
+        arrival=arrived,
+        latest=arrival.latest(columns["read"], watched),
+        confirm_arrival=arrival.confirm_arrival(columns, offsets),
+        flagged=flagged,
+        reconnect_later=numpy.zeros_like(columns["depart"]),
+        busy=busy(columns, recording.side, recording.folder),
+    )
+
+
+def named(names: Sequence[str], stamps: Integers) -> dict[str, Integers]:
+    """Rows of stamps, one after the other, as columns by name."""
+    table = stamps.reshape(-1, len(names))
+    return {name: table[:, number] for number, name in enumerate(names)}
+
+
+def busy(columns: Columns, side: str, folder: Path) -> Busy:
+    """How much CPU the process had used around each stretch, where threads have CPU clocks.
+
+    ``folder`` is the side's, with the log of it. Raises OSError without a log.
+    """
+    if not columns["cpu_begin"].any():
+        return Busy()
+    times, used = cpu.read(folder)
+    begins, ends = _STRETCHES[side]
+    return Busy(
+        before={name: interpreter.known_before(columns[name], times, used) for name in begins},
+        after={name: interpreter.known_after(columns[name], times, used) for name in ends},
+    )
+
+
+def _taken(columns: Columns, rows: Integers | Flags) -> dict[str, Integers]:
+    return {name: column[rows] for name, column in columns.items()}

@@ -1,0 +1,61 @@
+"""How many messages a second."""
+
+import numpy
+
+from omrig.accounting import latency, slicing
+from omrig.accounting.slicing import Slicing
+from omrig.model.columns import Integers
+from omrig.model.patterns import PATTERNS
+from omrig.model.result import Second, Throughput
+from omrig.model.run import Run
+from omrig.model.units import NS
+from omrig.recordings import recording
+from omrig.recordings.recording import Sides
+
+
+def measure(run: Run, sides: Sides, sliced: Slicing | None) -> Throughput | None:
+    """Messages that ended well, over the time from the first one's start to the last one's end.
+
+    Where the load was sent in slices, the time between them does not count. A consumer alone sees
+    arrivals only: the first one starts the time and is not counted in the rate.
+    """
+    ended, first = _ended(run, sides)
+    if not len(ended):
+        return None
+    paused_s, pauses = slicing.pauses(sliced)
+    counted = len(ended) - (0 if "producer" in sides else 1 + pauses)
+    duration = (int(ended.max()) - first) / NS - paused_s
+    if counted < 1 or duration <= 0:
+        return None
+    seconds, counts = numpy.unique((ended - first) // NS, return_counts=True)
+    per_second = dict(zip(seconds.tolist(), counts.tolist(), strict=True))
+    return Throughput(
+        messages_per_second=round(counted / duration, 3),
+        bytes_per_second=round(counted * run.plan.size_bytes / duration, 1),
+        duration_seconds=round(duration, 6),
+        series=tuple(
+            Second(t_seconds=second, messages=per_second.get(second, 0))
+            for second in range(int(max(per_second)) + 1)
+        ),
+    )
+
+
+def _ended(run: Run, sides: Sides) -> tuple[Integers, int]:
+    """When each message ended, and when the first one began; nothing ended: an empty column.
+
+    Where messages end with their receipt, both sides on one host give the consumer's messages from
+    the producer's first send on.
+    """
+    producer, consumer = sides.get("producer"), sides.get("consumer")
+    if producer:
+        ends = producer.messages.end_ns
+        ended = ends[ends > 0]
+        if not len(ended):
+            return ended, 0
+        first, _ = latency.span_ns(producer)
+        of_receipts = PATTERNS[run.plan.pattern].ends == "receipt"
+        if consumer and of_receipts and recording.on_one_host([producer.about, consumer.about]):
+            ended = consumer.messages.received()
+        return ended, first
+    ended = consumer.messages.received() if consumer else numpy.zeros(0, numpy.int64)
+    return ended, int(ended[0]) if len(ended) else 0

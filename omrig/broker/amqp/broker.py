@@ -1,0 +1,71 @@
+"""A broker that speaks AMQP 0-9-1, as the process that the user started asks it."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from omrig.broker import process
+from omrig.broker.amqp import cleanup, meeting, preflight
+from omrig.broker.base import BrokerInfo, Consumer, Needs, QueueState
+from omrig.broker.leftovers import Left
+from omrig.broker.process import Located
+from omrig.drivers import rabbit
+from omrig.model.declared import Thing
+from omrig.model.errors import UsageError
+from omrig.model.plan import Plan
+from omrig.model.transport import Login
+
+
+class AmqpBroker:
+    """See :class:`omrig.broker.base.Broker`; ``options`` are those of the driver."""
+
+    one_process = False
+
+    def __init__(self, login: Login, options: Mapping[str, Any]) -> None:
+        self._login = login
+        self._options = rabbit.declaring_options(options)
+
+    def check(self, deadline_s: float, needs: Needs | None = None) -> BrokerInfo:
+        """Log in to the first address that answers, and try there what the run needs."""
+        return preflight.check(self._login, deadline_s, needs)
+
+    def reachable(self) -> bool:
+        """Whether any address takes a TCP connection."""
+        return preflight.reachable(self._login.endpoints)
+
+    def state(self, queue: str) -> QueueState | None:
+        """How a queue is."""
+        return preflight.state(self._login, queue)
+
+    def meet(self, plan: Plan, waiting: Callable[[float], None]) -> meeting.Found:
+        """Claim the consumer of the topic that serves the fewest producers."""
+        found = meeting.find(
+            self._login, plan.transport.topic, plan.run_id, plan.load.wait_s, waiting
+        )
+        try:
+            meeting.check_options(self._options, found.consumer)
+        except UsageError:
+            found.release()
+            raise
+        return found
+
+    def host(self, plan: Plan, tell: Callable[[str], None]) -> meeting.Host:
+        """Answer producers of the topic that this consumer can serve them."""
+        about = Consumer(
+            run_id=plan.run_id,
+            topic=plan.queue_topic,
+            exchange=plan.exchange,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            options=self._options,
+        )
+        return meeting.Host(self._login, plan.transport.topic, about, tell)
+
+    def locate(self, info: BrokerInfo) -> Located:
+        """The process that listens where the broker answered."""
+        return process.locate(info.host, info.port, info.product)
+
+    def clean_up(self, things: Sequence[Thing]) -> list[Left]:
+        """Delete what nobody else uses."""
+        return cleanup.remove(self._login, things)

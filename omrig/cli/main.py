@@ -1,0 +1,88 @@
+"""Here a command is chosen and run, and what failed is said."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+from omrig import cli
+from omrig.cli import streams
+from omrig.cli.options import Parser
+from omrig.model.errors import RunError, UsageError, in_words
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in ``argv`` (the process' arguments) and return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.prepare()
+    try:
+        status = _dispatch(arguments)
+        with streams.shown():
+            return status
+    except (UsageError, streams.OutputError) as error:
+        return _fail(error, arguments, cli.USAGE)
+    except RunError as error:
+        return _fail(error, arguments, cli.INCOMPLETE)
+    except KeyboardInterrupt as error:
+        # Who knows what there is says so.
+        return _fail(error, arguments, cli.INTERRUPTED, str(error) or "interrupted")
+    except OSError as error:
+        # What is refused once the load is over is a RunError.
+        return _fail(error, arguments, cli.USAGE, in_words(error))
+    except Exception as error:  # noqa: BLE001 - a defect of omrig: told in a line, shown by --debug
+        from omrig.model import redaction
+
+        said = redaction.redact(f"{type(error).__name__}: {error}")
+        text = f"defect: {said} (--debug shows where; please report it)"
+        return _fail(error, arguments, cli.INCOMPLETE, text)
+
+
+def execute(name: str, arguments: Sequence[str]) -> int:
+    """Run the command called ``name``; the exit status.
+
+    Raises ``UsageError`` for arguments that it does not take, and what the command raises.
+    """
+    own = list(arguments)
+    rest: list[str] = []
+    if cli.COMMANDS[name].has_rest and "--" in own:
+        at = own.index("--")
+        own, rest = own[:at], own[at:]
+    module, parser = parser_of(name, own)
+    options = parser.parse_args(own)
+    options.rest = rest
+    return int(module.run(options))
+
+
+def parser_of(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Parser]:
+    """The module of the command called ``name``, and a parser for its ``arguments``.
+
+    Raises ``UsageError`` for a profiler mode among them that cannot be asked for its options.
+    """
+    command = cli.COMMANDS[name]
+    module = importlib.import_module(command.module)
+    parser = Parser(prog=f"omrig {name}".strip(), usage=command.usage, description=module.ABOUT)
+    module.add_options(parser)
+    if command.has_modes:
+        module.add_modes(parser, arguments)
+    return module, parser
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Run the command; the exit status, also of ``--help`` and ``--version``."""
+    name = arguments[0] if arguments and arguments[0] in cli.COMMANDS else ""
+    try:
+        return execute(name, arguments[1:] if name else arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+def _fail(error: BaseException, arguments: list[str], status: int, text: str = "") -> int:
+    from omrig.model import redaction
+
+    if "-d" in arguments or "--debug" in arguments:
+        shown = redaction.redact("".join(traceback.format_exception(error)))
+        sys.stderr.write(redaction.mask_arguments(shown, arguments))
+    line = redaction.mask_arguments(" ".join((text or str(error)).split()), arguments)
+    sys.stderr.write(f"omrig: {line}\n")
+    return status

@@ -1,0 +1,52 @@
+"""Durations as an HdrHistogram log, for its plotter and every other reader of the format."""
+
+from typing import Any, TextIO
+
+import numpy
+from numpy.typing import NDArray
+
+Nanoseconds = NDArray[Any]
+"""Durations, one element a message, in nanoseconds."""
+
+LOWEST_NS, HIGHEST_NS = 1_000, 3_600_000_000_000
+"""Shorter and longer durations count as these."""
+
+DIGITS = 3
+"""Significant digits of a duration that the histogram keeps."""
+
+
+OPEN_WITH = "any HdrHistogram log viewer; values are in ns"
+
+
+def write(file: TextIO, values: Nanoseconds, started_s: float, ended_s: float) -> None:
+    """Write ``values`` into an open file as one interval of a log.
+
+    ``started_s`` and ``ended_s`` are seconds since the epoch.
+    """
+    from hdrh.histogram import HdrHistogram
+    from hdrh.log import HistogramLogWriter
+
+    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, DIGITS)
+    for value, count in zip(*_condensed(values), strict=True):
+        histogram.record_value(int(value), int(count))
+    log = HistogramLogWriter(file)
+    log.output_log_format_version()
+    log.output_base_time(int(started_s * 1000))
+    log.output_legend()
+    log.output_interval_histogram(
+        histogram,
+        start_time_stamp_sec=0.0,
+        end_time_stamp_sec=ended_s - started_s,
+        max_value_unit_ratio=1.0,
+    )
+
+
+def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:
+    """Values rounded to a tenth of the histogram's own resolution, and how often each occurs.
+
+    Recording one value costs a microsecond in Python; a million messages have few such values.
+    """
+    clipped = numpy.clip(values, LOWEST_NS, HIGHEST_NS).astype(numpy.int64)
+    step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - DIGITS - 1)
+    rounded = (numpy.round(clipped / step) * step).astype(numpy.int64)
+    return numpy.unique(rounded, return_counts=True)

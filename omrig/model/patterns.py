@@ -1,0 +1,202 @@
+"""The message patterns as data: which legs a message has, and which ways it goes over them.
+
+A leg is a stretch of a message's way that one process sees, or the wire between two processes. A
+way is the legs to one of the ends that a message has: a call has one end, the return of ``call()``;
+a cast has two, the return of ``cast()`` and the endpoint. What differs between patterns is asked of
+them: nothing else compares their names.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from omrig.model.stages import Side
+
+End = Literal["reply", "receipt"]
+"""Where a message ends: its sender has the reply, or its receiver has the message."""
+
+CATCH_UP_S = 300.0
+"""How long the consumer may take for the messages that a worker sent ahead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A stretch of a message's way, with its ``stages`` in the order in which they happen.
+
+    ``side`` is the side that sees it, or ``wire``. A stage may be in two legs: its time is then the
+    sum of both.
+    """
+
+    name: str
+    side: Side
+    stages: tuple[str, ...]
+
+
+LEGS: Mapping[str, Leg] = MappingProxyType(
+    {
+        leg.name: leg
+        for leg in (
+            Leg(
+                "send",
+                "producer",
+                (
+                    "api",
+                    "serialize",
+                    "pool_wait",
+                    "connect",
+                    "publish",
+                    "publish_stall",
+                    "socket_wait",
+                ),
+            ),
+            Leg("request", "wire", ("amqp_request",)),
+            Leg(
+                "serve",
+                "consumer",
+                (
+                    "receive_lag",
+                    "decode",
+                    "decode_stall",
+                    "deserialize",
+                    "executor_queue",
+                    "dispatch",
+                    "dispatch_stall",
+                    "endpoint",
+                ),
+            ),
+            Leg(
+                "answer",
+                "consumer",
+                (
+                    "dispatch",
+                    "reply_serialize",
+                    "reply_pool_wait",
+                    "reply_connect",
+                    "reply_publish",
+                    "reply_publish_stall",
+                    "reply_socket_wait",
+                ),
+            ),
+            Leg("reply", "wire", ("amqp_reply",)),
+            Leg(
+                "return",
+                "producer",
+                (
+                    "reply_receive_lag",
+                    "reply_decode",
+                    "reply_decode_stall",
+                    "reply_deserialize",
+                    "connect",
+                    "confirm_wait",
+                    "wakeup",
+                    "return",
+                ),
+            ),
+            Leg("confirm", "producer", ("connect", "confirm_wait", "wakeup", "return")),
+            Leg("remote", "wire", ("remote",)),
+        )
+    }
+)
+"""Every leg under its name.
+
+``remote`` is on no way: it stands for the legs from ``request`` to ``reply`` where the producer
+alone was measured.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Crossing:
+    """A stage on the wire, and the sides from and to which messages go in it."""
+
+    stage: str
+    sender: Side
+    receiver: Side
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pattern:
+    """How messages of a kind are sent and end.
+
+    ``noun`` is one message in words. ``ways`` are names of :data:`LEGS` in order, a tuple for each
+    end that a message has. ``replies`` says whether the sender waits for the receiver, ``copies``
+    whether each consumer has a message of its own of what is sent once, ``ends`` where a message
+    counts as done. ``latency`` is from where to where the producer's latency is, in words.
+    ``ahead`` is how many messages a worker may have sent that nobody has got through, None where
+    nothing but the reply holds it up.
+    """
+
+    name: str
+    noun: str
+    ways: tuple[tuple[str, ...], ...]
+    replies: bool
+    copies: bool
+    ends: End
+    latency: str
+    ahead: int | None
+
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Where messages cross the wire, in the order of the ways, each of them once."""
+        found = (
+            Crossing(LEGS[wire].stages[0], LEGS[before].side, LEGS[after].side)
+            for way in self.ways
+            for before, wire, after in zip(way, way[1:], way[2:], strict=False)
+            if LEGS[wire].side == "wire"
+        )
+        return tuple(dict.fromkeys(found))
+
+    def seen_by(self, sides: Collection[str]) -> tuple[tuple[str, ...], ...]:
+        """The ways as far as these sides see them, with ``remote`` for what lies between.
+
+        The wire is seen where both of its ends are. Equal parts of ways are given once.
+        """
+        ways = (tuple(_seen(way, sides)) for way in self.ways)
+        return tuple(dict.fromkeys(way for way in ways if way))
+
+    def legs(self, sides: Collection[str]) -> tuple[Leg, ...]:
+        """The legs that these sides see, in the order of the ways, each of them once."""
+        names = itertools.chain.from_iterable(self.seen_by(sides))
+        return tuple(LEGS[name] for name in dict.fromkeys(names))
+
+
+def _seen(way: tuple[str, ...], sides: Collection[str]) -> Iterator[str]:
+    own = [place for place, name in enumerate(way) if LEGS[name].side in sides]
+    for place, following in zip(own, [*own[1:], 0], strict=False):
+        yield way[place]
+        between = way[place + 1 : following]
+        if any(LEGS[name].side != "wire" for name in between):
+            between = ("remote",)
+        yield from between
+
+
+CALL = Pattern(
+    name="call",
+    noun="call",
+    ways=(("send", "request", "serve", "answer", "reply", "return"),),
+    replies=True,
+    copies=False,
+    ends="reply",
+    latency="call() to its reply",
+    ahead=None,
+)
+
+CAST = Pattern(
+    name="cast",
+    noun="cast",
+    ways=(("send", "confirm"), ("send", "request", "serve")),
+    replies=False,
+    copies=False,
+    ends="receipt",
+    latency="cast() to the publisher confirm",
+    # Nothing else holds a caster up: the consumer's executor would queue whatever it does not keep
+    # up with, at 30 KB a message of 10 KiB.
+    ahead=50,
+)
+
+FANOUT = dataclasses.replace(CAST, name="fanout", noun="fanout cast", copies=True)
+
+PATTERNS: Mapping[str, Pattern] = MappingProxyType(
+    {pattern.name: pattern for pattern in (CALL, CAST, FANOUT)}
+)
+"""Every pattern under its name."""

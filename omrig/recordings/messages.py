@@ -1,0 +1,130 @@
+"""When each message of a member was: ``messages.npz``, column by column.
+
+A measured process writes the readings of the load's own clock (CLOCK_MONOTONIC, ns, by sequence
+number, 0 for none): ``start_ns`` and ``end_ns`` of a producer, ``failed_ns`` of the messages that
+``failed_seq`` numbers, and a consumer's ``received_ns.<producer>``. The accounting adds the stages:
+``stage.<name>`` in ns, a row each message that ``seq`` numbers.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from omrig.model.columns import Integers
+from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
+
+_NONE = numpy.zeros(0, numpy.int64)
+
+_RECEIVED = "received_ns."
+_STAGE = "stage."
+_SEQ = "seq"
+_FAILED = ("failed_seq", "failed_ns")
+
+
+@dataclasses.dataclass(frozen=True)
+class Messages:
+    """The messages of a member; ``columns`` are read when they are asked for."""
+
+    columns: Mapping[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def start_ns(self) -> Integers:
+        """When each message was sent, by sequence number; empty on a consumer."""
+        return self._column("start_ns")
+
+    @property
+    def end_ns(self) -> Integers:
+        """When each message ended well, by sequence number; empty on a consumer."""
+        return self._column("end_ns")
+
+    @property
+    def failed(self) -> tuple[Integers, Integers] | None:
+        """Which messages failed and when they did; None where that was not recorded."""
+        if not set(_FAILED) <= self.columns.keys():
+            return None
+        number, at = (self._column(name) for name in _FAILED)
+        return number, at
+
+    def received_of(self, producer: str) -> Integers | None:
+        """When the endpoint had each message of a producer; None for one that it did not serve."""
+        name = f"{_RECEIVED}{producer}"
+        return self._column(name) if name in self.columns else None
+
+    def received(self) -> Integers:
+        """When the endpoint had the messages of all producers, in order of arrival."""
+        names = [name for name in self.columns if name.startswith(_RECEIVED)]
+        times = numpy.concatenate([_NONE, *(self._column(name) for name in names)])
+        return numpy.sort(times[times > 0])
+
+    def ended(self) -> Integers:
+        """When messages ended, at the endpoint those that it received, in order."""
+        ends = self.end_ns
+        return numpy.sort(numpy.concatenate([ends[ends > 0], self.received()]))
+
+    def span_ns(self) -> tuple[int, int] | None:
+        """The first and the last reading of the load's clock; None without any."""
+        starts = self.start_ns
+        times = numpy.concatenate([starts[starts > 0], self.ended()])
+        return (int(times.min()), int(times.max())) if len(times) else None
+
+    def seq(self) -> Integers | None:
+        """The sequence numbers of the rows of the stages; None where only a consumer saw them."""
+        return self._column(_SEQ) if _SEQ in self.columns else None
+
+    def stage_names(self) -> list[str]:
+        """The stages that were accounted of each message."""
+        return [name.removeprefix(_STAGE) for name in self.columns if name.startswith(_STAGE)]
+
+    def stage(self, name: str) -> Integers:
+        """The durations of a stage in ns, a row each message."""
+        return self._column(f"{_STAGE}{name}")
+
+    def stages(self) -> dict[str, Integers]:
+        """The durations of all stages by name."""
+        return {name: self.stage(name) for name in self.stage_names()}
+
+    def with_stages(self, seq: Integers | None, durations: Mapping[str, Integers]) -> "Messages":
+        """The same readings of the load's clock, with these stages."""
+        kept = {name: self.columns[name] for name in self.columns if _is_reading(name)}
+        numbered = {} if seq is None else {_SEQ: seq}
+        stages = {f"{_STAGE}{name}": values for name, values in durations.items()}
+        return Messages({**kept, **numbered, **stages})
+
+    def _column(self, name: str) -> Integers:
+        if name not in self.columns:
+            return _NONE
+        return self.columns[name].astype(numpy.int64, copy=False)
+
+
+def _is_reading(name: str) -> bool:
+    return not (name == _SEQ or name.startswith(_STAGE))
+
+
+def read(folder: Path) -> Messages | None:
+    """All columns of the member in ``folder``; None where it left none."""
+    with opened(folder) as messages:
+        if messages is None:
+            return None
+        return Messages({n: messages.columns[n].astype(numpy.int64) for n in messages.columns})
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[Messages | None]:
+    """The member in ``folder`` with columns that are read one at a time; None as :func:`read`."""
+    path = folder / run_folder.MESSAGES
+    if not path.exists():
+        yield None
+        return
+    with numpy.load(path) as file:
+        yield Messages(file)
+
+
+def save(folder: Path, messages: Messages) -> None:
+    """Write the messages of the member in ``folder``. Raises OSError."""
+    writer.save_columns(folder / run_folder.MESSAGES, messages.columns)

@@ -1,0 +1,167 @@
+"""Notes on a result: what its stages add up to, and how far to trust them."""
+
+from collections.abc import Mapping
+
+from omrig.model import units
+from omrig.model.result import Closure, Instrument, NotMeasured, Overhead, Result
+from omrig.model.run import Run
+from omrig.model.verdict import ONE_SIDE
+
+
+def notes(run: Run, result: Result) -> list[tuple[str, str]]:
+    """How far to trust the stages: lines of a label and a text."""
+    lines = [
+        ("books", _books(result.closure)),
+        ("little", _little(run, result)),
+        ("clock", _clock(result)),
+        ("arrivals", _watcher(result.instrument or {})),
+        # Modes that were compared together share a line.
+        *(("cost", line) for line in dict.fromkeys(costs(result))),
+        ("sample", _sample(run)),
+    ]
+    return [(label, line) for label, line in lines if line]
+
+
+def _books(closure: Closure | None) -> str:
+    if not closure:
+        return ""
+    messages, matched = closure.messages, closure.matched
+    parts = [
+        f"{messages:,} messages of one side"
+        if matched is None
+        else f"{matched:,} of {messages:,} messages matched"
+    ]
+    if closure.within_tolerance is not None:
+        parts.append(f"{closure.within_tolerance:,} add up within {closure.tolerance}")
+    if closure.unexplained_share is not None:
+        parts.append(f"unexplained {100 * closure.unexplained_share:.2f} %")
+    parts.append(f"{closure.negative_stages:,} negative")
+    parts.append(f"{closure.flagged_arrivals:,} without arrival")
+    return ", ".join(parts)
+
+
+def _little(run: Run, result: Result) -> str:
+    little = result.littles_law
+    if not little or not result.throughput or not result.latency:
+        return ""
+    rate = result.throughput.messages_per_second
+    workers = min(run.plan.workers, result.latency.count)
+    noun, make = ("worker", "makes") if workers == 1 else ("workers", "make")
+    return (
+        f"{workers:,} {noun} at {rate:,.0f} msg/s {make}"
+        f" {units.duration(little.expected_mean_ns)} a message,"
+        f" {units.duration(little.measured_mean_ns)} were measured: ratio {little.ratio:.2f}"
+        + (f"; {little.explanation}" if little.explanation else "")
+    )
+
+
+def _clock(result: Result) -> str:
+    clock = result.clock
+    if clock is None:
+        if len(result.sides) < 2:
+            return ""
+        return "the two hosts' clocks cannot be compared: what is on the wire is left out"
+    if clock.same_host:
+        return ""
+    side = "ahead of" if clock.offset_ns >= 0 else "behind"
+    return (
+        f"the consumer's is {units.duration(abs(clock.offset_ns))} {side} the producer's,"
+        f" ± {units.duration(clock.error_ns)}: so far may amqp_request and amqp_reply be wrong,"
+        " their sum is not"
+    )
+
+
+def _watcher(instrument: Mapping[str, Instrument]) -> str:
+    return "; ".join(f"{side}: {_watched(found)}" for side, found in instrument.items())
+
+
+def _watched(found: Instrument) -> str:
+    scheduled = found.watcher_scheduling
+    clock = f"a watcher ({scheduled})" if scheduled else "nobody"
+    if found.arrival_clock == "capture":
+        clock = "the kernel"
+    parts = [
+        f"noted by {clock}",
+        f"{found.watcher_cpu_seconds:.2f} s CPU beside it",
+        f"receive buffer {units.size(found.receive_buffer_bytes)}",
+    ]
+    return ", ".join(parts)
+
+
+def costs(result: Result) -> list[str]:
+    """What each profiler mode cost, or why that is not known."""
+    return [_cost(mode, found) for mode, found in result.overhead.items()]
+
+
+def together(result: Result) -> dict[Overhead, list[str]]:
+    """Each measured cost with the modes that were compared together, which share it."""
+    modes: dict[Overhead, list[str]] = {}
+    for mode, found in result.overhead.items():
+        if isinstance(found, Overhead):
+            modes.setdefault(found, []).append(mode)
+    return modes
+
+
+def _cost(mode: str, found: Overhead | NotMeasured) -> str:
+    if isinstance(found, NotMeasured):
+        return f"{mode}: not measured: {found.reason}"
+    if not found.text:
+        return f"{mode}: {found.throughput_ratio:.2f} of the throughput without it"
+    return f"{found.text}. Measured in {found.method}"
+
+
+def _sample(run: Run) -> str:
+    sample = run.plan.sample
+    return f"stages of 1 message in {sample:,}; ± is one standard error" if sample > 1 else ""
+
+
+def warnings(run: Run, result: Result) -> list[str]:
+    """What is not in the stages and why."""
+    return [*not_measured(result), *no_stages(run, result), *one_side(result)]
+
+
+def not_measured(result: Result) -> list[str]:
+    """What of the stages could not be measured as it should."""
+    lines = list(result.not_measured or ())
+    lines += [
+        f"the {side}'s arrival watcher died: time in its socket may count as AMQP's"
+        for side, found in (result.instrument or {}).items()
+        if not found.watcher_alive
+    ]
+    lines += [
+        f"the kernel had no room to note {found.segments_dropped:,} segments of the {side}: some"
+        " messages arrived earlier than the stages say, and the rest of that time counts as AMQP's"
+        for side, found in (result.instrument or {}).items()
+        if found.segments_dropped
+    ]
+    return lines
+
+
+def no_stages(run: Run, result: Result) -> list[str]:
+    """That there are no stages, and why; empty where there are."""
+    return [] if result.stages else [f"no stages: {why_no_stages(run, result)}"]
+
+
+def one_side(result: Result) -> list[str]:
+    """What the other side's recording would add, unless the verdict has asked for it."""
+    said = result.verdict is not None and result.verdict.objection in ONE_SIDE
+    if said or not result.stages:
+        return []
+    remedy = "the other side is needed, omrig report P C"
+    if result.stage("remote"):
+        return [f"remote is broker, network and the whole consumer: {remedy}"]
+    if len(result.sides) == 1:
+        return [f"the {result.sides[0]}'s part only: {remedy}"]
+    return []
+
+
+def why_no_stages(run: Run, result: Result) -> str:
+    """Why the result of a run has no stages."""
+    if run.transport.in_memory:
+        return "an in-memory transport has no broker and no network whose part could be told"
+    if "stages" not in run.plan.profile:
+        modes = ",".join(run.plan.profile)
+        return f"not asked for with --profile {modes}; add stages"
+    if not result.throughput:
+        return "nothing was measured"
+    return "no message ended well with stamps on every side of the run"

@@ -1,0 +1,102 @@
+"""What a run has before its load: room on the disk, and ``run.json``."""
+
+import contextlib
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+import omrig
+from omrig.drivers import options, settings
+from omrig.model import errors
+from omrig.model.plan import Plan
+from omrig.model.run import SCHEMA
+from omrig.recordings import environment, writer
+from omrig.recordings import folder as run_folder
+from omrig.supervisor.destination import Destination
+
+_MESSAGE_BYTES = 16
+"""Of a message in ``messages.npz`` before the accounting."""
+
+_RESERVED_BYTES = 256 * 1024
+"""For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
+
+
+def begin(folder: Path, to: Destination) -> dict[str, Any]:
+    """Keep room in ``folder``, and write ``run.json`` as it is before the load; what it holds.
+
+    Raises ``UsageError`` where there is no room.
+    """
+    with errors.naming("--output"):
+        _reserve(folder, to.plan)
+        run = describe(to)
+        writer.write_json(folder / run_folder.RUN, run)
+    return run
+
+
+def forget(folder: Path, plan: Plan) -> None:
+    """Remove the folders of a run that has not begun; a folder with anything in it stays."""
+    release(folder, plan)
+    if (folder / run_folder.RUN).exists():
+        return
+    with contextlib.suppress(OSError):
+        for path in [*(folder / side for side in plan.sides), folder]:
+            path.rmdir()
+
+
+def _reserve(folder: Path, plan: Plan) -> None:
+    """Keep room for what must not be lost when the disk fills up during the load."""
+    writer.reserve(folder, _RESERVED_BYTES)
+    for side in plan.sides:
+        writer.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.load.messages or 0))
+
+
+def release(folder: Path, plan: Plan) -> None:
+    """Give the room that was kept to what is written now."""
+    for each in (folder, *(folder / side for side in plan.sides)):
+        writer.release(each)
+
+
+def describe(to: Destination) -> dict[str, Any]:
+    """``run.json`` as it is before the load."""
+    now = datetime.datetime.now(datetime.UTC)
+    info, transport = to.info, to.transport
+    return {
+        "schema": SCHEMA,
+        "omrig": omrig.__version__,
+        "run_id": to.plan.run_id,
+        "plan": {**to.plan.public(), "timeout_s": to.timeout_s},
+        "sides": list(to.plan.sides),
+        "started_at": now.isoformat(timespec="seconds"),
+        "started_epoch_seconds": now.timestamp(),
+        "environment": {
+            **environment.describe(),
+            "broker": info.product if info else None,
+            "broker_version": info.version if info else None,
+        },
+        "transport": {
+            "url": transport.redacted,
+            "source": transport.source,
+            "driver": transport.scheme,
+            "vhost": transport.login.vhost,
+            "tls": transport.login.ssl_options is not None,
+            "in_memory": to.broker.one_process,
+            "exchange": to.plan.exchange,
+            "topic": to.plan.queue_topic,
+        },
+        "broker_process": dataclasses.asdict(to.process) if to.process else None,
+        "pools": to.pools,
+        "options": settings.differing_options(transport),
+        "settings": {
+            name: each.to_json() for name, each in settings.with_sources(transport, to.plan).items()
+        },
+        "driver_options": dict(transport.options),
+        "configuration": {
+            "files": to.configuration.read_files(),
+            "unreadable": list(to.configuration.unreadable),
+            "unknown_options": options.unknown(to.configuration),
+        },
+        "complete": False,
+        "reason": "the run has not ended",
+        "ended_because": None,
+    }

@@ -1,0 +1,25 @@
+"""What the profilers make of their files after the load."""
+
+from pathlib import Path
+
+from omrig.measured.profilers import registry
+from omrig.model.plan import Plan
+from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
+from omrig.supervisor.display import Display
+
+
+def make(folder: Path, plan: Plan, display: Display) -> None:
+    """Have the profilers make what takes too long to be made by a measured process."""
+    reporters = registry.reporters(plan.profiling.modes)
+    one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
+    for side in plan.sides if reporters else ():
+        listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
+        if listed is None:
+            # It was killed, or both sides were one process.
+            continue
+        display.say(f"{side}: making the reports of the profilers")
+        for report in reporters:
+            made = report(folder / side)
+            listed += [each.listed(side, "both" if one_process else side) for each in made]
+        writer.save_artefacts(folder / side, listed)

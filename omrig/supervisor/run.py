@@ -1,0 +1,307 @@
+"""The life of a run: the broker is asked, the sides are started, heard and ended.
+
+The process that calls :func:`run` measures nothing itself: it starts fresh processes for the
+sides, watches them and the broker, and leaves their recordings in the run folder.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omrig.accounting.recent import Recent
+from omrig.measured.profilers import registry
+from omrig.model import errors, events, payload, redaction
+from omrig.model.errors import Losses, RunError
+from omrig.model.events import Event
+from omrig.model.plan import Plan
+from omrig.model.profiling import TARGETS
+from omrig.recordings import folder as run_folder
+from omrig.recordings import series, writer
+from omrig.supervisor import beginning, cleaning, destination, phases, reports
+from omrig.supervisor.broker import WatchedBroker
+from omrig.supervisor.child import Child, Said, stop_all
+from omrig.supervisor.destination import Destination
+from omrig.supervisor.display import Display
+from omrig.supervisor.ending import STOP_S, Ending
+from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.sampler import Sampler
+
+if TYPE_CHECKING:
+    from omrig.broker.base import Host
+    from omrig.broker.rabbitmq.embedded import Embedded
+
+_TICK_S = 0.1
+
+
+@dataclasses.dataclass
+class Recorded:
+    """What a run left in ``folder``.
+
+    ``ended`` is ``run.json`` as it is then, None where the end of the run was cut short: it is in
+    the folder. ``losses`` is what could not be written.
+    """
+
+    folder: Path
+    losses: Losses
+    ended: dict[str, Any] | None = None
+
+
+def run(
+    plan: Plan, display: Display, interrupts: Interrupts, broker: "Embedded | None" = None
+) -> Recorded:
+    """Do what ``plan`` says, and have the profilers make their reports.
+
+    ``broker`` is used where one of its own would be started; ``interrupts`` are handled by the
+    caller.
+
+    Raises ``UsageError`` before anything is measured, ``RunError`` where there is no load or what
+    it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
+    """
+    _set_up_logging(plan.output.debug)
+    payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
+    registry.load(plan.profiling.modes, plan.load.executor)
+    registry.check_targets(plan.profiling.modes, plan.profiling.value(TARGETS))
+    folder = run_folder.create(plan.output.folder, plan.sides)
+    recorded = Recorded(folder, Losses(folder))
+    plan = dataclasses.replace(plan, output=dataclasses.replace(plan.output, folder=str(folder)))
+    try:
+        with destination.opened(plan, display, broker) as to:
+            to.process = destination.locate(to)
+            with destination.met(to, display), interrupts.deferring():
+                before = beginning.begin(folder, to)
+                supervision = Supervision(to, recorded, before, display, interrupts)
+                recorded.ended = supervision.execute()
+    except BaseException as error:
+        beginning.forget(folder, plan)
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        # What was measured is told, also if the broker's end was cut short.
+        if not (folder / run_folder.RUN).exists():
+            text = "interrupted before the load; nothing measured"
+            raise KeyboardInterrupt(text) from error
+    with after_load(folder):
+        beginning.release(folder, plan)
+        try:
+            with recorded.losses.noted():
+                reports.make(folder, plan, display)
+        except KeyboardInterrupt:
+            display.say("interrupted: not all reports of the profilers were made")
+    return recorded
+
+
+@contextlib.contextmanager
+def after_load(folder: Path) -> Iterator[None]:
+    """What the system refuses in the block is a ``RunError`` that says where the recordings are."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the load is over, its recordings are in {folder}; no result:"
+            f" {errors.in_words(error)}; omrig report {folder} tries again"
+        ) from error
+
+
+def _set_up_logging(debug: bool) -> None:
+    """Show what the messaging libraries log here only when asked to, and without passwords."""
+
+    class Redacting(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redaction.redact(super().format(record))
+
+    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    handler.setFormatter(Redacting("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
+    level = logging.DEBUG if debug else logging.ERROR
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class Supervision:
+    """Of a load: from the start of the measured processes to the end of the last one.
+
+    ``before`` is ``run.json`` as it was before.
+    """
+
+    def __init__(
+        self,
+        to: Destination,
+        recorded: Recorded,
+        before: dict[str, Any],
+        display: Display,
+        interrupts: Interrupts,
+    ) -> None:
+        self._to = to
+        self._folder = recorded.folder
+        self._losses = recorded.losses
+        self._before = before
+        self._display = display
+        self._said: queue.Queue[Said] = queue.Queue()
+        self._children: dict[str, Child] = {}
+        self._left: list[dict[str, str]] = []
+        self._host: Host | None = None
+        self._ended: dict[str, Any] = {}
+        self._broker = WatchedBroker(to)
+        self._ending = Ending(to.plan, to.timeout_s, self._children, self._broker, interrupts)
+        self._ending.because = to.alone
+        self._sampler = Sampler(self._folder)
+        # In one process nothing is on a wire, and nothing of it would be a measurement.
+        sides = () if to.broker.one_process else to.plan.sides
+        self._recent = Recent(self._folder, to.plan.load.pattern, sides)
+
+    def execute(self) -> dict[str, Any]:
+        """Run to the end, whatever happens; leaves no process and no queue behind.
+
+        Returns ``run.json`` as it is then, and is written if there is room.
+        """
+        with contextlib.ExitStack() as last:
+            # Each of them is done, whatever becomes of those before it; the last one first.
+            last.callback(self._note_end)
+            if not self._ending.because:
+                self._load(last)
+        return self._ended
+
+    def _load(self, last: contextlib.ExitStack) -> None:
+        """From the start of the measured processes to the end of the last one."""
+        to = self._to
+        last.callback(self._clean_up, cleaning.record(to, self._display))
+        last.callback(self._hear_the_rest)
+        last.callback(self._sampler.stop)
+        last.callback(self._stop)
+        self._sampler.start()
+        if to.process and to.process.pid:
+            self._sampler.watch(series.BROKER, to.process.pid)
+        try:
+            self._start()
+        except OSError as error:
+            self._ending.end(f"a measured process could not be started: {errors.in_words(error)}")
+        while any(child.running for child in self._children.values()):
+            self._hear()
+            self._ending.decide()
+
+    def _start(self) -> None:
+        plan, measured = self._to.plan, self._to.resolved_plan
+        groups = [plan.sides] if self._to.broker.one_process else [(s,) for s in plan.sides]
+        for sides in groups:
+            child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
+            self._children[sides[0]] = child
+            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
+            child.listen(self._said)
+
+    def _stop(self) -> None:
+        if self._host:
+            self._host.close()
+        self._broker.close()
+        stop_all(list(self._children.values()), STOP_S)
+
+    def _clean_up(self, record: Path) -> None:
+        self._left = cleaning.clean_up(record, self._to, self._display)
+
+    def _hear(self) -> bool:
+        """Take what is said next; False when nothing is said for a moment."""
+        try:
+            child, line = self._said.get(timeout=_TICK_S)
+        except queue.Empty:
+            return False
+        if line is None:
+            child.close()
+            self._ending.ended(child, child.ended(STOP_S))
+        else:
+            self.take(child, events.decode(line))
+        return True
+
+    def _hear_the_rest(self) -> None:
+        while self._hear():
+            pass
+
+    def take(self, child: Child, event: Event) -> None:
+        """Do what follows from what a child says."""
+        match event:
+            case events.Loaded():
+                child.phase = phases.waiting()
+                # The producer waits for the consumer's queues where both are ours.
+                if child.name == "consumer" or "consumer" not in self._children:
+                    self._begin(child)
+            case events.Ready():
+                self._ready(child)
+            case events.Moved():
+                child.phase = phases.warming_up(self._to.plan)
+            case events.Phase(side, phase):
+                self._go_on(child, phase)
+                self._display.phase(side, phase)
+            case events.Saved():
+                child.saved = True
+            case events.Unwritten(paths):
+                self._losses.add(paths)
+            case events.Failed():
+                self._ending.failed(child, event)
+            case _:
+                self._show(child, event)
+
+    def _show(self, child: Child, event: events.Shown) -> None:
+        match event:
+            case events.Note(text):
+                self._display.say(text)
+            case events.Waiting(_, left_s):
+                self._display.waiting(left_s)
+            case events.Progress(side, counts):
+                self._ending.progressed(child, counts)
+                child.counts.update(counts)
+                self._display.counts(side, counts)
+                self._display.processors(self._sampler.cpu())
+            case events.Latencies(_, latencies_ns):
+                self._display.latencies(latencies_ns)
+            case events.Rows(side, rows):
+                self._recent.add(side, rows)
+                if self._display.is_seen and (owners := self._recent.owners()):
+                    self._display.owners(owners)
+
+    def _begin(self, child: Child) -> None:
+        child.phase = phases.starting(child.name, self._to.plan)
+        child.send_plan()
+
+    def _ready(self, child: Child) -> None:
+        self._display.say("the consumer is ready")
+        if child.name == "consumer":
+            child.phase = phases.working()
+        producer = self._children.get("producer")
+        if producer is None:
+            # Alone it is not told when the load begins.
+            self._ending.serving()
+            self._host = self._to.broker.host(self._to.plan, self._note_of(child))
+        elif not producer.began:
+            self._begin(producer)
+
+    def _go_on(self, child: Child, phase: str) -> None:
+        if phase == "load":
+            self._ending.loading()
+            child.phase = phases.working()
+        elif phase == "saving":
+            child.phase = phases.saving(child.name)
+            if child.name == "consumer" and self._host:
+                # It serves nobody any more.
+                self._host.close()
+        else:
+            child.phase = phases.warming_up(self._to.plan)
+
+    def _note_of(self, child: Child) -> Callable[[str], None]:
+        """What takes lines for a person from a thread of its own: they are shown in their turn."""
+
+        def tell(text: str) -> None:
+            self._said.put((child, events.encode(events.Note(text))))
+
+        return tell
+
+    def _note_end(self) -> None:
+        children = self._children.values()
+        self._ended = {
+            **self._before,
+            "ended_because": self._ending.because,
+            "bad_usage": self._ending.bad_usage,
+            "began": [side for child in children if child.began for side in child.sides],
+            "sampling": self._sampler.about(),
+            "left_on_broker": self._left,
+        }
+        with self._losses.noted():
+            writer.write_json(self._folder / run_folder.RUN, self._ended)

@@ -1,0 +1,67 @@
+"""Which drivers are known, and what their maps say of them."""
+
+import pytest
+
+from omrig.drivers import driver, settings
+from omrig.drivers.maps import PATTERNS
+from omrig.model.errors import UsageError
+from omrig.model.plan import PATTERNS as SENT
+from omrig.model.plan import Load, Plan
+from omrig.model.transport import Login, Transport
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "logs_in"),
+    [
+        ("rabbit", "impl_rabbit", True),
+        ("kombu", "impl_rabbit", True),
+        ("kombu+rabbit", "impl_rabbit", True),
+        ("kombu+amqp", "impl_rabbit", True),
+        ("kombu+memory", "kombu_memory", False),
+        ("fake", "impl_fake", False),
+    ],
+)
+def test_a_driver_is_known_by_its_scheme(scheme, name, logs_in):
+    found = driver.by_scheme(scheme, "--transport-url")
+    assert (found.name, found.logs_in) == (name, logs_in)
+
+
+def test_no_scheme_is_of_two_drivers():
+    schemes = [scheme for each in driver.known() for scheme in each.schemes]
+    assert len(schemes) == len(set(schemes)) == 6
+
+
+def test_every_driver_carries_what_can_be_sent():
+    assert set(SENT) <= set(PATTERNS)
+    for each in driver.known():
+        assert set(SENT) <= set(each.patterns)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("kafka", "--transport-url: the driver kafka carries notifications and no RPC"),
+        (
+            "amqp",
+            "--transport-url: omrig sends RPC over rabbit, kombu+memory or fake, not over 'amqp'",
+        ),
+    ],
+)
+def test_a_driver_that_cannot_be_measured_is_refused(scheme, said):
+    with pytest.raises(UsageError) as caught:
+        driver.by_scheme(scheme, "--transport-url")
+    assert str(caught.value).startswith(said)
+
+
+def test_a_pattern_that_the_driver_does_not_carry_is_refused():
+    transport = Transport(
+        scheme="mine", broker="memory", patterns=("notify", "cast"), login=Login(()), options={},
+        settings={}, redacted="mine:///", source="f", is_named=True, url="mine://",
+    )  # fmt: skip
+    settings.check_pattern(
+        transport, Plan(sides=("producer",), run_id="1", load=Load(pattern="cast"))
+    )
+    with pytest.raises(UsageError, match="--pattern: mine:// does not carry 'call'; choose from"):
+        settings.check_pattern(
+            transport, Plan(sides=("producer",), run_id="1", load=Load(pattern="call"))
+        )

@@ -1,0 +1,69 @@
+"""What is profiled and how: what is refused, what the plan hands down, what is written."""
+
+import dataclasses
+import json
+
+import pytest
+
+from omrig.model.errors import UsageError
+from omrig.model.plan import Load, Plan
+from omrig.model.profiling import BUILT_IN, CLOCK, OPTIONS, SAMPLE, TARGETS, Profiling, fraction
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ({"clock": "sun"}, "--clock: unknown 'sun'; choose from cpu, wall"),
+        ({"sample": 0}, "--sample: 0 is too small; give 1 or more"),
+        ({"gil": True}, "--gil: only py-spy takes it; add pyspy to --profile, or leave it out"),
+        ({"native": True}, "--native: only py-spy takes it; add pyspy to --profile"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_the_option_s_name(options, refusal):
+    with pytest.raises(UsageError) as error:
+        Profiling(options=options)
+    assert str(error.value).startswith(refusal)
+
+
+def test_an_option_is_taken_with_its_mode():
+    assert Profiling(modes=("stages", "pyspy"), options={"gil": True, "native": True})
+
+
+def test_what_is_not_set_is_at_its_default():
+    given = Profiling(options={"clock": "wall"})
+    assert (given.value(CLOCK), given.value(SAMPLE), given.value(TARGETS)) == ("wall", 1, ())
+
+
+def test_every_option_of_a_mode_is_listed_once():
+    assert {option for options in OPTIONS.values() for option in options} == {*BUILT_IN}
+    assert len({option.flag for option in BUILT_IN}) == len(BUILT_IN)
+
+
+def test_it_survives_the_pipe_to_the_measured_process():
+    options = {"targets": ("kombu", "x.toml"), "sample": 4, "beads": 3}
+    plan = Plan(sides=("producer",), run_id="1", profiling=Profiling(twin=True, options=options))
+    plan = dataclasses.replace(plan, load=Load(messages=100_000))
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_the_run_folder_names_options_as_it_names_the_rest_of_the_plan():
+    plan = Plan(sides=("producer",), run_id="1", profiling=Profiling(options={"targets": ("a",)}))
+    public = json.loads(json.dumps(plan.public()))
+    names = list(public)
+    start = names.index("profile")
+    assert names[start : start + 7] == [
+        *("profile", "sample", "twin", "clock", "gil", "native", "targets")
+    ]
+    assert (public["profile"], public["sample"], public["targets"]) == (["stages"], 1, ["a"])
+    assert "mode_options" not in public
+    assert Profiling(options={"beads": 3}).public()["mode_options"] == {"beads": 3}
+
+
+@pytest.mark.parametrize("text", ["1", "2/3", "1/", "1/x", "1/0", "1/-4", "1/1.5"])
+def test_a_sample_that_is_none_is_refused_with_the_form(text):
+    with pytest.raises(ValueError, match="of the form 1/N"):
+        fraction(text)
+
+
+def test_a_sample_is_one_of_so_many():
+    assert (fraction("1/1"), fraction("1/16")) == (1, 16)
