@@ -86,13 +86,17 @@ def add_fields(group: argparse._ArgumentGroup, part: type, without: Collection[s
         group.add_argument(*option.flags, default=None, help=help_text, **kind)
 
 
+_EMPTY_IS_NONE = ("folder", "project")
+"""Fields for which the value of a shell's variable that is not set is as good as none."""
+
+
 def given(options: argparse.Namespace, part: type) -> dict[str, Any]:
     """What the command line gave for the fields of a ``part`` of the Plan, by name."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(part):
         option: FieldOption | None = field.metadata.get("option")
         value = getattr(options, option.name, None) if option else None
-        if option is None or value is None:
+        if option is None or value is None or (value == "" and field.name in _EMPTY_IS_NONE):
             continue
         if option.kind == "names":
             value = [name.strip() for name in value.split(",")]

@@ -58,7 +58,7 @@ _BEGINNINGS = [
     (f"/{module.replace('.', '/')}.py", name, role)
     for entry, role in {
         **roles.KNOWN_ROLES,
-        "omrig.measured.load.producer:Producer._work.<locals>.work": "producer worker",
+        "omrig.measured.load.workers:Workers._run.<locals>.work": "producer worker",
         "omrig.measured.process:main": "main",
     }.items()
     for module, _, name in [entry.partition(":")]

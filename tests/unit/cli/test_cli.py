@@ -9,8 +9,9 @@ import pytest
 
 from omrig import cli
 from omrig.cli import run
-from omrig.cli.main import execute
+from omrig.cli.main import execute, parser_of
 from omrig.model.errors import UsageError
+from omrig.model.plan import SIDES
 
 
 @pytest.fixture
@@ -159,3 +160,10 @@ def test_an_interrupt_is_told_as_who_was_interrupted_tells_it(monkeypatch, capsy
     monkeypatch.setattr(f"omrig.cli.{arguments[0]}.run", interrupted)
     assert cli.main(arguments) == 130
     assert capsys.readouterr().err == f"omrig: {said or 'interrupted'}\n"
+
+
+def test_an_empty_folder_and_an_empty_project_are_as_if_not_given():
+    _, parser = parser_of("run", [])
+    plan = run.make_plan(parser.parse_args(["--output", "", "--project", ""]), SIDES)
+    assert plan.output.folder.startswith("omrig-runs/")
+    assert plan.transport.project == "nova"
