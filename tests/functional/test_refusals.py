@@ -10,7 +10,7 @@ import pytest
 from omrig.broker import declared
 from omrig.broker.amqp import preflight, trial
 from omrig.broker.base import Needs
-from omrig.cli import clean
+from omrig.cli.main import execute
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Output, Plan
 from omrig.model.transport import Endpoint, Login
@@ -201,7 +201,7 @@ def test_what_a_killed_omrig_leaves_of_its_trial_is_in_a_record(
     over = dataclasses.replace(declared.read(path), start_time=0)
     monkeypatch.setattr(declared, "read", lambda _: over)
     url = f"rabbit://all:{PASSWORD}@{prepared.host}:{prepared.port}/"
-    assert clean.main(["--transport-url", url]) == 0
+    assert execute("clean", ["--transport-url", url]) == 0
     assert "delete queue omrig.check." in capsys.readouterr().out
     assert left_on(prepared) == list(declared.records()) == []
 
