@@ -18,7 +18,6 @@ from omrig.supervisor import cleaning
 from omrig.supervisor import run as supervisor
 from omrig.supervisor.ending import STALLED_S
 from omrig.supervisor.interrupts import Interrupts
-from tools import synthetic
 
 
 @pytest.fixture
