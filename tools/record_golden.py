@@ -168,6 +168,7 @@ CASES: dict[str, Callable[[Rig], None]] = {
     "call-threading": one("--executor", "threading"),
     "cast-eventlet": one("--pattern", "cast", "--executor", "eventlet"),
     "cast-threading": one("--pattern", "cast", "--executor", "threading"),
+    "fanout-eventlet": one("--pattern", "fanout", "--executor", "eventlet"),
     "producer": alone("producer", "--pattern", "cast"),
     "consumer": alone("consumer", "--pattern", "cast", "--executor", "threading"),
     "two-hosts-call": two_hosts("--executor", "threading"),

@@ -27,7 +27,8 @@ class Needs:
     """What to try: the sides that will be there, the driver's options, the bytes of a message.
 
     ``plan`` is that of the run where the broker outlives it: for ``omrig clean`` it is written down
-    then what the trial declares. Without ``streams`` none is declared, nor anything for one.
+    then what the trial declares. Without ``streams`` none is declared, nor anything for one. With
+    ``copies`` the producer sends each message to all servers at once.
     """
 
     sides: tuple[str, ...]
@@ -35,6 +36,7 @@ class Needs:
     body_bytes: int = 0
     plan: Plan | None = None
     streams: bool = True
+    copies: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

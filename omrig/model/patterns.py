@@ -115,12 +115,25 @@ class Crossing:
     receiver: Side
 
 
+@dataclasses.dataclass(frozen=True)
+class Fork:
+    """Where a message with two ends begins to go on to both of them at the same time.
+
+    ``at`` is the first stage of the way to the receiver alone, ``aside`` are the stages to the
+    sender's own end alone, in their order.
+    """
+
+    at: str
+    aside: tuple[str, ...]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pattern:
     """How messages of a kind are sent and end.
 
-    ``noun`` is one message in words. ``ways`` are names of :data:`LEGS` in order, a tuple for each
-    end that a message has. ``replies`` says whether the sender waits for the receiver, ``copies``
+    ``noun`` is one message in words, ``method`` what of the client sends it. ``ways`` are names of
+    :data:`LEGS` in order, a tuple for each end that a message has: of two the sender's own comes
+    first. ``replies`` says whether the sender waits for the receiver, ``copies``
     whether each consumer has a message of its own of what is sent once, ``ends`` where a message
     counts as done. ``latency`` is from where to where the producer's latency is, in words.
     ``ahead`` is how many messages a worker may have sent that nobody has got through, None where
@@ -129,6 +142,7 @@ class Pattern:
 
     name: str
     noun: str
+    method: str
     ways: tuple[tuple[str, ...], ...]
     replies: bool
     copies: bool
@@ -145,6 +159,17 @@ class Pattern:
             if LEGS[wire].side == "wire"
         )
         return tuple(dict.fromkeys(found))
+
+    def fork(self) -> Fork | None:
+        """Where a message's two ways part; None where it has one end."""
+        if len(self.ways) == 1:
+            return None
+        own, way = self.ways
+        shared = list(itertools.takewhile(lambda name: name in own, way))
+        before = {stage for name in shared for stage in LEGS[name].stages}
+        alone = itertools.chain.from_iterable(LEGS[name].stages for name in own[len(shared) :])
+        at = LEGS[way[len(shared)]].stages[0]
+        return Fork(at, tuple(stage for stage in alone if stage not in before))
 
     def seen_by(self, sides: Collection[str]) -> tuple[tuple[str, ...], ...]:
         """The ways as far as these sides see them, with ``remote`` for what lies between.
@@ -173,6 +198,7 @@ def _seen(way: tuple[str, ...], sides: Collection[str]) -> Iterator[str]:
 CALL = Pattern(
     name="call",
     noun="call",
+    method="call()",
     ways=(("send", "request", "serve", "answer", "reply", "return"),),
     replies=True,
     copies=False,
@@ -184,6 +210,7 @@ CALL = Pattern(
 CAST = Pattern(
     name="cast",
     noun="cast",
+    method="cast()",
     ways=(("send", "confirm"), ("send", "request", "serve")),
     replies=False,
     copies=False,

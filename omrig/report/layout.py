@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
+from omrig.model.patterns import PATTERNS, Fork
 from omrig.model.stages import BY_NAME, STAGES
 from omrig.report import owners
 
@@ -11,9 +12,6 @@ LEAST_SHARE = 0.005
 
 TITLES = {"mean": "a mean message", "p99": "a p99 message"}
 """The messages that are drawn, as a result's waterfall names them."""
-
-OWN_END = ("confirm_wait", "wakeup", "return")
-"""What a cast's producer does while the message is under way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +33,25 @@ def spans(durations: Mapping[str, int], pattern: str) -> dict[str, Span]:
     A message without a reply has two ends: from its last send on, the producer's way to the
     return of cast() and the message's way to the endpoint go on at the same time.
     """
-    two_ends = forks(durations, pattern)
+    two_ends = fork(durations, pattern)
     placed: dict[str, Span] = {}
     at = sent = 0
     for stage in STAGES:
         if stage.name not in durations:
             continue
-        if stage.name == "amqp_request":
+        if two_ends and stage.name == two_ends.at:
             sent = at
-        if two_ends and stage.name in OWN_END:
-            at, two_ends = sent, False
+        if two_ends and stage.name in two_ends.aside:
+            at, two_ends = sent, None
         placed[stage.name] = Span(at, max(0, durations[stage.name]))
         at = placed[stage.name].end_ns
     return placed
 
 
-def forks(durations: Collection[str], pattern: str) -> bool:
-    """Whether a message with these stages has two ends that go on at the same time."""
-    return pattern != "call" and "amqp_request" in durations
+def fork(durations: Collection[str], pattern: str) -> Fork | None:
+    """Where a message with these stages goes on to two ends at the same time; None: nowhere."""
+    found = PATTERNS[pattern].fork()
+    return found if found and found.at in durations else None
 
 
 def drawn(messages: Sequence[Mapping[str, Span]]) -> list[str]:

@@ -12,6 +12,7 @@ from omrig.broker.base import Needs
 from omrig.drivers import backend, configuration, envelope, options, settings
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
+from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.supervisor import consent
 
@@ -162,7 +163,13 @@ def _try_out(to: Destination, info: "BrokerInfo", display: "Display") -> None:
     if not is_ours:
         consent.ask(plan, transport, info, display)
     size = envelope.body_bytes(plan, transport.options)
-    to.needs = Needs(plan.sides, transport.options, size, None if is_ours else plan)
+    to.needs = Needs(
+        plan.sides,
+        transport.options,
+        size,
+        None if is_ours else plan,
+        copies=PATTERNS[plan.load.pattern].copies,
+    )
     to.broker.check(PREFLIGHT_S, to.needs)
     display.say(f"{info.product} {info.version} at {transport.redacted}")
 

@@ -38,7 +38,7 @@ def wait_for(condition, seconds=20):
 
 
 @pytest.mark.parametrize("executor", ["eventlet", "threading"])
-@pytest.mark.parametrize("pattern", ["call", "cast"])
+@pytest.mark.parametrize("pattern", ["call", "cast", "fanout"])
 def test_both_sides(run, broker, tmp_path, executor, pattern):
     status, out, err = run(
         "run", "-m", 300, "-w", 20, "--executor", executor, "--pattern", pattern,
@@ -70,10 +70,11 @@ def test_both_sides(run, broker, tmp_path, executor, pattern):
 @pytest.mark.parametrize("executor", ["eventlet", "threading"])
 def test_a_fanout_reaches_its_consumer_and_leaves_nothing(run, broker, tmp_path, executor):
     before = declared(broker)
-    run(
+    status, _, err = run(
         "run", "-m", 300, "-w", 5, "--executor", executor, "--pattern", "fanout",
         "--transport-url", broker.url, "--output", "r",
     )  # fmt: skip
+    assert status == 0, err
     messages = result_of(tmp_path / "r")["messages"]
     assert messages["sent"] == messages["received"] == 300
     assert messages["lost"] == messages["duplicated"] == messages["out_of_range"] == 0

@@ -36,7 +36,7 @@ def _names(result):
 
 
 @pytest.mark.parametrize("executor", ["eventlet", "threading"])
-@pytest.mark.parametrize("pattern", ["call", "cast"])
+@pytest.mark.parametrize("pattern", ["call", "cast", "fanout"])
 def test_the_books_close(run, broker, executor, pattern):
     result = _both_sides(run, broker, "--executor", executor, "--pattern", pattern)
     closure = result["closure"]

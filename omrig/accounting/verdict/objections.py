@@ -15,6 +15,7 @@ from omrig.accounting.verdict.thresholds import (
 )
 from omrig.model import units
 from omrig.model.facts import Facts
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Closure, Result, StageRow
 from omrig.model.verdict import ObjectionKind
 
@@ -116,8 +117,8 @@ def _of_prefetch(result: Result, facts: Facts, owners: Sequence[str], part: Part
     name = part.stage.name
     side = {"amqp_request": "consumer", "amqp_reply": "producer"}.get(name, "")
     prefetch, held = facts.prefetch.get(side, 0), facts.held.get(name)
-    # In a closed loop of calls no more messages are under way than there are workers.
-    limits = result.pattern != "call" or not 0 < facts.workers <= prefetch
+    # In a closed loop with replies no more messages are under way than there are workers.
+    limits = not PATTERNS[result.pattern].replies or not 0 < facts.workers <= prefetch
     if prefetch and held is None and limits:
         return (
             f"{percent(part.share)} of {subject(result)} is {name}, and with"

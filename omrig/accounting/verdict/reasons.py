@@ -20,6 +20,7 @@ from omrig.accounting.verdict.thresholds import (
 )
 from omrig.model import units
 from omrig.model.facts import Facts, Network
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result, StageRow
 from omrig.model.stages import BY_NAME
 from omrig.model.units import MS
@@ -175,14 +176,14 @@ def _executor_queue(case: Case) -> str:
     size, workers = case.facts.executor_pool_size, case.facts.workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
     wait = f"messages wait {case.mean} for the executor"
-    # In a closed loop of calls no more messages are under way than there are workers.
-    is_call = case.result.pattern == "call"
-    if is_call and size and 0 < workers <= size:
+    # In a closed loop with replies no more messages are under way than there are workers.
+    replies = PATTERNS[case.result.pattern].replies
+    if replies and size and 0 < workers <= size:
         return (
             f"{wait}: {pool} has room for {counted(workers, 'worker')}, its threads do not run;"
             f" {_busy(case)}"
         )
-    if is_call and workers:
+    if replies and workers:
         pool += f" for {counted(workers, 'worker')}"
     return f"{wait}: {pool} is busy: {_executor_cause(case)}"
 

@@ -176,15 +176,19 @@ class _Trial:
                 for each in rabbit.served(self._topic, options)
                 if self._needs.streams or not each.is_stream
             ]
-        if any(each.exchange == f"{self._topic}_fanout" for each in queues):
-            self._declare_exchange(channel, f"{self._topic}_fanout", "fanout")
+        fanout = f"{self._topic}_fanout"
+        sends_copies = self._needs.copies and "producer" in sides
+        if sends_copies or any(each.exchange == fanout for each in queues):
+            self._declare_exchange(channel, fanout, "fanout")
         if "producer" in sides:
             queues.append(rabbit.reply(f"reply_{self._topic}", options))
         for queue in queues:
             self._declare_queue(channel, queue)
         if "producer" in sides:
-            self._publish(channel, self._topic, self._topic)
+            self._publish(channel, self._topic, "topic")
             self._publish_large(channel)
+        if sends_copies:
+            self._publish(channel, fanout, "fanout")
         if "consumer" in sides:
             self.doing = "publish a reply to the default exchange"
             self._send(channel, "", f"reply_{self._topic}", 1)
@@ -227,9 +231,9 @@ class _Trial:
             self.doing = "bind a queue to an exchange"
             channel.queue_bind(queue.name, queue.exchange, self._topic)
 
-    def _publish(self, channel: Any, exchange: str, key: str) -> None:
-        self.doing = "publish a message to a topic exchange"
-        self._send(channel, exchange, key, 1)
+    def _publish(self, channel: Any, exchange: str, kind: str) -> None:
+        self.doing = f"publish a message to a {kind} exchange"
+        self._send(channel, exchange, self._topic, 1)
 
     def _publish_large(self, channel: Any) -> None:
         if self._needs.body_bytes > SAFE_BYTES:

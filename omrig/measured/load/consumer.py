@@ -65,6 +65,10 @@ class Endpoint:
         part = self._tally.received[producer][first:end]
         return len(part) - part.count(0)
 
+    def arrived(self, ctxt: Any, producer: str, number: int) -> tuple[bool, int]:
+        """Whether this message of a producer arrived, and how many messages have in all."""
+        return self._tally.received[producer][number] > 0, self._tally.last
+
     def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
         """One message of the load, or of the warm-up when ``seq`` is negative."""
         if seq < 0:

@@ -1,7 +1,6 @@
 """The producer: one process, many workers that compete for oslo.messaging's resources."""
 
 import dataclasses
-import functools
 import threading
 import time
 import uuid
@@ -56,7 +55,7 @@ class Producer:
         self._client = rpc.client(transport, self._plan)
         arguments = payload.build(self._plan.load.size_bytes)
         self._send = rpc.sender(self._pattern, self._client, self._id, arguments)
-        self._catch_up = functools.partial(rpc.catch_up, self._client, self._id)
+        self._catch_up = rpc.catching_up(self._pattern, self._client, self._id)
 
     def run(self, measurement: Measurement) -> None:
         """Find the consumer, warm up, send the load.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline
-from omrig.measured.load.rpc import Send
+from omrig.measured.load.rpc import CatchUp, Send
 from omrig.measured.load.side import POLL_S, Errors, Stop, now_ns
 from omrig.model import events
 from omrig.model.errors import RunError
@@ -104,7 +104,7 @@ class Workers:
         self._run(min(self._plan.load.workers, count), warm, warming.judge)
         warming.judge()
 
-    def load(self, first: int, end: int, send: Send, catch_up: Callable[[], None]) -> None:
+    def load(self, first: int, end: int, send: Send, catch_up: CatchUp) -> None:
         """Send the messages from ``first`` to before ``end``; ``catch_up`` waits for the consumer
         where workers may not run far ahead of it."""
         self._sequence, self._begun = iter(range(first, end)), end
@@ -141,7 +141,7 @@ class Workers:
                 if time.monotonic() > stop_at:
                     return
 
-    def _load(self, send: Send, catch_up: Callable[[], None]) -> None:
+    def _load(self, send: Send, catch_up: CatchUp) -> None:
         stop, sequence = self._stop, self._sequence
         started, ended, failed = self.started, self.ended, self._failed
         ahead = PATTERNS[self._plan.load.pattern].ahead
@@ -157,13 +157,14 @@ class Workers:
                 self.errors.add(error)
             else:
                 ended[seq] = now_ns()
-            if ahead and number % ahead == 0 and not self._caught_up(catch_up):
+            if ahead and number % ahead == 0 and not self._caught_up(catch_up, seq):
                 return
 
-    def _caught_up(self, catch_up: Callable[[], None]) -> bool:
-        """Wait for the consumer; False when it does not come."""
+    def _caught_up(self, catch_up: CatchUp, seq: int) -> bool:
+        """Wait for the consumer to be at ``seq``; False when it does not come there."""
         try:
-            catch_up()
+            # One that failed need not ever arrive.
+            catch_up(seq if self.ended[seq] else None)
         except Exception as error:  # noqa: BLE001 - told when the load has ended
             self.left_behind.append(error)
             return False

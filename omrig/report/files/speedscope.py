@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result, StageRow
 from omrig.recordings import writer
 from omrig.report import layout
@@ -17,7 +18,9 @@ def write(path: Path, result: Result) -> bool:
     if not result.waterfall:
         return False
     with writer.writing(path) as file:
-        stacks.write_speedscope(file, f"stages of a {result.pattern}", profiles(result))
+        stacks.write_speedscope(
+            file, f"stages of a {PATTERNS[result.pattern].noun}", profiles(result)
+        )
     return True
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy
 
 from omrig.model.columns import Integers
+from omrig.model.patterns import PATTERNS, Pattern
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.recordings import messages, writer
@@ -83,6 +84,7 @@ def trace(columns: Mapping[str, Integers], pattern: str) -> Iterator[Event]:
         for visit in _visits(
             int(sequence[row]),
             int(began[row]) - origin,
+            PATTERNS[pattern],
             layout.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
         )
     ]
@@ -143,9 +145,11 @@ class _Visit:
     """Kind and time of the flow events that begin, pass or end here."""
 
 
-def _visits(seq: int, begin: int, spans: Mapping[str, layout.Span]) -> Iterator[_Visit]:
+def _visits(
+    seq: int, begin: int, pattern: Pattern, spans: Mapping[str, layout.Span]
+) -> Iterator[_Visit]:
     """The producer's visit lasts until its call has returned, whatever comes in between."""
-    arrows = _arrows(spans)
+    arrows = _arrows(pattern, spans)
     for names in _parts(spans):
         side = BY_NAME[names[0]].side
         yield _Visit(
@@ -171,15 +175,18 @@ def _parts(spans: Mapping[str, layout.Span]) -> list[list[str]]:
     return list(sides.values())
 
 
-def _arrows(spans: Mapping[str, layout.Span]) -> list[tuple[str, str, int]]:
-    """From the request to the endpoint and, of a call, on to its reply: kind, side, time."""
-    if not {"amqp_request", "endpoint"} <= set(spans):
+def _arrows(pattern: Pattern, spans: Mapping[str, layout.Span]) -> list[tuple[str, str, int]]:
+    """From the message to its endpoint and, where it has one, on to its reply: kind, side, time."""
+    there, *back = pattern.crossings()
+    if not {there.stage, "endpoint"} <= set(spans):
         return []
-    sent, served = spans["amqp_request"].begin_ns, spans["endpoint"].begin_ns
-    if "amqp_reply" not in spans:
-        return [("s", "producer", sent), ("f", "consumer", served)]
-    replied = spans["amqp_reply"].end_ns
-    return [("s", "producer", sent), ("t", "consumer", served), ("f", "producer", replied)]
+    begin = ("s", there.sender, spans[there.stage].begin_ns)
+    served, served_ns = there.receiver, spans["endpoint"].begin_ns
+    replies = [each for each in back if each.stage in spans]
+    if not replies:
+        return [begin, ("f", served, served_ns)]
+    ends = [("f", each.receiver, spans[each.stage].end_ns) for each in replies]
+    return [begin, ("t", served, served_ns), *ends]
 
 
 def _events(visit: _Visit, lane: int, pattern: str) -> Iterator[Event]:

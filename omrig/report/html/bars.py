@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from omrig.model.stages import BY_NAME
 from omrig.report import layout, owners
@@ -73,8 +73,9 @@ def draw(
     """The messages, each to its own scale and with the same stages; strips to ``common_ns``."""
     placed = [layout.spans(durations, pattern) for durations in messages]
     names = layout.drawn(placed) if placed else []
-    two_ends = bool(messages) and layout.forks(messages[0], pattern)
-    return [_message(spans, names, two_ends, common_ns) for spans in placed]
+    fork = layout.fork(messages[0], pattern) if messages else None
+    aside = fork.aside if fork else ()
+    return [_message(spans, names, aside, common_ns) for spans in placed]
 
 
 def owner_of(stage: str) -> str:
@@ -84,18 +85,18 @@ def owner_of(stage: str) -> str:
 
 
 def _message(
-    spans: Mapping[str, Span], names: Sequence[str], two_ends: bool, common_ns: int | None
+    spans: Mapping[str, Span], names: Sequence[str], aside: Collection[str], common_ns: int | None
 ) -> Message:
     whole = layout.length(spans)
     hidden = [name for name in spans if name not in names]
     return Message(
         length_ns=whole,
-        legs=list(_legs(spans, names, two_ends, whole)),
+        legs=list(_legs(spans, names, aside, whole)),
         ticks=_ticks(whole),
         left_out=len(hidden),
         left_out_ns=sum(spans[name].length_ns for name in hidden),
         strip=[
-            _bar(name, span, two_ends, common_ns or whole)
+            _bar(name, span, aside, common_ns or whole)
             for name, span in spans.items()
             if span.length_ns >= layout.LEAST_SHARE * (common_ns or whole)
         ],
@@ -103,28 +104,28 @@ def _message(
 
 
 def _legs(
-    spans: Mapping[str, Span], names: Sequence[str], two_ends: bool, whole: int
+    spans: Mapping[str, Span], names: Sequence[str], aside: Collection[str], whole: int
 ) -> Iterator[Leg]:
     seen: dict[str, int] = {}
     for side, group in itertools.groupby(spans, key=lambda name: BY_NAME[name].side):
         members = list(group)
         title = _LEGS.get((side, seen.get(side, 0)), side)
-        if two_ends and members[0] in layout.OWN_END:
+        if members[0] in aside:
             title = "producer, while the message is under way"
         seen[side] = seen.get(side, 0) + 1
-        bars = [_bar(name, spans[name], two_ends, whole) for name in members if name in names]
+        bars = [_bar(name, spans[name], aside, whole) for name in members if name in names]
         if bars:
             yield Leg(title, sum(spans[name].length_ns for name in members), bars)
 
 
-def _bar(name: str, span: Span, two_ends: bool, whole: int) -> Bar:
+def _bar(name: str, span: Span, aside: Collection[str], whole: int) -> Bar:
     return Bar(
         name=name,
         owner=owner_of(name),
         length_ns=span.length_ns,
         left=round(100 * span.begin_ns / max(1, whole), 3),
         width=round(100 * span.length_ns / max(1, whole), 3),
-        aside=two_ends and name in layout.OWN_END,
+        aside=name in aside,
     )
 
 

@@ -176,12 +176,13 @@ def _largest(values: Integers) -> Integers:
 
 
 def _lengths(recorded: Recorded, names: Sequence[str], pattern: str) -> Integers:
-    """How long each message was under way; as in a waterfall, a cast's two ends go on at once."""
-    if not layout.forks(names, pattern):
+    """How long each message was under way; as in a waterfall, two ends go on at once."""
+    fork = layout.fork(names, pattern)
+    if not fork:
         return _added(recorded, names)
-    sent = names[: names.index("amqp_request")]
-    way = [name for name in names if name not in layout.OWN_END]
-    own_end = [*sent, *(name for name in names if name in layout.OWN_END)]
+    sent = names[: names.index(fork.at)]
+    way = [name for name in names if name not in fork.aside]
+    own_end = [*sent, *(name for name in names if name in fork.aside)]
     return numpy.maximum(_added(recorded, way), _added(recorded, own_end))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model import units
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import NotMeasured, Result, StageOverhead
 from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
@@ -130,7 +131,8 @@ def page(
         "began": datetime.datetime.fromisoformat(run.started_at).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
-        "two_ends": layout.forks([row.name for row in stages], result.pattern),
+        "two_ends": layout.fork([row.name for row in stages], result.pattern),
+        "pattern": PATTERNS[result.pattern],
         "stages": _stage_rows(result, counts, end_ns),
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,

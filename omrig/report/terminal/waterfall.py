@@ -11,11 +11,10 @@ from omrig.model.stages import STAGES
 from omrig.report import owners
 from omrig.report.layout import (
     LEAST_SHARE,
-    OWN_END,
     TITLES,
     Span,
     drawn,
-    forks,
+    fork,
     length,
     owner_of,
     spans,
@@ -66,8 +65,10 @@ def render(
         for group in groups
     ]
     notes = _left_out(messages, names)
-    if forks(waterfall.mean, pattern):
-        notes.append(Text(f"{', '.join(OWN_END)} go on while the message is under way", "dim"))
+    if two_ends := fork(waterfall.mean, pattern):
+        notes.append(
+            Text(f"{', '.join(two_ends.aside)} go on while the message is under way", "dim")
+        )
     return [*tables, *notes]
 
 

@@ -25,6 +25,7 @@ class Connection:
 
     def __init__(self):
         self.there, self.noted, self.published, self.failing = [], [], [], ""
+        self.declared, self.routed = [], []
         self._METHODS, self._callbacks, self._transport = {}, {}, None
 
     def channel(self):
@@ -34,12 +35,17 @@ class Connection:
             setattr(channel, f"{kind}_delete", self.delete)
         for name in ("queue_bind", "basic_qos", "basic_cancel"):
             setattr(channel, name, lambda *_, **__: None)
-        channel.basic_publish_confirm = lambda message, *_: self.published.append(message.body)
+        channel.basic_publish_confirm = self.publish
         return channel
 
     def declare(self, name, *_, **__):
         self.there.append(name)
+        self.declared.append(name)
         self.noted.append([each.name for path in declared.records() for each in things(path)])
+
+    def publish(self, message, *where):
+        self.published.append(message.body)
+        self.routed.append(where)
 
     def delete(self, name):
         if self.failing == "delete":
@@ -96,6 +102,23 @@ def test_where_nothing_lasts_nothing_is_written_down(plan):
     trial.perform(connection, ENDPOINT, LOGIN, Needs(BOTH, {}), 5.0)
     assert len(connection.noted) == 6
     assert connection.noted[-1] == []
+
+
+@pytest.mark.parametrize(
+    ("sides", "copies", "tried"),
+    [
+        (("producer",), True, True),
+        (("producer",), False, False),
+        (("consumer",), False, True),
+    ],
+)
+def test_the_exchange_of_all_servers_is_tried_where_a_side_uses_it(sides, copies, tried):
+    connection = Connection()
+    trial.perform(connection, ENDPOINT, LOGIN, Needs(sides, {}, copies=copies), 5.0)
+    used = {exchange for exchange, _key in connection.routed if exchange.endswith("_fanout")}
+    assert bool(used) == ("producer" in sides and copies)
+    assert any(name.endswith("_fanout") for name in connection.declared) == tried
+    assert connection.there == []
 
 
 def test_without_streams_neither_one_nor_its_exchange_is_declared(plan):

@@ -1,6 +1,6 @@
 """Casts: a worker waits now and then until the consumer has kept up."""
 
-import functools
+import itertools
 
 import pytest
 
@@ -15,16 +15,20 @@ from omrig.model.plan import Load, Plan
 class Client:
     """Writes down what is sent."""
 
-    def __init__(self, fails=False):
+    def __init__(self, fails=False, arrived=()):
         self.sent = []
         self.prepared = []
         self._fails = fails
+        self._arrived = iter(arrived)
 
     def prepare(self, **how):
         self.prepared.append(how)
         return self
 
-    def call(self, _context, _method, seq, **_payload):
+    def call(self, _context, method, seq=None, number=None, **_payload):
+        if method == "arrived":
+            self.sent.append((method, number))
+            return next(self._arrived)
         self.sent.append(("call", seq))
         if self._fails:
             raise TimeoutError
@@ -40,7 +44,7 @@ def _loaded(count, client, pattern=CAST):
     plan = Plan(sides=("producer",), run_id="r", load=load)
     workers = Workers(plan, base.load("threading"), Stop())
     send = rpc.sender(CAST, client, "p", {})
-    workers.load(0, count, send, functools.partial(rpc.catch_up, client, "p"))
+    workers.load(0, count, send, rpc.catching_up(pattern, client, "p"))
     return workers
 
 
@@ -51,7 +55,7 @@ def test_after_so_many_casts_the_consumer_catches_up():
     expected.insert(2 * ahead, ("call", -1))
     expected.insert(ahead, ("call", -1))
     assert client.sent == expected
-    assert client.prepared[1:] == [{"timeout": CATCH_UP_S}] * 2
+    assert client.prepared[1:] == [{"timeout": CATCH_UP_S}]
     assert all(made.ended)
     assert not made.left_behind
 
@@ -64,6 +68,39 @@ def test_a_consumer_that_does_not_catch_up_ends_the_worker_and_fails_no_message(
     assert len(made.errors) == 0
     (error,) = made.left_behind
     assert isinstance(error, TimeoutError)
+
+
+def test_of_copies_the_consumer_is_asked_until_the_last_one_has_arrived():
+    client, last = Client(arrived=[(False, 3), (False, 3), (True, 50)]), FANOUT.ahead - 1
+    made = _loaded(FANOUT.ahead, client, FANOUT)
+    # A call has another queue, and would be served before them.
+    assert client.sent[FANOUT.ahead :] == [("arrived", last)] * 3
+    assert all(made.ended)
+    assert not made.left_behind
+
+
+def test_copies_that_are_lost_hold_up_nobody_for_long(monkeypatch):
+    monkeypatch.setattr(rpc, "DRAIN_S", 0.05)
+    client = Client(arrived=itertools.repeat((False, 49)))
+    made = _loaded(FANOUT.ahead + 1, client, FANOUT)
+    assert client.sent[-1] == ("cast", FANOUT.ahead)
+    assert all(made.ended)
+    assert not made.left_behind
+
+
+def test_a_copy_that_does_not_come_while_others_do_ends_the_worker(monkeypatch):
+    monkeypatch.setattr(rpc, "CATCH_UP_S", 0.05)
+    client = Client(arrived=((False, number) for number in itertools.count()))
+    made = _loaded(FANOUT.ahead + 1, client, FANOUT)
+    (error,) = made.left_behind
+    assert isinstance(error, TimeoutError)
+    assert client.sent.count(("cast", FANOUT.ahead)) == 0
+
+
+def test_a_copy_that_could_not_be_sent_is_not_waited_for():
+    client = Client()
+    rpc.catching_up(FANOUT, client, "p")(None)
+    assert client.sent == [("call", -1)]
 
 
 @pytest.mark.parametrize("count", [10, 3 * CAST.ahead])

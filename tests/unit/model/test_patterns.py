@@ -1,12 +1,19 @@
 """The patterns hold together with the stage model, and say what each side sees of a message."""
 
+import ast
 import itertools
+from pathlib import Path
 
 import pytest
 
+import omrig
+from omrig.accounting import legs as functions
 from omrig.model import plan
-from omrig.model.patterns import LEGS, PATTERNS, Crossing, Pattern
+from omrig.model.patterns import LEGS, PATTERNS, Crossing, Fork, Pattern
 from omrig.model.stages import BY_NAME, STAGES
+
+PACKAGE = Path(omrig.__file__).parent
+NAMES = {*PATTERNS, "notify"}
 
 BOTH = ("producer", "consumer")
 
@@ -91,3 +98,71 @@ def test_messages_cross_the_wire_between_the_two_sides() -> None:
 
 def test_what_a_plan_may_ask_for_is_a_pattern() -> None:
     assert set(plan.PATTERNS) <= PATTERNS.keys()
+
+
+def test_each_leg_has_a_function_that_tells_its_stages() -> None:
+    known = [*functions.PRODUCER, *functions.CONSUMER, *functions.WIRE]
+    assert sorted(known) == sorted(LEGS)
+
+
+def test_what_a_message_with_two_ends_does_aside_is_its_sender_s_own() -> None:
+    assert PATTERNS["call"].fork() is None
+    aside = Fork("amqp_request", ("confirm_wait", "wakeup", "return"))
+    assert PATTERNS["cast"].fork() == PATTERNS["fanout"].fork() == aside
+
+
+@each_pattern
+def test_latency_begins_with_the_method(pattern: Pattern) -> None:
+    assert pattern.latency.startswith(f"{pattern.method} to ")
+
+
+def strings(node: ast.AST) -> set[str]:
+    """The constants that an operand of a comparison is, or holds."""
+    held = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    return {each.value for each in held if isinstance(each, ast.Constant)} & NAMES
+
+
+def compared(tree: ast.AST) -> set[int]:
+    """The lines on which something is compared with the name of a pattern."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            operands = [node.value]
+        else:
+            continue
+        found |= {node.lineno for each in operands if strings(each)}
+    return found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'pattern == "call"',
+        '"cast" != result.pattern',
+        'pattern in ("fanout", "notify")',
+        'pattern not in {"call"}',
+        'match pattern:\n    case "call" | "cast":\n        pass',
+    ],
+)
+def test_a_comparison_with_a_name_is_seen(code: str) -> None:
+    assert compared(ast.parse(code))
+
+
+def test_only_the_patterns_themselves_know_their_names() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in compared(ast.parse(path.read_text()))
+        if path != PACKAGE / "model/patterns.py"
+    }
+    assert not found
+
+
+def test_no_page_asks_for_the_name_of_a_pattern() -> None:
+    pages = list(PACKAGE.rglob("*.j2"))
+    assert pages
+    for page in pages:
+        for name in NAMES:
+            assert f'== "{name}"' not in page.read_text(), page
