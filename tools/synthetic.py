@@ -332,7 +332,7 @@ def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Inte
 
 def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> Run:
     now = datetime.datetime.now(datetime.UTC)
-    here = {**environment.describe(), "broker": "RabbitMQ", "broker_version": "3.10.8"}
+    here = dataclasses.replace(environment.describe(), broker="RabbitMQ", broker_version="3.10.8")
     return run(
         plan={
             "sides": tuple(sides),
@@ -343,7 +343,7 @@ def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> Run
         sides=tuple(sides),
         started_at=now.isoformat(timespec="seconds"),
         started_epoch_seconds=now.timestamp(),
-        environment=Environment.from_json(here),
+        environment=here,
         options={"[oslo_messaging_rabbit] rabbit_qos_prefetch_count": 10},
     )
 

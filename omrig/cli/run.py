@@ -174,8 +174,10 @@ def measure(
 def _refuse(recorded: "Recorded", result: "Result") -> None:
     """Raise the ``UsageError`` of a measured process, if nothing came of it."""
     ended = recorded.ended
-    if ended and ended["bad_usage"] and not (result.messages.sent or result.messages.received):
-        raise UsageError(ended["ended_because"])
+    if not (ended and ended.bad_usage and ended.ended_because):
+        return
+    if not (result.messages.sent or result.messages.received):
+        raise UsageError(ended.ended_because)
 
 
 def _draw(

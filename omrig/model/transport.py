@@ -53,10 +53,6 @@ class Setting:
     source: str
     is_default: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """What ``run.json`` has of it."""
-        return {"value": self.value, "source": self.source}
-
 
 @dataclasses.dataclass(frozen=True)
 class Transport:

@@ -17,8 +17,8 @@ from omrig.supervisor import consent
 
 if TYPE_CHECKING:
     from omrig.broker.base import BrokerInfo
-    from omrig.broker.process import Located
     from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.run import BrokerProcess
     from omrig.model.transport import Transport
     from omrig.supervisor.display import Display
 
@@ -45,7 +45,7 @@ class Destination:
     info: "BrokerInfo | None" = None
     needs: Needs | None = None
     embedded: "Embedded | None" = None
-    process: "Located | None" = None
+    process: "BrokerProcess | None" = None
     alone: str | None = None
 
     @property
@@ -199,7 +199,7 @@ def met(to: Destination, display: "Display") -> Iterator[None]:
         found.release()
 
 
-def locate(to: Destination) -> "Located | None":
+def locate(to: Destination) -> "BrokerProcess | None":
     """The broker's process on this host, or why it is not known; None without a broker."""
     if to.embedded:
         return broker_process.embedded(to.embedded.beam_pid)

@@ -34,7 +34,7 @@ def make_run(tmp_path):
         )
         vars(to).update(changed)
         recorded = supervisor.Recorded(tmp_path, Losses(tmp_path))
-        run = supervisor.Supervision(to, recorded, {}, Progress(None), Interrupts())
+        run = supervisor.Supervision(to, recorded, synthetic.run(), Progress(None), Interrupts())
         for side in sides:
             run._children[side] = SimpleNamespace(name=side, phase=None, stop=lambda: None)
         return run
@@ -149,7 +149,7 @@ def test_a_line_that_is_no_event_is_no_silence(make_run):
 @pytest.mark.parametrize("bad_usage", [True, False])
 @pytest.mark.parametrize("sent", [None, 0, 10])
 def test_bad_usage_is_the_end_where_nothing_was_measured(tmp_path, bad_usage, sent):
-    ended = {"bad_usage": bad_usage, "ended_because": "--target: no such thing"}
+    ended = synthetic.run(bad_usage=bad_usage, ended_because="--target: no such thing")
     recorded = supervisor.Recorded(tmp_path, Losses(tmp_path), ended)
     result = SimpleNamespace(messages=Counts(sent=sent))
     expected = pytest.raises(UsageError, match="no such thing")
