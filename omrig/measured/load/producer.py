@@ -11,7 +11,7 @@ from typing import Any
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline, rpc
-from omrig.measured.load.side import DRAIN_S, POLL_S, Stop, member, now_ns
+from omrig.measured.load.side import DRAIN_S, POLL_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import STOP_GRACE_S, Workers
 from omrig.measured.measurement import Measurement
 from omrig.model import events, payload, slices
@@ -185,7 +185,7 @@ class Producer:
         """Write what was measured so far into ``folder``."""
         about = {
             "side": self.name,
-            **member(),
+            **told(member(self.name)),
             "run_id": self._plan.run_id,
             "producer_id": self._id,
             "requested": self._total,
@@ -210,7 +210,11 @@ class Producer:
         while not self._stop.requested:
             try:
                 self._consumer = hello.call(
-                    {}, "hello", producer=self._id, messages=self._total, about=member()
+                    {},
+                    "hello",
+                    producer=self._id,
+                    messages=self._total,
+                    about=told(member(self.name)),
                 )
                 return
             except Exception as error:
