@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig import broker as brokers
+from omrig.broker import choice
 from omrig.broker import process as broker_process
-from omrig.broker.base import Needs
+from omrig.broker.base import Broker, Needs
 from omrig.drivers import backend, configuration, envelope, options, settings
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
@@ -39,7 +39,7 @@ class Destination:
     plan: Plan
     configuration: configuration.Configuration
     transport: "Transport"
-    broker: brokers.Broker
+    broker: Broker
     timeout_s: float
     pools: dict[str, int]
     info: "BrokerInfo | None" = None
@@ -135,7 +135,7 @@ def _check(
 ) -> Destination:
     transport = settings.resolve(found, url)
     settings.check_pattern(transport, plan)
-    broker = brokers.of(transport)
+    broker = choice.of(transport)
     if broker.one_process and len(plan.sides) == 1:
         raise UsageError(
             f"{transport.source}: {transport.redacted} stays inside one process, and one side alone"
