@@ -14,6 +14,7 @@ from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 from omrig.model.run import RecordedSetting
 from omrig.model.transport import Login, Setting, Transport
+from omrig.model.values import Json
 
 _QUERY = "the query of the transport URL"
 
@@ -65,7 +66,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
     )
 
 
-def differing_options(transport: Transport) -> dict[str, Any]:
+def differing_options(transport: Transport) -> dict[str, Json]:
     """The messaging options that differ from oslo.messaging's defaults, secrets left out."""
     return {
         name: setting.value

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omrig.model.values import Json
+
 AMQP, MEMORY = "amqp", "memory"
 BROKERS = (AMQP, MEMORY)
 """What may be behind a transport: a broker that speaks AMQP 0-9-1, or the memory of one process."""
@@ -68,7 +70,7 @@ class Transport:
     broker: str
     patterns: tuple[str, ...]
     login: Login
-    options: Mapping[str, Any]
+    options: Mapping[str, Json]
     settings: Mapping[str, Setting]
     redacted: str
     source: str
