@@ -61,13 +61,13 @@ class Accounted:
         messages.save(side.folder, found)
 
 
-def account(folder: Path) -> Accounted:
-    """The result of the run in ``folder``.
+def account(folder: Path, run: Run) -> Accounted:
+    """The result of the run in ``folder``, which is ``run``.
 
-    A side that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
+    What ``run`` says of its end counts, and not what is on the disk, which may have been full. A side
+    that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
     ``UsageError`` where the recordings are not of this omrig's making.
     """
-    run = Run.from_json(run_folder.read_json(folder / run_folder.RUN))
     sides = recording.load(folder)
     found = of_sides(run, sides)
     listed = artefacts.recorded(folder, sides)

@@ -54,7 +54,7 @@ def _ended(run: Run, sides: Sides) -> tuple[Integers, int]:
             return ended, 0
         first, _ = latency.span_ns(producer)
         of_receipts = PATTERNS[run.plan.pattern].ends == "receipt"
-        if consumer and of_receipts and recording.on_one_host([producer.about, consumer.about]):
+        if consumer and of_receipts and recording.on_one_host([producer.member, consumer.member]):
             ended = consumer.messages.received()
         return ended, first
     ended = consumer.messages.received() if consumer else numpy.zeros(0, numpy.int64)

@@ -94,7 +94,7 @@ def of_sides(sides: Sides, tables: Tables, pattern: Pattern) -> Timeline | None:
             replied = consumer["depart"][there] > 0
             message, there = message[replied], there[replied]
         producer, consumer = producer.take(message), consumer.take(there)
-        one_host = recording.on_one_host(sides[name].about for name in ("producer", "consumer"))
+        one_host = recording.on_one_host(sides[name].member for name in ("producer", "consumer"))
         clock = clocks.synchronise(producer, consumer, one_host)
         if clock:
             producer, consumer = clocks.settled(producer, consumer, clock)

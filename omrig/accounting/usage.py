@@ -142,7 +142,7 @@ def machines(sides: Sides) -> tuple[Machine, ...]:
     """
     groups: dict[str, list[Recording]] = {}
     for side in sides.values():
-        groups.setdefault(side.about.boot_id, []).append(side)
+        groups.setdefault(side.member.boot_id, []).append(side)
     found = (_machine(group, sides) for group in groups.values())
     return tuple(each for each in found if each)
 
@@ -228,7 +228,7 @@ def _machine(group: list[Recording], sides: Sides) -> Machine | None:
     known = [summary(found, *span) for each in folders if (found := _process(each))]
     used = sum(each.cpu_share_mean for each in known if each)
     return Machine(
-        host=some.about.host,
+        host=some.member.host,
         sides=tuple(name for name, side in sides.items() if side in group),
         cores=cores,
         **spent,

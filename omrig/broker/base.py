@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from omrig.broker.leftovers import Left
-from omrig.broker.process import Located
 from omrig.model.declared import Thing
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.run import BrokerProcess
 
 
 class PublishersBlocked(RunError):
@@ -135,7 +135,7 @@ class Broker(Protocol):
         ``tell`` is called with a line for a person, from another thread.
         """
 
-    def locate(self, info: BrokerInfo) -> Located:
+    def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The broker's process on this host, or why it is not known."""
 
     def clean_up(self, things: Sequence[Thing]) -> list[Left]:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from omrig.broker import leftovers
 from omrig.broker.base import BrokerInfo, Needs
 from omrig.broker.leftovers import Left
-from omrig.broker.process import Located
 from omrig.model.declared import Thing
 from omrig.model.plan import Plan
+from omrig.model.run import BrokerProcess
 
 
 class MemoryBroker:
@@ -32,9 +32,9 @@ class MemoryBroker:
     def host(self, plan: Plan, tell: Callable[[str], None]) -> None:
         """Nobody comes from elsewhere."""
 
-    def locate(self, info: BrokerInfo) -> Located:
+    def locate(self, info: BrokerInfo) -> BrokerProcess:
         """Never a process of its own."""
-        return Located(reason=f"{info.product} is no process of its own")
+        return BrokerProcess(reason=f"{info.product} is no process of its own")
 
     def clean_up(self, things: Sequence[Thing]) -> list[Left]:
         """Delete the driver's files: all else ended with the process."""

@@ -1,10 +1,11 @@
 """The broker's process, where it runs on this host and we may look at it."""
 
-import dataclasses
 import ipaddress
 import socket
 
 import psutil
+
+from omrig.model.run import BrokerProcess
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
@@ -13,28 +14,19 @@ _RABBITMQ_PROCESS = "beam"
 only passes bytes on."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Located:
-    """The process, its name, or None for both and the reason."""
-
-    pid: int | None = None
-    name: str | None = None
-    reason: str | None = None
-
-
-def embedded(pid: int) -> Located:
+def embedded(pid: int) -> BrokerProcess:
     """The process of a broker that we started."""
-    return Located(pid, psutil.Process(pid).name())
+    return BrokerProcess(pid=pid, name=psutil.Process(pid).name())
 
 
-def locate(host: str, port: int, product: str) -> Located:
+def locate(host: str, port: int, product: str) -> BrokerProcess:
     """The process that listens where the broker ``product`` answered; never raises for want of it.
 
     ``host`` is a name or an address as in the transport URL.
     """
     addresses = _addresses(host)
     if not any(_is_here(address) for address in addresses):
-        return Located(reason=f"the broker at {host} is not on this host")
+        return BrokerProcess(reason=f"the broker at {host} is not on this host")
     listeners = [
         connection
         for connection in psutil.net_connections("tcp")
@@ -44,29 +36,31 @@ def locate(host: str, port: int, product: str) -> Located:
         and connection.laddr.ip in (*addresses, *_WILDCARDS)
     ]
     if not listeners:
-        return Located(reason=f"no process that we can see listens on port {port} of this host")
+        return BrokerProcess(
+            reason=f"no process that we can see listens on port {port} of this host"
+        )
     pids = {connection.pid for connection in listeners}
     pid = next(iter(pids))
     if pid is None:
-        return Located(
+        return BrokerProcess(
             reason=f"whose process listens on port {port} is not ours to see; run omrig as root, or"
             " as the broker's user"
         )
     if len(pids) > 1:
-        return Located(reason=f"several processes listen on port {port} of this host")
+        return BrokerProcess(reason=f"several processes listen on port {port} of this host")
     return _checked(pid, port, product)
 
 
-def _checked(pid: int, port: int, product: str) -> Located:
+def _checked(pid: int, port: int, product: str) -> BrokerProcess:
     try:
         name = psutil.Process(pid).name()
     except psutil.Error as error:
-        return Located(reason=f"the broker's process {pid} cannot be looked at ({error})")
+        return BrokerProcess(reason=f"the broker's process {pid} cannot be looked at ({error})")
     if product == "RabbitMQ" and not name.startswith(_RABBITMQ_PROCESS):
-        return Located(
+        return BrokerProcess(
             reason=f"on port {port} listens {name}, which is not {product} but stands before it"
         )
-    return Located(pid, name)
+    return BrokerProcess(pid=pid, name=name)
 
 
 def _addresses(host: str) -> set[str]:

@@ -2,29 +2,32 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omrig.model.errors import Losses
-from omrig.model.result import Result
-from omrig.model.run import Run
+
+if TYPE_CHECKING:
+    from omrig.model.result import Result
+    from omrig.model.run import Run
 
 
-def account(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) -> Result:
+def account(folder: Path, losses: Losses, ended: "Run | None" = None) -> "Result":
     """Make the result of the run in ``folder``; write all of it but its page and its trace.
 
     What cannot be written is noted in ``losses``; it makes a run incomplete that has just ended, of
-    which ``ended`` is the ``run.json``.
+    which ``ended`` is the run at its end.
     """
     from omrig.accounting import result as accounting
+    from omrig.model.run import Run
     from omrig.recordings import folder as run_folder
     from omrig.recordings import writer
     from omrig.report.files import listed
 
-    run = Run.from_json(ended or run_folder.read_json(folder / run_folder.RUN))
+    run = ended or Run.from_json(run_folder.read_json(folder / run_folder.RUN))
     # Where omrig was killed it is still kept.
     for each in (folder, *(folder / side for side in run.sides)):
         writer.release(each)
-    accounted = accounting.account(folder)
+    accounted = accounting.account(folder, run)
     with losses.noted():
         accounted.save_stages()
     whole = result = listed.write(folder, run, accounted.result, losses)
@@ -38,7 +41,7 @@ def account(folder: Path, losses: Losses, ended: dict[str, Any] | None = None) -
     return _with_losses(whole, losses) if ended else whole
 
 
-def _with_losses(result: Result, losses: Losses) -> Result:
+def _with_losses(result: "Result", losses: Losses) -> "Result":
     if not losses:
         return result
     reasons = [result.reason] if result.reason else []

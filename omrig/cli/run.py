@@ -145,7 +145,8 @@ def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
         shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
         with contextlib.closing(shown) as display:
             folder, result = measure(plan, display, interrupts)
-        _, run = run_folder.read_run(str(folder), "--output")
+        with interrupts.deferring():
+            _, run = run_folder.read_run(str(folder), "--output")
         result, is_drawn = _draw(folder, run, result, options)
     _show(folder, run, result, options)
     if interrupts.count:
@@ -174,8 +175,10 @@ def measure(
 def _refuse(recorded: "Recorded", result: "Result") -> None:
     """Raise the ``UsageError`` of a measured process, if nothing came of it."""
     ended = recorded.ended
-    if ended and ended["bad_usage"] and not (result.messages.sent or result.messages.received):
-        raise UsageError(ended["ended_because"])
+    if not (ended and ended.bad_usage and ended.ended_because):
+        return
+    if not (result.messages.sent or result.messages.received):
+        raise UsageError(ended.ended_because)
 
 
 def _draw(

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from omrig.compare import conclusion as call
 from omrig.compare import conditions, gates
@@ -15,6 +14,7 @@ from omrig.compare.gates import Gate, Ruling
 from omrig.compare.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
 from omrig.compare.runs import Messages, RunSet
 from omrig.compare.table import Design, Row
+from omrig.model.values import Json
 
 SCHEMA = 1
 
@@ -77,7 +77,7 @@ def _buckets(side: RunSet) -> dict[str, str]:
     return {row.name: row.bucket for stored in side.runs for row in stored.result.stages or ()}
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Json]:
     """The comparison for a JSON file; durations in ns, ratios of NEW to BASE."""
     return {
         "schema": SCHEMA,
@@ -116,7 +116,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _side(side: RunSet) -> dict[str, Any]:
+def _side(side: RunSet) -> dict[str, Json]:
     return {
         "runs": [str(stored.folder) for stored in side.runs],
         "excluded": [{"run": folder, "reason": reason} for folder, reason in side.excluded],

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy
 
@@ -12,6 +12,7 @@ from omrig.compare.metrics import Metric
 from omrig.compare.resample import Estimate
 from omrig.compare.runs import Messages, StoredRun
 from omrig.model.columns import Floats
+from omrig.model.values import Json
 
 SLICES = 20
 """Parts into which a run is cut when it is all there is of its side."""
@@ -277,7 +278,7 @@ def by_name(rows: Iterable[Row]) -> dict[str, Row]:
     return {row.metric.name: row for row in rows}
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def as_json(row: Row) -> dict[str, Json]:
     """A row for a JSON file."""
 
     def plain(estimate: Estimate | None) -> dict[str, float] | None:

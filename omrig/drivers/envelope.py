@@ -7,12 +7,13 @@ from typing import Any
 from omrig.model import payload
 from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
+from omrig.model.values import Json
 
 _SAMPLE_BYTES = 4096
 """From a payload of this size on, each further byte adds one: it is text that JSON leaves alone."""
 
 
-def body_bytes(plan: Plan, options: Mapping[str, Any]) -> int:
+def body_bytes(plan: Plan, options: Mapping[str, Json]) -> int:
     """Bytes of the largest message of the load as the driver with these ``options`` publishes it.
 
     0 for a consumer alone, which sends none of it.
@@ -36,7 +37,7 @@ def _body(plan: Plan, size_bytes: int) -> bytes:
 
     number = (plan.load.messages or 1) - 1
     unique = uuid.uuid4().hex
-    message: dict[str, Any] = {
+    message: dict[str, Json] = {
         "method": payload.METHOD,
         "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
     }

@@ -12,7 +12,9 @@ from omrig.drivers.driver import Driver, by_scheme
 from omrig.model import interpreter, redaction, transport_url
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
+from omrig.model.run import RecordedSetting
 from omrig.model.transport import Login, Setting, Transport
+from omrig.model.values import Json
 
 _QUERY = "the query of the transport URL"
 
@@ -64,7 +66,7 @@ def resolve(found: Configuration, url: Found) -> Transport:
     )
 
 
-def differing_options(transport: Transport) -> dict[str, Any]:
+def differing_options(transport: Transport) -> dict[str, Json]:
     """The messaging options that differ from oslo.messaging's defaults, secrets left out."""
     return {
         name: setting.value
@@ -73,10 +75,10 @@ def differing_options(transport: Transport) -> dict[str, Any]:
     }
 
 
-def with_sources(transport: Transport, plan: Plan) -> dict[str, Setting]:
+def with_sources(transport: Transport, plan: Plan) -> dict[str, RecordedSetting]:
     """Each setting that matters, with its source: what differs, and what decides of waiting."""
     chosen = {
-        name: setting
+        name: RecordedSetting(value=setting.value, source=setting.source)
         for name, setting in transport.settings.items()
         if not setting.is_default or name.rpartition(" ")[2] in _ALWAYS
     }
@@ -86,7 +88,7 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, Setting]:
     }
     for name, (value, option) in overridden.items():
         if value is not None and name in chosen:
-            chosen[name] = Setting(value, option, False)
+            chosen[name] = RecordedSetting(value=value, source=option)
     return chosen
 
 

@@ -1,10 +1,10 @@
 """The profilers and the counters of a measured process: on and off around the load."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from omrig.measured.profilers.base import Profiler
 from omrig.measured.usage import Usage
+from omrig.model.values import Json
 
 
 class Measurement:
@@ -57,7 +57,7 @@ class Measurement:
             found |= profiler.recent()
         return found
 
-    def offer(self, twin: bool) -> dict[str, Any]:
+    def offer(self, twin: bool) -> dict[str, Json]:
         """The modes that can be compared in slices of the load, and whether that is asked for."""
         return {
             "slow": [each.name for each in self._switchable(slow_only=True)],

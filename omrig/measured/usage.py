@@ -5,9 +5,9 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from omrig.model.units import NS
+from omrig.model.values import Json
 
 
 class Usage:
@@ -51,7 +51,7 @@ class Usage:
             if running:
                 self.start()
 
-    def summary(self) -> dict[str, Any] | None:
+    def summary(self) -> dict[str, Json] | None:
         """Wall and CPU seconds, context switches, and the process' peak resident memory so far."""
         if not self._used:
             return None

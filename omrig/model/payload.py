@@ -6,9 +6,8 @@ therefore 0 bytes. oslo's JSON is ASCII (a non-ASCII character is written as ``\
 length in characters is its length in bytes.
 """
 
-from typing import Any
-
 from omrig.model.errors import UsageError
+from omrig.model.values import Json
 
 METHOD = "message"
 """The endpoint's method that takes a message of the load."""
@@ -18,7 +17,7 @@ _FILLER = "user_data"
 SMALLEST_BYTES = len(f'"{_FILLER}": ""')
 """Size of the smallest payload that is not empty."""
 
-_REALISTIC: dict[str, Any] = {
+_REALISTIC: dict[str, Json] = {
     "instance": {
         "uuid": "3f1a8a4e-0d1c-4c53-9f0e-2b7a4a1c7d55",
         "display_name": "caf\u00e9-web-01",
@@ -43,14 +42,14 @@ _REALISTIC: dict[str, Any] = {
 }
 
 
-def serialised_size(arguments: dict[str, Any]) -> int:
+def serialised_size(arguments: dict[str, Json]) -> int:
     """Bytes that ``arguments`` add to a message: see the module's definition."""
     from oslo_serialization import jsonutils
 
     return len(jsonutils.dumps(arguments)) - 2
 
 
-def build(size_bytes: int) -> dict[str, Any]:
+def build(size_bytes: int) -> dict[str, Json]:
     """Keyword arguments that serialise to exactly ``size_bytes``.
 
     Raises ``UsageError`` for 1 to ``SMALLEST_BYTES - 1`` bytes, which no

@@ -13,15 +13,22 @@ class Stage:
     """One named part of a message's life, which overlaps with no other.
 
     ``side`` is the process whose time it is, or ``wire`` between two processes. ``bucket`` is what
-    its time counts as. ``what`` says where it starts and ends, as "from -> to". ``mixed`` marks
-    a stage whose time cannot be told apart by owner, whatever its bucket says.
+    its time counts as. ``span`` says where it starts and ends, as "from -> to", ``less`` what in
+    there is not its own. ``mixed`` marks a stage whose time cannot be told apart by owner, whatever
+    its bucket says.
     """
 
     name: str
     side: Side
     bucket: str
-    what: str
+    span: str
+    less: str = ""
     mixed: bool = False
+
+    @property
+    def what(self) -> str:
+        """Its ``span``, less what is not its own."""
+        return f"{self.span}, less {self.less}" if self.less else self.span
 
 
 STAGES = (
@@ -35,7 +42,8 @@ STAGES = (
         "publish",
         "producer",
         "driver",
-        "connection held -> last send of the message entered, less the waits named elsewhere",
+        "connection held -> last send of the message entered",
+        less="the waits named elsewhere",
     ),
     Stage(
         "publish_stall",
@@ -62,7 +70,8 @@ STAGES = (
         "decode",
         "consumer",
         "driver",
-        "message read -> handed to the listener, less its deserialization",
+        "message read -> handed to the listener",
+        less="its deserialization",
     ),
     Stage(
         "decode_stall",
@@ -94,7 +103,8 @@ STAGES = (
         "reply_publish",
         "consumer",
         "driver",
-        "connection held -> last send of the reply entered, less the waits named elsewhere",
+        "connection held -> last send of the reply entered",
+        less="the waits named elsewhere",
     ),
     Stage(
         "reply_publish_stall",
@@ -114,7 +124,8 @@ STAGES = (
         "reply_decode",
         "producer",
         "driver",
-        "reply read -> handed to the waiting caller, less its deserialization",
+        "reply read -> handed to the waiting caller",
+        less="its deserialization",
     ),
     Stage(
         "reply_decode_stall",

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omrig.model.values import Json
+
 AMQP, MEMORY = "amqp", "memory"
 BROKERS = (AMQP, MEMORY)
 """What may be behind a transport: a broker that speaks AMQP 0-9-1, or the memory of one process."""
@@ -53,10 +55,6 @@ class Setting:
     source: str
     is_default: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """What ``run.json`` has of it."""
-        return {"value": self.value, "source": self.source}
-
 
 @dataclasses.dataclass(frozen=True)
 class Transport:
@@ -72,7 +70,7 @@ class Transport:
     broker: str
     patterns: tuple[str, ...]
     login: Login
-    options: Mapping[str, Any]
+    options: Mapping[str, Json]
     settings: Mapping[str, Setting]
     redacted: str
     source: str

@@ -4,7 +4,8 @@ import os
 import platform
 import socket
 from importlib import metadata
-from typing import Any
+
+from omrig.model.run import Environment
 
 _PACKAGES = (
     "oslo.messaging",
@@ -19,15 +20,15 @@ _PACKAGES = (
 )
 
 
-def describe() -> dict[str, Any]:
+def describe() -> Environment:
     """Versions of Python and of the packages a message passes, kernel, CPU count, host."""
-    return {
-        "host": socket.gethostname(),
-        "kernel": platform.release(),
-        "cpu_count": os.cpu_count(),
-        "python": platform.python_version(),
-        **{package: _version(package) for package in _PACKAGES},
-    }
+    return Environment(
+        host=socket.gethostname(),
+        kernel=platform.release(),
+        cpu_count=os.cpu_count() or 1,
+        python=platform.python_version(),
+        versions={package: _version(package) for package in _PACKAGES},
+    )
 
 
 def _version(package: str) -> str | None:

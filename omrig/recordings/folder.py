@@ -4,13 +4,15 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omrig.model import errors
 from omrig.model.errors import UsageError
-from omrig.model.result import Result
-from omrig.model.run import SCHEMA, Run
 from omrig.model.values import Json, Value
+
+if TYPE_CHECKING:
+    from omrig.model.result import Result
+    from omrig.model.run import Run
 
 _Value = TypeVar("_Value", bound=Value)
 
@@ -70,11 +72,14 @@ def read_json(path: Path) -> Any:
         return None
 
 
-def read_run(folder: str, argument: str = "RUN") -> tuple[Path, Run]:
+def read_run(folder: str, argument: str = "RUN") -> "tuple[Path, Run]":
     """The absolute path of a run folder and its ``run.json``; ``argument`` is named in errors.
 
     Raises ``UsageError`` when ``folder`` holds no run that this omrig reads.
     """
+    # Not for the measured process, which wants the names alone.
+    from omrig.model.run import SCHEMA, Run
+
     path = Path(folder).absolute()
     try:
         run = read_json(path / RUN)
@@ -94,11 +99,13 @@ def read_run(folder: str, argument: str = "RUN") -> tuple[Path, Run]:
     return path, _known(Run, run, path / RUN, argument)
 
 
-def read_result(folder: Path, argument: str = "RUN") -> Result | None:
+def read_result(folder: Path, argument: str = "RUN") -> "Result | None":
     """The result in a run folder; None where there is none.
 
     ``argument`` is named in errors. Raises ``UsageError`` where it cannot be read.
     """
+    from omrig.model.result import Result
+
     path = folder / RESULT
     try:
         with errors.naming(argument):

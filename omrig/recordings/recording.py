@@ -8,7 +8,7 @@ import numpy
 
 from omrig.model.columns import Integers
 from omrig.model.resources import Resources
-from omrig.model.run import Run
+from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
 from omrig.recordings import folder as run_folder
 from omrig.recordings import messages, stamping
@@ -50,6 +50,7 @@ class About(Value):
 
     boot_id: str = ""
     host: str = ""
+    pid: int = 0
     usage: Resources | None = None
     producer_id: str = ""
     sent: int = 0
@@ -63,6 +64,10 @@ class About(Value):
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
+
+    def member(self, side: str) -> Member:
+        """The process that was this side."""
+        return Member(name=side, side=side, host=self.host, boot_id=self.boot_id, pid=self.pid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +85,11 @@ class Recording:
     messages: Messages = dataclasses.field(default_factory=Messages)
     stamps: Integers | None = None
     stamping: Stamping | None = None
+
+    @property
+    def member(self) -> Member:
+        """The process that it was."""
+        return self.about.member(self.side)
 
 
 Sides = Mapping[str, Recording]
@@ -113,7 +123,7 @@ def read_about(folder: Path) -> About | None:
     return About.from_json(value) if value else None
 
 
-def on_one_host(members: Iterable[About]) -> bool:
+def on_one_host(members: Iterable[Member]) -> bool:
     """Whether the members have one clock: they ran since the same boot of one machine."""
     return len({member.boot_id for member in members}) == 1
 

@@ -4,13 +4,12 @@ import contextlib
 import dataclasses
 import datetime
 from pathlib import Path
-from typing import Any
 
 import omrig
 from omrig.drivers import options, settings
 from omrig.model import errors
 from omrig.model.plan import Plan
-from omrig.model.run import SCHEMA
+from omrig.model.run import RecordedConfiguration, RecordedPlan, RecordedTransport, Run
 from omrig.recordings import environment, writer
 from omrig.recordings import folder as run_folder
 from omrig.supervisor.destination import Destination
@@ -22,15 +21,15 @@ _RESERVED_BYTES = 256 * 1024
 """For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
 
 
-def begin(folder: Path, to: Destination) -> dict[str, Any]:
-    """Keep room in ``folder``, and write ``run.json`` as it is before the load; what it holds.
+def begin(folder: Path, to: Destination) -> Run:
+    """Keep room in ``folder``, and write ``run.json`` as it is before the load; the run.
 
     Raises ``UsageError`` where there is no room.
     """
     with errors.naming("--output"):
         _reserve(folder, to.plan)
         run = describe(to)
-        writer.write_json(folder / run_folder.RUN, run)
+        writer.write_json(folder / run_folder.RUN, run.to_json())
     return run
 
 
@@ -57,46 +56,45 @@ def release(folder: Path, plan: Plan) -> None:
         writer.release(each)
 
 
-def describe(to: Destination) -> dict[str, Any]:
-    """``run.json`` as it is before the load."""
+def describe(to: Destination) -> Run:
+    """The run as it is before the load."""
     now = datetime.datetime.now(datetime.UTC)
-    info, transport = to.info, to.transport
-    return {
-        "schema": SCHEMA,
-        "omrig": omrig.__version__,
-        "run_id": to.plan.run_id,
-        "plan": {**to.plan.public(), "timeout_s": to.timeout_s},
-        "sides": list(to.plan.sides),
-        "started_at": now.isoformat(timespec="seconds"),
-        "started_epoch_seconds": now.timestamp(),
-        "environment": {
-            **environment.describe(),
-            "broker": info.product if info else None,
-            "broker_version": info.version if info else None,
-        },
-        "transport": {
-            "url": transport.redacted,
-            "source": transport.source,
-            "driver": transport.scheme,
-            "vhost": transport.login.vhost,
-            "tls": transport.login.ssl_options is not None,
-            "in_memory": to.broker.one_process,
-            "exchange": to.plan.exchange,
-            "topic": to.plan.queue_topic,
-        },
-        "broker_process": dataclasses.asdict(to.process) if to.process else None,
-        "pools": to.pools,
-        "options": settings.differing_options(transport),
-        "settings": {
-            name: each.to_json() for name, each in settings.with_sources(transport, to.plan).items()
-        },
-        "driver_options": dict(transport.options),
-        "configuration": {
-            "files": to.configuration.read_files(),
-            "unreadable": list(to.configuration.unreadable),
-            "unknown_options": options.unknown(to.configuration),
-        },
-        "complete": False,
-        "reason": "the run has not ended",
-        "ended_because": None,
-    }
+    return Run(
+        omrig=omrig.__version__,
+        run_id=to.plan.run_id,
+        plan=RecordedPlan.from_json({**to.plan.public(), "timeout_s": to.timeout_s}),
+        sides=to.plan.sides,
+        started_at=now.isoformat(timespec="seconds"),
+        started_epoch_seconds=now.timestamp(),
+        environment=dataclasses.replace(
+            environment.describe(),
+            broker=to.info.product if to.info else None,
+            broker_version=to.info.version if to.info else None,
+        ),
+        transport=_transport(to),
+        broker_process=to.process,
+        pools=to.pools,
+        options=settings.differing_options(to.transport),
+        settings=settings.with_sources(to.transport, to.plan),
+        driver_options=to.transport.options,
+        configuration=RecordedConfiguration(
+            files=tuple(to.configuration.read_files()),
+            unreadable=tuple(to.configuration.unreadable),
+            unknown_options=tuple(options.unknown(to.configuration)),
+        ),
+        complete=False,
+        reason="the run has not ended",
+    )
+
+
+def _transport(to: Destination) -> RecordedTransport:
+    return RecordedTransport(
+        url=to.transport.redacted,
+        source=to.transport.source,
+        driver=to.transport.scheme,
+        vhost=to.transport.login.vhost,
+        tls=to.transport.login.ssl_options is not None,
+        in_memory=to.broker.one_process,
+        exchange=to.plan.exchange,
+        topic=to.plan.queue_topic,
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omrig.broker import declared, leftovers
 from omrig.model.declared import FILE
+from omrig.model.run import Left
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 
@@ -19,10 +20,10 @@ def record(to: Destination, display: Display) -> Path:
     return path
 
 
-def clean_up(path: Path, to: Destination, display: Display) -> list[dict[str, str]]:
+def clean_up(path: Path, to: Destination, display: Display) -> tuple[Left, ...]:
     """Delete what was declared, and the record of it; say what is left, and keep that.
 
-    What is left, as ``run.json`` has it.
+    Returns what is left.
     """
     try:
         things = declared.read(path).things
@@ -30,23 +31,23 @@ def clean_up(path: Path, to: Destination, display: Display) -> list[dict[str, st
         left = to.broker.clean_up(lasting)
         if not left:
             path.unlink(missing_ok=True)
-            return []
+            return ()
     except (OSError, ValueError) as error:
         # The load is over, and what it measured is not lost with this.
         display.tell(
             f"the record of what the run declared cannot be used any more ({error}): look for"
             f" queues and exchanges with {to.plan.tag} in their names on the broker"
         )
-        return []
+        return ()
     for line in leftovers.told(left):
         display.tell(line)
     display.tell("or, with the same transport options: omrig clean")
-    return [
-        {
-            "kind": each.thing.kind,
-            "name": each.thing.name,
-            "reason": each.reason,
-            "command": each.command,
-        }
+    return tuple(
+        Left(
+            kind=each.thing.kind,
+            name=each.thing.name,
+            reason=each.reason,
+            command=each.command,
+        )
         for each in left
-    ]
+    )

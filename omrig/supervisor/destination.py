@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig import broker as brokers
+from omrig.broker import choice
 from omrig.broker import process as broker_process
-from omrig.broker.base import Needs
+from omrig.broker.base import Broker, Needs
 from omrig.drivers import backend, configuration, envelope, options, settings
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
@@ -18,8 +18,8 @@ from omrig.supervisor import consent
 
 if TYPE_CHECKING:
     from omrig.broker.base import BrokerInfo
-    from omrig.broker.process import Located
     from omrig.broker.rabbitmq.embedded import Embedded
+    from omrig.model.run import BrokerProcess
     from omrig.model.transport import Transport
     from omrig.supervisor.display import Display
 
@@ -40,13 +40,13 @@ class Destination:
     plan: Plan
     configuration: configuration.Configuration
     transport: "Transport"
-    broker: brokers.Broker
+    broker: Broker
     timeout_s: float
     pools: dict[str, int]
     info: "BrokerInfo | None" = None
     needs: Needs | None = None
     embedded: "Embedded | None" = None
-    process: "Located | None" = None
+    process: "BrokerProcess | None" = None
     alone: str | None = None
 
     @property
@@ -136,7 +136,7 @@ def _check(
 ) -> Destination:
     transport = settings.resolve(found, url)
     settings.check_pattern(transport, plan)
-    broker = brokers.of(transport)
+    broker = choice.of(transport)
     if broker.one_process and len(plan.sides) == 1:
         raise UsageError(
             f"{transport.source}: {transport.redacted} stays inside one process, and one side alone"
@@ -206,7 +206,7 @@ def met(to: Destination, display: "Display") -> Iterator[None]:
         found.release()
 
 
-def locate(to: Destination) -> "Located | None":
+def locate(to: Destination) -> "BrokerProcess | None":
     """The broker's process on this host, or why it is not known; None without a broker."""
     if to.embedded:
         return broker_process.embedded(to.embedded.beam_pid)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omrig.measured.profilers import registry
 from omrig.model.plan import Plan
+from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.supervisor.display import Display
@@ -12,7 +13,8 @@ from omrig.supervisor.display import Display
 def make(folder: Path, plan: Plan, display: Display) -> None:
     """Have the profilers make what takes too long to be made by a measured process."""
     reporters = registry.reporters(plan.profiling.modes)
-    one_process = run_folder.read_json(folder / run_folder.RUN)["transport"]["in_memory"]
+    run = Run.from_json(run_folder.read_json(folder / run_folder.RUN))
+    one_process = run.transport.in_memory
     for side in plan.sides if reporters else ():
         listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
         if listed is None:

@@ -10,7 +10,7 @@ import logging
 import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omrig.accounting.recent import Recent
 from omrig.measured.profilers import registry
@@ -19,6 +19,7 @@ from omrig.model.errors import Losses, RunError
 from omrig.model.events import Event
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
+from omrig.model.run import Left, Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, destination, phases, reports
@@ -41,13 +42,13 @@ _TICK_S = 0.1
 class Recorded:
     """What a run left in ``folder``.
 
-    ``ended`` is ``run.json`` as it is then, None where the end of the run was cut short: it is in
-    the folder. ``losses`` is what could not be written.
+    ``ended`` is the run as it is then, None where its end was cut short: it is in the folder.
+    ``losses`` is what could not be written.
     """
 
     folder: Path
     losses: Losses
-    ended: dict[str, Any] | None = None
+    ended: Run | None = None
 
 
 def run(
@@ -121,27 +122,26 @@ def _set_up_logging(debug: bool) -> None:
 class Supervision:
     """Of a load: from the start of the measured processes to the end of the last one.
 
-    ``before`` is ``run.json`` as it was before.
+    ``before`` is the run as it was before.
     """
 
     def __init__(
         self,
         to: Destination,
         recorded: Recorded,
-        before: dict[str, Any],
+        before: Run,
         display: Display,
         interrupts: Interrupts,
     ) -> None:
         self._to = to
         self._folder = recorded.folder
         self._losses = recorded.losses
-        self._before = before
+        self._run = before
         self._display = display
         self._said: queue.Queue[Said] = queue.Queue()
         self._children: dict[str, Child] = {}
-        self._left: list[dict[str, str]] = []
+        self._left: tuple[Left, ...] = ()
         self._host: Host | None = None
-        self._ended: dict[str, Any] = {}
         self._broker = WatchedBroker(to)
         self._ending = Ending(to.plan, to.timeout_s, self._children, self._broker, interrupts)
         self._ending.because = to.alone
@@ -150,17 +150,17 @@ class Supervision:
         sides = () if to.broker.one_process else to.plan.sides
         self._recent = Recent(self._folder, to.plan.load.pattern, sides)
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self) -> Run:
         """Run to the end, whatever happens; leaves no process and no queue behind.
 
-        Returns ``run.json`` as it is then, and is written if there is room.
+        Returns the run as it is then, which is written if there is room.
         """
         with contextlib.ExitStack() as last:
             # Each of them is done, whatever becomes of those before it; the last one first.
             last.callback(self._note_end)
             if not self._ending.because:
                 self._load(last)
-        return self._ended
+        return self._run
 
     def _load(self, last: contextlib.ExitStack) -> None:
         """From the start of the measured processes to the end of the last one."""
@@ -208,7 +208,13 @@ class Supervision:
             child.close()
             self._ending.ended(child, child.ended(STOP_S))
         else:
-            self.take(child, events.decode(line))
+            try:
+                event = events.decode(line)
+            except ValueError as error:
+                # What was measured until then is worth its result.
+                self._ending.end(str(error))
+            else:
+                self.take(child, event)
         return True
 
     def _hear_the_rest(self) -> None:
@@ -295,13 +301,13 @@ class Supervision:
 
     def _note_end(self) -> None:
         children = self._children.values()
-        self._ended = {
-            **self._before,
-            "ended_because": self._ending.because,
-            "bad_usage": self._ending.bad_usage,
-            "began": [side for child in children if child.began for side in child.sides],
-            "sampling": self._sampler.about(),
-            "left_on_broker": self._left,
-        }
+        self._run = dataclasses.replace(
+            self._run,
+            ended_because=self._ending.because,
+            bad_usage=self._ending.bad_usage,
+            began=tuple(side for child in children if child.began for side in child.sides),
+            sampling=self._sampler.about(),
+            left_on_broker=self._left,
+        )
         with self._losses.noted():
-            writer.write_json(self._folder / run_folder.RUN, self._ended)
+            writer.write_json(self._folder / run_folder.RUN, self._run.to_json())

@@ -19,6 +19,7 @@ from typing import Any, Generic, TextIO, TypeVar
 import psutil
 
 from omrig.model.errors import in_words
+from omrig.model.run import Sampling
 from omrig.model.units import NS
 from omrig.recordings import series
 
@@ -103,15 +104,15 @@ class Sampler:
             if process.cpu is not None and not process.ended
         }
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Sampling:
         """What the sampling itself used, and why it ended early if it did; once it is over."""
-        return {
-            "interval_seconds": INTERVAL_S,
-            "turns": self._turns,
-            "cpu_seconds": round(self._cpu_seconds, 4),
-            "wall_seconds": round(time.monotonic() - self._began, 4),
-            "failure": self._failure,
-        }
+        return Sampling(
+            interval_seconds=INTERVAL_S,
+            turns=self._turns,
+            cpu_seconds=round(self._cpu_seconds, 4),
+            wall_seconds=round(time.monotonic() - self._began, 4),
+            failure=self._failure,
+        )
 
     def _loop(self) -> None:
         began = time.thread_time()

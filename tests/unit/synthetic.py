@@ -10,7 +10,7 @@ from omrig.compare import comparison, gates, runs
 from omrig.compare.runs import Messages, RunSet, StoredRun
 from omrig.model.result import Result
 from omrig.model.run import Run
-from tools import synthetic as builder
+from tools import synthetic_values as builder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m&"
 

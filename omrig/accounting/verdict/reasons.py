@@ -222,7 +222,7 @@ def _connect(case: Case) -> str:
 
 def _own_code(case: Case) -> str:
     known = BY_NAME.get(case.name)
-    part = f" ({known.what.partition(', less')[0]})" if known else ""
+    part = f" ({known.span})" if known else ""
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
     return (
         f"{case.mean} a message in the code itself{part}{waits}: profile it with --profile lines"

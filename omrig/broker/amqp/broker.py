@@ -9,11 +9,11 @@ from omrig.broker import process
 from omrig.broker.amqp import cleanup, meeting, preflight
 from omrig.broker.base import BrokerInfo, Consumer, Needs, QueueState
 from omrig.broker.leftovers import Left
-from omrig.broker.process import Located
 from omrig.drivers import rabbit
 from omrig.model.declared import Thing
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
+from omrig.model.run import BrokerProcess
 from omrig.model.transport import Login
 
 
@@ -62,7 +62,7 @@ class AmqpBroker:
         )
         return meeting.Host(self._login, plan.transport.topic, about, tell)
 
-    def locate(self, info: BrokerInfo) -> Located:
+    def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The process that listens where the broker answered."""
         return process.locate(info.host, info.port, info.product)
 

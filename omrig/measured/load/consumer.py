@@ -9,7 +9,7 @@ from typing import Any
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import rpc
-from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns
+from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
 from omrig.measured.load.tally import Tally
 from omrig.measured.measurement import Measurement
 from omrig.model import events
@@ -35,7 +35,7 @@ class Endpoint:
         """A producer presents itself and how many messages it will send."""
         self._tally.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
         self._consumer.producers[producer] = about
-        return {**member(), "offer": self._consumer.offer}
+        return {**told(member(Consumer.name)), "offer": self._consumer.offer}
 
     def begin(self, ctxt: Any, producer: str) -> None:
         """A producer has warmed up: its load begins when this returns."""
@@ -196,7 +196,7 @@ class Consumer:
         unique = self._tally.unique()
         about = {
             "side": self.name,
-            **member(),
+            **told(member(self.name)),
             "run_id": self._plan.run_id,
             "requested": self._plan.load.messages,
             "received": unique,

@@ -10,7 +10,7 @@ from typing import Any
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline, rpc
-from omrig.measured.load.side import DRAIN_S, POLL_S, Stop, member, now_ns
+from omrig.measured.load.side import DRAIN_S, POLL_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import STOP_GRACE_S, Workers
 from omrig.measured.measurement import Measurement
 from omrig.model import events, payload, slices
@@ -184,7 +184,7 @@ class Producer:
         """Write what was measured so far into ``folder``."""
         about = {
             "side": self.name,
-            **member(),
+            **told(member(self.name)),
             "run_id": self._plan.run_id,
             "producer_id": self._id,
             "requested": self._total,
@@ -209,13 +209,22 @@ class Producer:
         while not self._stop.requested:
             try:
                 self._consumer = hello.call(
-                    {}, "hello", producer=self._id, messages=self._total, about=member()
+                    {},
+                    "hello",
+                    producer=self._id,
+                    messages=self._total,
+                    about=told(member(self.name)),
                 )
-                return
             except Exception as error:
                 if deadline.is_hopeless(error):
                     raise RunError(deadline.words(error)) from error
                 failure = f"{type(error).__name__}"
+            else:
+                if "offer" not in self._consumer:
+                    raise RunError(
+                        "the consumer is of another version of omrig; use one for both sides"
+                    )
+                return
             left = end - time.monotonic()
             if left <= 0:
                 server = self._plan.transport.served_by

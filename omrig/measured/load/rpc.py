@@ -13,6 +13,7 @@ from omrig.measured.load.side import DRAIN_S
 from omrig.model.patterns import CATCH_UP_S, Pattern
 from omrig.model.payload import METHOD
 from omrig.model.plan import Plan
+from omrig.model.values import Json
 
 Send = Callable[[int], None]
 
@@ -58,14 +59,14 @@ def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
     return server
 
 
-def sender(pattern: Pattern, client: Any, producer_id: str, payload: dict[str, Any]) -> Send:
+def sender(pattern: Pattern, client: Any, producer_id: str, payload: dict[str, Json]) -> Send:
     """A function that sends the message with the given sequence number.
 
     Where the ``pattern`` has replies it returns when the reply is there and raises
     :class:`ReplyMismatch` when that is not the reply of this message; else it returns when
     oslo.messaging does.
     """
-    context: dict[str, Any] = {}
+    context: dict[str, Json] = {}
     # A prepared context is what services keep and call.
     client = client.prepare(fanout=True) if pattern.copies else client.prepare()
 

@@ -5,9 +5,10 @@ import socket
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from omrig.model import redaction
+from omrig.model.run import Member
+from omrig.model.values import Json
 
 POLL_S = 0.25
 """How often a side looks whether it has to stop: a signal handler cannot wake it safely."""
@@ -60,10 +61,17 @@ class Errors:
         return list(self._examples)
 
 
-def member() -> dict[str, Any]:
-    """What the other side and the run folder are told about this process."""
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-    }
+def member(name: str) -> Member:
+    """This process, as the side ``name``."""
+    return Member(
+        name=name,
+        side=name,
+        host=socket.gethostname(),
+        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        pid=os.getpid(),
+    )
+
+
+def told(member: Member) -> dict[str, Json]:
+    """What the other side and the run folder are told about a process; they know its side."""
+    return {"host": member.host, "pid": member.pid, "boot_id": member.boot_id}

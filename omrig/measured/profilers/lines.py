@@ -21,6 +21,7 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
 from omrig.measured.profilers.targets import waits as switches
 from omrig.model.profiling import OPTIONS, TARGETS
+from omrig.model.values import Json
 from omrig.recordings import writer
 
 LPROF, TEXT, SUMMARY = "lines.lprof", "lines.txt", "profile.lines.json"
@@ -111,7 +112,7 @@ class LinesProfiler(Profiler):
         python = platform.python_version()
         return f"Lines of {side}, executor {self._run.executor}, Python {python}"
 
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self) -> dict[str, Json]:
         lines = self._recorded.lines()
         total = sum(line.time_ns for line in lines)
         switched_out = sum(line.switched_out_ns for line in lines)

@@ -9,7 +9,6 @@ import heapq
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omrig.drivers import maps
 from omrig.measured.probes import install, record
@@ -17,6 +16,7 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
+from omrig.model.values import Json
 from omrig.recordings import writer
 from omrig.watcher.client import Watcher
 
@@ -121,7 +121,7 @@ class StagesProfiler(Profiler):
     def _note_offset(self) -> None:
         self._offsets.append((record.now(), record.realtime_offset_ns()))
 
-    def _meta(self) -> dict[str, Any]:
+    def _meta(self) -> dict[str, Json]:
         return {
             "realtime_offsets": self._offsets,
             "missing": self._missing,

@@ -166,7 +166,7 @@ def _origins(
         clock = result.clock
         if clock:
             origins["consumer"] = origins["producer"] + clock.offset_ns
-        elif recording.on_one_host(sides.values()):
+        elif _on_one_host(sides):
             origins["consumer"] = origins["producer"]
     return origins
 
@@ -174,4 +174,8 @@ def _origins(
 def _counts_received(sides: Mapping[str, About], result: Result) -> bool:
     """Whether messages end where they are received, seen on one clock."""
     ends = PATTERNS[result.pattern].ends
-    return ends == "receipt" and len(sides) > 1 and recording.on_one_host(sides.values())
+    return ends == "receipt" and len(sides) > 1 and _on_one_host(sides)
+
+
+def _on_one_host(sides: Mapping[str, About]) -> bool:
+    return recording.on_one_host(about.member(side) for side, about in sides.items())

@@ -103,16 +103,6 @@ def page(
     series = messages.series(recorded)
     usages = usage.found(recorded, tuple(folders))
     profiles = result.profiles or {}
-    seconds = recorded.length_ns / 1e9
-    figures: dict[str, charts.Figure] = {}
-    if result.latency and len(recorded.latency):
-        figures["latency"] = charts.latency(
-            messages.latency_curve(recorded.latency), result.latency
-        )
-    if series:
-        figures["time"] = charts.over_time(series, happened, seconds)
-    if usages:
-        figures["usage"] = charts.usage(usages, seconds)
     totals = usage.totals(result.resources)
     head, why = _headline(run, result)
     counts, end_ns = messages.distributions(recorded)
@@ -142,11 +132,7 @@ def page(
         "series": series,
         "usages": usages,
         "totals": totals,
-        "usage_notes": [
-            f"{name}: {line}"
-            for name, line in resources.lines(run, result)
-            if name not in {total.name for total in totals}
-        ],
+        "usage_notes": _usage_notes(run, result, totals),
         "slowest": _slowest(result, recorded),
         "calls": list(profiled.calls(profiles)),
         "lines": list(profiled.lines(profiles)),
@@ -155,11 +141,36 @@ def page(
         "costs": list(dict.fromkeys(notes.costs(result))),
         "measured": any(not isinstance(found, NotMeasured) for found in result.overhead.values()),
         "compared": _compared(result),
-        "figures": figures,
+        "figures": _figures(result, recorded, series, happened, usages),
         "folders": [folder.name for folder in folders],
         "most_events": _MOST_EVENTS,
     }
     return {**content, "sections": _sections(content)}
+
+
+def _usage_notes(run: Run, result: Result, totals: Sequence[usage.Total]) -> list[str]:
+    counted = {total.name for total in totals}
+    return [f"{name}: {line}" for name, line in resources.lines(run, result) if name not in counted]
+
+
+def _figures(
+    result: Result,
+    recorded: Recorded,
+    series: messages.Series | None,
+    happened: Sequence[events.Event],
+    usages: Sequence[usage.Usage],
+) -> dict[str, charts.Figure]:
+    """The charts that have something to show, by section."""
+    seconds = recorded.length_ns / 1e9
+    figures: dict[str, charts.Figure] = {}
+    if result.latency and len(recorded.latency):
+        curve = messages.latency_curve(recorded.latency)
+        figures["latency"] = charts.latency(curve, result.latency)
+    if series:
+        figures["time"] = charts.over_time(series, happened, seconds)
+    if usages:
+        figures["usage"] = charts.usage(usages, seconds)
+    return figures
 
 
 def _sections(content: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from omrig.recordings import recording, series, writer
 from omrig.report import resources
 from omrig.report.terminal.profiles import memory
 from tests.unit.accounting import stamped
-from tools import synthetic
+from tools import synthetic_values
 
 SECOND = 1_000_000_000
 MESSAGES = 4000
@@ -220,7 +220,7 @@ def test_growth_that_is_omrigs_own(tmp_path):
 
 
 def evidence(**facts):
-    verdict = decision.decide(synthetic.result(stages=()), Facts(**facts))
+    verdict = decision.decide(synthetic_values.result(stages=()), Facts(**facts))
     return [each.text for each in verdict.evidence]
 
 
@@ -258,7 +258,7 @@ def test_a_machine_with_room_others_and_a_hypervisor():
 
 
 def test_the_lines_of_a_result(result):
-    run = synthetic.changed(synthetic.run(), broker_process=BEAM)
+    run = synthetic_values.changed(synthetic_values.run(), broker_process=BEAM)
     lines = dict(resources.lines(run, Result.from_json(result)))
     assert lines == {
         "producer": "5.00 s CPU during the load, 0.50 of a core, 0.50 in the busiest second, peak"
@@ -276,8 +276,8 @@ def test_a_broker_that_is_not_seen_and_samples_that_end():
         interval_seconds=0.1, turns=1, cpu_seconds=0.1, wall_seconds=1.0, failure="OSError: full"
     )
     process = BrokerProcess(reason="elsewhere")
-    run = synthetic.run(broker_process=process, sampling=sampling)
-    result = synthetic.result(resources={"producer": None, "broker": None})
+    run = synthetic_values.run(broker_process=process, sampling=sampling)
+    result = synthetic_values.result(resources={"producer": None, "broker": None})
     assert list(resources.lines(run, result)) == [
         ("broker", "not sampled: elsewhere"),
         ("samples", "end early: OSError: full"),

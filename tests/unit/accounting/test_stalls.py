@@ -7,7 +7,7 @@ from omrig.accounting import stalls
 from omrig.accounting.verdict import incidents
 from omrig.model.result import Stalls
 from tests.unit.accounting import stamped
-from tools import synthetic
+from tools import synthetic_values
 
 SECOND = 1_000_000_000
 TIMEOUT_NS = 60 * SECOND
@@ -105,7 +105,7 @@ def test_many_are_not_few():
 
 @pytest.mark.parametrize(("stage", "owner"), [("pool_wait", None), ("amqp_request", "amqp")])
 def test_time_in_queues_alone_is_nobody_s(monkeypatch, stage, owner):
-    row = synthetic.row(stage, share=1.0)
+    row = synthetic_values.row(stage, share=1.0)
     monkeypatch.setattr(stalls, "judged", lambda _: stalls.Judged((row,), {}, {}))
     few = Stalls(messages=3, of=1000, share=0.4, longest_ns=SECOND, stalled_ns=0)
     held = stamped.timeline(stamped.producer(id=[1, 2, 3]), {})
@@ -113,5 +113,5 @@ def test_time_in_queues_alone_is_nobody_s(monkeypatch, stage, owner):
     assert told.owner == owner
     assert told.owner_share == (owner and 1.0)
     assert told.queue_share == (0.0 if owner else 1.0)
-    said = incidents.Told(synthetic.result(stalls=told), left_out=False).around("v")
+    said = incidents.Told(synthetic_values.result(stalls=told), left_out=False).around("v")
     assert ("of their time" in said) == bool(owner)

@@ -11,9 +11,9 @@ from omrig.model.result import Result
 from omrig.model.stages import BY_NAME, OWNERS, STAGES
 from omrig.model.units import MS
 from omrig.report.html import view
-from tools import synthetic
+from tools import synthetic_values
 
-NOTHING = synthetic.result(executor="eventlet").to_json()
+NOTHING = synthetic_values.result(executor="eventlet").to_json()
 
 MESSAGES = 1000
 MEAN_NS = 100 * MS
@@ -24,7 +24,7 @@ IDLE = {"producer": 0.12, "consumer": 0.12}
 
 
 def _stage(name, share):
-    return synthetic.row(name, int(share * MEAN_NS), share).to_json()
+    return synthetic_values.row(name, int(share * MEAN_NS), share).to_json()
 
 
 def _result(shares, executor="eventlet", pattern="call", sides=("producer", "consumer"), **more):
@@ -66,8 +66,8 @@ def _judged(result, facts=None, rest=None):
 
 
 def _headline(verdict):
-    outcome = synthetic.changed(synthetic.result(), verdict=verdict)
-    return view._headline(synthetic.run(), outcome)
+    outcome = synthetic_values.changed(synthetic_values.result(), verdict=verdict)
+    return view._headline(synthetic_values.run(), outcome)
 
 
 def _decide(result, facts=None):
@@ -221,7 +221,7 @@ def test_every_stage_but_remote_has_a_reason_tested():
 
 def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
     assert len(BY_NAME) == len(STAGES) == 31
-    assert all(" -> " in stage.what and stage.bucket in OWNERS for stage in STAGES)
+    assert all(" -> " in stage.span and stage.bucket in OWNERS for stage in STAGES)
 
 
 def test_an_unfair_pool_is_called_so():
@@ -556,7 +556,7 @@ def test_a_run_of_failures_alone_says_so():
     assert text == "no verdict: all 1,000 calls failed: MessagingTimeout 1,000"
 
 
-STALL = synthetic.stalls().to_json()
+STALL = synthetic_values.stalls().to_json()
 
 
 def test_one_message_that_holds_much_of_the_time_is_named_and_left_out():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from omrig import broker
+from omrig.broker import choice
 from omrig.broker.amqp.broker import AmqpBroker
 from omrig.broker.base import BrokerInfo
 from omrig.broker.memory import MemoryBroker
@@ -21,13 +21,13 @@ def transport(kind):
 
 
 def test_every_kind_of_broker_has_its_own():
-    made = {kind: type(broker.of(transport(kind))) for kind in BROKERS}
+    made = {kind: type(choice.of(transport(kind))) for kind in BROKERS}
     assert made == {AMQP: AmqpBroker, MEMORY: MemoryBroker}
 
 
 @pytest.mark.parametrize(("kind", "one_process"), [(AMQP, False), (MEMORY, True)])
 def test_only_in_memory_both_sides_are_one_process(kind, one_process):
-    assert broker.of(transport(kind)).one_process is one_process
+    assert choice.of(transport(kind)).one_process is one_process
 
 
 def test_in_memory_there_is_nobody_to_ask(tmp_path):

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from omrig.broker import process
+from omrig.model.run import BrokerProcess
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
@@ -18,7 +19,7 @@ def port(request):
 
 def test_a_broker_on_this_host_is_found_by_its_port(port):
     found = process.locate("localhost", port, "Some broker")
-    assert found == process.Located(os.getpid(), psutil.Process().name())
+    assert found == BrokerProcess(pid=os.getpid(), name=psutil.Process().name())
 
 
 def test_what_listens_in_front_of_rabbitmq_is_not_rabbitmq(port):
@@ -31,7 +32,7 @@ def test_what_listens_in_front_of_rabbitmq_is_not_rabbitmq(port):
 
 def test_a_broker_elsewhere():
     found = process.locate("192.0.2.1", 5672, "RabbitMQ")
-    assert found == process.Located(reason="the broker at 192.0.2.1 is not on this host")
+    assert found == BrokerProcess(reason="the broker at 192.0.2.1 is not on this host")
 
 
 def test_nobody_listens_any_more(port):
@@ -51,4 +52,6 @@ def test_another_users_process_is_not_ours_to_see(port, monkeypatch):
 
 
 def test_a_broker_of_our_own():
-    assert process.embedded(os.getpid()) == process.Located(os.getpid(), psutil.Process().name())
+    assert process.embedded(os.getpid()) == BrokerProcess(
+        pid=os.getpid(), name=psutil.Process().name()
+    )

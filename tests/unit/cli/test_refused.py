@@ -15,6 +15,7 @@ from omrig.measured.measurement import Measurement
 from omrig.model import errors, events
 from omrig.model.errors import Losses
 from omrig.model.plan import Output, Plan
+from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.supervisor.child import Child
@@ -307,10 +308,10 @@ def test_a_result_is_given_where_it_cannot_be_written(tmp_path):
     folder = make_run(tmp_path, ("producer", "consumer"))
     producer(folder, [(1, 2), (3, 5), (4, 9)])
     consumer(folder, [1, 2, 3])
-    ended = run_folder.read_json(folder / "run.json")
+    ended = Run.from_json(run_folder.read_json(folder / "run.json"))
     losses = Losses(folder)
     with limited_files(400):
-        result = results.account(folder, losses, dict(ended)).to_json()
+        result = results.account(folder, losses, ended).to_json()
     assert not result["complete"]
     assert "not written: " in result["reason"] and "result.json" in result["reason"]
     assert result["reason"].count("File too large") == 1

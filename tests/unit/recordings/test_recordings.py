@@ -5,6 +5,7 @@ import array
 import numpy
 import pytest
 
+from omrig.model.run import Member
 from omrig.recordings import messages, recording, slices, stamping, writer
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import About
@@ -14,7 +15,14 @@ from tests.unit.accounting import stamped
 
 def test_a_member_is_read_as_it_was_written(tmp_path):
     (tmp_path / "consumer").mkdir()
-    about = {"boot_id": "b", "received": 2, "producers": {"p": {}}, "usage": None, "pid": 7}
+    about = {
+        "boot_id": "b",
+        "received": 2,
+        "producers": {"p": {}},
+        "usage": None,
+        "pid": 7,
+        "new": 1,
+    }
     columns = {
         "received_ns.p": array.array("Q", [30, 0, 10]),
         "received_ns.q": array.array("Q", [20]),
@@ -22,7 +30,8 @@ def test_a_member_is_read_as_it_was_written(tmp_path):
     writer.save_recording(tmp_path / "consumer", about, columns)
     writer.write_json(tmp_path / "run.json", stamped.run_json())
     (side,) = recording.load(tmp_path).values()
-    assert side.about == About(boot_id="b", received=2, producers={"p": {}})
+    assert side.about == About(boot_id="b", pid=7, received=2, producers={"p": {}})
+    assert side.member == Member(name="consumer", side="consumer", host="", boot_id="b", pid=7)
     assert side.messages.received_of("p").tolist() == [30, 0, 10]
     assert side.messages.received_of("nobody") is None
     assert side.messages.received().tolist() == [10, 20, 30]
@@ -83,4 +92,4 @@ def test_messages_are_in_the_slice_that_began_last():
 
 @pytest.mark.parametrize(("boots", "one"), [(["a", "a"], True), (["a", "b"], False)])
 def test_members_of_one_boot_have_one_clock(boots, one):
-    assert recording.on_one_host(About(boot_id=boot) for boot in boots) is one
+    assert recording.on_one_host(About(boot_id=boot).member("") for boot in boots) is one

@@ -9,7 +9,7 @@ import pytest
 
 from omrig import cli
 from omrig.report.files import csv as export
-from tools import synthetic
+from tools import synthetic_values
 
 
 def _rows(text):
@@ -28,12 +28,12 @@ def _run_folder(folder, sides=("producer",), **columns):
     return folder
 
 
-STAGES = (synthetic.row("publish", 7, 0.25), synthetic.row("wakeup", 21, 0.75))
+STAGES = (synthetic_values.row("publish", 7, 0.25), synthetic_values.row("wakeup", 21, 0.75))
 
 
 def test_a_row_a_stage():
     file = io.StringIO()
-    export.write_stages(synthetic.result(stages=STAGES), file)
+    export.write_stages(synthetic_values.result(stages=STAGES), file)
     rows = _rows(file.getvalue())
     assert [row["name"] for row in rows] == ["publish", "wakeup"]
     assert rows[1] == {n: str(v) for n, v in STAGES[1].to_json().items()}
@@ -41,7 +41,7 @@ def test_a_row_a_stage():
 
 def test_without_stages_there_are_heads_alone():
     file = io.StringIO()
-    export.write_stages(synthetic.result(), file)
+    export.write_stages(synthetic_values.result(), file)
     assert file.getvalue() == "name,side,bucket\n"
 
 

@@ -19,7 +19,7 @@ from omrig.recordings.messages import Messages
 from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
-from tools import synthetic
+from tools import synthetic, synthetic_values
 from tools.synthetic import BEGAN_NS
 
 
@@ -70,7 +70,7 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 def test_the_clock_of_another_host_is_taken_into_account(tmp_path):
     result, _ = made(tmp_path / "run")
     clock = {"same_host": False, "offset_ns": 5 * NS, "error_ns": 0}
-    result = synthetic.changed(result, clock=clock)
+    result = synthetic_values.changed(result, clock=clock)
     with recorded.opened([tmp_path / "run"], result) as found:
         assert found.origins["consumer"] == BEGAN_NS + 5 * NS
 

@@ -13,7 +13,7 @@ from omrig.model.result import Waterfall
 from omrig.report.files import speedscope
 from omrig.report.terminal.profiles import memray, pyspy, renderers, yappi
 from tests.unit.formats.test_stacks import SCHEMA
-from tools import synthetic
+from tools import synthetic_values
 
 MS = 1_000_000
 
@@ -178,10 +178,10 @@ CAST = {name: ns for name, ns in CALL.items() if name != "connect"} | {"confirm_
 
 def result(durations, pattern):
     slow = {name: 10 * ns for name, ns in durations.items()}
-    return synthetic.result(
+    return synthetic_values.result(
         pattern=pattern,
         waterfall=Waterfall(mean=durations, p99=slow),
-        stages=tuple(synthetic.row(name) for name in durations),
+        stages=tuple(synthetic_values.row(name) for name in durations),
     )
 
 
@@ -214,13 +214,13 @@ def test_a_cast_has_two_ends():
 
 def test_no_stages_no_file(tmp_path):
     path = tmp_path / speedscope.FILE
-    assert not speedscope.write(path, synthetic.result())
+    assert not speedscope.write(path, synthetic_values.result())
     assert not path.exists()
 
 
 def test_each_mode_has_a_renderer_and_one_without_shows_nothing():
-    result = synthetic.result(profiles={"producer": {"yappi": YAPPI, "beads": {"moved": 3}}})
+    result = synthetic_values.result(profiles={"producer": {"yappi": YAPPI, "beads": {"moved": 3}}})
     assert len([*renderers.render(result, 100)]) == len(yappi.render(YAPPI, "producer", 100))
-    only_others = synthetic.result(profiles={"producer": {"beads": {"moved": 3}}})
+    only_others = synthetic_values.result(profiles={"producer": {"beads": {"moved": 3}}})
     assert [*renderers.render(only_others, 100)] == []
     assert renderers.RENDERERS.keys() <= {*registry.known_modes()}

@@ -11,7 +11,7 @@ from omrig.model.stages import STAGES
 from omrig.report import layout, owners
 from omrig.report.terminal import run as terminal
 from omrig.report.terminal import waterfall
-from tools import synthetic
+from tools import synthetic_values
 
 MS = 1_000_000
 
@@ -38,7 +38,7 @@ CAST = {
 TEXT = "70 % of a call is our own processes, above all wakeup (50 %): a reply waits 50.0 ms"
 
 
-_run = synthetic.run
+_run = synthetic_values.run
 
 
 def _result(durations=CALL, pattern="call", **changes):
@@ -51,7 +51,7 @@ def _result(durations=CALL, pattern="call", **changes):
         "evidence": ["AMQP 8 %, own process 91 %", "closure: 4,000 messages", "CPU 0.99"],
         "evidence_kinds": ["shares", "closure", "cpu"],
     }
-    return synthetic.measured(durations, pattern, **{"verdict": verdict, **changes})
+    return synthetic_values.measured(durations, pattern, **{"verdict": verdict, **changes})
 
 
 def _shown(run=None, result=None, width=100):
@@ -405,7 +405,7 @@ def test_percentages_of_a_part_are_rounded_one_by_one():
 
 
 def test_an_unknown_bucket_is_its_own_owner():
-    rows = [synthetic.row("new", bucket="news", share=1.0)]
+    rows = [synthetic_values.row("new", bucket="news", share=1.0)]
     assert owners.of_buckets(rows) == {"news": {"news": 100.0}}
 
 
@@ -439,7 +439,7 @@ def test_settings_are_shown_with_their_sources():
         "[DEFAULT] rpc_response_timeout": {"value": 60, "source": "default"},
         "rpc_conn_pool_size": {"value": 5, "source": "nova.conf"},
     }
-    text = _joined(_shown(synthetic.changed(_run(), settings=settings), width=160))
+    text = _joined(_shown(synthetic_values.changed(_run(), settings=settings), width=160))
     assert "rpc_conn_pool_size=5 (nova.conf); [DEFAULT] rpc_response_timeout=60 (default)" in text
 
 

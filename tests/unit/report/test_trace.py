@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from omrig.report.files import trace
-from tools import synthetic
+from tools import synthetic_values
 
 MS = 1_000_000
 
@@ -125,7 +125,7 @@ def test_the_file_is_what_viewers_read(tmp_path):
     (tmp_path / "producer").mkdir()
     with (tmp_path / "producer/messages.npz").open("wb") as file:
         numpy.savez(file, **_columns(CALL, [0, 5]))
-    written = json.loads(trace.write(tmp_path, synthetic.run()).read_text())
+    written = json.loads(trace.write(tmp_path, synthetic_values.run()).read_text())
     assert set(written) == {"traceEvents", "displayTimeUnit", "otherData"}
     for event in written["traceEvents"]:
         assert {"ph", "name", "pid", "tid", "ts"} <= set(event)
@@ -138,5 +138,5 @@ def test_without_timelines_there_is_no_trace(tmp_path, names):
         (tmp_path / "producer").mkdir()
         with (tmp_path / "producer/messages.npz").open("wb") as file:
             numpy.savez(file, **{name: numpy.ones(2) for name in names})
-    assert trace.write(tmp_path, synthetic.run()) is None
+    assert trace.write(tmp_path, synthetic_values.run()) is None
     assert not (tmp_path / trace.TRACE).exists()

@@ -87,9 +87,9 @@ def test_a_process(sampled):
     # The eight that wait switch a hundred times a second each, the first thread hardly does.
     switches = samples["voluntary_context_switches"]
     assert numpy.nanmax(switches) - numpy.nanmin(switches) > 50
-    assert sampler.about()["failure"] is None
-    assert sampler.about()["turns"] >= len(at)
-    assert 0 < sampler.about()["cpu_seconds"] < sampler.about()["wall_seconds"]
+    assert sampler.about().failure is None
+    assert sampler.about().turns >= len(at)
+    assert 0 < sampler.about().cpu_seconds < sampler.about().wall_seconds
 
 
 def test_the_machine(sampled):
@@ -164,7 +164,7 @@ def test_a_full_disk_ends_the_samples_and_is_told(tmp_path):
     sampler = sampling.Sampler(tmp_path)
     sampler.start()
     sampler.stop()
-    failure = sampler.about()["failure"]
+    failure = sampler.about().failure
     assert failure == f"{tmp_path / series.MACHINE}: Is a directory; name a file, not a folder"
 
 

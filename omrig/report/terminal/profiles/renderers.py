@@ -1,15 +1,14 @@
 """What the profilers found, for the terminal: one renderer a mode, each in a file of its own."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.model.result import NotMeasured, Overhead, Result
+from omrig.model.result import NotMeasured, Overhead, Result, Summary
 from omrig.report.terminal.profiles import lines, memory, memory_lines, memray, pyspy, yappi
 
-Renderer = Callable[[dict[str, Any], str, int], list[RenderableType]]
+Renderer = Callable[[Summary, str, int], list[RenderableType]]
 """From a mode's summary, the side it is of and the width in columns to what is printed."""
 
 RENDERERS: dict[str, Renderer] = {
@@ -28,7 +27,7 @@ def render(result: Result, width: int) -> Iterator[RenderableType]:
     for side, modes in result.profiles.items():
         for mode, summary in modes.items():
             if mode in RENDERERS:
-                yield from RENDERERS[mode](dict(summary), side, width)
+                yield from RENDERERS[mode](summary, side, width)
                 yield from _cost(result.overhead.get(mode))
 
 

@@ -1,14 +1,16 @@
 """What yappi found, on the terminal: time by role, by package and by function."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
+from omrig.model.result import Summary
+from omrig.model.values import Value
 from omrig.report.terminal.table import Column, table
 
 _ROWS = 15
@@ -35,68 +37,121 @@ _CLOCKS = {
 _RIG = "omrig"
 
 
-def render(summary: Mapping[str, Any], side: str, width: int) -> list[RenderableType]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Own(Value):
+    """Time without callees, and its share of all."""
+
+    self_ns: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Role(_Own):
+    """The functions of threads of one role."""
+
+    role: str
+    contexts: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Package(_Own):
+    """The functions of one package."""
+
+    package: str
+    builtins_ns: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Function(_Own):
+    """One function in one role."""
+
+    function: str
+    package: str
+    role: str
+    file: str | None
+    line: int | None
+    calls: int
+    cumulative_ns: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Found(Value):
+    """What is told of a side."""
+
+    total_ns: int
+    clock: str
+    roles: tuple[_Role, ...]
+    packages: tuple[_Package, ...]
+    functions: tuple[_Function, ...]
+
+
+def render(summary: Summary, side: str, width: int) -> list[RenderableType]:
     """The tables of one side for a terminal of so many columns."""
-    whole = units.duration(summary["total_ns"])
-    clock = _CLOCKS[summary["clock"]]
+    found = _Found.from_json(summary)
+    whole = units.duration(found.total_ns)
+    clock = _CLOCKS[found.clock]
     parts: list[RenderableType] = [Text(f"\nyappi, {side}: {whole} in functions, {clock}", "bold")]
     if width >= _BESIDE:
         grid = Table.grid(padding=(0, 4, 0, 0))
         half = (width - 4) // 2
-        grid.add_row(_roles(summary["roles"], half), _packages(summary["packages"], half))
+        grid.add_row(_roles(found.roles, half), _packages(found.packages, half))
         parts.append(grid)
     else:
-        parts += [_roles(summary["roles"], width), _packages(summary["packages"], width)]
-    return [*parts, _rig(summary["packages"]), _functions(summary["functions"][:_ROWS], width)]
+        parts += [_roles(found.roles, width), _packages(found.packages, width)]
+    return [*parts, _rig(found.packages), _functions(found.functions[:_ROWS], width)]
 
 
-def _roles(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
-    contexts = [Column("contexts", [f"{row['contexts']:,}" for row in rows])]
+def _roles(rows: Sequence[_Role], width: int) -> Table:
+    contexts = [Column("contexts", [f"{row.contexts:,}" for row in rows])]
     more = contexts if width >= _WITH_MORE else []
-    return table("role", [row["role"] for row in rows], [*more, *_own(rows)], width)
+    return table("role", [row.role for row in rows], [*more, *_own(rows)], width)
 
 
-def _packages(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
-    shown = [row for row in rows if row["share"] >= _SEEN]
+def _packages(rows: Sequence[_Package], width: int) -> Table:
+    shown = [row for row in rows if row.share >= _SEEN]
     if rest := rows[len(shown) :]:
-        together = {
-            name: sum(row[name] for row in rest) for name in ("self_ns", "builtins_ns", "share")
-        }
-        shown.append({"package": f"{len(rest)} more", **together})
-    builtins = [units.duration(row["builtins_ns"]) if row["builtins_ns"] else "" for row in shown]
+        shown.append(
+            _Package(
+                package=f"{len(rest)} more",
+                self_ns=sum(row.self_ns for row in rest),
+                builtins_ns=sum(row.builtins_ns for row in rest),
+                share=sum(row.share for row in rest),
+            )
+        )
+    builtins = [units.duration(row.builtins_ns) if row.builtins_ns else "" for row in shown]
     own, share = _own(shown)
     more = [Column("builtins", builtins)] if width >= _WITH_MORE else []
     columns = [own, *more, share]
-    return table("package", [row["package"] for row in shown], columns, width)
+    return table("package", [row.package for row in shown], columns, width)
 
 
-def _functions(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
+def _functions(rows: Sequence[_Function], width: int) -> Table:
     columns = []
     if width >= _WITH_ROLES:
-        columns.append(Column("role", [row["role"] for row in rows], 16))
+        columns.append(Column("role", [row.role for row in rows], 16))
     if width >= _WITH_PLACES:
-        columns.append(Column("package", [row["package"] for row in rows], 16))
+        columns.append(Column("package", [row.package for row in rows], 16))
         columns.append(Column("where", [_place(row) for row in rows], 24))
     if width >= _WITH_CALLS:
-        columns.append(Column("calls", [f"{row['calls']:,}" for row in rows]))
+        columns.append(Column("calls", [f"{row.calls:,}" for row in rows]))
     own, share = _own(rows)
-    cumulative = [units.duration(row["cumulative_ns"]) for row in rows]
+    cumulative = [units.duration(row.cumulative_ns) for row in rows]
     more = [Column("with callees", cumulative)] if width >= _WITH_MORE else []
     columns += [own, *more, share]
-    return table("function", [row["function"] for row in rows], columns, width)
+    return table("function", [row.function for row in rows], columns, width)
 
 
-def _own(rows: Sequence[Mapping[str, Any]]) -> tuple[Column, Column]:
+def _own(rows: Sequence[_Own]) -> tuple[Column, Column]:
     return (
-        Column("own", [units.duration(row["self_ns"]) for row in rows]),
-        Column("share", [f"{100 * row['share']:.1f} %" for row in rows]),
+        Column("own", [units.duration(row.self_ns) for row in rows]),
+        Column("share", [f"{100 * row.share:.1f} %" for row in rows]),
     )
 
 
-def _place(row: Mapping[str, Any]) -> str:
-    return f"{PurePath(row['file']).name}:{row['line']}" if row["file"] else ""
+def _place(row: _Function) -> str:
+    return f"{PurePath(row.file).name}:{row.line}" if row.file else ""
 
 
-def _rig(rows: Sequence[Mapping[str, Any]]) -> Text:
-    share = sum(row["share"] for row in rows if row["package"].partition(".")[0] == _RIG)
+def _rig(rows: Sequence[_Package]) -> Text:
+    share = sum(row.share for row in rows if row.package.partition(".")[0] == _RIG)
     return Text(f"omrig.* is the rig itself, load and probes: {100 * share:.1f} %", "dim")
