@@ -64,8 +64,8 @@ class Accounted:
 def account(folder: Path, run: Run) -> Accounted:
     """The result of the run in ``folder``, which is ``run``.
 
-    What ``run`` says of its end counts, and not what is on the disk, which may have been full. A side
-    that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
+    What ``run`` says of its end counts, and not what is on the disk, which may have been full. A
+    side that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
     ``UsageError`` where the recordings are not of this omrig's making.
     """
     sides = recording.load(folder)
