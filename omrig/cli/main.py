@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _fail(error, arguments, cli.INCOMPLETE)
     except KeyboardInterrupt as error:
+        # Where it went through the exec() of a string, as where a dataclass is made, CPython ends
+        # the process by SIGINT though it is caught here, unless another exec() went well since.
+        exec("")  # noqa: S102
         # Who knows what there is says so.
         return _fail(error, arguments, cli.INTERRUPTED, str(error) or "interrupted")
     except OSError as error:

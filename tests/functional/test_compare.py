@@ -8,11 +8,11 @@ import pytest
 
 @pytest.fixture
 def pairs(run, broker, tmp_path):
-    """Three runs with 10 KiB and three with 300 KiB, in turn."""
+    """Four runs with 10 KiB and four with 1000 KiB, in turn: far apart also on a busy machine."""
     load = ("-m", 100, "-w", 1, "--warmup", 5, "--transport-url", broker.url)
     status, _, err = run(
-        "ab", "-n", 3, "--quiet", "--output", ".",
-        *("--", "-s", 10, *load), *("--", "-s", 300, *load), timeout=170,
+        "ab", "-n", 4, "--quiet", "--output", ".",
+        *("--", "-s", 10, *load), *("--", "-s", 1000, *load), timeout=170,
     )  # fmt: skip
     assert status == 0, err
     return tmp_path
@@ -26,10 +26,10 @@ def test_large_messages_against_small_ones(run, pairs):
     assert status == 3, err
     assert err == "omrig: gate failed: p50<=+20%\n"
     said = " ".join(out.split())
-    assert "3 interleaved pairs" in said
+    assert "4 interleaved pairs" in said
     assert "FAILED: p50<=+20%: p50 +" in said
     assert "met: errors<=0" in said
-    assert "differs size_bytes: BASE 10240, NEW 307200" in said
+    assert "differs size_bytes: BASE 10240, NEW 1024000" in said
     made = json.loads((pairs / "c.json").read_text())
     named = {row["metric"]: row for row in made["rows"]}
     assert named["p50"]["ratio"]["low"] > 1

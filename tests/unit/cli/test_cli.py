@@ -167,3 +167,19 @@ def test_an_empty_folder_and_an_empty_project_are_as_if_not_given():
     plan = run.make_plan(parser.parse_args(["--output", "", "--project", ""]), SIDES)
     assert plan.output.folder.startswith("omrig-runs/")
     assert plan.transport.project == "nova"
+
+
+INTERRUPTED_IN_EXEC = """
+import sys
+import omrig.cli
+main = sys.modules["omrig.cli.main"]
+main._dispatch = lambda _: exec("raise KeyboardInterrupt")
+sys.exit(main.main([]))
+"""
+
+
+def test_an_interrupt_while_a_dataclass_is_made_has_the_status_of_an_interrupt():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_EXEC], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "omrig: interrupted\n")
