@@ -178,8 +178,14 @@ sys.exit(main.main([]))
 """
 
 
-def test_an_interrupt_while_a_dataclass_is_made_has_the_status_of_an_interrupt():
+def test_an_interrupt_while_a_dataclass_is_made_has_the_status_of_an_interrupt(tmp_path):
+    # Not with -c, which ends before CPython looks whether there was an interrupt.
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_EXEC)
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IN_EXEC], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "interrupted"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (130, "omrig: interrupted\n")
