@@ -14,7 +14,7 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.report import comparison_text
-from omrig.report.terminal import console as paper
+from omrig.report.terminal.console import grid_of_notes, printing
 
 _WITH_INTERVALS = 56
 """Width in columns from which stages have room for intervals."""
@@ -34,7 +34,7 @@ _OUTCOMES = {"met": "green", "failed": "bold red", "undecided": "yellow"}
 
 def show(comparison: Comparison, file: TextIO | None = None, width: int | None = None) -> None:
     """Print ``comparison`` on ``file`` (standard output), ``width`` columns wide."""
-    with paper.console(file, width) as console:
+    with printing(file, width) as console:
         for part in _parts(comparison, console.width):
             console.print(part)
 
@@ -74,15 +74,8 @@ def _verdict(comparison: Comparison) -> RenderableType:
     return grid
 
 
-def _grid() -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
 def _sides(comparison: Comparison) -> RenderableType:
-    grid = _grid()
+    grid = grid_of_notes()
     grid.add_row()
     grid.add_row("BASE", Text(_named(comparison.base)))
     grid.add_row("NEW", Text(_named(comparison.new)))
@@ -171,7 +164,7 @@ def _emphasis(row: Row) -> str:
 
 
 def _notes(comparison: Comparison) -> Table:
-    grid = _grid()
+    grid = grid_of_notes()
     groups = [
         ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
         ("differs", [comparison_text.difference(each) for each in comparison.differences]),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
+from rich.table import Table
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -22,7 +23,7 @@ class _Paper(io.StringIO):
 
 
 @contextlib.contextmanager
-def console(file: TextIO | None, width: int | None) -> Iterator[Console]:
+def printing(file: TextIO | None, width: int | None) -> Iterator[Console]:
     """A console that prints on ``file`` (standard output), in ``width`` columns (the terminal's).
 
     Without a terminal nobody wants the blanks that fill its lines: they are cut in the end.
@@ -37,3 +38,11 @@ def console(file: TextIO | None, width: int | None) -> Iterator[Console]:
     )
     if paper:
         file.writelines(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())
+
+
+def grid_of_notes() -> Table:
+    """An empty grid of labels and texts, of which the texts are folded."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

@@ -21,8 +21,8 @@ from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
 from omrig.report import text as words
-from omrig.report.terminal import console as paper
 from omrig.report.terminal import stages, waterfall
+from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
 _WITH_LATENCY_TABLE = 72
@@ -44,7 +44,7 @@ def show(
     Several folders hold a side of the run each. ``width`` in columns is the terminal's.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
-    with paper.console(file, width) as console:
+    with printing(file, width) as console:
         for part in _parts(run, result, console):
             console.print(part)
         # Commands are to be copied: whole lines, whatever the width.
@@ -108,7 +108,7 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
     if result.waterfall:
         parts += waterfall.render(result.waterfall, result.pattern, width, ascii_only)
     parts.append(stages.table(result, width, run.plan.sample > 1))
-    grid = _grid()
+    grid = grid_of_notes()
     bar_width = max(_NARROWEST_BAR, width - _BAR_LABEL_WIDTH)
     grid.add_row("buckets", stages.bucket_bar(result, bar_width, ascii_only))
     for owner in stages.bucket_lines(result, ascii_only):
@@ -129,16 +129,9 @@ def _headline(run: Run, result: Result) -> Text:
     return Text(f"\n{result.pattern} over {run.transport.driver}: {rate}{tail}{state}", "bold")
 
 
-def _grid() -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
 def _what_ran(run: Run) -> RenderableType:
     plan, environment, transport = run.plan, run.environment, run.transport
-    grid = _grid()
+    grid = grid_of_notes()
     broker = environment.broker
     where = f"{broker} {environment.broker_version} at " if broker else ""
     grid.add_row("broker", escape(f"{where}{transport.url} (from {transport.source})"))
@@ -175,7 +168,7 @@ def _settings(run: Run) -> str:
 
 
 def _messages(result: Result) -> RenderableType:
-    grid, messages, throughput = _grid(), result.messages, result.throughput
+    grid, messages, throughput = grid_of_notes(), result.messages, result.throughput
     shown = {
         "requested": messages.requested,
         "sent": messages.sent,
@@ -221,7 +214,7 @@ def _latency(run: Run, result: Result, width: int) -> RenderableType:
     if failing:
         rows.append((words.with_failures(run, result), failing))
     if width < _WITH_LATENCY_TABLE:
-        grid = _grid()
+        grid = grid_of_notes()
         for number, (label, row) in enumerate(rows):
             values = ", ".join(
                 f"{shown} {units.duration(row.named(name))}" for name, shown in _LATENCIES.items()
@@ -238,7 +231,7 @@ def _latency(run: Run, result: Result, width: int) -> RenderableType:
 
 
 def _resources(run: Run, result: Result) -> RenderableType:
-    grid = _grid()
+    grid = grid_of_notes()
     for name, line in resources.lines(run, result):
         grid.add_row(name, line)
     return grid

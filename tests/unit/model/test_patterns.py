@@ -8,8 +8,9 @@ import pytest
 
 import omrig
 from omrig.accounting import legs as functions
-from omrig.model import plan
+from omrig.drivers import driver
 from omrig.model.patterns import LEGS, PATTERNS, Crossing, Fork, Pattern
+from omrig.model.plan import Load
 from omrig.model.stages import BY_NAME, STAGES
 
 PACKAGE = Path(omrig.__file__).parent
@@ -96,8 +97,10 @@ def test_messages_cross_the_wire_between_the_two_sides() -> None:
     assert PATTERNS["cast"].crossings() == (there,)
 
 
-def test_what_a_plan_may_ask_for_is_a_pattern() -> None:
-    assert set(plan.PATTERNS) <= PATTERNS.keys()
+@each_pattern
+def test_a_plan_may_ask_for_it_and_the_driver_of_rabbitmq_carries_it(pattern: Pattern) -> None:
+    assert Load(pattern=pattern.name).pattern == pattern.name
+    assert pattern.name in driver.by_scheme("rabbit", "").patterns
 
 
 def test_each_leg_has_a_function_that_tells_its_stages() -> None:
