@@ -30,9 +30,6 @@ ALLOWED = {
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
-EXCEPTIONS: set[str] = set()
-"""What is still to be cut."""
-
 
 def modules() -> Iterator[str]:
     for path in sorted(ROOT.rglob("*.py")):
@@ -74,8 +71,7 @@ def test_a_room_imports_what_it_may(room: str) -> None:
         for name in imports(module)
         if name and not any(within(name, place) for place in (room, *ALLOWED[room]))
     }
-    known = {each for each in EXCEPTIONS if within(each.partition(" ")[0], room)}
-    assert sorted(crossing) == sorted(known)
+    assert sorted(crossing) == []
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
