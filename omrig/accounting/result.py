@@ -177,6 +177,11 @@ def _with_stages(
 ) -> Result:
     rows = statistics.table(shown.durations)
     missing = {text for name in tables for text in _stamping(sides[name]).missing}
+    missing |= {
+        f"the stage instrument of the {name} failed in part, and no message by it: {text}"
+        for name in tables
+        for text in _stamping(sides[name]).failures
+    }
     return dataclasses.replace(
         result,
         stages=rows,
@@ -232,6 +237,7 @@ def _instrument(side: Recording) -> Instrument:
         arrival_clock="capture" if watcher.capturing else "watcher",
         segments_dropped=watcher.dropped,
         receive_buffer_bytes=stamping.receive_buffer_bytes,
+        stamps=stamping.stamps,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Self, TypeAlias
 
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
-from omrig.model.values import Json, Value, key
+from omrig.model.values import UNLESS_NONE, Json, Value, key
 from omrig.model.verdict import Verdict
 
 SCHEMA = 1
@@ -158,7 +158,8 @@ class Clock(Value):
 class Instrument(Value):
     """How the arrivals of a side were timed (``capture`` or ``watcher``), and what that cost.
 
-    ``segments_dropped`` the kernel had no room to note.
+    ``segments_dropped`` the kernel had no room to note. The ``stamps`` were made in ``c`` or in
+    ``python``; None where that was not recorded.
     """
 
     watcher_alive: bool
@@ -168,6 +169,7 @@ class Instrument(Value):
     arrival_clock: str = "watcher"
     segments_dropped: int = 0
     receive_buffer_bytes: int = 0
+    stamps: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
