@@ -4,11 +4,11 @@
 
 PYTHON are interpreters with omrig installed (default: this one). A mode that can be taken out and
 put in again is compared within one run, slice by slice (10 pairs); another one in runs of its own
-with --profile stages, in turn (9 pairs). Stages are in both, so that the ratio is what the mode adds
-to them; they themselves are compared with --profile none. Each line on standard error has its pairs
-and files; in the end comes the table of doc/profilers.rst: the median of the ratio of throughput to
-that without the mode, quartiles in brackets, and of CPU a message; or why the mode does not work
-there.
+with --profile stages, in turn (9 pairs). Stages are in both, so that the ratio is what the mode
+adds to them; they themselves are compared with --profile none. Each line on standard error has its
+pairs and files; in the end comes the table of doc/profilers.rst: the median of the ratio of
+throughput to that without the mode, quartiles in brackets, and of CPU a message; or why the mode
+does not work there.
 """
 
 import argparse
