@@ -135,9 +135,9 @@ def check_targets(modes: Sequence[str], targets: Sequence[str]) -> None:
     for target in targets:
         if target not in looked_at:
             raise UsageError(
-                f"--target: none of {', '.join(modes)} looks at {target!r}; --profile lines takes"
-                " modules, functions and the names of stage maps, stages take the file of a stage"
-                " map (.toml)"
+                f"--target: --profile {','.join(modes)} does not look at {target!r}; lines takes"
+                " modules, functions and the names of stage maps, stages the file of a stage map"
+                " (.toml)"
             )
 
 
