@@ -44,6 +44,7 @@ class RecordedPlan(Value):
     The fields are those of :class:`omrig.model.plan.Plan`, less what may hold a password.
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
+    ``stages_refused`` is which mode refused ``stages``, and why; None where none did.
     """
 
     sides: tuple[str, ...] = ()
@@ -76,6 +77,7 @@ class RecordedPlan(Value):
     output: str = ""
     debug: bool = False
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

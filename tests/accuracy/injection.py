@@ -156,7 +156,7 @@ class Planted(Profiler):
     """Leaks or takes memory as the environment says."""
 
     name = "planted"
-    coexists_with = frozenset({"stages", "memory-lines"})
+    coexists_with = frozenset({"none", "memory-lines"})
     pausable = False
 
     def __init__(self, context: Context) -> None:

@@ -30,7 +30,6 @@ class StagesProfiler(Profiler):
     """Writes `stamps.npz`, the arrival clock's logs and `stages.json` for the accounting."""
 
     name = "stages"
-    coexists_with = frozenset({"yappi", "resources", "memory"})
     is_slow = False
     options = OPTIONS["stages"]
 
