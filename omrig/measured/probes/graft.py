@@ -100,7 +100,8 @@ def _copies(body: Bytecode, graft: Graft, code: CodeType) -> dict[str, str]:
         if name == KEPT or _may_change(name, body)
     }
     # Of a global the argument is a flag and its name.
-    uses = {each.arg[-1] for each in body if isinstance(each, Instr) and each.name == "LOAD_GLOBAL"}
+    loads = [each.arg for each in body if isinstance(each, Instr) and each.name == "LOAD_GLOBAL"]
+    uses = {arg[-1] for arg in loads if isinstance(arg, tuple)}
     if copies and _LOOKS_AT_LOCALS & uses:
         raise NotGraftable(f"{code.co_qualname} looks at its local variables")
     return copies
