@@ -45,6 +45,49 @@ def test_the_c_module_was_built_where_that_can_be_done():
     assert bool(header.exists() and compiler and has_lock) == IS_BUILT
 
 
+HIDDEN = f"import sys; sys.modules[{C_MODULE!r}] = None\n"
+
+
+def _told(script, choice):
+    environment = {**os.environ, "OMRIG_STAMP": choice}
+    command = [sys.executable, "-Wignore", "-c", HIDDEN + textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("fortran", "OMRIG_STAMP=fortran: give c or python, or unset it"),
+        ("c", "OMRIG_STAMP=c: the stamps in C cannot be used here (import of"),
+    ],
+)
+def test_what_is_asked_for_and_not_there_is_told_in_a_line(choice, said, tmp_path):
+    script = f"""
+    from omrig import cli
+    sys.exit(cli.main(["run", "-m", "1", "--output", {str(tmp_path)!r}]))
+    """
+    status, out, err = _told(script, choice)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"omrig: {said}") and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+    # Without the mode it is the measured process that finds out.
+    script = """
+    from omrig.measured import process
+    sys.exit(process._measure(None, lambda event: print(event.usage, event.text)))
+    """
+    status, out, _ = _told(script, choice)
+    assert status == 1
+    assert out.startswith(f"True {said}") and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("choice", ["", "python"])
+def test_without_the_c_module_they_are_made_in_python(choice):
+    script = "from omrig.measured.probes import stamp; print(stamp.IMPLEMENTATION)"
+    assert _told(script, choice) == (0, "python\n", "")
+
+
 @pytest.fixture(params=IMPLEMENTATIONS)
 def module(request, monkeypatch):
     """An implementation of the stamps, in use."""
