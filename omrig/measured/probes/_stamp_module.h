@@ -141,8 +141,8 @@ static PyObject *stamps_end(PyObject *self, PyObject *Py_UNUSED(nothing))
     int failed = end_sending(stamps, record) < 0;
     /* Without an id nothing was sent. */
     if (!failed && record->id != NULL) {
-        if (PyDict_Contains(stamps->in_flight, record->id) > 0)
-            PyDict_DelItem(stamps->in_flight, record->id);
+        if (PyDict_DelItem(stamps->in_flight, record->id) < 0 && PyErr_ExceptionMatches(PyExc_KeyError))
+            PyErr_Clear();
         failed = PyErr_Occurred() || keep(stamps, record) < 0;
     }
     Py_DECREF(record);
