@@ -85,7 +85,7 @@ class Run:
 
 
 def oslo_messaging(names: Sequence[str], **environment: str) -> Suite:
-    """Tests of oslo.messaging by their modules, classes or methods under its ``tests``."""
+    """Tests of oslo.messaging: modules under its ``tests``, or ``MODULE:CLASS``."""
     kind = "functional" if environment else "unit"
     command = ["unittest", *(f"oslo_messaging.tests.{name}" for name in names)]
     return Suite(f"oslo.messaging {kind}", command, Path.cwd(), environment)

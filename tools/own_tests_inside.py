@@ -1,6 +1,6 @@
 """Others' tests in this process, with the stage instrument or without; started by own_tests.py.
 
-    own_tests_inside.py VARIANT OUTCOMES unittest NAME ...    modules, classes or methods
+    own_tests_inside.py VARIANT OUTCOMES unittest MODULE[:CLASS] ...
     own_tests_inside.py VARIANT OUTCOMES pytest ARGUMENT ...
 
 Writes into the file ``OUTCOMES`` a line of JSON a test, as soon as it has ended, and a last one
@@ -151,12 +151,28 @@ class PytestOutcomes:
 
 
 def run_unittest(course: Course, names: Sequence[str]) -> None:
-    """Load tests by their names, scenarios and all, and run them."""
+    """Run the tests of modules, or of one class in them.
+
+    Modules are loaded whole: only so are tests multiplied by their scenarios.
+    """
     # Before any of its modules: the package patches the process.
     __import__(names[0].partition(".")[0])
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    modules = dict.fromkeys(name.partition(":")[0] for name in names)
+    suite = unittest.TestSuite()
+    for test in _each(unittest.defaultTestLoader.loadTestsFromNames(list(modules))):
+        test_class = f"{type(test).__module__}:{type(test).__qualname__}"
+        if test_class in names or type(test).__module__ in names:
+            suite.addTest(test)
     course.begin()
     suite.run(UnittestOutcomes(course))
+
+
+def _each(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from _each(test)
+        else:
+            yield test
 
 
 def main() -> None:
