@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from eventlet import patcher
 
 from omrig.drivers import maps
-from omrig.measured.probes import correlate, install
-from omrig.measured.probes.record import State
-from omrig.model.stamps import COLUMNS
+from omrig.measured.probes import install, stamp
+from omrig.measured.probes.state import State
+from omrig.model.stamps import COLUMNS, PRODUCER_COLUMNS
 from omrig.model.values import Json
 
 
@@ -27,7 +27,6 @@ class _NoWatcher:
 @functools.cache
 def _state() -> State:
     """What all probes share; with native threads where eventlet has not patched them."""
-    correlate._NOT_OURS = 0  # a call without a number of the load's is one of ours, too
     return State(_NoWatcher(), sample=1, native=not patcher.is_monkey_patched("thread"))
 
 
@@ -46,7 +45,7 @@ def instrument() -> Iterator[None]:
     state = _state()
     bound, passed = _sites()
     with install.installed(state, bound), install.stamping(state, passed):
-        state.on = True
+        state.stamps.on = True
         yield
 
 
@@ -56,13 +55,15 @@ def message() -> Iterator[None]:
 
     What sends without a client, as tests of drivers do, has its stamps in that one's record.
     """
-    record = [0] * max(map(len, COLUMNS.values()))
-    token = _state().sending.set(record)
+    stamps = _state().stamps
+    stamps.begin(1)
+    record = stamps.current()
     try:
         yield
     finally:
-        _state().sending.reset(token)
-        _stamps.append(sum(map(bool, record)))
+        stamps.end()
+        if record is not None:
+            _stamps.append(sum(bool(record[column]) for column in range(len(PRODUCER_COLUMNS))))
 
 
 _stamps: list[int] = []
@@ -71,10 +72,13 @@ _stamps: list[int] = []
 
 def recorded() -> dict[str, Json]:
     """What came of it: messages that left a row, records that were stamped, and their stamps."""
-    rows = sum(len(rows) // len(COLUMNS[side]) for side, rows in _state().rows().items())
+    state = _state()
+    if state.stamps.broken or state.failures:
+        raise SystemExit(f"the instrument failed: {state.stamps.failure}; {state.failures}")
+    rows = sum(len(rows) // len(COLUMNS[side]) for side, rows in state.rows().items())
     return {"rows": rows, "records": sum(map(bool, _stamps)), "stamps": sum(_stamps)}
 
 
 def implementation() -> str:
     """What makes the stamps in this process: ``python``, or ``c``."""
-    return "python"
+    return stamp.IMPLEMENTATION
