@@ -33,7 +33,7 @@ from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
 from omrig.measured.profilers import positions
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.whereabouts import At, Whereabouts
+from omrig.measured.profilers.whereabouts import NOT_LEARNED, At, Whereabouts
 from omrig.model import by_stage, interpreter
 from omrig.model.profiling import GIL, NATIVE, OPTIONS
 from omrig.model.values import Json
@@ -186,9 +186,6 @@ def summarise(profiles: Sequence[Profile]) -> dict[str, object]:
 
 PLACED = "each sample by where its stack is on a message's way, as some messages have shown it"
 """How samples are put into stages."""
-
-NOT_LEARNED = "the instrument has seen no message on its way"
-"""Why none can be."""
 
 
 def by_stages(profiles: Sequence[Profile], courses: positions.Courses) -> by_stage.ByStage:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 NO_MESSAGE = "no message was being worked on: polling, heartbeats, the hub, the load itself"
 """Why code is in no stage, where the instrument knew of no message."""
 
+NOT_LEARNED = "the stage instrument has seen no message on its way"
+"""Why stages cannot be told, where that takes to know at which places messages go on."""
+
 NOWHERE = 0
 """The number for no message."""
 
