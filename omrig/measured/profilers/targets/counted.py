@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from types import CodeType
 
-from bytecode import BinaryOp, Bytecode, Instr, Label
+from bytecode import BinaryOp, Bytecode, ConcreteBytecode, Instr, Label
 from bytecode.instr import SetLineno, TryBegin, TryEnd
 
 SUPPORTED = (3, 11) <= sys.version_info[:2] <= (3, 13)
@@ -84,20 +84,27 @@ def counting(code: CodeType, where: Callable[[], int], counts: Counts) -> CodeTy
     """
     if not SUPPORTED:
         raise ValueError("the instructions of this Python are not known")
-    taken = Bytecode.from_code(code)
+    compiled = ConcreteBytecode.from_code(code)
+    # How deep the stack is when an exception is caught stays as the compiler had it: the library
+    # finds it out wrongly in some functions, which then crash, and it takes most of the time.
+    taken = compiled.to_bytecode(conserve_exception_block_stackdepth=True)
     made = list(_counted(taken, where, counts))
     taken.clear()
     taken.extend(made)
     try:
-        if code.co_exceptiontable:
-            return taken.to_code()
-        # Where nothing is caught the depth of the stack need not be found out, which takes most of
-        # the time.
-        return taken.to_code(
-            stacksize=code.co_stacksize + _DEEPEST, compute_exception_stack_depths=False
-        )
+        found = taken.to_concrete_bytecode(compute_exception_stack_depths=False)
     except (RuntimeError, OverflowError) as error:
         raise ValueError(f"{code.co_qualname}: {error}") from error
+    if _caught(found) != _caught(compiled):
+        raise ValueError(f"{code.co_qualname}: what it catches cannot be kept")
+    return found.to_code(
+        stacksize=code.co_stacksize + _DEEPEST, compute_exception_stack_depths=False
+    )
+
+
+def _caught(code: ConcreteBytecode) -> list[tuple[int, bool]]:
+    """The ranges in which exceptions are caught: depth of the stack, and whether its place is."""
+    return sorted((entry.stack_depth, entry.push_lasti) for entry in code.exception_table)
 
 
 _Element = Instr | Label | TryBegin | TryEnd | SetLineno
