@@ -6,7 +6,8 @@ schema what it brought
 1      the first one. Later results of the same schema have more keys: ``little``, ``combs`` and
        ``prefetch``; ``machines``, ``instrument`` and ``slices``; ``stalls``,
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
-       ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``
+       ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; in the summaries of
+       ``profiles`` ``by_stage``
 ====== ============================================================================================
 """
 
@@ -23,7 +24,8 @@ SCHEMA = 1
 """The newest schema of a result that is known."""
 
 Summary: TypeAlias = Mapping[str, Json]
-"""What a profiler says of itself, in its own words."""
+"""What a profiler says of itself, in its own words; where it knows of stages, with what
+:class:`omrig.model.by_stage.ByStage` reads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
