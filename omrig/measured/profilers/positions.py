@@ -9,6 +9,8 @@ Loops and what runs at the end of a ``with`` come back to earlier lines: such a 
 into too early a stage. Where two calls on one line are known in no order, it is put into none.
 """
 
+import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
@@ -32,7 +34,10 @@ _RUNNERS = (
 
 
 class Step(NamedTuple):
-    """A message goes on to ``stage`` (empty: it ends) where the stack is ``stack``."""
+    """A message goes on to ``stage`` (empty: it ends) where the stack is ``stack``.
+
+    The levels with which threads begin, whatever they are for, are left out.
+    """
 
     stage: str
     stack: Stack
@@ -58,11 +63,12 @@ def learn(messages: Iterable[Sequence[Passed]]) -> Courses:
     for passages in messages:
         behind: dict[tuple[str, str], int] = {}
         for stage, stack, _ in passages:
-            began = _entry(stack)
-            if began is None:
+            own = _own(stack)
+            if not own:
                 continue
+            began = own[0][:2]
             steps = courses.setdefault(began, [])
-            at, step = behind.get(began, -1), Step(stage, stack)
+            at, step = behind.get(began, -1), Step(stage, own)
             if step not in steps:
                 steps.insert(at + 1, step)
             behind[began] = max(at, steps.index(step))
@@ -71,13 +77,13 @@ def learn(messages: Iterable[Sequence[Passed]]) -> Courses:
 
 def place(stack: Stack, courses: Courses) -> Placed:
     """Where on its way the message is that a thread with this stack works on."""
-    began = _entry(stack)
-    if began is None or began not in courses:
+    own = _own(stack)
+    if not own or own[0][:2] not in courses:
         return Placed(None, OTHER_THREADS)
-    course = courses[began]
+    course = courses[own[0][:2]]
     stage, possible = "", set[str]()
     for number, step in enumerate(course):
-        order = _order(stack, number, course)
+        order = _order(own, number, course)
         if order is None:
             possible.add(step.stage)
         elif order > 0:
@@ -88,13 +94,15 @@ def place(stack: Stack, courses: Courses) -> Placed:
     return Placed(stage) if stage else Placed(None, BETWEEN)
 
 
-def _entry(stack: Stack) -> tuple[str, str] | None:
-    """The function that the thread or greenlet with this stack is there for."""
-    for level in stack:
-        parts = PurePath(level.file).parts
-        if not any(parts[-len(end) :] == end for end in _RUNNERS):
-            return level.file, level.function
-    return None
+def _own(stack: Stack) -> Stack:
+    """The stack from the function on that the thread or greenlet is there for."""
+    return tuple(itertools.dropwhile(lambda level: _only_runs(level.file), stack))
+
+
+@functools.cache
+def _only_runs(file: str) -> bool:
+    parts = PurePath(file).parts
+    return any(parts[-len(end) :] == end for end in _RUNNERS)
 
 
 def _order(stack: Stack, number: int, course: Course) -> int | None:
