@@ -7,6 +7,7 @@ from pathlib import Path
 from omrig.accounting import (
     closure,
     counts,
+    coverage,
     facts,
     latency,
     littles_law,
@@ -124,6 +125,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     keep = slicing.undisturbed(sliced)
     quiet = _timeline(run, sides, tables, keep) if keep else None
     shown = quiet or every
+    is_quiet = bool(quiet and sliced and slicing.are_told(sliced, tables.values()))
     result = Result(
         complete=reason is None,
         reason=reason,
@@ -134,7 +136,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         messages=counted,
         throughput=throughput.measure(run, sides, sliced),
         overhead=overhead.of_modes(sides, sliced, every),
-        coverage=slicing.coverage(sliced, stages_are_quiet=quiet is not None),
+        coverage=coverage.of_stages(sides, sliced, counted, shown is not None, is_quiet),
         resources=usage.resources(run, sides),
         machines=usage.machines(sides),
         profiles={name: _profiles(side) for name, side in sides.items()},
@@ -147,7 +149,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         run.plan, result.throughput, result.latency, sides.get("producer"), slices
     )
     result = dataclasses.replace(result, littles_law=law)
-    result = _with_verdict(result, sides, sliced, shown, quiet is not None)
+    result = _with_verdict(result, sides, sliced, shown, is_quiet)
     return Accounted(run, sides, result, every)
 
 
@@ -177,6 +179,11 @@ def _with_stages(
 ) -> Result:
     rows = statistics.table(shown.durations)
     missing = {text for name in tables for text in _stamping(sides[name]).missing}
+    missing |= {
+        f"the stage instrument of the {name} failed in part, and no message by it: {text}"
+        for name in tables
+        for text in _stamping(sides[name]).failures
+    }
     return dataclasses.replace(
         result,
         stages=rows,
@@ -232,6 +239,7 @@ def _instrument(side: Recording) -> Instrument:
         arrival_clock="capture" if watcher.capturing else "watcher",
         segments_dropped=watcher.dropped,
         receive_buffer_bytes=stamping.receive_buffer_bytes,
+        stamps=stamping.stamps,
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy
@@ -11,7 +11,6 @@ import numpy
 from omrig.accounting.stamp_table import StampTable
 from omrig.model.columns import Flags, Integers
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Coverage
 from omrig.model.units import NS
 from omrig.recordings import recording, slices
 from omrig.recordings.recording import Recording, Sides, SlicingPlan
@@ -72,13 +71,17 @@ class Slicing:
     @property
     def who(self) -> str:
         """The profilers that were compared, as the subject of a sentence."""
-        named = {side: " and ".join(modes) for side, modes in self.modes.items() if modes}
-        if len(set(named.values())) == 1 and len(named) == len(self.modes):
-            who = next(iter(named.values()))
-        else:
-            who = " and ".join(f"{modes} on the {side}" for side, modes in named.items())
+        who = named(self.modes)
         together = len({mode for modes in self.modes.values() for mode in modes}) > 1
         return f"{who} together" if together else who
+
+
+def named(modes: Mapping[str, Sequence[str]]) -> str:
+    """Profiler modes by side in words; a side without any is there, too."""
+    found = {side: " and ".join(each) for side, each in modes.items() if each}
+    if len(set(found.values())) == 1 and len(found) == len(modes):
+        return next(iter(found.values()))
+    return " and ".join(f"{each} on the {side}" for side, each in found.items())
 
 
 def read(sides: Sides) -> Slicing | None:
@@ -235,6 +238,11 @@ def rows(found: Slicing, table: StampTable) -> Integers | None:
     return numpy.where(table["read"] <= until[number], number, -1)
 
 
+def are_told(found: Slicing, tables: Iterable[StampTable]) -> bool:
+    """Whether it is known in which slice the messages were: the rows of one side tell of both."""
+    return any(rows(found, table) is not None for table in tables)
+
+
 def in_slices(found: Slicing | None) -> Keep | None:
     """The rows of messages, not of what a producer says between slices; None for all."""
     return functools.partial(_kept, found, quiet=False) if found else None
@@ -252,26 +260,6 @@ def _kept(found: Slicing, table: StampTable, quiet: bool) -> Flags:
     profiled = numpy.array([each.profiled for each in found.slices])
     kept: Flags = (number >= 0) & ~(profiled[number] & quiet)
     return kept
-
-
-def coverage(found: Slicing | None, stages_are_quiet: bool) -> Coverage | None:
-    """How many messages were profiled, and which of them the stages are about."""
-    if found is None:
-        return None
-    counts = {profiled: 0 for profiled in (False, True)}
-    for each in found.slices:
-        counts[each.profiled] += each.messages
-    text = f"{found.who}: {counts[True]:,} messages profiled, {counts[False]:,} sent without"
-    if stages_are_quiet:
-        text += f"; stages, books and verdict are of the {counts[False]:,} sent without"
-    return Coverage(
-        modes={side: tuple(modes) for side, modes in found.modes.items()},
-        slow_only=found.slow_only,
-        profiled_messages=counts[True],
-        unprofiled_messages=counts[False],
-        stages_of="unprofiled" if stages_are_quiet else None,
-        text=text,
-    )
 
 
 def pauses(found: Slicing | None) -> tuple[float, int]:

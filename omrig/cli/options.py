@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
@@ -142,7 +142,17 @@ def profiling(options: argparse.Namespace) -> Profiling:
     """
     declared = (*BUILT_IN, *options.mode_options)
     values = {each.dest: _mode_value(options, each) for each in declared}
-    return Profiling(**given(options, Profiling), options=values)
+    chosen = given(options, Profiling)
+    refused = _stages_refused(chosen.get("modes", ()))
+    return Profiling(**chosen, options=values, stages_refused=refused)
+
+
+def _stages_refused(modes: Sequence[str]) -> str:
+    if not modes:
+        return ""
+    from omrig.measured.profilers import registry
+
+    return registry.stages_refused(modes)
 
 
 def _mode_value(options: argparse.Namespace, option: Option[Value]) -> Value:

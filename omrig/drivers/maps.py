@@ -2,7 +2,7 @@
 
 A map is a TOML file::
 
-    schema = 2
+    schema = 3
     name = "impl_rabbit"
     title = "oslo.messaging's RabbitMQ driver"
     package = "oslo.messaging"              # the distribution whose version counts
@@ -13,30 +13,31 @@ A map is a TOML file::
     modules = ["oslo_messaging._drivers.impl_rabbit"]   # what line profilers look at
 
     [[probe]]
-    kind = "delivery"                       # what is stamped: one of omrig.model.kinds
-    function = "oslo_messaging._drivers.impl_rabbit:Consumer._callback"
-    stages = ["receive_lag", "decode"]      # the stages that cannot be told without it
+    function = "oslo_messaging._drivers.pool:Pool.get"
+    stamp = { enter = "pool_begin", exit = "pool_end" } # one action of omrig.model.actions
     versions = ">=12"                       # optional: versions of the package that have it
 
-A file of schema 1 has neither ``patterns`` nor ``broker``: a driver it is for has to be known
-otherwise.
+Which stages cannot be told where the function is missing follows from the columns of its action.
+A file of schema 1 or 2 named kinds of probes, which there are no more.
 """
 
 import dataclasses
 import importlib
+import inspect
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
+from omrig.model import actions
+from omrig.model.actions import Action, Said
 from omrig.model.errors import UsageError, naming
-from omrig.model.kinds import KINDS
 from omrig.model.stage_map import INSTALLED, MISSING, OTHER_VERSION, Installed, Probe, StageMap
-from omrig.model.stages import BY_NAME
 from omrig.model.transport import BROKERS
 
-SCHEMA = 2
+SCHEMA = 3
 
 PATTERNS = ("call", "cast", "fanout", "notify")
 """What a driver of oslo.messaging may carry."""
@@ -56,25 +57,39 @@ _MAP_KEYS = {
     "probe": list,
 }
 _OF_DRIVERS = ("patterns", "broker")
-"""What a map says of the driver for which it is; since schema 2."""
+"""What a map says of the driver for which it is."""
 
 _OPTIONAL = {"schemes", *_OF_DRIVERS, "requires", "modules", "probe"}
-_PROBE_KEYS = {"kind": str, "function": str, "stages": list, "versions": str}
-_OPTIONAL_IN_PROBE = {"versions"}
+_PROBE_KEYS = {"function": str, **dict.fromkeys(actions.FORMS, dict), "versions": str}
+_OPTIONAL_IN_PROBE = {*actions.FORMS, "versions"}
+
+
+LOCALS = "<locals>"
+"""What stands in a qualified name before the name of a function that is defined in a function."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where a probe goes: the attribute ``name`` of ``owner`` (a module or a class)."""
+    """Where a probe goes: the attribute ``name`` of ``owner`` (a module or a class), or a function
+    that is defined within it, by the names on the way there."""
 
     probe: Probe
     owner: Any
     name: str
+    within: tuple[str, ...] = ()
 
     @property
     def original(self) -> Any:
         """The attribute as it is written in its owner, undecorated by attribute access."""
         return vars(self.owner)[self.name]
+
+    def unwrapped(self) -> FunctionType | None:
+        """The function with the code: not what decorators have put around it; None for others."""
+        original = self.original
+        if isinstance(original, staticmethod | classmethod):
+            original = original.__func__
+        function: object = inspect.unwrap(original)
+        return function if isinstance(function, FunctionType) else None
 
 
 def known() -> dict[str, StageMap]:
@@ -106,8 +121,11 @@ def parse(text: str, file: str) -> StageMap:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"stage map {file}: {error}") from error
     _check_keys(values, _MAP_KEYS, _OPTIONAL, f"stage map {file}: ")
-    if not 1 <= values["schema"] <= SCHEMA:
-        raise UsageError(f"stage map {file}: schema: {values['schema']} is not 1 to {SCHEMA}")
+    if values["schema"] != SCHEMA:
+        raise UsageError(
+            f"stage map {file}: schema: {values['schema']} is not {SCHEMA}, in which a probe says"
+            " what is done at its function; see doc/stages.rst"
+        )
     _check_driver(values, f"stage map {file}: ")
     probes = []
     for number, probe in enumerate(values.get("probe", []), 1):
@@ -116,9 +134,8 @@ def parse(text: str, file: str) -> StageMap:
         _check_probe(probe, where)
         probes.append(
             Probe(
-                kind=probe["kind"],
+                action=_action(probe, where),
                 function=probe["function"],
-                stages=tuple(probe["stages"]),
                 package=values["package"],
                 versions=probe.get("versions", ""),
             )
@@ -202,10 +219,25 @@ def _find(probe: Probe) -> Site | None:
         owner: Any = importlib.import_module(module)
     except ImportError:
         return None
-    *path, name = qualified.split(".")
+    outer, *within = qualified.split(f".{LOCALS}.")
+    *path, name = outer.split(".")
     for part in path:
         owner = getattr(owner, part, None)
-    return Site(probe, owner, name) if owner is not None and name in vars(owner) else None
+    if owner is None or name not in vars(owner):
+        return None
+    site = Site(probe, owner, name, tuple(within))
+    function = site.unwrapped()
+    return site if function and _has_code(function.__code__, site.within) else None
+
+
+def _has_code(code: CodeType, within: tuple[str, ...]) -> bool:
+    if not within:
+        return True
+    return any(
+        _has_code(each, within[1:])
+        for each in code.co_consts
+        if isinstance(each, CodeType) and each.co_name == within[0]
+    )
 
 
 def _holds(specifier: str, version: str) -> bool:
@@ -223,7 +255,7 @@ def _version(package: str) -> str | None:
 
 def _missing(probe: Probe, version: str | None) -> str:
     noun = "stage" if len(probe.stages) == 1 else "stages"
-    what = f"{noun} {', '.join(probe.stages)}" if probe.stages else f"kind {probe.kind}"
+    what = f"{noun} {', '.join(probe.stages)}" if probe.stages else f"action {probe.action.name}"
     if version is None:
         return f"{what} not measured: package {probe.package} is not installed"
     return (
@@ -245,12 +277,11 @@ def _check_keys(
 
 
 def _check_driver(values: dict[str, Any], where: str) -> None:
-    """Check what is said of a driver: all or nothing, from schema 2 on."""
+    """Check what is said of a driver: all or nothing."""
     given = [key for key in _OF_DRIVERS if key in values]
-    if given and (values["schema"] == 1 or "schemes" not in values):
-        need = "schema 2" if values["schema"] == 1 else "schemes"
-        raise UsageError(f"{where}{given[0]}: needs {need}")
-    if values["schema"] == 1 or "schemes" not in values:
+    if given and "schemes" not in values:
+        raise UsageError(f"{where}{given[0]}: needs schemes")
+    if "schemes" not in values:
         return
     for key in _OF_DRIVERS:
         if key not in values:
@@ -265,16 +296,56 @@ def _check_driver(values: dict[str, Any], where: str) -> None:
         )
 
 
+def _action(probe: dict[str, Any], where: str) -> Action:
+    """The one action of a probe."""
+    named = [name for name in actions.FORMS if name in probe]
+    if len(named) != 1:
+        known_ones = ", ".join(actions.FORMS)
+        what = f"{' and '.join(named)} are given" if named else "missing"
+        raise UsageError(f"{where}action: {what}; give one of {known_ones}")
+    name, values = named[0], probe[named[0]]
+    form = actions.FORMS[name]
+    kinds = {**form.required, **form.optional}
+    for key in form.required:
+        if key not in values:
+            raise UsageError(f"{where}{name}.{key}: missing")
+    says: dict[str, Said] = {}
+    for key, value in values.items():
+        if key not in kinds:
+            raise UsageError(f"{where}{name}.{key}: unknown key; known are {', '.join(kinds)}")
+        says[key] = _said(value, kinds[key], f"{where}{name}.{key}: ")
+    return Action(name, says)
+
+
+def _said(value: object, kind: str | tuple[str, ...], where: str) -> Said:
+    """What an action says under a key, if it can be said there."""
+    if isinstance(kind, tuple):
+        if value in kind:
+            return str(value)
+        raise UsageError(f"{where}unknown {value!r}; known are {', '.join(kind)}")
+    if kind == actions.FLAG and isinstance(value, bool):
+        return value
+    if kind in (actions.KEYS, actions.PARAMETERS):
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+            return tuple(value)
+    elif isinstance(value, str) and _is_word(value, kind):
+        return value
+    raise UsageError(f"{where}{value!r} is not {kind}")
+
+
+def _is_word(value: str, kind: str) -> bool:
+    if kind == actions.COLUMN:
+        return value in actions.COLUMN_NAMES
+    try:
+        _, steps = actions.split_path(value)
+    except ValueError:
+        return False
+    return kind == actions.PATH or not steps
+
+
 def _check_probe(probe: dict[str, Any], where: str) -> None:
-    if probe["kind"] not in KINDS:
-        raise UsageError(
-            f"{where}kind: unknown {probe['kind']!r}; known are {', '.join(sorted(KINDS))}"
-        )
     if ":" not in probe["function"]:
         raise UsageError(f"{where}function: {probe['function']!r} is not module:qualified.name")
-    for stage in probe["stages"]:
-        if stage not in BY_NAME:
-            raise UsageError(f"{where}stages: unknown stage {stage!r}")
     if probe.get("versions"):
         from packaging.specifiers import InvalidSpecifier
 

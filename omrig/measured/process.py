@@ -70,13 +70,14 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
 
     from omrig.measured.load import deadline
     from omrig.measured.load.side import Stop
+    from omrig.measured.probes import stamp
     from omrig.model import events
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
 
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    emit(events.Loaded())
+    emit(events.Loaded(stamp.IMPLEMENTATION))
     line = sys.stdin.readline()
     if not line:
         return 1

@@ -9,7 +9,10 @@ from typing import Any, Literal, get_args
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """All that is needed is imported; the plan may come."""
+    """All that is needed is imported; the plan may come. ``stamps`` are made in ``c`` or in
+    ``python``."""
+
+    stamps: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

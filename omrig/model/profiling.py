@@ -133,6 +133,9 @@ OPTIONS: Mapping[str, tuple[Option[Value], ...]] = MappingProxyType(
 """The options of omrig's own modes by mode: they are in every ``--help``, for which no mode is
 imported. Those of other packages' modes are known once the mode is asked for."""
 
+STAGES, NONE = "stages", "none"
+"""The mode that is in every run, and the one that leaves it out."""
+
 BUILT_IN: tuple[Option[Value], ...] = (SAMPLE, CLOCK, GIL, NATIVE, TARGETS)
 """The options of omrig's own modes, each once, in the order of ``--help``."""
 
@@ -141,19 +144,22 @@ BUILT_IN: tuple[Option[Value], ...] = (SAMPLE, CLOCK, GIL, NATIVE, TARGETS)
 class Profiling:
     """Which profiler modes observe a run, and with what options.
 
-    ``options`` has values by :attr:`Option.dest`; what it lacks is at its default. ``twin`` asks
-    for what the stages cost, too.
+    ``modes`` are those that were asked for, and ``stages``, which comes first and is in every run
+    but one with ``none``. Where one of them cannot run with ``stages``, ``stages_refused`` says
+    which and why, and ``modes`` are as asked for. ``options`` has values by :attr:`Option.dest`;
+    what it lacks is at its default. ``twin`` asks for what the stages cost, too.
 
     Raises ``UsageError`` for a value that there is not, and for an option that is of no use.
     """
 
     modes: tuple[str, ...] = field_option(
-        ("stages",),
+        (STAGES,),
         "--profile",
         kind="names",
         metavar="MODE[,MODE]",
-        help="profiler modes: stages (default), yappi, lines, memory, memory-lines (slow),"
-        " pyspy, memray, none, and those of plugins; resources are sampled in every run",
+        help="profiler modes beside stages, which are in every run but with none: yappi, lines,"
+        " memory, memory-lines (slow), pyspy, memray, and those of plugins; resources are sampled"
+        " in every run",
     )
     twin: bool = field_option(
         False,
@@ -163,8 +169,11 @@ class Profiling:
         " probes (what slower modes cost is measured unasked)",
     )
     options: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    stages_refused: str = ""
 
     def __post_init__(self) -> None:
+        if not self.stages_refused:
+            object.__setattr__(self, "modes", _with_stages(self.modes))
         for option in BUILT_IN:
             value = self.value(option)
             option.check(value)
@@ -187,6 +196,7 @@ class Profiling:
             "twin": self.twin,
             **own,
             **({"mode_options": others} if others else {}),
+            **({"stages_refused": self.stages_refused} if self.stages_refused else {}),
         }
 
     @classmethod
@@ -196,4 +206,20 @@ class Profiling:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values["options"].items()
         }
-        return cls(modes=tuple(values["modes"]), twin=values["twin"], options=options)
+        return cls(
+            modes=tuple(values["modes"]),
+            twin=values["twin"],
+            options=options,
+            stages_refused=values["stages_refused"],
+        )
+
+
+def _with_stages(modes: tuple[str, ...]) -> tuple[str, ...]:
+    """The modes with ``stages`` before them, whether it was named, and where; not with ``none``."""
+    if NONE in modes:
+        return modes
+    others = list(modes)
+    if STAGES in others:
+        # Once: what is named twice is refused as any other mode is.
+        others.remove(STAGES)
+    return (STAGES, *others)

@@ -6,8 +6,8 @@ schema what it brought
 1      the first one. Later results of the same schema have more keys: ``little``, ``combs`` and
        ``prefetch``; ``machines``, ``instrument`` and ``slices``; ``stalls``,
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
-       ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; in the summaries of
-       ``profiles`` ``by_stage``
+       ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
+       ``disturbance``; in the summaries of ``profiles`` ``by_stage``
 ====== ============================================================================================
 """
 
@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
-from omrig.model.values import Json, Value, key
+from omrig.model.values import UNLESS_NONE, Json, Value, key
 from omrig.model.verdict import Verdict
 
 SCHEMA = 1
@@ -160,7 +160,8 @@ class Clock(Value):
 class Instrument(Value):
     """How the arrivals of a side were timed (``capture`` or ``watcher``), and what that cost.
 
-    ``segments_dropped`` the kernel had no room to note.
+    ``segments_dropped`` the kernel had no room to note. The ``stamps`` were made in ``c`` or in
+    ``python``; None where that was not recorded.
     """
 
     watcher_alive: bool
@@ -170,6 +171,7 @@ class Instrument(Value):
     arrival_clock: str = "watcher"
     segments_dropped: int = 0
     receive_buffer_bytes: int = 0
+    stamps: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -273,11 +275,26 @@ class NotMeasured(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Disturbance(Value):
+    """Profilers that slow a run and were on while the messages of the stages went.
+
+    ``modes`` by side, ``who`` they are in words; ``reason`` is why there are no stages without
+    them, and what would help.
+    """
+
+    modes: Mapping[str, tuple[str, ...]]
+    who: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Coverage(Value):
     """How many messages were profiled, and which of them the stages are of.
 
     ``modes`` by side were taken out between slices; with ``slow_only`` other modes stayed on.
-    ``stages_of`` is ``unprofiled``, or None where the stages are of all.
+    ``stages_of`` is ``unprofiled``, None where the stages are of all that had stages, and
+    ``profiled`` where nothing was taken out. ``disturbance`` is what these stages, and with them
+    the verdict, include; None where that is nothing.
     """
 
     modes: Mapping[str, tuple[str, ...]]
@@ -285,6 +302,7 @@ class Coverage(Value):
     profiled_messages: int
     unprofiled_messages: int
     stages_of: str | None = None
+    disturbance: Disturbance | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     text: str = ""
 
 

@@ -18,7 +18,7 @@ schema what it brought
 ====== ============================================================================================
 1      the first one. Later runs of the same schema have more keys: ``settings``, ``driver_options``
        and ``configuration``; ``broker_process`` and ``sampling``; ``began``, ``bad_usage`` and
-       ``left_on_broker``; and what was added to the plan, as :class:`RecordedPlan` has it
+       ``left_on_broker``; ``stamps``; what was added to the plan, as :class:`RecordedPlan` has it
 ====== ============================================================================================
 """
 
@@ -44,6 +44,7 @@ class RecordedPlan(Value):
     The fields are those of :class:`omrig.model.plan.Plan`, less what may hold a password.
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
+    ``stages_refused`` is which mode refused ``stages``, and why; None where none did.
     """
 
     sides: tuple[str, ...] = ()
@@ -76,6 +77,7 @@ class RecordedPlan(Value):
     output: str = ""
     debug: bool = False
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,8 +187,9 @@ class Run(Value):
     ``pools`` are sizes by the name of their option. ``ended_because`` is why it ended early, None
     where it came to its end.
 
-    The last four are None until the run has ended: ``began`` are the sides that were told to
-    begin, ``bad_usage`` whether it ended for what the user asked.
+    The last five are None until the run has ended: ``began`` are the sides that were told to
+    begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the stamps of
+    each side were made (``c`` or ``python``).
     """
 
     schema: int = SCHEMA
@@ -215,6 +218,7 @@ class Run(Value):
     ended_because: str | None = None
     bad_usage: bool | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     began: tuple[str, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    stamps: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     sampling: Sampling | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     left_on_broker: tuple[Left, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 

@@ -2,19 +2,27 @@
 
 import dataclasses
 
+from omrig.model.actions import Action
+from omrig.model.stages import STAGES
+
 INSTALLED, MISSING, OTHER_VERSION = "installed", "missing", "not for this version"
 """What becomes of a probe here: its function is there, it is not, or it is not for this version."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """One function to be wrapped: ``module:qualified.name``, and the stages that need it."""
+    """One function, ``module:qualified.name``, and what is done there."""
 
-    kind: str
+    action: Action
     function: str
-    stages: tuple[str, ...]
     package: str
     versions: str = ""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that cannot be told without it: those that need a column of its action."""
+        columns = set(self.action.columns)
+        return tuple(stage.name for stage in STAGES if columns & set(stage.needs))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,16 @@ class Stage:
 
     ``side`` is the process whose time it is, or ``wire`` between two processes. ``bucket`` is what
     its time counts as. ``span`` says where it starts and ends, as "from -> to", ``less`` what in
-    there is not its own. ``mixed`` marks a stage whose time cannot be told apart by owner, whatever
-    its bucket says.
+    there is not its own. ``needs`` are the columns (:mod:`omrig.model.stamps`) without which it
+    cannot be told, and "arrival" where it needs the kernel's word. ``mixed`` marks a stage whose
+    time cannot be told apart by owner, whatever its bucket says.
     """
 
     name: str
     side: Side
     bucket: str
     span: str
+    needs: tuple[str, ...]
     less: str = ""
     mixed: bool = False
 
@@ -31,18 +33,42 @@ class Stage:
         return f"{self.span}, less {self.less}" if self.less else self.span
 
 
+_PUBLISHING = ("json_out", "pool_begin", "pool_end", "reconnect", "socket_wait", "depart")
+_PUBLISH = ("send", *_PUBLISHING)
+_REPLY_PUBLISH = ("reply", *_PUBLISHING)
+_DISPATCH = ("start", "endpoint", "endpoint_end", "reply")
+
 STAGES = (
-    Stage("api", "producer", "driver", "the client's call entered -> the driver's send entered"),
     Stage(
-        "serialize", "producer", "serialization", "both JSON passes: the message -> bytes to send"
+        "api", "producer", "driver", "the client is called -> the driver's send entered", ("send",)
     ),
-    Stage("pool_wait", "producer", "pool", "connection asked for -> a pooled connection held"),
-    Stage("connect", "producer", "driver", "pool starts a new connection -> it is usable"),
+    Stage(
+        "serialize",
+        "producer",
+        "serialization",
+        "both JSON passes: the message -> bytes to send",
+        ("json_out",),
+    ),
+    Stage(
+        "pool_wait",
+        "producer",
+        "pool",
+        "connection asked for -> a pooled connection held",
+        ("pool_begin", "pool_end", "connect"),
+    ),
+    Stage(
+        "connect",
+        "producer",
+        "driver",
+        "pool starts a new connection -> it is usable",
+        ("connect", "reconnect", "depart", "put", "confirm_stamp"),
+    ),
     Stage(
         "publish",
         "producer",
         "driver",
         "connection held -> last send of the message entered",
+        _PUBLISH,
         less="the waits named elsewhere",
     ),
     Stage(
@@ -50,13 +76,21 @@ STAGES = (
         "producer",
         "scheduler",
         "interpreter lost in publish -> had again, summed (native threads only)",
+        _PUBLISH,
     ),
-    Stage("socket_wait", "producer", "backpressure", "send buffer full -> writable again, summed"),
+    Stage(
+        "socket_wait",
+        "producer",
+        "backpressure",
+        "send buffer full -> writable again, summed",
+        ("socket_wait",),
+    ),
     Stage(
         "remote",
         "wire",
         "amqp",
         "last send of the request entered -> its reply in the producer host's kernel",
+        ("depart", "arrival"),
         mixed=True,
     ),
     Stage(
@@ -64,13 +98,21 @@ STAGES = (
         "wire",
         "amqp",
         "last send of the message entered -> its last byte in the consumer host's kernel",
+        ("depart", "arrival"),
     ),
-    Stage("receive_lag", "consumer", "scheduler", "message in our kernel -> read by our process"),
+    Stage(
+        "receive_lag",
+        "consumer",
+        "scheduler",
+        "message in our kernel -> read by our process",
+        ("read", "arrival"),
+    ),
     Stage(
         "decode",
         "consumer",
         "driver",
         "message read -> handed to the listener",
+        ("read", "json_in", "submit"),
         less="its deserialization",
     ),
     Stage(
@@ -78,32 +120,66 @@ STAGES = (
         "consumer",
         "scheduler",
         "interpreter lost in decode -> had again, summed (native threads only)",
+        ("read", "json_in", "submit"),
     ),
-    Stage("deserialize", "consumer", "serialization", "both JSON passes: bytes -> the message"),
-    Stage("executor_queue", "consumer", "executor", "submitted to the executor -> started"),
-    Stage("dispatch", "consumer", "driver", "started -> endpoint, and endpoint -> reply"),
+    Stage(
+        "deserialize",
+        "consumer",
+        "serialization",
+        "both JSON passes: bytes -> the message",
+        ("json_in",),
+    ),
+    Stage(
+        "executor_queue",
+        "consumer",
+        "executor",
+        "submitted to the executor -> started",
+        ("submit", "start"),
+    ),
+    Stage(
+        "dispatch", "consumer", "driver", "started -> endpoint, and endpoint -> reply", _DISPATCH
+    ),
     Stage(
         "dispatch_stall",
         "consumer",
         "scheduler",
         "interpreter lost in dispatch -> had again, summed (native threads only)",
+        _DISPATCH,
     ),
-    Stage("endpoint", "consumer", "endpoint", "endpoint method entered -> returned"),
+    Stage(
+        "endpoint",
+        "consumer",
+        "endpoint",
+        "endpoint method entered -> returned",
+        ("endpoint", "endpoint_end"),
+    ),
     Stage(
         "reply_serialize",
         "consumer",
         "serialization",
         "both JSON passes: the reply -> bytes to send",
+        ("json_out",),
     ),
     Stage(
-        "reply_pool_wait", "consumer", "pool", "connection asked for -> a pooled connection held"
+        "reply_pool_wait",
+        "consumer",
+        "pool",
+        "connection asked for -> a pooled connection held",
+        ("pool_begin", "pool_end", "connect"),
     ),
-    Stage("reply_connect", "consumer", "driver", "pool starts a new connection -> it is usable"),
+    Stage(
+        "reply_connect",
+        "consumer",
+        "driver",
+        "pool starts a new connection -> it is usable",
+        ("connect", "reconnect"),
+    ),
     Stage(
         "reply_publish",
         "consumer",
         "driver",
         "connection held -> last send of the reply entered",
+        _REPLY_PUBLISH,
         less="the waits named elsewhere",
     ),
     Stage(
@@ -111,20 +187,35 @@ STAGES = (
         "consumer",
         "scheduler",
         "interpreter lost in reply_publish -> had again, summed (native threads only)",
+        _REPLY_PUBLISH,
     ),
-    Stage("reply_socket_wait", "consumer", "backpressure", "send buffer full -> writable, summed"),
+    Stage(
+        "reply_socket_wait",
+        "consumer",
+        "backpressure",
+        "send buffer full -> writable, summed",
+        ("socket_wait",),
+    ),
     Stage(
         "amqp_reply",
         "wire",
         "amqp",
         "last send of the reply entered -> its last byte in the producer host's kernel",
+        ("depart", "arrival"),
     ),
-    Stage("reply_receive_lag", "producer", "scheduler", "reply in our kernel -> read by us"),
+    Stage(
+        "reply_receive_lag",
+        "producer",
+        "scheduler",
+        "reply in our kernel -> read by us",
+        ("read", "arrival"),
+    ),
     Stage(
         "reply_decode",
         "producer",
         "driver",
         "reply read -> handed to the waiting caller",
+        ("read", "json_in", "put"),
         less="its deserialization",
     ),
     Stage(
@@ -132,16 +223,36 @@ STAGES = (
         "producer",
         "scheduler",
         "interpreter lost in reply_decode -> had again, summed (native threads only)",
+        ("read", "json_in", "put"),
     ),
-    Stage("reply_deserialize", "producer", "serialization", "both JSON passes: bytes -> the reply"),
+    Stage(
+        "reply_deserialize",
+        "producer",
+        "serialization",
+        "both JSON passes: bytes -> the reply",
+        ("json_in",),
+    ),
     Stage(
         "confirm_wait",
         "producer",
         "confirm",
         "message sent -> publisher confirm read, as far as it ends after the reply",
+        ("depart", "reconnect", "put", "confirm", "confirm_stamp"),
     ),
-    Stage("wakeup", "producer", "scheduler", "reply handed to its waiter -> the caller runs"),
-    Stage("return", "producer", "driver", "the caller runs -> the client's call returned"),
+    Stage(
+        "wakeup",
+        "producer",
+        "scheduler",
+        "reply handed to its waiter -> the caller runs",
+        ("put", "confirm", "confirm_stamp", "wait", "woke"),
+    ),
+    Stage(
+        "return",
+        "producer",
+        "driver",
+        "the caller runs -> the client's call returned",
+        ("put", "confirm", "confirm_stamp", "wait", "woke"),
+    ),
 )
 """Every stage, in the order in which a message goes through them.
 

@@ -61,7 +61,7 @@ CPU_HANDED = _both(
     "cpu_handed", "of the same, when the message is handed on: to the executor, to the waiter"
 )
 CPU_BEGIN = _both(
-    "cpu_begin", "of the thread that sends, when it begins: call() entered, executor started"
+    "cpu_begin", "of the thread that sends, when it begins: the client called, executor started"
 )
 CPU_JSON_OUT = _both("cpu_json_out", "... in serialisation, summed")
 CPU_DEPART = _both("cpu_depart", "... when the last send of the message is entered")
@@ -75,7 +75,7 @@ _producer = [*_shared]
 _produced = functools.partial(_declare, _producer, ("producer",))
 
 SEQ = _produced("seq", "sequence number")
-CALL = _produced("call", "call() is entered")
+CALL = _produced("call", "the client is called")
 SEND = _produced("send", "the driver's send is entered")
 WAIT = _produced("wait", "the wait for the reply is entered")
 PUT = _produced("put", "the reply is handed to the waiter")
@@ -138,3 +138,12 @@ CPU = "cpu.u64"
 CPU_COLUMNS = ("t_ns", "cpu_ns")
 """Columns of ``CPU``, little-endian unsigned 64-bit numbers: CLOCK_MONOTONIC, and what all threads
 of the process have used until then."""
+
+INDEX: Mapping[str, int] = MappingProxyType(
+    {
+        name: place
+        for columns in (PRODUCER_COLUMNS, CONSUMER_COLUMNS)
+        for place, name in enumerate(columns)
+    }
+)
+"""Where a column is, by name: no name is at different places of the two layouts."""

@@ -39,7 +39,8 @@ class Stamping(Value):
     ``realtime_offsets`` are readings of CLOCK_MONOTONIC and of how far CLOCK_REALTIME was ahead,
     the first and the last around the load. ``missing`` are words on what the driver did not have,
     ``lost_stages`` those that cannot be told without it. ``notices`` are the broker's: when, and
-    why it blocked, empty where it went on.
+    why it blocked, empty where it went on. ``stamps`` is in what they were made, ``c`` or
+    ``python``; ``failures`` are what went wrong in the instrument and did not break a message.
     """
 
     columns: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -49,6 +50,8 @@ class Stamping(Value):
     lost_stages: tuple[str, ...] = ()
     notices: Sequence[tuple[int, str]] = dataclasses.field(default=(), metadata={"key": "blocked"})
     receive_buffer_bytes: int = 0
+    stamps: str | None = None
+    failures: tuple[str, ...] = ()
 
     def blocked(self) -> list[Blocking]:
         """When the broker blocked a connection, each until it went on or the recording ended."""

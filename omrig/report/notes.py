@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.profiling import NONE, STAGES
 from omrig.model.result import Closure, Instrument, NotMeasured, Overhead, Result
 from omrig.model.run import Run
 from omrig.model.verdict import ONE_SIDE
@@ -159,9 +160,12 @@ def why_no_stages(run: Run, result: Result) -> str:
     """Why the result of a run has no stages."""
     if run.transport.in_memory:
         return "an in-memory transport has no broker and no network whose part could be told"
-    if "stages" not in run.plan.profile:
-        modes = ",".join(run.plan.profile)
-        return f"not asked for with --profile {modes}; add stages"
+    if run.plan.stages_refused:
+        return run.plan.stages_refused
+    if NONE in run.plan.profile:
+        return "--profile none leaves them out; any other mode has them"
+    if STAGES not in run.plan.profile:
+        return f"an older omrig took none with --profile {','.join(run.plan.profile)}"
     if not result.throughput:
         return "nothing was measured"
     return "no message ended well with stamps on every side of the run"

@@ -64,15 +64,16 @@ def _slowed(run: Run, result: Result) -> list[str]:
     """That the figures are those of a profiled run, and which ones those of an unprofiled one."""
     modes = [mode for mode in run.plan.profile if mode not in _WITHOUT_COST]
     sliced = result.coverage
-    if sliced and sliced.slow_only:
+    if sliced and (sliced.slow_only or sliced.disturbance):
         modes = list(dict.fromkeys(mode for named in sliced.modes.values() for mode in named))
     if not modes:
         return []
+    disturbance = sliced.disturbance if sliced else None
     if not sliced or not sliced.slow_only:
         whose = "throughput, latency and stages" if result.stages else "throughput and latency"
         return [
-            f"profiled with {', '.join(modes)}: {whose} are those of the profiled run, not of an"
-            " unprofiled one"
+            f"profiled with {disturbance.who if disturbance else ', '.join(modes)}: {whose} are"
+            " those of the profiled run, not of an unprofiled one"
         ]
     messages = sliced.profiled_messages + sliced.unprofiled_messages
     line = (
@@ -86,6 +87,8 @@ def _slowed(run: Run, result: Result) -> list[str]:
             line += f", p50 {units.duration(found.latency.unprofiled.p50)}"
     if sliced.stages_of:
         line += f"; stages and verdict are of the {sliced.unprofiled_messages:,} sent without"
+    if disturbance:
+        line += f"; stages and verdict are those under {disturbance.who}"
     return [line]
 
 

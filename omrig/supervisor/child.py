@@ -37,6 +37,8 @@ class Child:
         self.saved = False
         self.began = False
         """Whether it was told what to do."""
+        self.stamps = ""
+        """In what its stamps are made."""
         self._asked = False
         self.counts: dict[str, int] = {}
         self.phase = phases.loading(self.name)

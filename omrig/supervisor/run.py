@@ -224,7 +224,8 @@ class Supervision:
     def take(self, child: Child, event: Event) -> None:
         """Do what follows from what a child says."""
         match event:
-            case events.Loaded():
+            case events.Loaded(stamps):
+                child.stamps = stamps
                 child.phase = phases.waiting()
                 # The producer waits for the consumer's queues where both are ours.
                 if child.name == "consumer" or "consumer" not in self._children:
@@ -306,6 +307,7 @@ class Supervision:
             ended_because=self._ending.because,
             bad_usage=self._ending.bad_usage,
             began=tuple(side for child in children if child.began for side in child.sides),
+            stamps={side: child.stamps for child in children for side in child.sides},
             sampling=self._sampler.about(),
             left_on_broker=self._left,
         )

@@ -170,7 +170,7 @@ class Planted(Profiler):
     """Leaks or takes memory, or uses the CPU, as the environment says."""
 
     name = "planted"
-    coexists_with = frozenset({"stages", "memory-lines", "yappi", "lines", "pyspy"})
+    coexists_with = frozenset({"none", "memory-lines", "yappi", "lines", "pyspy"})
     pausable = False
 
     def __init__(self, context: Context) -> None:

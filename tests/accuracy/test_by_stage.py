@@ -21,7 +21,7 @@ PLANTED_MS = 2.0
 def test_the_planted_loop_is_named_first(bench, tmp_path, executor, mode):
     command = [sys.executable, "-m", "omrig", "run", "--quiet", "--json", "--output", "run"]
     command += ["--transport-url", bench.broker.url, "--executor", executor, "-w", "2"]
-    command += ["--profile", f"planted,stages,{mode}", "-m", "2000", "-s", "0"]
+    command += ["--profile", f"planted,{mode}", "-m", "2000", "-s", "0"]
     if mode == "lines":
         command += ["--target", "omrig_faults:burn", "--target", "impl_rabbit"]
     planted = {"publish_ms": PLANTED_MS, "side": "producer"}

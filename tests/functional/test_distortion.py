@@ -2,6 +2,7 @@
 
 import json
 import pstats
+import signal
 
 import pytest
 
@@ -54,8 +55,11 @@ def test_too_few_messages_say_how_many_would_do(run, broker):
     )
     assert status == 0, err
     result = json.loads(out)
-    assert result["slices"] is None
-    assert "-m 440 or more would do" in result["distortion"]["yappi"]["reason"]
+    reason = result["distortion"]["yappi"]["reason"]
+    assert "-m 440 or more would do" in reason
+    # The stages are there, and are those of the profiled run.
+    assert result["slices"]["disturbance"]["reason"] == reason
+    assert {stage["count"] for stage in result["stages"]} == {100}
 
 
 @BOTH
@@ -72,6 +76,29 @@ def test_the_probes_of_casts_are_in_and_out_with_nothing_under_way(run, broker, 
     assert found["pairs"] == 10
     stamped = result["closure"]["matched"]
     assert stamped == result["closure"]["messages"] == sliced["profiled_messages"]
+
+
+def test_each_side_has_its_mode_and_both_together_a_verdict(start, run, broker, tmp_path):
+    where = ("--transport-url", broker.url, "--quiet")
+    consumer = start("-c", 100_000, "--profile=lines", "--target=impl_rabbit", *where, "--output=C")
+    status, _, err = run("-p", "-m", 480, "-w", 5, "--profile=yappi", *where, "--output=P")
+    assert status == 0, err
+    consumer.send_signal(signal.SIGINT)
+    _, err = consumer.communicate(timeout=60)
+    assert consumer.returncode == 130, err
+    status, out, err = run("report", "P", "C", "--json")
+    assert status == 0, err
+    merged = json.loads(out)
+    verdict, sliced = merged["verdict"], merged["slices"]
+    assert verdict["owner"] != "unknown" and "objection" not in verdict
+    assert sliced["modes"] == {"producer": ["yappi"], "consumer": ["lines"]}
+    assert "disturbance" not in sliced and "profiled" not in verdict["evidence_kinds"]
+    messages = {stage["count"] for stage in merged["stages"]}
+    assert messages == {sliced["unprofiled_messages"]} == {merged["closure"]["matched"]}
+    assert {stage["side"] for stage in merged["stages"]} == {"producer", "wire", "consumer"}
+    assert {side: set(found) for side, found in merged["profiles"].items()} == {
+        "producer": {"yappi"}, "consumer": {"lines"},
+    }  # fmt: skip
 
 
 def test_a_consumer_s_mode_is_measured_with_a_producer_that_has_none(start, run, broker, tmp_path):

@@ -23,6 +23,37 @@ def opened(out):
     return {line.rpartition(" ")[2]: line for line in out.splitlines() if line.startswith("open ")}
 
 
+@pytest.mark.parametrize(
+    ("mode", "messages", "quiet", "slowed"),
+    [
+        ("memory", 60, False, False),
+        ("yappi", 440, True, False),
+        ("lines", 440, True, False),
+        ("pyspy", 440, True, False),
+        ("memray", 60, False, True),
+        ("memory-lines", 60, False, True),
+    ],
+)
+def test_every_mode_has_a_verdict_and_says_what_it_is_on(
+    run, broker, mode, messages, quiet, slowed
+):
+    target = ("--target", "omrig.measured.load.consumer:Endpoint.message")
+    status, out, err = run(
+        "run", "-m", messages, "-w", 10, "--profile", mode, "--transport-url", broker.url,
+        *(target if mode == "memory-lines" else ()), "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    result = json.loads(out)
+    verdict, sliced = result["verdict"], result["slices"] or {}
+    assert verdict["owner"] != "unknown", verdict["text"]
+    assert len(result["stages"]) > 20
+    assert (sliced.get("stages_of") == "unprofiled") == quiet
+    assert ("disturbance" in sliced) == ("profiled" in verdict["evidence_kinds"]) == slowed
+    assert verdict["text"].startswith(f"under {mode}, ") == slowed
+    if slowed:
+        assert f"went under {mode}: stages, books and verdict include" in sliced["text"]
+
+
 @pytest.mark.parametrize("executor", ["eventlet", "threading"])
 def test_pyspy_beside_stages(run, broker, tmp_path, executor):
     status, out, err = run(
@@ -70,4 +101,4 @@ def test_memray_on_both_sides(run, broker, tmp_path):
         assert re.search(rf"\b{function}\b", page)
         assert "xdg-open" in files[f"r/{side}/memray.html"]
         assert "memray tree" in files[f"r/{side}/memray.bin"]
-    assert not (tmp_path / "r" / speedscope.FILE).exists()
+    assert (tmp_path / "r" / speedscope.FILE).exists()

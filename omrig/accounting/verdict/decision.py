@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from omrig.accounting.verdict import evidence, incidents, objections
 from omrig.accounting.verdict.objections import Objection
 from omrig.accounting.verdict.owners import Part, named_alone, parts_of, shares_of
-from omrig.accounting.verdict.phrases import percent, subject
+from omrig.accounting.verdict.phrases import percent, subject, under
 from omrig.accounting.verdict.reasons import Case, reason_of
 from omrig.accounting.verdict.thresholds import DOMINANT, ONE_SIDED
 from omrig.model.facts import Facts
@@ -89,9 +89,10 @@ def _head(result: Result, parts: Sequence[Part], owners: Sequence[str], part: Pa
     first = owners[0]
     if len(owners) == 1:
         above_all = f", above all {named}" if name != first else ""
-        return f"{percent(shares[first])} of {subject(result)} is {_title(parts, first)}{above_all}"
+        share = f"{percent(shares[first])} of {subject(result)}"
+        return f"{under(result)}{share} is {_title(parts, first)}{above_all}"
     titles = " and ".join(f"{_title(parts, owner)} ({percent(shares[owner])})" for owner in owners)
-    return f"{titles} share {subject(result)}, above all {named}"
+    return f"{under(result)}{titles} share {subject(result)}, above all {named}"
 
 
 def _title(parts: Sequence[Part], owner: str) -> str:

@@ -38,6 +38,7 @@ def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
         "cpu": _cpu_lines(facts),
         "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
         "sample": [sampled] if facts.sample > 1 else [],
+        "profiled": _profiled_lines(result),
     }
     for kind, told in found.items():
         yield from (Evidence(kind, line) for line in told)
@@ -164,6 +165,17 @@ def _machine_lines(machine: Machine, facts: Facts) -> list[str]:
             " others"
         )
     return lines
+
+
+def _profiled_lines(result: Result) -> list[str]:
+    """What slowed the very messages that the verdict is on."""
+    disturbance = result.coverage.disturbance if result.coverage else None
+    if disturbance is None:
+        return []
+    return [
+        f"the shares are those under {disturbance.who}, and include what that slows down:"
+        f" {disturbance.reason}"
+    ]
 
 
 def _network(network: Network) -> str:

@@ -45,7 +45,7 @@ def before(result: Result, facts: Facts) -> Objection | None:
         failed = incidents.failures(result)
         if failed and not result.latency:
             return Objection("all failed", failed)
-        return Objection("no stages", "no stage was measured; run with --profile stages")
+        return Objection("no stages", "no stage was measured")
     closure = result.closure or Closure(messages=0)
     if closure.messages < MIN_MESSAGES:
         return Objection(

@@ -23,6 +23,12 @@ def subject(result: Result) -> str:
     return f"the {result.sides[0]}'s part of {whole}"
 
 
+def under(result: Result) -> str:
+    """What slowed the messages of the stages, to stand before a sentence; empty for nothing."""
+    disturbance = result.coverage.disturbance if result.coverage else None
+    return f"under {disturbance.who}, " if disturbance else ""
+
+
 def counted(number: int, name: str) -> str:
     """A number of things that have a regular plural."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"

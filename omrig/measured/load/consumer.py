@@ -12,6 +12,7 @@ from omrig.measured.load import rpc
 from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
 from omrig.measured.load.tally import Tally
 from omrig.measured.measurement import Measurement
+from omrig.measured.probes.stamp import clock
 from omrig.model import events
 from omrig.model.events import Emit
 from omrig.model.plan import Plan
@@ -77,7 +78,7 @@ class Endpoint:
         try:
             column = tally.received[producer]
             again = column[seq]
-            column[seq] = now_ns()
+            column[seq] = clock.entered()
         except (KeyError, IndexError) as error:
             tally.out_of_range.append(None)
             if isinstance(error, KeyError):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline
 from omrig.measured.load.rpc import CatchUp, Send
-from omrig.measured.load.side import POLL_S, Errors, Stop, now_ns
+from omrig.measured.load.side import POLL_S, Errors, Stop
+from omrig.measured.probes.stamp import clock
 from omrig.model import events
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
@@ -145,18 +146,19 @@ class Workers:
         stop, sequence = self._stop, self._sequence
         started, ended, failed = self.started, self.ended, self._failed
         ahead = PATTERNS[self._plan.load.pattern].ahead
+        begin, end = clock.begin, clock.end
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
             if seq is None:
                 return
-            started[seq] = now_ns()
+            started[seq] = begin(seq)
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
-                failed[seq] = now_ns()
+                failed[seq] = end()
                 self.errors.add(error)
             else:
-                ended[seq] = now_ns()
+                ended[seq] = end()
             if ahead and number % ahead == 0 and not self._caught_up(catch_up, seq):
                 return
 

@@ -75,10 +75,12 @@ class Profiler:
 
     coexists_with: ClassVar[frozenset[str]] = frozenset()
     """The modes that may run at the same time; it is enough that one of the two says so, unless
-    the other refuses it with a reason."""
+    the other refuses it with a reason. ``stages``, ``resources`` and ``memory`` go with any mode
+    that does not refuse them."""
 
     refused_with: ClassVar[Mapping[str, str]] = NO_REASONS
-    """Modes that this one breaks with, or they with it, and why: the user is told."""
+    """Modes that this one breaks with, or they with it, and why: the user is told. Where it is
+    ``stages``, they are left out of a run with this mode, unless they were asked for by name."""
 
     refused_executors: ClassVar[Mapping[str, str]] = NO_REASONS
     """Executors that this mode breaks under, and why: the user is told."""

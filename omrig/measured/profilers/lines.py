@@ -41,7 +41,6 @@ class LinesProfiler(Profiler):
     """Writes ``lines.lprof`` for line_profiler's viewer, ``lines.txt`` and a summary."""
 
     name = "lines"
-    coexists_with = frozenset({"stages", "resources", "memory"})
     options = OPTIONS["lines"]
 
     def __init__(self, context: Context) -> None:

@@ -57,7 +57,6 @@ class MemoryLinesProfiler(Profiler):
     """Writes ``memory_lines.txt`` and a summary."""
 
     name = "memory-lines"
-    coexists_with = frozenset({"stages"})
     refused_with = {"lines": "both need the trace function of every thread"}  # noqa: RUF012
     # Threads that exist can be traced only if they were from their beginning.
     pausable = False

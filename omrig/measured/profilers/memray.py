@@ -46,7 +46,6 @@ class MemrayProfiler(Profiler):
     """Writes ``memray.bin``, and after the run ``memray.html``."""
 
     name = "memray"
-    coexists_with = frozenset({"stages", "resources"})
     pausable = False
     refused_with: ClassVar[Mapping[str, str]] = {
         "yappi": "memray takes the interpreter's profile hook, and yappi would see nothing",

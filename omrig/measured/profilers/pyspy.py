@@ -94,7 +94,6 @@ class PySpyProfiler(Profiler):
     """Writes every sample in order by thread (``pyspy.speedscope.json``), and collapsed stacks."""
 
     name = "pyspy"
-    coexists_with = frozenset({"stages"})
     refused_with = dict.fromkeys(
         ("yappi", "lines", "memory-lines", "memray"),
         "py-spy would find the other one's work in the stacks",

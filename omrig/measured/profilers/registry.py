@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from omrig.measured.profilers.base import NO_REASONS, Artefact, Profiler
 from omrig.model.errors import UsageError
-from omrig.model.profiling import BUILT_IN, Option, Value
+from omrig.model.profiling import BUILT_IN, NONE, STAGES, Option, Value
 
 NAMESPACE = "omrig.profilers"
 
@@ -35,7 +35,7 @@ class Outside:
 
 OUTSIDE: Mapping[str, Outside] = MappingProxyType(
     {
-        "none": Outside(with_any=False),
+        NONE: Outside(with_any=False),
         "memory": Outside(with_any=True),
         "resources": Outside(with_any=True),
     }
@@ -98,13 +98,8 @@ def options_of(modes: Sequence[str]) -> list[Option[Value]]:
     omrig's own are known without importing a mode (:data:`omrig.model.profiling.OPTIONS`). Raises
     ``UsageError`` where a mode cannot be imported; what is unknown is passed over.
     """
-    others = [
-        entry_point.name
-        for entry_point in _entry_points()
-        if entry_point.name in modes and entry_point.module.partition(".")[0] != _OWN
-    ]
     found: list[Option[Value]] = []
-    for mode in dict.fromkeys(others):
+    for mode in _of_other_packages(modes):
         for option in _load_one(mode).options:
             if option in found:
                 continue
@@ -115,6 +110,21 @@ def options_of(modes: Sequence[str]) -> list[Option[Value]]:
                 )
             found.append(option)
     return found
+
+
+def stages_refused(modes: Sequence[str]) -> str:
+    """Which of the named modes refuses ``stages``, and why: they are left out then.
+
+    Empty where none does, and where ``stages`` or ``none`` is named: that is then refused or
+    granted as with any other two modes (:func:`load`). None of omrig's own modes refuses them.
+    Raises ``UsageError`` where a mode cannot be imported; what is unknown is passed over.
+    """
+    if STAGES in modes or NONE in modes:
+        return ""
+    for mode in _of_other_packages(modes):
+        if reason := _load_one(mode).refused_with.get(STAGES):
+            return f"mode {mode!r} refuses them: {reason}"
+    return ""
 
 
 def check_targets(modes: Sequence[str], targets: Sequence[str]) -> None:
@@ -143,6 +153,16 @@ def _entry_points() -> list[EntryPoint]:
         NAMESPACE, names=[], on_missing_entrypoints_callback=None
     )
     return list(manager.list_entry_points())
+
+
+def _of_other_packages(modes: Sequence[str]) -> list[str]:
+    """Those of the named modes that are not omrig's own, each once."""
+    others = [
+        entry_point.name
+        for entry_point in _entry_points()
+        if entry_point.name in modes and entry_point.module.partition(".")[0] != _OWN
+    ]
+    return list(dict.fromkeys(others))
 
 
 def _why_unknown(mode: str, known: Sequence[str]) -> str:
@@ -206,12 +226,13 @@ def _check_coexistence(mode: str, one: Mode, other_mode: str, other: Mode) -> No
     agreed = (
         other_mode in one.coexists_with
         or mode in other.coexists_with
+        or (STAGES in (mode, other_mode) and NONE not in (mode, other_mode))
         or any(isinstance(each, Outside) and each.with_any for each in (one, other))
     )
     if agreed and not refused:
         return
-    if "none" in (mode, other_mode):
-        with_none = other_mode if mode == "none" else mode
+    if NONE in (mode, other_mode):
+        with_none = other_mode if mode == NONE else mode
         raise UsageError(
             f"--profile: 'none' measures nothing and goes with no other mode; leave it out to use"
             f" {with_none!r}"
@@ -219,11 +240,15 @@ def _check_coexistence(mode: str, one: Mode, other_mode: str, other: Mode) -> No
     reason = refused or "each would measure the other"
     raise UsageError(
         f"--profile: modes {mode!r} and {other_mode!r} cannot run at the same time, {reason};"
-        f" {mode!r} goes with: {_names(one)}; {other_mode!r} goes with: {_names(other)}"
+        f" {mode!r} goes with: {_names(mode, one)}; {other_mode!r} goes with:"
+        f" {_names(other_mode, other)}"
     )
 
 
-def _names(mode: Mode) -> str:
-    if isinstance(mode, Outside) and mode.with_any:
+def _names(name: str, mode: Mode) -> str:
+    """The modes that one goes with, beside ``stages``, which are there unasked."""
+    if name == STAGES or (isinstance(mode, Outside) and mode.with_any):
         return "any mode"
-    return ", ".join(sorted(mode.coexists_with)) or "nothing"
+    everywhere = {other for other, each in OUTSIDE.items() if each.with_any}
+    named = {*mode.coexists_with, *everywhere} - mode.refused_with.keys()
+    return ", ".join(sorted(named)) or "nothing"

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omrig.drivers import maps
-from omrig.measured.probes import install, record
+from omrig.measured.probes import install
+from omrig.measured.probes.stamp import IMPLEMENTATION, clock, now
+from omrig.measured.probes.state import State, realtime_offset_ns
 from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.model import interpreter
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
@@ -28,15 +30,17 @@ class StagesProfiler(Profiler):
     """Writes `stamps.npz`, the arrival clock's logs and `stages.json` for the accounting."""
 
     name = "stages"
-    coexists_with = frozenset({"yappi", "resources", "memory"})
     is_slow = False
     options = OPTIONS["stages"]
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._watcher = Watcher()
-        self._state = record.State(
-            self._watcher, context.profiling.value(SAMPLE), native=context.executor == "threading"
+        self._state = State(
+            self._watcher,
+            context.profiling.value(SAMPLE),
+            native=context.executor == "threading",
+            side=context.side,
         )
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
@@ -71,12 +75,14 @@ class StagesProfiler(Profiler):
         """Begin to stamp."""
         self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
-        self._state.on = True
+        self._state.stamps.on = True
+        clock.put_in(self._state.stamps)
 
     def stop(self) -> None:
         """Take the probes out; what is under way still ends its record."""
         self._stamping.close()
         self._note_offset()
+        # Not the clock: a message under way still ends its record.
 
     def save(self, folder: Path) -> list[Artefact]:
         """Write what was stamped."""
@@ -109,9 +115,9 @@ class StagesProfiler(Profiler):
 
     def _log_cpu(self, folder: Path) -> None:
         """Append what was noted since the last time; there is a log if there are native threads."""
-        if self._state.cpu_now is None:
+        if not self._state.stamps.native:
             return
-        notes = self._state.cpu_notes[self._cpu_logged :]
+        notes = self._state.cpu_notes()[self._cpu_logged :]
         logged = len(notes)
         if sys.byteorder == "big":
             notes.byteswap()
@@ -119,7 +125,11 @@ class StagesProfiler(Profiler):
         self._cpu_logged += logged
 
     def _note_offset(self) -> None:
-        self._offsets.append((record.now(), record.realtime_offset_ns()))
+        self._offsets.append((now(), realtime_offset_ns()))
+
+    def _failures(self) -> list[str]:
+        broken = self._state.stamps.failure
+        return [*self._state.failures, *([f"stamps were turned off: {broken}"] if broken else [])]
 
     def _meta(self) -> dict[str, Json]:
         return {
@@ -128,6 +138,8 @@ class StagesProfiler(Profiler):
             "lost_stages": sorted(self._lost),
             "blocked": self._state.blocked,
             "sample": self._state.sample,
+            "stamps": IMPLEMENTATION,
+            "failures": self._failures(),
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
             "columns": dict(COLUMNS),
             "watcher": {

@@ -38,7 +38,6 @@ class YappiProfiler(Profiler):
     """
 
     name = "yappi"
-    coexists_with = frozenset({"stages", "resources", "memory"})
     options = OPTIONS["yappi"]
 
     def __init__(self, context: Context) -> None:

@@ -114,7 +114,7 @@ def _recorded(
     if stages is None:
         stages = next(iter(found.values()), Messages())
     rows = None
-    if result.coverage and result.coverage.stages_of:
+    if result.coverage and result.coverage.stages_of == "unprofiled":
         rows = _undisturbed(abouts, stages)
         # Which rows of a consumer alone those are is not written down.
         stages = stages if rows is not None else Messages()

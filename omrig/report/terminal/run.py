@@ -104,7 +104,7 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
     width, ascii_only = console.width, console.options.ascii_only
     parts: list[RenderableType] = [Text()]
     sliced = result.coverage
-    if sliced and sliced.stages_of:
+    if sliced and (sliced.stages_of or sliced.disturbance):
         parts += [Text(sliced.text), Text()]
     if result.waterfall:
         parts += waterfall.render(result.waterfall, result.pattern, width, ascii_only)

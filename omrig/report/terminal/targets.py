@@ -1,4 +1,4 @@
-"""The stage maps on the terminal: kinds, functions, stages, and what is installed of them."""
+"""The stage maps on the terminal: actions, functions, stages, and what is installed of them."""
 
 import sys
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def _heading(found: Installed) -> Text:
 
 def _table(found: Installed) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("  kind", no_wrap=True)
+    table.add_column("  action", no_wrap=True)
     table.add_column("function", overflow="fold")
     table.add_column("stages")
     table.add_column("state", no_wrap=True)
@@ -49,7 +49,7 @@ def _table(found: Installed) -> Table:
             module = there
             table.add_row("", Text(f"{module}:", "dim"))
         table.add_row(
-            f"  {probe.kind}",
+            f"  {probe.action.name}",
             f"  {function}",
             ", ".join(probe.stages) or "-",
             Text(_version_in(state, probe), _STYLES[state]),

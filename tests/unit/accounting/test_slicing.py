@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy
 import pytest
 
-from omrig.accounting import overhead, slicing
+from omrig.accounting import coverage, overhead, slicing
 from omrig.model import slices
+from omrig.model.result import Counts
 from omrig.model.run import Sampling
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import About, Recording
@@ -162,7 +163,9 @@ def test_stages_are_those_of_the_messages_sent_without(side):
     keep = slicing.undisturbed(sliced)(every.table)
     assert keep.sum() == 200
     assert set(every.durations["publish"][keep]) == {MS}
-    covered = slicing.coverage(sliced, stages_are_quiet=True)
+    assert slicing.are_told(sliced, [every.table])
+    covered = coverage.of_stages(found, sliced, Counts(), has_stages=True, quiet=True)
+    assert covered.disturbance is None
     assert covered.unprofiled_messages == 200
     assert covered.profiled_messages == 800
     assert covered.text.endswith("stages, books and verdict are of the 200 sent without")
@@ -228,7 +231,7 @@ def test_a_slice_with_a_message_missing_does_not_count():
     first = next(each for each in found["producer"].about.slices if each.pair == 2)
     found["producer"].messages.columns["end_ns"][first.first + 3] = 0
     assert distortion(found)["yappi"].pairs == 4
-    covered = slicing.coverage(slicing.read(found), stages_are_quiet=True)
+    covered = coverage.of_stages(found, slicing.read(found), Counts(), has_stages=True, quiet=True)
     assert covered.profiled_messages + covered.unprofiled_messages == TOTAL - 1
 
 
@@ -302,3 +305,78 @@ def test_pauses_between_slices_are_told_and_what_each_side_used():
     assert slicing.cpu_share(sliced, profiled=True) == pytest.approx(
         {"producer": 0.5, "consumer": 1.0}
     )
+
+
+def covered(found, quiet=False, has_stages=True):
+    counted = Counts(requested=TOTAL, sent=TOTAL, received=TOTAL, replied=TOTAL)
+    return coverage.of_stages(found, slicing.read(found), counted, has_stages, quiet)
+
+
+def lasting(found, *modes, side="producer", **changes):
+    """A mode that cannot be taken out, on one side."""
+    offer = dataclasses.replace(found[side].about.offer, lasting=modes, **changes)
+    found[side] = changed(found[side], offer=offer)
+
+
+def test_what_cannot_be_taken_out_is_in_the_stages_and_that_is_said():
+    found = sides()
+    for side in found:
+        lasting(found, "memray", side=side, slow=())
+        found[side] = changed(found[side], slicing=None, slices=())
+    told = covered(found)
+    assert (told.profiled_messages, told.unprofiled_messages) == (TOTAL, 0)
+    assert (told.stages_of, told.disturbance.who) == ("profiled", "memray")
+    assert told.disturbance.modes == {"producer": ("memray",), "consumer": ("memray",)}
+    assert "cannot be stopped and started" in told.disturbance.reason
+    assert told.text.startswith("all 1,000 messages went under memray: stages, books and verdict")
+    assert covered(found, has_stages=False) is None
+
+
+def test_what_cannot_be_taken_out_is_in_the_slices_without_the_other_modes_too():
+    found = sides()
+    lasting(found, "memray")
+    told = covered(found, quiet=True)
+    assert told.stages_of == "unprofiled"
+    assert told.disturbance.who == "memray on the producer"
+    assert "are of the 200 sent without; they went under memray on the producer" in told.text
+
+
+def test_a_load_too_small_for_slices_has_the_stages_of_the_profiled_run():
+    found = sides(modes={"producer": [], "consumer": ["lines"]})
+    reason = "100 messages of 10 workers are too few; -m 440 or more would do"
+    plan = dataclasses.replace(found["producer"].about.slicing, reason=reason)
+    found["producer"] = changed(found["producer"], slicing=plan, slices=())
+    for alone in (False, True):
+        if alone:
+            del found["consumer"]
+        told = covered(found)
+        assert told.disturbance.who == "lines on the consumer"
+        assert told.disturbance.reason == reason
+        assert reason in told.text
+
+
+def test_slices_of_which_nothing_is_left_without_the_profiler_say_so():
+    told = covered(sides(), quiet=False)
+    assert (told.stages_of, told.disturbance.who) == (None, "yappi")
+    assert "no message that is known to have been sent without" in told.text
+
+
+def test_a_side_that_was_told_of_no_slices_has_the_stages_of_the_profiled_run():
+    found = {"consumer": changed(sides()["consumer"], slicing=None, slices=())}
+    assert "its own result says why" in covered(found).disturbance.reason
+
+
+def test_a_consumer_that_was_not_told_of_every_slice_cannot_tell_its_messages():
+    found = sides()
+    found["consumer"] = changed(found["consumer"], slices=found["consumer"].about.slices[:-1])
+    sliced = slicing.read(found)
+    tables = {side: timelines(found, side).table for side in found}
+    assert not slicing.are_told(sliced, [tables["consumer"]])
+    assert slicing.are_told(sliced, tables.values())
+
+
+def test_stages_alone_disturb_nothing():
+    found = sides(modes={"producer": ["stages"], "consumer": ["stages"]}, slow_only=False)
+    for side in found:
+        lasting(found, side=side, slow=())
+    assert covered(found).disturbance is None

@@ -313,6 +313,32 @@ def test_no_verdict_while_the_books_do_not_close(change, words):
     assert words in text
 
 
+def _under(who="memray", reason="it cannot be taken out"):
+    """What slowed the messages of the stages, as a result has it."""
+    disturbance = {"modes": {"producer": ["memray"]}, "who": who, "reason": reason}
+    return {
+        "modes": {"producer": ["memray"]}, "slow_only": False, "profiled_messages": MESSAGES,
+        "unprofiled_messages": 0, "stages_of": "profiled", "disturbance": disturbance,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shares", [{"serialize": 0.7}, {"pool_wait": 0.4, "amqp_request": 0.4}])
+def test_a_verdict_on_slowed_messages_says_what_slowed_them(shares):
+    plain = _decide(_result(shares))
+    verdict = _decide(_result(shares, slices=_under()))
+    assert verdict["head"] == f"under memray, {plain['head']}"
+    assert (verdict["owner"], verdict["stage"]) == (plain["owner"], plain["stage"])
+    assert verdict["text"].startswith("under memray, ")
+    (line,) = [
+        line
+        for kind, line in zip(verdict["evidence_kinds"], verdict["evidence"], strict=True)
+        if kind == "profiled"
+    ]
+    assert line.endswith("under memray, and include what that slows down: it cannot be taken out")
+    assert "profiled" not in plain["evidence_kinds"]
+    assert _headline(verdict)[0].startswith("Under memray, ")
+
+
 def test_no_verdict_without_stages():
     assert "no stage was measured" in _without_verdict({**NOTHING, "stages": []})
     assert "no stage was measured" in _without_verdict(NOTHING)

@@ -9,20 +9,18 @@ import pytest
 
 from omrig.drivers import maps
 from omrig.model import stage_map
+from omrig.model.actions import FORMS
 from omrig.model.errors import UsageError
-from omrig.model.kinds import KINDS
 from omrig.model.stages import BY_NAME
 from omrig.model.transport import MEMORY
 from omrig.report.terminal import targets
 
 MAP = """
-schema = 2
+schema = 3
 name = "mine"
 title = "my own"
 package = "kombu"
 """
-
-FIRST = MAP.replace("schema = 2", "schema = 1")
 
 DRIVER = """
 schemes = ["mine"]
@@ -32,9 +30,8 @@ broker = "amqp"
 
 PROBE = """
 [[probe]]
-kind = "send"
 function = "kombu.messaging:Producer.publish"
-stages = ["api"]
+stamp = { enter = "send" }
 """
 
 
@@ -60,13 +57,11 @@ def test_every_module_of_every_map_is_installed(name):
         importlib.import_module(module)
 
 
-def test_rabbit_s_maps_use_every_kind_and_tell_every_stage():
+def test_rabbit_s_maps_use_every_action_and_tell_every_stage():
     used = [probe for stage_map in maps.for_scheme("rabbit") for probe in stage_map.probes]
-    assert {probe.kind for probe in used} == KINDS
+    assert {probe.action.name for probe in used} == FORMS.keys()
     told = {stage for probe in used for stage in probe.stages}
-    whole = {stage.name for stage in BY_NAME.values() if not stage.mixed}
-    # What is left when the neighbours are known needs no function of its own.
-    assert whole - told <= {"reply_socket_wait"}
+    assert told == BY_NAME.keys()
 
 
 def test_maps_are_chosen_by_scheme_with_what_they_require():
@@ -80,10 +75,11 @@ def test_a_user_s_map_is_used_whatever_the_scheme():
     assert [each.name for each in maps.for_scheme("nothing", [mine])] == ["mine", "executor"]
 
 
-def test_a_file_of_the_first_schema_is_read():
-    mine = maps.parse(FIRST + 'schemes = ["mine"]\n' + PROBE, "mine.toml")
-    assert (mine.schemes, mine.patterns, mine.broker) == (("mine",), (), "")
-    assert len(mine.probes) == 1
+@pytest.mark.parametrize("schema", [1, 2, 4])
+def test_another_schema_is_refused_before_anything_else(schema):
+    text = MAP.replace("schema = 3", f"schema = {schema}") + '[[probe]]\nkind = "send"\n'
+    with pytest.raises(UsageError, match=f"schema: {schema} is not 3, in which a probe says what"):
+        maps.parse(text, "mine.toml")
 
 
 def test_a_map_says_what_driver_it_is_for():
@@ -101,8 +97,7 @@ def test_an_unknown_requirement_names_the_map():
     ("text", "said"),
     [
         ("schema = ", "mine.toml: "),
-        (MAP.replace("schema = 2", "schema = 3"), "mine.toml: schema: 3 is not 1 to 2"),
-        (MAP.replace("schema = 2", 'schema = "1"'), "mine.toml: schema: '1' is not of type int"),
+        (MAP.replace("schema = 3", 'schema = "1"'), "mine.toml: schema: '1' is not of type int"),
         (MAP.replace('title = "my own"', ""), "mine.toml: title: missing"),
         (MAP + "modul = []", "mine.toml: modul: unknown key; known are schema, name"),
         (MAP + 'schemes = "rabbit"', "mine.toml: schemes: 'rabbit' is not of type list"),
@@ -116,22 +111,46 @@ def test_an_unknown_requirement_names_the_map():
             MAP + DRIVER.replace('"cast"', '"shout"'),
             "mine.toml: patterns: unknown 'shout'; known are call, cast, fanout, notify",
         ),
-        (FIRST + DRIVER, "mine.toml: patterns: needs schema 2"),
         (
-            MAP + PROBE.replace('kind = "send"', 'kind = "sent"'),
-            "mine.toml: probe 1: kind: unknown 'sent'; known are blocked, call",
+            MAP + PROBE.replace("stamp =", "stump ="),
+            "mine.toml: probe 1: stump: unknown key; known are function, stamp, span",
         ),
         (
-            MAP + PROBE.replace('kind = "send"\n', ""),
-            "mine.toml: probe 1: kind: missing",
+            MAP + PROBE.replace('stamp = { enter = "send" }\n', ""),
+            "mine.toml: probe 1: action: missing; give one of stamp, span, adopt",
+        ),
+        (
+            MAP + PROBE + 'span = { sum = "json_out" }',
+            "mine.toml: probe 1: action: stamp and span are given; give one of",
+        ),
+        (
+            MAP + PROBE.replace('"send"', '"sent"'),
+            "mine.toml: probe 1: stamp.enter: 'sent' is not a column",
+        ),
+        (
+            MAP + PROBE.replace("enter", "inter"),
+            "mine.toml: probe 1: stamp.inter: unknown key; known are enter, first, exit",
+        ),
+        (MAP + PROBE.replace('stamp = { enter = "send" }', "span = {}"), "span.sum: missing"),
+        (
+            MAP + PROBE.replace('stamp = { enter = "send" }', 'note = { event = "broken" }'),
+            "note.event: unknown 'broken'; known are blocked, unblocked",
+        ),
+        (
+            MAP + PROBE.replace('stamp = { enter = "send" }', 'receive = { link = "a..b" }'),
+            "receive.link: 'a..b' is not a parameter of the function and what it leads to",
+        ),
+        (
+            MAP + PROBE.replace('stamp = { enter = "send" }', 'open = { on = "a.b", id = ["c"] }'),
+            "open.on: 'a.b' is not a parameter of the function",
+        ),
+        (
+            MAP + PROBE.replace('stamp = { enter = "send" }', 'open = { on = "a", id = [] }'),
+            "open.id: [] is not parameters of the function",
         ),
         (
             MAP + PROBE + PROBE.replace("messaging:", "messaging."),
             "mine.toml: probe 2: function: 'kombu.messaging.Producer.publish' is not module:",
-        ),
-        (
-            MAP + PROBE.replace('"api"', '"apy"'),
-            "mine.toml: probe 1: stages: unknown stage 'apy'",
         ),
         (MAP + PROBE + 'versions = "new"', "mine.toml: probe 1: versions: "),
         (MAP + PROBE + "version = 1", "mine.toml: probe 1: version: unknown key"),
@@ -152,7 +171,8 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 def test_a_user_s_file_is_read(tmp_path):
     (tmp_path / "mine.toml").write_text(MAP + PROBE)
     (probe,) = maps.read(str(tmp_path / "mine.toml")).probes
-    assert (probe.kind, probe.package, probe.stages) == ("send", "kombu", ("api",))
+    assert (probe.action.name, probe.package) == ("stamp", "kombu")
+    assert probe.stages == ("api", "publish", "publish_stall")
 
 
 @pytest.mark.parametrize(
@@ -160,11 +180,12 @@ def test_a_user_s_file_is_read(tmp_path):
 )
 def test_a_missing_function_is_reported_with_its_stages(function):
     probe = PROBE.replace("kombu.messaging:Producer.publish", function)
-    sites, missing = _resolve(MAP + probe.replace('["api"]', '["api", "publish"]'))
+    sites, missing = _resolve(MAP + probe)
     version = metadata.version("kombu")
     assert sites == []
     assert missing == [
-        f"stages api, publish not measured with kombu {version}: function {function} is missing"
+        f"stages api, publish, publish_stall not measured with kombu {version}:"
+        f" function {function} is missing"
     ]
 
 
@@ -176,10 +197,20 @@ def test_an_inherited_function_is_not_taken_for_the_class_s_own():
     assert len(missing) == 1
 
 
+@pytest.mark.parametrize(("inner", "found"), [("on_error", 1), ("on_reconnection", 1), ("gone", 0)])
+def test_a_function_within_a_function_is_found_in_its_code(inner, found):
+    name = f"oslo_messaging._drivers.impl_rabbit:Connection.ensure.<locals>.{inner}"
+    probe = PROBE.replace("kombu.messaging:Producer.publish", name)
+    sites, missing = _resolve(MAP.replace("kombu", "oslo.messaging") + probe)
+    assert (len(sites), len(missing)) == (found, 1 - found)
+
+
 def test_a_package_that_is_not_installed_is_reported():
     sites, missing = _resolve(MAP.replace('"kombu"', '"nowhere"') + PROBE)
     assert sites == []
-    assert missing == ["stage api not measured: package nowhere is not installed"]
+    assert missing == [
+        "stages api, publish, publish_stall not measured: package nowhere is not installed"
+    ]
 
 
 def test_a_probe_is_for_the_versions_that_it_names():
@@ -231,8 +262,8 @@ def test_the_command_shows_a_user_s_file(tmp_path):
 
 
 def test_the_command_names_what_is_wrong_in_a_user_s_file(tmp_path):
-    (tmp_path / "mine.toml").write_text(MAP + PROBE.replace("api", "apy"))
+    (tmp_path / "mine.toml").write_text(MAP + PROBE.replace("send", "sent"))
     done = _targets("--target", tmp_path / "mine.toml")
     assert done.returncode == 2
-    assert f"{tmp_path}/mine.toml: probe 1: stages: unknown stage 'apy'" in done.stderr
+    assert f"{tmp_path}/mine.toml: probe 1: stamp.enter: 'sent' is not a column" in done.stderr
     assert done.stdout == ""

@@ -85,7 +85,7 @@ def test_the_working_directory_is_on_the_path_of_the_measured_process(project, m
 
 
 def test_the_file_of_a_map_means_the_modules_it_lists(tmp_path):
-    text = 'schema = 1\nname = "mine"\ntitle = "mine"\npackage = "kombu"\n'
+    text = 'schema = 3\nname = "mine"\ntitle = "mine"\npackage = "kombu"\n'
     (tmp_path / "with.toml").write_text(f'{text}modules = ["kombu.message"]\n')
     (tmp_path / "without.toml").write_text(text)
     (place,) = codes.locate(str(tmp_path / "with.toml"))
@@ -140,7 +140,7 @@ def test_without_a_target_it_is_the_driver_and_the_executor(monkeypatch):
         codes.default_targets("smoke")
 
 
-MAP = 'schema = 1\nname = "mine"\ntitle = "mine"\npackage = "kombu"\n'
+MAP = 'schema = 3\nname = "mine"\ntitle = "mine"\npackage = "kombu"\n'
 
 
 @pytest.mark.parametrize(

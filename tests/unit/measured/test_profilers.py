@@ -8,7 +8,7 @@ import pytest
 from omrig.measured.profilers import registry
 from omrig.measured.profilers.base import Context, Profiler
 from omrig.model.errors import UsageError
-from omrig.model.profiling import BUILT_IN, OPTIONS
+from omrig.model.profiling import BUILT_IN, OPTIONS, Profiling
 
 
 def test_the_modes_of_omrig_itself_are_known():
@@ -113,7 +113,7 @@ class Abacus(Profiler):
     name = "abacus"
     coexists_with = frozenset()
     refused_executors = {"eventlet": "it counts threads"}
-    refused_with = {"beads": "there is one table only"}
+    refused_with = {"beads": "there is one table only", "memory": "it is wood"}
 
 class Slate(Profiler):
     name = "slate"
@@ -123,6 +123,11 @@ class Slate(Profiler):
 class Chalk(Profiler):
     name = "chalk"
     coexists_with = frozenset({"slate"})
+
+class Jealous(Profiler):
+    name = "jealous"
+    coexists_with = frozenset({"beads"})
+    refused_with = {"stages": "it counts in the same functions"}
 
 class Wired(Profiler):
     name = "wired"
@@ -157,6 +162,7 @@ beads = dummy_plugin:Beads
 abacus = dummy_plugin:Abacus
 slate = dummy_plugin:Slate
 chalk = dummy_plugin:Chalk
+jealous = dummy_plugin:Jealous
 wired = dummy_plugin:Wired
 greedy = dummy_plugin:Greedy
 samples = dummy_plugin:Samples
@@ -225,7 +231,7 @@ def test_modes_that_do_not_coexist_are_refused_with_the_reason(with_third_party)
     out = with_third_party(refused(["abacus", "slate"]))
     assert "'abacus' and 'slate' cannot run at the same time" in out
     assert "each would measure the other" in out
-    assert "'abacus' goes with: nothing; 'slate' goes with: beads" in out
+    assert "'abacus' goes with: resources; 'slate' goes with: beads, memory, resources" in out
 
 
 @pytest.mark.parametrize("modes", [["abacus", "beads"], ["beads", "abacus"]])
@@ -325,6 +331,68 @@ def test_the_options_of_another_package_s_mode_are_on_the_command_line(
     with_third_party, arguments, printed
 ):
     assert with_third_party(PLANNED.format(arguments=arguments)) == f"{printed}\n"
+
+
+MODES = """
+    from omrig.cli import run
+    from omrig.cli.main import parser_of
+    from omrig.measured.profilers import registry
+    from omrig.model.errors import UsageError
+    from omrig.model.plan import SIDES, Plan
+    arguments = ["--profile", {modes!r}]
+    try:
+        options = parser_of("run", arguments)[1].parse_args(arguments)
+        plan = Plan.from_json(run.make_plan(options, SIDES).to_json())
+        registry.load(plan.profiling.modes)
+    except UsageError as error:
+        print(error)
+    else:
+        print(*plan.public()["profile"], plan.public().get("stages_refused"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("modes", "printed"),
+    [
+        ("beads", "stages beads None"),
+        ("beads, yappi", "stages beads yappi None"),
+        ("jealous", "jealous mode 'jealous' refuses them: it counts in the same functions"),
+        (
+            "beads,jealous",
+            "beads jealous mode 'jealous' refuses them: it counts in the same functions",
+        ),
+        (
+            "jealous,stages",
+            "--profile: modes 'stages' and 'jealous' cannot run at the same time, it counts in the"
+            " same functions; 'stages' goes with: any mode; 'jealous' goes with: beads, memory,"
+            " resources",
+        ),
+        (
+            "none,jealous",
+            "--profile: 'none' measures nothing and goes with no other mode; leave it out to use"
+            " 'jealous'",
+        ),
+        ("beads,stages,stages", "--profile: mode 'stages' is given more than once"),
+    ],
+)
+def test_another_package_s_mode_goes_with_stages_unless_it_refuses_them(
+    with_third_party, modes, printed
+):
+    assert with_third_party(MODES.format(modes=modes)) == f"{printed}\n"
+
+
+def test_two_modes_that_were_asked_for_are_refused_and_stages_not_named():
+    modes = Profiling(modes=("yappi", "lines")).modes
+    with pytest.raises(UsageError) as refusal:
+        registry.load(modes)
+    assert "'yappi' and 'lines' cannot run at the same time" in str(refusal.value)
+    assert "stages" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("mode", sorted({*registry.known_modes()} - {"none"}))
+def test_every_mode_of_omrig_s_own_runs_with_stages(mode):
+    modes = Profiling(modes=(mode,)).modes
+    assert next(each.name for each in registry.load(modes)) == "stages"
 
 
 def test_they_are_in_the_help_where_the_mode_is_asked_for(with_third_party):

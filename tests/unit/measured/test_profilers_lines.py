@@ -294,7 +294,7 @@ def test_a_target_can_be_a_part_of_a_module(measure, target, expected):
 
 def test_targets_add_up_and_may_be_files(measure, tmp_path):
     (tmp_path / "mine.toml").write_text(
-        'schema = 1\nname = "mine"\ntitle = "mine"\npackage = "kombu"\nmodules = ["kombu.pools"]\n'
+        'schema = 3\nname = "mine"\ntitle = "mine"\npackage = "kombu"\nmodules = ["kombu.pools"]\n'
     )
     targets = [
         str(tmp_path / "sample.py"),

@@ -29,6 +29,37 @@ def test_an_option_is_taken_with_its_mode():
     assert Profiling(modes=("stages", "pyspy"), options={"gil": True, "native": True})
 
 
+@pytest.mark.parametrize(
+    ("asked", "modes"),
+    [
+        ((), ("stages",)),
+        (("stages",), ("stages",)),
+        (("yappi",), ("stages", "yappi")),
+        (("yappi", "stages"), ("stages", "yappi")),
+        (("stages", "yappi"), ("stages", "yappi")),
+        (("resources",), ("stages", "resources")),
+        (("memory", "lines"), ("stages", "memory", "lines")),
+        (("none",), ("none",)),
+        (("none", "memory"), ("none", "memory")),
+        # Refused later, as what was asked for.
+        (("stages", "none"), ("stages", "none")),
+        (("stages", "stages"), ("stages", "stages")),
+    ],
+)
+def test_stages_are_in_every_choice_of_modes_but_with_none(asked, modes):
+    found = Profiling(modes=asked)
+    assert found.modes == modes == Profiling(modes=found.modes).modes
+    assert found.public()["profile"] == modes
+
+
+def test_stages_are_left_out_where_a_mode_refuses_them_and_the_plan_says_so():
+    found = Profiling(modes=("beads",), stages_refused="mode 'beads' refuses them: why")
+    plan = Plan(sides=("producer",), run_id="1", profiling=found)
+    assert Plan.from_json(plan.to_json()).profiling.modes == ("beads",)
+    assert plan.public()["stages_refused"] == "mode 'beads' refuses them: why"
+    assert "stages_refused" not in Profiling().public()
+
+
 def test_what_is_not_set_is_at_its_default():
     given = Profiling(options={"clock": "wall"})
     assert (given.value(CLOCK), given.value(SAMPLE), given.value(TARGETS)) == ("wall", 1, ())

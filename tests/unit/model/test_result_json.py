@@ -84,7 +84,9 @@ def whole() -> dict[str, Any]:
         },
         "slices": {
             "modes": {"producer": ["stages"]}, "slow_only": False, "profiled_messages": 5,
-            "unprofiled_messages": 4, "stages_of": None, "text": "stages: 5 of 9",
+            "unprofiled_messages": 4, "stages_of": None,
+            "disturbance": {"modes": {"producer": ["spy"]}, "who": "spy", "reason": "it stays on"},
+            "text": "stages: 5 of 9",
         },
         "resources": {
             "producer": {

@@ -11,7 +11,7 @@ import numpy
 import pytest
 
 from omrig import cli
-from omrig.model.result import Coverage
+from omrig.model.result import Coverage, Disturbance
 from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
@@ -92,6 +92,21 @@ def test_stages_of_undisturbed_messages_only(tmp_path):
         assert sorted(found.stage_numbers().tolist()) == list(range(40))
         assert len(found.stage("wakeup")) == 40
         assert {slow.number for slow in messages.slowest(found, "call")} <= set(range(40))
+
+
+def test_stages_of_the_profiled_run_are_of_all_messages_and_the_page_says_so(tmp_path):
+    result, _ = made(tmp_path / "run", messages=100)
+    _, run = run_folder.read_run(str(tmp_path / "run"))
+    modes = {"producer": ("memray",), "consumer": ("memray",)}
+    coverage = Coverage(
+        modes=modes, slow_only=False, profiled_messages=100, unprofiled_messages=0,
+        stages_of="profiled", text="all 100 messages went under memray",
+        disturbance=Disturbance(modes=modes, who="memray", reason="it is so"),
+    )  # fmt: skip
+    result = dataclasses.replace(result, coverage=coverage)
+    with recorded.opened([tmp_path / "run"], result) as found:
+        assert len(found.stage("wakeup")) == 100
+    assert "All 100 messages went under memray." in html.text([tmp_path / "run"], run, result)
 
 
 def test_merged_stages_come_from_outside(tmp_path):

@@ -155,8 +155,14 @@ NO_STAGES = {
 @pytest.mark.parametrize(
     ("run", "changes", "why"),
     [
-        ({"plan": {"profile": ["none"]}}, {}, "no stages: not asked for with --profile none"),
-        ({"plan": {"profile": ["yappi"]}}, {}, "not asked for with --profile yappi; add stages"),
+        ({"plan": {"profile": ["none"]}}, {}, "no stages: --profile none leaves them out"),
+        ({"plan": {"profile": ["none", "memory"]}}, {}, "no stages: --profile none leaves them"),
+        ({"plan": {"profile": ["yappi"]}}, {}, "an older omrig took none with --profile yappi"),
+        (
+            {"plan": {"profile": ["beads"], "stages_refused": "mode 'beads' refuses them: why"}},
+            {},
+            "no stages: mode 'beads' refuses them: why",
+        ),
         ({}, {}, "no stages: no message ended well with stamps"),
         ({}, {"throughput": None, "latency": None}, "no stages: nothing was measured"),
     ],
@@ -274,6 +280,29 @@ def test_a_profiled_run_says_whose_its_figures_are():
     assert text.index("stages are of the 800 sent without") < text.index("a mean message")
     text = _joined(_shown(run, _result(distortion={"yappi": None})))
     assert "throughput, latency and stages are those of the profiled run" in text
+
+
+UNDER = {
+    "modes": {"producer": ["memray"], "consumer": []},
+    "slow_only": False,
+    "profiled_messages": 800,
+    "unprofiled_messages": 0,
+    "stages_of": "profiled",
+    "disturbance": {"modes": {"producer": ["memray"]}, "who": "memray on it", "reason": "it is"},
+    "text": "all 800 messages went under memray on it: stages include it (it is)",
+}
+
+
+def test_stages_of_the_profiled_run_are_said_to_be_that():
+    text = _joined(_shown(_run(plan={"profile": ["stages"]}), _result(slices=UNDER)))
+    assert (
+        "! profiled with memray on it: throughput, latency and stages are those of the profiled"
+        " run, not of an unprofiled one"
+    ) in text
+    assert text.index("stages include it (it is)") < text.index("a mean message")
+    covered = _sliced()["slices"] | {"disturbance": UNDER["disturbance"]}
+    text = _joined(_shown(result=_result(**_sliced(slices=covered))))
+    assert "sent without; stages and verdict are those under memray on it" in text
 
 
 def test_what_a_profiler_did_to_the_stages_is_a_table():

@@ -1,0 +1,313 @@
+/* What Python sees: Stamps, whose methods make the stamps of functions and of connections, open and
+ * close the record of the load's own message, and hand on what was recorded. */
+
+static int stamps_init(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    Stamps *stamps = (Stamps *)self;
+    static char *names[] = { "sample", "native", "places", NULL };
+    unsigned long long sample;
+    int native;
+    const char *places[SIDES];
+    Py_ssize_t sizes[SIDES];
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Kp(y#y#y#)", names, &sample, &native, &places[0],
+                                     &sizes[0], &places[1], &sizes[1], &places[2], &sizes[2]))
+        return -1;
+    stamps->sample = sample;
+    stamps->native = (char)native;
+    for (int side = 0; side < SIDES; side++)
+        memcpy(stamps->places[side], places[side],
+               (size_t)(sizes[side] < MOST_COLUMNS ? sizes[side] : MOST_COLUMNS));
+    Py_XSETREF(stamps->sending, PyContextVar_New("omrig_sending", Py_None));
+    Py_XSETREF(stamps->received, PyContextVar_New("omrig_received", Py_None));
+    Py_XSETREF(stamps->in_flight, PyDict_New());
+    return stamps->sending && stamps->received && stamps->in_flight ? 0 : -1;
+}
+
+static void stamps_dealloc(PyObject *self)
+{
+    Stamps *stamps = (Stamps *)self;
+    Py_XDECREF(stamps->sending);
+    Py_XDECREF(stamps->received);
+    Py_XDECREF(stamps->in_flight);
+    Py_XDECREF(stamps->failure);
+    PyMem_RawFree(stamps->rows[0].data);
+    PyMem_RawFree(stamps->rows[1].data);
+    PyMem_RawFree(stamps->notes.data);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *stamps_stamp(PyObject *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = { "kind", "takes", "column", "cpu", "path", "keys", NULL };
+    const char *kind;
+    int takes = 0, column = 0, cpu = 0;
+    PyObject *path = NULL, *keys = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|iiiOO", names, &kind, &takes, &column, &cpu, &path,
+                                     &keys))
+        return NULL;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        if (strcmp(KINDS[i].kind, kind) != 0)
+            continue;
+        Stamp *stamp = PyObject_New(Stamp, &StampType);
+        if (stamp == NULL)
+            return NULL;
+        stamp->call = stamp_call;
+        stamp->does = KINDS[i].does;
+        stamp->stamps = (Stamps *)Py_NewRef(self);
+        stamp->path = path ? Py_NewRef(path) : PyTuple_New(0);
+        stamp->keys = Py_XNewRef(keys);
+        stamp->takes = takes;
+        stamp->column = column;
+        stamp->cpu = cpu;
+        return (PyObject *)stamp;
+    }
+    return PyErr_Format(PyExc_ValueError, "no stamp of the kind %s", kind);
+}
+
+static PyObject *stamps_receive(PyObject *Py_UNUSED(self), PyObject *args)
+{
+    PyObject *socket, *link, *slow;
+    int stamped;
+    if (!PyArg_ParseTuple(args, "OO!Op", &socket, &LinkType, &link, &slow, &stamped))
+        return NULL;
+    Receive *receive = PyObject_GC_New(Receive, &ReceiveType);
+    if (receive == NULL)
+        return NULL;
+    receive->call = receive_call;
+    receive->socket = Py_NewRef(socket);
+    receive->link = (Link *)Py_NewRef(link);
+    receive->slow = Py_NewRef(slow);
+    receive->stamped = (char)stamped;
+    PyObject_GC_Track(receive);
+    return (PyObject *)receive;
+}
+
+static PyObject *stamps_write(PyObject *self, PyObject *args)
+{
+    PyObject *socket, *plain, *rest;
+    if (!PyArg_ParseTuple(args, "OOO", &socket, &plain, &rest))
+        return NULL;
+    Write *write = PyObject_GC_New(Write, &WriteType);
+    if (write == NULL)
+        return NULL;
+    write->call = write_call;
+    write->stamps = (Stamps *)Py_NewRef(self);
+    write->socket = Py_NewRef(socket);
+    write->plain = Py_NewRef(plain);
+    write->rest = Py_NewRef(rest);
+    PyObject_GC_Track(write);
+    return (PyObject *)write;
+}
+
+static PyObject *stamps_begin(PyObject *self, PyObject *number)
+{
+    Stamps *stamps = (Stamps *)self;
+    uint64_t started = now();
+    Record *record = stamps->on ? new_record(PRODUCER) : NULL;
+    if (record != NULL) {
+        record->row[SEQ] = PyLong_AsUnsignedLongLong(number);
+        stamp(stamps, record, CALL);
+        record->row[CPU_BEGIN] = thread_cpu(stamps);
+        if (begin_sending(stamps, record) < 0 || PyErr_Occurred())
+            break_down(stamps);
+        Py_DECREF(record);
+    }
+    return PyLong_FromUnsignedLongLong(started);
+}
+
+static PyObject *stamps_end(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    Stamps *stamps = (Stamps *)self;
+    Record *record = being_sent(stamps);
+    if (record == NULL || record->side != PRODUCER) {
+        Py_XDECREF(record);
+        return PyLong_FromUnsignedLongLong(now());
+    }
+    stamp(stamps, record, RETURN);
+    uint64_t ended = now();
+    int failed = end_sending(stamps, record) < 0;
+    /* Without an id nothing was sent. */
+    if (!failed && record->id != NULL) {
+        if (PyDict_DelItem(stamps->in_flight, record->id) < 0)
+            PyErr_Clear();
+        failed = keep(stamps, record) < 0;
+    }
+    if (failed)
+        break_down(stamps);
+    Py_DECREF(record);
+    return PyLong_FromUnsignedLongLong(ended);
+}
+
+static PyObject *stamps_entered(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    Stamps *stamps = (Stamps *)self;
+    PyObject *value = NULL;
+    if (PyContextVar_Get(stamps->sending, Py_None, &value) < 0)
+        return NULL;
+    Record *record = Py_IS_TYPE(value, &ServedType) ? ((Served *)value)->record : NULL;
+    if (record != NULL) {
+        record->row[CPU_ENDPOINT] = thread_cpu(stamps);
+        stamp(stamps, record, ENDPOINT);
+    }
+    Py_DECREF(value);
+    return PyLong_FromUnsignedLongLong(now());
+}
+
+static PyObject *stamps_current(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    Record *record = ((Stamps *)self)->broken ? NULL : being_sent((Stamps *)self);
+    if (record == NULL)
+        FAILED_OR_NONE;
+    return (PyObject *)record;
+}
+
+static PyObject *stamps_where(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    Stamps *stamps = (Stamps *)self;
+    PyObject *value = NULL;
+    int place = 0;
+    if (PyContextVar_Get(stamps->sending, Py_None, &value) < 0)
+        return NULL;
+    if (Py_IS_TYPE(value, &RecordType))
+        place = ((Record *)value)->place;
+    else if (Py_IS_TYPE(value, &ServedType) && ((Served *)value)->record != NULL)
+        place = ((Served *)value)->record->place;
+    Py_DECREF(value);
+    if (place == 0) {
+        Record *received = just_received(stamps);
+        place = received ? received->place : 0;
+        Py_XDECREF(received);
+    }
+    return PyLong_FromLong(place);
+}
+
+static PyObject *stamps_thread_cpu(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    return PyLong_FromUnsignedLongLong(thread_cpu((Stamps *)self));
+}
+
+static PyObject *stamps_departed(PyObject *self, PyObject *args)
+{
+    Stamps *stamps = (Stamps *)self;
+    Record *record;
+    unsigned long long entered;
+    if (!PyArg_ParseTuple(args, "O!K", &RecordType, &record, &entered))
+        return NULL;
+    record->place = stamps->places[record->side][DEPART];
+    record->row[DEPART] = entered;
+    stamps->made++;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stamps_drain(PyObject *self, PyObject *args)
+{
+    const char *side;
+    Stamps *stamps = (Stamps *)self;
+    if (!PyArg_ParseTuple(args, "s", &side))
+        return NULL;
+    return drained(&stamps->rows[strcmp(side, "producer") == 0 ? PRODUCER : CONSUMER]);
+}
+
+static PyObject *stamps_drain_notes(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    return drained(&((Stamps *)self)->notes);
+}
+
+static PyMethodDef stamps_methods[] = {
+    { "stamp", (PyCFunction)(void (*)(void))stamps_stamp, METH_VARARGS | METH_KEYWORDS, NULL },
+    { "receive", stamps_receive, METH_VARARGS, NULL },
+    { "write", stamps_write, METH_VARARGS, NULL },
+    { "begin", stamps_begin, METH_O, NULL },
+    { "end", stamps_end, METH_NOARGS, NULL },
+    { "entered", stamps_entered, METH_NOARGS, NULL },
+    { "current", stamps_current, METH_NOARGS, NULL },
+    { "where", stamps_where, METH_NOARGS, NULL },
+    { "thread_cpu", stamps_thread_cpu, METH_NOARGS, NULL },
+    { "departed", stamps_departed, METH_VARARGS, NULL },
+    { "drain", stamps_drain, METH_VARARGS, NULL },
+    { "drain_notes", stamps_drain_notes, METH_NOARGS, NULL },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyMemberDef stamps_members[] = {
+    { "on", T_BOOL, offsetof(Stamps, on), 0, NULL },
+    { "broken", T_BOOL, offsetof(Stamps, broken), READONLY, NULL },
+    { "failure", T_OBJECT, offsetof(Stamps, failure), READONLY, NULL },
+    { "native", T_BOOL, offsetof(Stamps, native), READONLY, NULL },
+    { "made", T_ULONGLONG, offsetof(Stamps, made), READONLY, NULL },
+    { "in_flight", T_OBJECT, offsetof(Stamps, in_flight), READONLY, NULL },
+    { NULL, 0, 0, 0, NULL },
+};
+
+static PyTypeObject StampsType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "omrig.measured.probes._stamp.Stamps",
+    .tp_basicsize = sizeof(Stamps),
+    .tp_dealloc = stamps_dealloc,
+    .tp_methods = stamps_methods,
+    .tp_members = stamps_members,
+    .tp_init = stamps_init,
+    .tp_new = PyType_GenericNew,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+};
+
+static int read_number(PyObject *module, const char *name, int *number)
+{
+    PyObject *value = PyObject_GetAttrString(module, name);
+    *number = value ? (int)PyLong_AsLong(value) : -1;
+    Py_XDECREF(value);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int read_width(PyObject *module, const char *name, int *width)
+{
+    PyObject *columns = PyObject_GetAttrString(module, name);
+    *width = columns ? (int)PyObject_Size(columns) : -1;
+    Py_XDECREF(columns);
+    if (*width > MOST_COLUMNS)
+        PyErr_SetString(PyExc_ImportError, "a row has more columns than a record has room for");
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+#define COLUMN(name) { #name, &name }
+
+static int read_columns(void)
+{
+    static const struct { const char *name; int *number; } numbers[] = {
+        COLUMN(ID), COLUMN(SEQ), COLUMN(CALL), COLUMN(RETURN), COLUMN(ENDPOINT), COLUMN(CPU_BEGIN),
+        COLUMN(CPU_ENDPOINT), COLUMN(CPU_READ), COLUMN(CPU_DEPART), COLUMN(DEPART), COLUMN(JSON_OUT),
+        COLUMN(CONFIRM), COLUMN(CONFIRM_STAMP), COLUMN(LOST_DEPART), COLUMN(LOST_JSON_OUT), COLUMN(STAMP),
+        COLUMN(READ), COLUMN(CONNECTION), COLUMN(OFFSET), COLUMN(CPU_JSON_IN), COLUMN(ID_DIGITS),
+        COLUMN(SAMPLE_DIGITS),
+    };
+    PyObject *stamps = PyImport_ImportModule("omrig.model.stamps");
+    int failed = stamps == NULL;
+    for (size_t i = 0; !failed && i < sizeof numbers / sizeof *numbers; i++)
+        failed = read_number(stamps, numbers[i].name, numbers[i].number) < 0;
+    failed = failed || read_width(stamps, "PRODUCER_COLUMNS", &widths[PRODUCER]) < 0
+             || read_width(stamps, "CONSUMER_COLUMNS", &widths[CONSUMER]) < 0;
+    Py_XDECREF(stamps);
+    return failed ? -1 : 0;
+}
+
+static struct PyModuleDef definition = { PyModuleDef_HEAD_INIT, .m_name = "_stamp", .m_size = -1 };
+
+PyMODINIT_FUNC PyInit__stamp(void)
+{
+    PyTypeObject *types[] = { &RecordType, &ServedType, &LinkType, &StampType, &ReceiveType, &WriteType,
+                              &StampsType };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (PyType_Ready(types[i]) < 0)
+            return NULL;
+    record_name = PyUnicode_InternFromString("_omrig_record");
+    fileno_name = PyUnicode_InternFromString("fileno");
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL || record_name == NULL || fileno_name == NULL || read_columns() < 0
+        || PyModule_AddObjectRef(module, "Link", (PyObject *)&LinkType) < 0
+        || PyModule_AddObjectRef(module, "Record", (PyObject *)&RecordType) < 0
+        || PyModule_AddObjectRef(module, "Stamps", (PyObject *)&StampsType) < 0) {
+        Py_XDECREF(module);
+        return NULL;
+    }
+    return module;
+}

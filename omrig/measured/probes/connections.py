@@ -1,0 +1,312 @@
+"""The send and receive of a connection: when a message departs, what was read and how far.
+
+A connection's own functions are replaced while messages are stamped, and given back.
+"""
+
+import array
+import contextlib
+import fcntl
+import functools
+import posix
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from omrig.measured.probes.stamp import Link, Record, now
+from omrig.measured.probes.state import State
+from omrig.model.stamps import CONFIRM, CPU_DEPART, SOCKET_WAIT
+
+Function = Callable[..., Any]
+
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h: SO_TIMESTAMPNS_OLD, a struct timespec of two longs
+_ANCILLARY_BYTES = 64  # one control message with a struct timespec
+_TIMESPEC = struct.Struct("qq").unpack
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_IPPROTO_TCP = 6
+_TCP_INFO = 11
+_BYTES_RECEIVED = struct.Struct("Q").unpack_from  # at byte 128 of struct tcp_info
+_SIOCINQ = 0x541B
+
+_NO_WAIT = socket.MSG_DONTWAIT
+
+_FRAME_END_BYTES = 1
+
+_CONFIRM_BYTES = 13
+"""The payload of a ``basic.ack``: class and method, delivery tag, a flag."""
+
+_SMALL_PAYLOAD_BYTES = 150
+"""Smaller frames hold no body: oslo's envelope and ids alone are more. Not worth a stamp."""
+
+RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
+"""Receive buffer of a connection that is consumed from: 400 messages of 10 KiB, with overhead."""
+
+
+def _guarded(state: State, does: Function) -> Function:
+    """A fault of ours does not break the connection: without its stamps its messages are left out.
+
+    What went wrong is told by the run (``State.failures``).
+    """
+
+    def guarded(transport: Any) -> None:
+        try:
+            does(state, transport)
+        except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
+            state.failures.append(f"{does.__name__}: {error!r}")
+
+    return guarded
+
+
+def made(state: State) -> Function:
+    """``TCPTransport._setup_transport`` returns: this connection's send and receive are stamped."""
+    return _guarded(state, _note_tcp)
+
+
+def made_tls(state: State) -> Function:
+    """``SSLTransport._setup_transport`` returns: stamped above the encryption."""
+    return _guarded(state, _note_tls)
+
+
+def closing(state: State) -> Function:
+    """``_AbstractTransport.close`` is entered: the watcher lets go of the connection first."""
+    return _guarded(state, _let_go)
+
+
+def consumes(state: State) -> Function:
+    """``Channel.basic_consume`` is entered: messages will arrive on this connection.
+
+    Its receive buffer is made large: with a full one the broker has to keep what our process does
+    not read, and our lag would look like AMQP's.
+    """
+    return _guarded(state, _note_consumption)
+
+
+def _note_tcp(state: State, transport: Any) -> None:
+    transport._omrig_link = state.new_link()
+    state.transports.add(transport)
+    if state.stamping:
+        _stamp_tcp(state, transport)
+
+
+def _note_tls(state: State, transport: Any) -> None:
+    transport._omrig_link = state.new_link(transport.sock)
+    state.transports.add(transport)
+    if state.stamping:
+        _stamp_tls(state, transport)
+
+
+def _let_go(state: State, transport: Any) -> None:
+    link = getattr(transport, "_omrig_link", None)
+    if link is not None:
+        state.watcher.drop(link.number)
+
+
+def _note_consumption(state: State, channel: Any) -> None:
+    transport = channel.connection.transport
+    link = getattr(transport, "_omrig_link", None)
+    if link is not None:
+        link.consumes = True
+        state.receive_buffer_bytes = _enlarge(transport.sock)
+        if state.stamping:
+            state.watcher.watch(link.number)
+
+
+def _enlarge(sock: Any) -> int:
+    """Set a receive buffer that holds what is on the way, and return its size in bytes.
+
+    Only a privileged process may go beyond net.core.rmem_max; another one keeps the kernel's own
+    tuning.
+    """
+    with contextlib.suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+
+
+def stamp_again(state: State, transport: Any) -> None:
+    """Stamp a connection that was made before."""
+    if transport.sock is not None:
+        stamp = _stamp_tcp if transport._omrig_link.tls_socket is None else _stamp_tls
+        stamp(state, transport)
+
+
+def restore(state: State, transport: Any) -> None:
+    """Give a connection that is still open its own send and receive back."""
+    link = transport._omrig_link
+    if transport.sock is None:
+        return
+    state.watcher.drop(link.number)
+    if link.tls_socket is not None:
+        del transport._write
+        transport._quick_recv = transport.sock.read
+    else:
+        transport._write = transport.sock.sendall
+        transport._quick_recv = transport.sock.recv
+
+
+# TCP
+
+
+def _stamp_tcp(state: State, transport: Any) -> None:
+    sock, link = transport.sock, transport._omrig_link
+    green = getattr(sock, "fd", None)
+    real = sock if green is None or isinstance(green, int) else green
+    real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    # 0 for a new connection; what was read while the probes were out counts as well.
+    link.offset = consumed(real)
+    capturing = state.watcher.capturing
+    counted = (counted_receive if capturing else stamped_receive)(real, link)
+    slow = counted if real is sock else _green_receive(sock, counted)
+    transport._quick_recv = state.stamps.receive(real, link, slow, not capturing)
+    transport._write = stamped_write(state, sock, real)
+    state.watcher.add(link.number, real.fileno(), link.consumes)
+
+
+def stamped_write(state: State, sock: Any, real: Any) -> Function:
+    """A ``sendall`` that stamps the last send of a message, and how long the buffer was full.
+
+    ``real`` is what has the descriptor of ``sock``, or that itself.
+    """
+    rest = functools.partial(_send_rest, state, sock, real)
+    write: Function = state.stamps.write(real, sock.sendall, rest)
+    return write
+
+
+def _send_rest(
+    state: State, sock: Any, real: Any, record: Record, data: Any, sent: int, entered: int
+) -> None:
+    """Send what of ``data`` did not fit at once; ``entered`` is when that send was, 0 for none."""
+    rest = memoryview(data)[sent:]
+    if not entered:
+        entered = now()
+        rest = rest[_send_now(real, rest) :]
+    while rest:
+        # The original waits, with its own timeout, until the first byte fits.
+        begin = now()
+        sock.sendall(rest[:1])
+        entered = now()
+        record[SOCKET_WAIT] += entered - begin
+        rest = rest[1:]
+        if rest:
+            entered = now()
+            rest = rest[_send_now(real, rest) :]
+    state.stamps.departed(record, entered)
+
+
+def _send_now(real: Any, data: Any) -> int:
+    """How much the kernel takes of ``data`` without anybody waiting."""
+    try:
+        # A socket with a timeout waits before it sends; its descriptor does not.
+        if real.gettimeout() is None:
+            return int(real.send(data, _NO_WAIT))
+        return posix.write(real.fileno(), data)
+    except BlockingIOError:
+        return 0
+
+
+def _green_receive(sock: Any, receive: Callable[[int], bytes]) -> Function:
+    """As ``GreenSocket.recv`` does it: try, and let the hub wait when there is nothing."""
+    wait = sock._read_trampoline
+
+    def stamped(size: int) -> bytes:
+        while True:
+            try:
+                return receive(size)
+            except BlockingIOError:
+                if sock.act_non_blocking:
+                    raise
+            except (ConnectionResetError, BrokenPipeError):
+                return b""
+            wait()
+
+    return stamped
+
+
+def counted_receive(real: Any, link: Link) -> Callable[[int], bytes]:
+    """A ``recv`` that notes how much was read, when a frame was complete, and a confirm's stamp.
+
+    For what a watcher's capture sees the arrival of; nobody looks for confirms there.
+    """
+    receive, receive_message = real.recv, real.recvmsg
+
+    def counted(size: int) -> bytes:
+        if size == _CONFIRM_BYTES:
+            data: bytes
+            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+            if ancillary:
+                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                link.stamp = seconds * 1_000_000_000 + nanoseconds
+        else:
+            data = receive(size)
+            if size == _FRAME_END_BYTES:
+                link.read = now()
+        link.offset += len(data)
+        return data
+
+    return counted
+
+
+def stamped_receive(real: Any, link: Link) -> Callable[[int], bytes]:
+    """A ``recv`` that notes how much was read, when a frame was complete, and the kernel's stamp.
+
+    py-amqp asks for exactly the bytes of a frame's header, payload and end, one after the other.
+    """
+    receive, receive_message = real.recv, real.recvmsg
+
+    def stamped(size: int) -> bytes:
+        if size == _FRAME_END_BYTES:
+            data: bytes = receive(size)
+            link.read = now()
+        elif size < _SMALL_PAYLOAD_BYTES and size != _CONFIRM_BYTES:
+            data = receive(size)
+        else:
+            data, ancillary, _, _ = receive_message(size, _ANCILLARY_BYTES)
+            if ancillary:
+                seconds, nanoseconds = _TIMESPEC(ancillary[0][2][:16])
+                link.stamp = seconds * 1_000_000_000 + nanoseconds
+        link.offset += len(data)
+        return data
+
+    return stamped
+
+
+# TLS
+
+
+def _stamp_tls(state: State, transport: Any) -> None:
+    link, stamps = transport._omrig_link, state.stamps
+    read, write = transport.sock.read, transport._write
+
+    def stamped_read(size: int) -> bytes:
+        data: bytes = read(size)
+        if size == _FRAME_END_BYTES:
+            link.read = now()
+        return data
+
+    def stamped_write(data: Any) -> None:
+        record = stamps.current()
+        if record is not None and not record[CONFIRM]:
+            if stamps.native:
+                record[CPU_DEPART] = stamps.thread_cpu()
+            stamps.departed(record, now())
+        write(data)
+
+    transport._quick_recv = stamped_read
+    transport._write = stamped_write
+    state.watcher.add(link.number, transport.sock.fileno(), link.consumes)
+
+
+def end_offset(link: Link) -> int:
+    """Bytes of the TCP stream that our process has taken, up to the end of what was just read.
+
+    With TLS the driver's bytes are not the stream's: the kernel is asked what it received and what
+    of that is still unread.
+    """
+    return link.offset if link.tls_socket is None else consumed(link.tls_socket)
+
+
+def consumed(sock: Any) -> int:
+    """Bytes of a TCP stream that a process has taken: what the kernel has less what is unread."""
+    unread = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), _SIOCINQ, unread)
+    info = sock.getsockopt(_IPPROTO_TCP, _TCP_INFO, 192)
+    return int(_BYTES_RECEIVED(info, 128)[0]) - unread[0]

@@ -1,0 +1,164 @@
+"""Calls put into a function's own code: at its beginning, and where it ends.
+
+A graft adds no frame. A wrapper would: it takes a call from Python to Python off the interpreter's
+short way and puts a C frame on the stack, which greenlet copies at each switch. Since the code
+object is replaced and not the function, whoever has bound the function already calls the new code,
+and giving back the old one leaves nothing behind; a call under way ends in the code it began with.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
+from typing import Any
+
+from bytecode import Bytecode, Instr, Label
+from bytecode.instr import CellVar, TryBegin, TryEnd
+
+KEPT = "_omrig_kept"
+"""The local variable that hands what the call at the beginning returned to the one at the end."""
+
+_OTHER_KINDS = 0x20 | 0x80 | 0x100 | 0x200
+"""CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR of Python's inspect: their
+code is entered and left many times for each call."""
+
+_NULL_AFTER = sys.version_info >= (3, 13)
+"""Whether NULL is pushed after what is called, or before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """``function(*arguments)``, the arguments by the names of the grafted function's parameters or
+    ``KEPT``. It has to return quickly and must not raise."""
+
+    function: Callable[..., Any]
+    arguments: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Graft:
+    """What is called when a function is entered, and when it returns; ``always``: or raises."""
+
+    enter: Call | None = None
+    leave: Call | None = None
+    always: bool = False
+
+
+class NotGraftable(Exception):
+    """A code object that this cannot be done to, and why."""
+
+
+def grafted(code: CodeType, graft: Graft, within: Sequence[str] = ()) -> CodeType:
+    """``code`` with the calls in it, or in that of the function that it defines ``within``.
+
+    Raises :class:`NotGraftable`.
+    """
+    if within:
+        inner = [
+            each
+            for each in code.co_consts
+            if isinstance(each, CodeType) and each.co_name == within[0]
+        ]
+        if len(inner) != 1:
+            raise NotGraftable(f"{code.co_qualname} defines {len(inner)} functions {within[0]}")
+        changed = grafted(inner[0], graft, within[1:])
+        consts = tuple(changed if each is inner[0] else each for each in code.co_consts)
+        return code.replace(co_consts=consts)
+    _check(code, graft)
+    body = Bytecode.from_code(code)
+    if graft.leave:
+        _before_returns(body, graft.leave)
+    begin = _after_resume(body, graft)
+    if graft.leave and graft.always:
+        _when_raising(body, graft.leave, begin)
+    return body.to_code()
+
+
+def _check(code: CodeType, graft: Graft) -> None:
+    if code.co_flags & _OTHER_KINDS:
+        raise NotGraftable(f"{code.co_qualname} is a generator or a coroutine")
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for call in (graft.enter, graft.leave):
+        for name in call.arguments if call else ():
+            if name not in (*parameters, KEPT):
+                raise NotGraftable(f"{code.co_qualname} has no parameter {name}")
+
+
+def _called(call: Call, code: Bytecode, lineno: Any) -> Iterator[Instr]:
+    null = Instr("PUSH_NULL", location=lineno)
+    if not _NULL_AFTER:
+        yield null
+    yield Instr("LOAD_CONST", call.function, location=lineno)
+    if _NULL_AFTER:
+        yield null
+    for name in call.arguments:
+        if name in code.cellvars:
+            yield Instr("LOAD_DEREF", CellVar(name), location=lineno)
+        else:
+            yield Instr("LOAD_FAST", name, location=lineno)
+    if sys.version_info < (3, 12):
+        yield Instr("PRECALL", len(call.arguments), location=lineno)
+    yield Instr("CALL", len(call.arguments), location=lineno)
+
+
+def _before_returns(body: Bytecode, leave: Call) -> None:
+    place = 0
+    while place < len(body):
+        each = body[place]
+        if isinstance(each, Instr) and each.name in ("RETURN_VALUE", "RETURN_CONST"):
+            added = [*_called(leave, body, each.location), Instr("POP_TOP", location=each.location)]
+            body[place:place] = added
+            place += len(added)
+        place += 1
+
+
+def _after_resume(body: Bytecode, graft: Graft) -> int:
+    """Put in the call at the beginning; where the function's own code begins after it."""
+    place = next(
+        number
+        for number, each in enumerate(body, 1)
+        if isinstance(each, Instr) and each.name == "RESUME"
+    )
+    if graft.enter is None:
+        return place
+    # Of the first line, not of the "def": a line is no more often begun than before.
+    first = next(each for each in body[place:] if isinstance(each, Instr))
+    keeps = graft.leave is not None and KEPT in graft.leave.arguments
+    end = Instr("STORE_FAST", KEPT, location=first.location) if keeps else None
+    added = [
+        *_called(graft.enter, body, first.location),
+        end or Instr("POP_TOP", location=first.location),
+    ]
+    body[place:place] = added
+    return place + len(added)
+
+
+def _when_raising(body: Bytecode, leave: Call, begin: int) -> None:
+    """The call where an exception leaves the function: what no ``try`` of its own covers."""
+    handler = Label()
+    last = body[-1].location if isinstance(body[-1], Instr) else None
+    covered: list[Any] = body[:begin]
+    opened: TryBegin | None = None
+    inside = False
+    for each in body[begin:]:
+        if isinstance(each, TryBegin):
+            if opened:
+                covered.append(TryEnd(opened))
+                opened = None
+            inside = True
+        elif isinstance(each, TryEnd):
+            inside = False
+        elif isinstance(each, Instr) and not inside and opened is None:
+            opened = TryBegin(handler, push_lasti=False)
+            covered.append(opened)
+        covered.append(each)
+    if opened:
+        covered.append(TryEnd(opened))
+    body[:] = covered
+    # The stack has the exception; restored is what was being handled before it.
+    body.append(handler)
+    body.append(Instr("PUSH_EXC_INFO", location=last))
+    body.extend([*_called(leave, body, last), Instr("POP_TOP", location=last)])
+    body.append(Instr("SWAP", 2, location=last))
+    body.append(Instr("POP_EXCEPT", location=last))
+    body.append(Instr("RERAISE", 0, location=last))

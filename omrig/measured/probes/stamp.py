@@ -1,0 +1,79 @@
+"""The implementation of the stamps that this process uses: in C, or in Python where that was not
+built or ``OMRIG_STAMP=python`` asks for it. Both do the same (``tests/unit/measured/test_stamps``).
+
+``BEGIN``, ``END`` and ``ENTERED`` are what the load calls where a message of its own begins and
+ends, and where its endpoint is entered: each reads the load's clock (:func:`time.perf_counter_ns`),
+and stamps the message's record in the same call where the instrument is on, so that nothing comes
+between the two. ``begin(seq)``, the others without an argument.
+"""
+
+import importlib
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from omrig.measured.probes import stamp_python
+
+CHOICE = "OMRIG_STAMP"
+"""The environment variable that asks for ``python`` or ``c``."""
+
+
+def _chosen() -> Any:
+    asked = os.environ.get(CHOICE, "")
+    if asked not in ("", "c", "python"):
+        raise ImportError(f"{CHOICE}={asked}: give c or python, or unset it")
+    if asked != "python":
+        try:
+            return importlib.import_module("omrig.measured.probes._stamp")
+        except ModuleNotFoundError:
+            if asked == "c":
+                raise
+    return stamp_python
+
+
+_implementation = _chosen()
+
+IMPLEMENTATION = "python" if _implementation is stamp_python else "c"
+"""``c`` or ``python``."""
+
+if TYPE_CHECKING:
+    from omrig.measured.probes.stamp_python import Link as Link
+    from omrig.measured.probes.stamp_python import Record as Record
+    from omrig.measured.probes.stamp_python import Stamps as Stamps
+else:
+    Link, Record, Stamps = (getattr(_implementation, name) for name in ("Link", "Record", "Stamps"))
+
+now = time.perf_counter_ns
+
+
+class Clock:
+    """What the load reads its clock with: alone, until an instrument is put in."""
+
+    def __init__(self) -> None:
+        self.take_out()
+
+    def put_in(self, stamps: Stamps) -> None:
+        """Have the load's messages stamped from now on."""
+        self.begin: Callable[[int], int] = stamps.begin
+        self.end: Callable[[], int] = stamps.end
+        self.entered: Callable[[], int] = stamps.entered
+        self.where: Callable[[], int] = stamps.where
+
+    def take_out(self) -> None:
+        """Only tell the time."""
+        self.begin = _clock_of
+        self.end = self.entered = now
+        self.where = _nowhere
+
+
+def _clock_of(_seq: int) -> int:
+    return now()
+
+
+def _nowhere() -> int:
+    return 0
+
+
+clock = Clock()
+"""Of this process: there is one load and one instrument in it."""

@@ -1,0 +1,229 @@
+"""Calls put into a function's own code: when they come, and that the function stays what it was."""
+
+import dis
+import inspect
+import json
+import sys
+import traceback
+import types
+from pathlib import Path
+
+import pytest
+
+from omrig.measured.probes import graft
+from omrig.measured.probes.graft import KEPT, Call, Graft, NotGraftable
+
+
+class Noted:
+    """Notes what it is called with; what it returns is its own number."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, *arguments):
+        self.calls.append(arguments)
+        return len(self.calls)
+
+
+def _grafted(function, graft_, *within):
+    """A copy of a function, grafted."""
+    code = graft.grafted(function.__code__, graft_, within)
+    copy = types.FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def _both(function, always=True):
+    enter, leave = Noted(), Noted()
+    made = Graft(Call(enter), Call(leave, (KEPT,)), always)
+    return _grafted(function, made), enter, leave
+
+
+def returns_in_many_ways(value):  # noqa: C901 - one of each
+    """Documented."""
+    if value == "constant":
+        return 7
+    try:
+        if value == "in try":
+            return value
+        if value == "raises":
+            raise KeyError(value)
+        with Path("/dev/null").open() as file:
+            if value == "in with":
+                return file.read()
+            if value == "raises in with":
+                raise OSError(value)
+    except KeyError as error:
+        if value == "raises":
+            return error
+        raise
+    except OSError as error:
+        raise ValueError(value) from error
+    finally:
+        if value == "in finally":
+            value = [1]
+    for each in (1, 2, 3):
+        if value == each:
+            return [number for number in range(each)]
+    return None
+
+
+WAYS = ["constant", "in try", "raises", "in with", "raises in with", "in finally", 2, None]
+
+
+def _outcome(function, *arguments):
+    try:
+        return "returns", repr(function(*arguments))
+    except Exception as error:  # noqa: BLE001 - what it is, is compared
+        return "raises", repr(error), repr(error.__cause__), repr(error.__context__)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_function_does_what_it_did_and_each_call_comes_once(way):
+    copy, enter, leave = _both(returns_in_many_ways)
+    assert _outcome(copy, way) == _outcome(returns_in_many_ways, way)
+    assert enter.calls == [()]
+    assert leave.calls == [(1,)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_unless_always_the_last_call_comes_only_when_it_returns(way):
+    copy, enter, leave = _both(returns_in_many_ways, always=False)
+    assert _outcome(copy, way) == _outcome(returns_in_many_ways, way)
+    assert len(enter.calls) == 1
+    assert len(leave.calls) == (way != "raises in with")
+
+
+def test_an_exception_keeps_its_traceback_and_what_was_handled_before():
+    def fails():
+        raise LookupError("inner")
+
+    copy, _, leave = _both(fails)
+    try:
+        raise KeyError("outer")
+    except KeyError as outer:
+        with pytest.raises(LookupError) as caught:
+            copy()
+        assert caught.value.__context__ is outer
+        assert sys.exc_info()[1] is outer
+    assert [each.name for each in traceback.extract_tb(caught.value.__traceback__)][1:] == ["fails"]
+    assert caught.value.__traceback__.tb_next.tb_lineno == fails.__code__.co_firstlineno + 1
+    assert len(leave.calls) == 1
+    assert sys.exc_info() == (None, None, None)
+
+
+def test_arguments_are_the_parameters_wherever_the_compiler_keeps_them():
+    def kept(one, two, *, three=3, **four):
+        def inner():
+            return two, three
+
+        return inner() + tuple(four)
+
+    noted = Noted()
+    copy = _grafted(kept, Graft(Call(noted, ("one", "two", "three"))))
+    assert copy(1, 2, five=5) == (2, 3, "five")
+    assert noted.calls == [(1, 2, 3)]
+
+
+def test_a_method_that_refers_to_its_class_still_does():
+    class Base:
+        def name(self):
+            return "base"
+
+    class Derived(Base):
+        def name(self):
+            return f"derived of {super().name()}"
+
+    noted = Noted()
+    Derived.name.__code__ = graft.grafted(Derived.name.__code__, Graft(Call(noted, ("self",))))
+    derived = Derived()
+    assert derived.name() == "derived of base"
+    assert noted.calls == [(derived,)]
+
+
+def test_a_function_within_a_function_is_found_by_its_name():
+    def outer(value):
+        def middle():
+            def inner(error):
+                return value + error
+
+            return inner
+
+        return middle()
+
+    noted = Noted()
+    copy = _grafted(outer, Graft(Call(noted, ("error",))), "middle", "inner")
+    assert copy(1)(2) == outer(1)(2) == 3
+    assert noted.calls == [(2,)]
+    with pytest.raises(NotGraftable, match="defines 0 functions gone"):
+        graft.grafted(outer.__code__, Graft(Call(noted)), ("gone",))
+
+
+def generator():
+    yield 1
+
+
+async def coroutine():
+    pass
+
+
+@pytest.mark.parametrize("function", [generator, coroutine])
+def test_what_is_left_many_times_is_refused(function):
+    with pytest.raises(NotGraftable, match="generator or a coroutine"):
+        graft.grafted(function.__code__, Graft(Call(print)))
+
+
+def test_a_parameter_that_is_not_there_is_refused():
+    with pytest.raises(NotGraftable, match="returns_in_many_ways has no parameter missing"):
+        graft.grafted(returns_in_many_ways.__code__, Graft(Call(print, ("missing",))))
+
+
+def test_lines_names_and_documentation_stay():
+    code = returns_in_many_ways.__code__
+    copy, _, _ = _both(returns_in_many_ways)
+    assert copy.__code__.co_qualname == code.co_qualname
+    assert copy.__code__.co_firstlineno == code.co_firstlineno
+    assert copy.__code__.co_varnames[:1] == ("value",)
+    assert inspect.getsource(copy) == inspect.getsource(returns_in_many_ways)
+    assert copy.__code__.co_consts[0] == "Documented."
+    lines = {line for *_, line in code.co_lines() if line is not None}
+    assert {line for *_, line in copy.__code__.co_lines() if line is not None} == lines
+
+
+def test_no_line_begins_more_often_than_before():
+    def lines_of(function):
+        seen = []
+
+        def trace(frame, event, _argument):
+            if frame.f_code.co_name == function.__name__:
+                seen.append((event, frame.f_lineno))
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            function("in with")
+        finally:
+            sys.settrace(before)
+        return seen
+
+    copy, _, _ = _both(returns_in_many_ways)
+    assert lines_of(copy) == lines_of(returns_in_many_ways)
+
+
+MODULES = [json.decoder, json.encoder, dis, inspect, traceback, types]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=[module.__name__ for module in MODULES])
+def test_whole_modules_can_be_grafted_and_the_stack_has_room(module):
+    functions = [each for each in vars(module).values() if isinstance(each, types.FunctionType)]
+    assert functions or module is json.decoder
+    for function in functions:
+        if function.__code__.co_flags & 0x20:
+            continue
+        made = Graft(Call(print), Call(print, (KEPT,)), always=True)
+        code = graft.grafted(function.__code__, made)
+        assert code.co_stacksize >= function.__code__.co_stacksize
+        assert code.co_freevars == function.__code__.co_freevars
