@@ -3,13 +3,13 @@
 A connection's own functions are replaced while messages are stamped, and given back.
 """
 
+import _socket
 import array
 import contextlib
 import fcntl
 import functools
 import posix
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -83,8 +83,9 @@ def consumes(state: State) -> Function:
 
 
 def _note_tcp(state: State, transport: Any) -> None:
-    if not isinstance(_with_descriptor(transport.sock), socket.socket):
-        # Somebody's own kind of socket: what it does cannot be done in its place.
+    if not isinstance(_with_descriptor(transport.sock), _socket.socket):
+        # Somebody's own kind of socket: what it does cannot be done in its place. Not compared with
+        # socket.socket, which eventlet may have replaced.
         return
     transport._omrig_link = state.new_link()
     state.transports.add(transport)
@@ -93,7 +94,7 @@ def _note_tcp(state: State, transport: Any) -> None:
 
 
 def _note_tls(state: State, transport: Any) -> None:
-    if not isinstance(transport.sock, ssl.SSLSocket):
+    if not isinstance(transport.sock, _socket.socket):
         return
     transport._omrig_link = state.new_link(transport.sock)
     state.transports.add(transport)

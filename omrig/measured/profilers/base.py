@@ -114,6 +114,10 @@ class Profiler:
         """
         return set()
 
+    def whereabouts(self) -> Whereabouts | None:
+        """What it can tell the modes that come after it of where messages are, if it can."""
+        return None
+
     def install(self) -> None:
         """Prepare the measured process: after monkey-patching, before any transport exists."""
 
