@@ -10,9 +10,6 @@ from omrig.model.by_stage import ByStage
 from tests.accuracy import injection
 from tests.accuracy.bench import EXECUTORS
 
-# Modes are told in which stage code runs by the stage instrument's stamps.
-pytest.importorskip("omrig.measured.probes.stamp")
-
 PLANTED_MS = 2.0
 
 
@@ -21,9 +18,9 @@ PLANTED_MS = 2.0
 def test_the_planted_loop_is_named_first(bench, tmp_path, executor, mode):
     command = [sys.executable, "-m", "omrig", "run", "--quiet", "--json", "--output", "run"]
     command += ["--transport-url", bench.broker.url, "--executor", executor, "-w", "2"]
-    command += ["--profile", f"planted,{mode}", "-m", "2000", "-s", "0"]
+    command += ["--profile", f"planted,{mode}", "-m", "800", "-s", "0"]
     if mode == "lines":
-        command += ["--target", "omrig_faults:burn", "--target", "impl_rabbit"]
+        command += ["--target", "omrig_faults:compute", "--target", "impl_rabbit"]
     planted = {"publish_ms": PLANTED_MS, "side": "producer"}
     done = subprocess.run(
         command,
@@ -38,12 +35,17 @@ def test_the_planted_loop_is_named_first(bench, tmp_path, executor, mode):
     found = ByStage.of_summary(result["profiles"]["producer"][mode])
     publish = found.of("publish")
     assert sum(each.share for each in found.stages) + found.unassigned_share == pytest.approx(1)
-    assert publish.code[0].function == "burn"
+    assert _is_planted(publish.code[0])
     assert not any(
-        code.function == "burn" and code.share * stage.share > 0.02
+        _is_planted(code) and code.share * stage.share > 0.02
         for stage in found.stages
         if stage.stage != "publish"
         for code in stage.code
     )
-    # Beside the clock that it reads, which yappi tells apart.
-    assert publish.code[0].share > 0.4
+    # yappi tells what it calls apart.
+    planted = [code.share for code in publish.code if _is_planted(code)]
+    assert sum(planted) > 0.4
+
+
+def _is_planted(code):
+    return code.function in ("compute", "<built-in method builtins.sum>")
