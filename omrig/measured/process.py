@@ -68,13 +68,17 @@ def _end_when_orphaned(executor: "Executor", parent: int) -> None:
 def _measure(executor: "Executor", emit: "Emit") -> int:
     import oslo_messaging  # noqa: F401 - imported while the parent still prepares
 
-    from omrig.measured.load import deadline
-    from omrig.measured.load.side import Stop
-    from omrig.measured.probes import stamp
     from omrig.model import events
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
 
+    try:
+        from omrig.measured.load import deadline
+        from omrig.measured.load.side import Stop
+        from omrig.measured.probes import stamp
+    except UsageError as error:
+        emit(events.Failed(text=str(error), usage=True))
+        return 1
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     emit(events.Loaded(stamp.IMPLEMENTATION))

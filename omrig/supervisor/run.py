@@ -31,6 +31,8 @@ from omrig.supervisor.ending import STOP_S, Ending
 from omrig.supervisor.interrupts import Interrupts
 from omrig.supervisor.sampler import Sampler
 
+_LOG = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from omrig.broker.base import Host
     from omrig.broker.rabbitmq.embedded import Embedded
@@ -226,6 +228,7 @@ class Supervision:
         match event:
             case events.Loaded(stamps):
                 child.stamps = stamps
+                _LOG.debug("the stamps of the %s are made in %s", child.name, stamps)
                 child.phase = phases.waiting()
                 # The producer waits for the consumer's queues where both are ours.
                 if child.name == "consumer" or "consumer" not in self._children:

@@ -5,6 +5,7 @@ alone. They go in before the probes, so that these see the slow functions as the
 driver's own.
 """
 
+import functools
 import json
 import mmap
 import os
@@ -102,7 +103,7 @@ def on_endpoint(act: Callable[[Any], None]) -> None:
     consumer.Endpoint.message = message  # type: ignore[method-assign,assignment]
 
 
-def on_publish(act: Callable[[], None]) -> None:
+def on_publish(act: Callable[[], object]) -> None:
     """Call ``act`` whenever the driver publishes a message, on a connection that it holds."""
     from oslo_messaging._drivers import impl_rabbit
 
@@ -208,7 +209,7 @@ class Planted(Profiler):
             on_endpoint(self._burst)
         elif "publish_ms" in self._planted and self._planted["side"] == self._side:
             numbers = numbers_in(self._planted["publish_ms"])
-            on_publish(lambda: compute(numbers))
+            on_publish(functools.partial(compute, numbers))
 
     def start(self) -> None:
         """The load begins: the warm-up leaks nothing."""

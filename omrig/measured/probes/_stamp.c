@@ -2,15 +2,20 @@
  *
  * A stamp is called from the code of a driver's function, into which graft.py has put the call. It
  * costs what it measures, so nothing here allocates, looks up or locks more than it has to. And it
- * must never break a message: a stamp that fails notes why, turns all stamps off and returns None;
- * no exception of ours leaves this module but from its constructors.
+ * must never break a message: a stamp that fails notes why, turns all stamps off and returns None.
+ * What is no error (KeyboardInterrupt, a greenlet that is killed) goes through, as it would have.
  *
- * For who knows C and not CPython: a PyObject is counted, Py_INCREF and Py_DECREF count, "new" means
- * that the caller owns one count, "borrowed" that it does not. All of it runs with the interpreter's
- * lock held, but between Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS; so there is no other lock.
+ * For who knows C and not CPython: a PyObject is counted, Py_NewRef counts up and Py_DECREF down;
+ * "new" means that the caller owns one count, "borrowed" that it does not. NULL or -1 mean that an
+ * exception is set. All of it runs with the interpreter's lock held, but between
+ * Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS and where Python code is called (an attribute may
+ * be a property): so there is no other lock.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#ifdef Py_GIL_DISABLED
+#error "without the interpreter's lock nothing here would be safe: the stamps are made in Python"
+#endif
 #include <errno.h>
 #include <stdint.h>
 #include <structmember.h>
@@ -27,9 +32,13 @@
 enum { PRODUCER, CONSUMER, RECEIVED_ONLY, SIDES };
 
 /* Where the columns are, and how many: read from omrig.model.stamps when the module is made. */
-static int ID, SEQ, CALL, RETURN, ENDPOINT, CPU_BEGIN, CPU_ENDPOINT, CPU_READ, CPU_DEPART, DEPART, JSON_OUT,
-    CONFIRM, CONFIRM_STAMP, LOST_DEPART, LOST_JSON_OUT, STAMP, READ, CONNECTION, OFFSET, CPU_JSON_IN,
-    ID_DIGITS, SAMPLE_DIGITS, widths[2];
+#define NUMBERS(X)                                                                                          \
+    X(ID) X(SEQ) X(CALL) X(RETURN) X(ENDPOINT) X(CPU_BEGIN) X(CPU_ENDPOINT) X(CPU_READ) X(CPU_DEPART)       \
+    X(DEPART) X(JSON_OUT) X(CONFIRM) X(CONFIRM_STAMP) X(LOST_DEPART) X(LOST_JSON_OUT) X(STAMP) X(READ)      \
+    X(CONNECTION) X(OFFSET) X(CPU_JSON_IN) X(ID_DIGITS) X(SAMPLE_DIGITS)
+#define DECLARED(name) static int name;
+NUMBERS(DECLARED)
+static int widths[2];
 
 static PyObject *record_name, *fileno_name;
 
@@ -178,7 +187,7 @@ static PyTypeObject ServedType = {
 typedef struct {
     PyObject_HEAD
     unsigned long long number, offset, read, stamp;
-    PyObject *tls_socket, *weak;
+    PyObject *tls_socket;
     char consumes;
 } Link;
 
@@ -207,8 +216,6 @@ static int link_clear(PyObject *self)
 static void link_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
-    if (((Link *)self)->weak != NULL)
-        PyObject_ClearWeakRefs(self);
     link_clear(self);
     Py_TYPE(self)->tp_free(self);
 }
@@ -230,7 +237,6 @@ static PyTypeObject LinkType = {
     .tp_dealloc = link_dealloc,
     .tp_traverse = link_traverse,
     .tp_clear = link_clear,
-    .tp_weaklistoffset = offsetof(Link, weak),
     .tp_members = link_members,
     .tp_init = link_init,
     .tp_new = PyType_GenericNew,
@@ -239,28 +245,20 @@ static PyTypeObject LinkType = {
 
 /* What the stamps have in common. */
 
-/* New: the record of the message that is being sent. NULL without an exception where there is none. */
-static Record *being_sent(Stamps *stamps)
+/* New: `object`, which is taken over, if it is a record; else NULL. */
+static Record *record_or_null(PyObject *object)
 {
-    PyObject *value = NULL;
-    if (PyContextVar_Get(stamps->sending, Py_None, &value) < 0)
-        return NULL;
-    if (Py_IS_TYPE(value, &RecordType))
-        return (Record *)value;
-    Py_DECREF(value);
-    return NULL;
+    if (object != NULL && !Py_IS_TYPE(object, &RecordType))
+        Py_CLEAR(object);
+    return (Record *)object;
 }
 
-/* New: what was noted of the message that was last received. NULL likewise. */
-static Record *just_received(Stamps *stamps)
+/* New: the record that is in a variable, or NULL. To read a variable cannot fail. */
+static Record *record_in(PyObject *variable)
 {
     PyObject *value = NULL;
-    if (PyContextVar_Get(stamps->received, Py_None, &value) < 0)
-        return NULL;
-    if (Py_IS_TYPE(value, &RecordType))
-        return (Record *)value;
-    Py_DECREF(value);
-    return NULL;
+    PyContextVar_Get(variable, Py_None, &value);
+    return record_or_null(value);
 }
 
 static int set_variable(PyObject *variable, PyObject *value)
@@ -291,7 +289,7 @@ static int end_sending(Stamps *stamps, Record *record)
     return failed;
 }
 
-static void break_down(Stamps *stamps);
+static int break_down(Stamps *stamps);
 
 static inline void go_on(Stamps *stamps, Record *record, int place)
 {
@@ -333,24 +331,30 @@ static uint64_t thread_cpu(Stamps *stamps)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
-static uint64_t hexadecimal(PyObject *id, int digits)
+/* int(id[:digits], 16) */
+static int read_digits(PyObject *id, int digits, uint64_t *number)
 {
-    char text[17] = "";
-    const char *all = PyUnicode_AsUTF8(id);
-    if (all == NULL)
-        return 0;
-    strncat(text, all, digits < 16 ? (size_t)digits : 16);
-    return strtoull(text, NULL, 16);
+    PyObject *text = PyUnicode_Substring(id, 0, digits);
+    PyObject *value = text ? PyObject_CallFunction((PyObject *)&PyLong_Type, "Oi", text, 16) : NULL;
+    Py_XDECREF(text);
+    *number = value ? PyLong_AsUnsignedLongLong(value) : 0;
+    Py_XDECREF(value);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
+/* 1, 0, or -1 */
 static int is_in_sample(Stamps *stamps, PyObject *id)
 {
-    return stamps->sample <= 1 || hexadecimal(id, SAMPLE_DIGITS) % stamps->sample == 0;
+    uint64_t number;
+    if (stamps->sample <= 1)
+        return 1;
+    return read_digits(id, SAMPLE_DIGITS, &number) < 0 ? -1 : number % stamps->sample == 0;
 }
 
 static int keep(Stamps *stamps, Record *record)
 {
-    record->row[ID] = hexadecimal(record->id, ID_DIGITS);
+    if (record->id != NULL && read_digits(record->id, ID_DIGITS, &record->row[ID]) < 0)
+        return -1;
     return append(&stamps->rows[record->side], record->row, (size_t)widths[record->side]);
 }
 
@@ -382,19 +386,13 @@ static Link *link_at(PyObject *object, PyObject *path)
     return (Link *)link;
 }
 
-static Record *record_at(PyObject *object, PyObject *path)
-{
-    PyObject *record = follow(object, path);
-    if (record != NULL && !Py_IS_TYPE(record, &RecordType))
-        Py_CLEAR(record);
-    return (Record *)record;
-}
+/* Stamp: one call in one function. Each kind is a function of the record that it is about, or of none;
+ * what it puts into `kept`, new, is what the call returns. */
 
-/* Stamp: one call in one function. Each kind is a function that returns a new reference, or NULL with
- * an exception. */
+enum { NOTHING, SENT, RECEIVED, IN_FLIGHT, ARGUMENT, AT_PATH };
 
 typedef struct Stamp Stamp;
-typedef PyObject *(*Does)(Stamp *self, PyObject *const *args);
+typedef int (*Does)(Stamp *self, Record *record, PyObject *const *args, PyObject **kept);
 
 struct Stamp {
     PyObject_HEAD
@@ -402,42 +400,36 @@ struct Stamp {
     Does does;
     Stamps *stamps;
     PyObject *path, *keys;
-    int column, cpu, takes;
+    int of, column, cpu, takes;
 };
 
-#define FAILED_OR_NONE return PyErr_Occurred() ? NULL : Py_NewRef(Py_None)
+#define UNUSED_ARGS PyObject *const *Py_UNUSED(args)
+#define UNUSED_KEPT PyObject **Py_UNUSED(kept)
 
-static PyObject *at(Stamp *self, PyObject *const *Py_UNUSED(args))
+static int at(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
     stamp(self->stamps, record, self->column);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
+    return 0;
 }
 
-static PyObject *first(Stamp *self, PyObject *const *Py_UNUSED(args))
+static int first(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
     if (!record->row[self->column])
         stamp(self->stamps, record, self->column);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
+    return 0;
 }
 
-static void begin_span(Stamp *self, Record *record)
+static int begin(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
     record->place_before = record->place;
     go_on(self->stamps, record, self->stamps->places[record->side][self->column]);
     record->begun = now();
     if (self->cpu)
         record->begun_cpu = thread_cpu(self->stamps);
+    return 0;
 }
 
-static void end_span(Stamp *self, Record *record)
+static int finish(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
     if (record->begun) {
         if (self->cpu)
@@ -447,144 +439,86 @@ static void end_span(Stamp *self, Record *record)
         go_on(self->stamps, record, record->place_before);
         self->stamps->made += 2;
     }
+    return 0;
 }
 
-static PyObject *begin(Stamp *self, PyObject *const *Py_UNUSED(args))
-{
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    begin_span(self, record);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
-}
-
-static PyObject *finish(Stamp *self, PyObject *const *Py_UNUSED(args))
-{
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    end_span(self, record);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
-}
-
-static PyObject *begin_received(Stamp *self, PyObject *const *Py_UNUSED(args))
-{
-    Record *record = just_received(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    begin_span(self, record);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
-}
-
-static PyObject *finish_received(Stamp *self, PyObject *const *Py_UNUSED(args))
-{
-    Record *record = just_received(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    end_span(self, record);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
-}
-
-static PyObject *name(Stamp *self, PyObject *const *args)
+/* argument: the message; keys: where its id may be */
+static int name(Stamp *self, Record *record, PyObject *const *args, PyObject **kept)
 {
     Stamps *stamps = self->stamps;
-    Record *record = being_sent(stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
     if (record->id == NULL) {
         PyObject *id = NULL;
-        for (Py_ssize_t i = 0; PyDict_Check(args[0]) && id == NULL && i < PyTuple_GET_SIZE(self->keys); i++) {
+        for (Py_ssize_t i = 0; PyDict_Check(args[0]) && i < PyTuple_GET_SIZE(self->keys); i++) {
             id = PyDict_GetItemWithError(args[0], PyTuple_GET_ITEM(self->keys, i));
-            if (id == Py_None)
-                id = NULL;
+            if (id != NULL && id != Py_None)
+                break;
         }
-        if (id == NULL || !PyUnicode_Check(id) || !is_in_sample(stamps, id)) {
-            int failed = PyErr_Occurred() || set_variable(stamps->sending, Py_None) < 0;
-            Py_DECREF(record);
-            return failed ? NULL : Py_NewRef(Py_None);
-        }
+        if (PyErr_Occurred())
+            return -1;
+        int taken = id != NULL && PyUnicode_Check(id) ? is_in_sample(stamps, id) : 0;
+        if (taken <= 0)
+            return taken < 0 ? -1 : set_variable(stamps->sending, Py_None);
         record->id = Py_NewRef(id);
-        if (PyDict_SetItem(stamps->in_flight, id, (PyObject *)record) < 0) {
-            Py_DECREF(record);
-            return NULL;
-        }
+        if (PyDict_SetItem(stamps->in_flight, id, (PyObject *)record) < 0)
+            return -1;
     }
-    begin_span(self, record);
-    Py_DECREF(record);
-    Py_RETURN_NONE;
+    return begin(self, record, args, kept);
 }
 
-/* What happens until `take_up` is not the message's: returned is its record, to be given back. */
-static PyObject *set_aside(Stamp *self, PyObject *const *Py_UNUSED(args))
+/* What happens until `take_up` is not the message's: kept is its record, to be given back. */
+static int set_aside(Stamp *self, Record *record, PyObject *const *args, PyObject **kept)
 {
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    begin_span(self, record);
-    if (set_variable(self->stamps->sending, Py_None) < 0) {
-        Py_DECREF(record);
-        return NULL;
-    }
-    return (PyObject *)record;
+    begin(self, record, args, kept);
+    *kept = Py_NewRef(record);
+    return set_variable(self->stamps->sending, Py_None);
 }
 
-static PyObject *take_up(Stamp *self, PyObject *const *args)
+static int take_up(Stamp *self, Record *record, PyObject *const *args, PyObject **kept)
 {
-    if (!Py_IS_TYPE(args[0], &RecordType))
-        Py_RETURN_NONE;
-    end_span(self, (Record *)args[0]);
-    return set_variable(self->stamps->sending, args[0]) < 0 ? NULL : Py_NewRef(Py_None);
+    finish(self, record, args, kept);
+    return set_variable(self->stamps->sending, (PyObject *)record);
 }
 
 /* As set_aside; the attempt to publish that has just failed is the lost one. */
-static PyObject *set_aside_lost(Stamp *self, PyObject *const *args)
+static int set_aside_lost(Stamp *self, Record *record, PyObject *const *args, PyObject **kept)
 {
-    PyObject *value = set_aside(self, args);
-    if (value != NULL && value != Py_None) {
-        uint64_t *row = ((Record *)value)->row;
-        if (!row[LOST_DEPART] && !row[CONFIRM]) {
-            row[LOST_DEPART] = row[DEPART];
-            row[LOST_JSON_OUT] = row[JSON_OUT];
-        }
+    uint64_t *row = record->row;
+    int failed = set_aside(self, record, args, kept);
+    if (!row[LOST_DEPART] && !row[CONFIRM]) {
+        row[LOST_DEPART] = row[DEPART];
+        row[LOST_JSON_OUT] = row[JSON_OUT];
     }
-    return value;
+    return failed;
 }
 
-static PyObject *confirmed(Stamp *self, PyObject *const *args)
+static int confirmed(Stamp *self, Record *record, PyObject *const *args, UNUSED_KEPT)
 {
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
     stamp(self->stamps, record, self->column);
     Link *link = link_at(args[0], self->path);
     if (link != NULL)
         record->row[CONFIRM_STAMP] = link->stamp;
     Py_XDECREF(link);
-    Py_DECREF(record);
-    FAILED_OR_NONE;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
-static PyObject *receive(Stamp *self, PyObject *const *args)
+/* keys: with TLS, what tells how far the stream was read */
+static int receive(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, UNUSED_KEPT)
 {
     Stamps *stamps = self->stamps;
     if (!stamps->on)
-        Py_RETURN_NONE;
+        return 0;
     uint64_t begun = now();
     Record *record = new_record(RECEIVED_ONLY);
     if (record == NULL)
-        return NULL;
+        return -1;
     go_on(stamps, record, stamps->places[RECEIVED_ONLY][READ]);
-    record->row[CPU_READ] = thread_cpu(stamps);
+    uint64_t cpu = thread_cpu(stamps);
     Link *link = link_at(args[0], self->path);
     if (link == NULL) {
         /* In memory: nothing was read, the message is simply there. */
         record->row[READ] = begun;
-        record->row[CPU_READ] = 0;
     } else {
+        record->row[CPU_READ] = cpu;
         record->row[STAMP] = link->stamp;
         record->row[READ] = link->read;
         record->row[CONNECTION] = link->number;
@@ -599,7 +533,7 @@ static PyObject *receive(Stamp *self, PyObject *const *args)
     stamps->made++;
     int failed = PyErr_Occurred() || set_variable(stamps->received, (PyObject *)record) < 0;
     Py_DECREF(record);
-    return failed ? NULL : Py_NewRef(Py_None);
+    return failed ? -1 : 0;
 }
 
 static void take_received(Record *record, const Record *received)
@@ -609,124 +543,93 @@ static void take_received(Record *record, const Record *received)
 }
 
 /* arguments: what carries the record, then the ids it may have */
-static PyObject *open_received(Stamp *self, PyObject *const *args)
+static int open_received(Stamp *self, Record *received, PyObject *const *args, UNUSED_KEPT)
 {
-    Stamps *stamps = self->stamps;
-    PyObject *id = args[1] != Py_None ? args[1] : args[self->takes - 1];
-    if (!stamps->on || !PyUnicode_Check(id) || !is_in_sample(stamps, id))
-        FAILED_OR_NONE;
-    Record *received = just_received(stamps);
-    if (received == NULL)
-        FAILED_OR_NONE;
+    PyObject *id = Py_None;
+    for (int i = 1; id == Py_None && i < self->takes; i++)
+        id = args[i];
+    int taken = self->stamps->on && PyUnicode_Check(id) ? is_in_sample(self->stamps, id) : 0;
+    if (taken <= 0)
+        return taken;
     Record *record = new_record(CONSUMER);
-    int failed = 1;
-    if (record != NULL) {
-        record->id = Py_NewRef(id);
-        take_received(record, received);
-        failed = PyObject_SetAttr(args[0], record_name, (PyObject *)record) < 0;
-        Py_DECREF(record);
-    }
-    Py_DECREF(received);
-    return failed ? NULL : Py_NewRef(Py_None);
-}
-
-/* Nothing is done for the message that was last received any more. */
-static int let_go(Stamps *stamps)
-{
-    Record *received = just_received(stamps);
-    if (received != NULL)
-        go_on(stamps, received, 0);
-    Py_XDECREF(received);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-static PyObject *carried(Stamp *self, PyObject *const *args)
-{
-    Record *record = record_at(args[0], self->path);
     if (record == NULL)
-        FAILED_OR_NONE;
+        return -1;
+    record->id = Py_NewRef(id);
+    take_received(record, received);
+    int failed = PyObject_SetAttr(args[0], record_name, (PyObject *)record);
+    Py_DECREF(record);
+    return failed;
+}
+
+static int carried(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
+{
     if (self->cpu)
         record->row[self->cpu] = thread_cpu(self->stamps);
     stamp(self->stamps, record, self->column);
-    Py_DECREF(record);
-    return let_go(self->stamps) < 0 ? NULL : Py_NewRef(Py_None);
+    /* Nothing is done for what was last received any more. */
+    Record *received = record_in(self->stamps->received);
+    if (received != NULL)
+        go_on(self->stamps, received, 0);
+    Py_XDECREF(received);
+    return 0;
 }
 
 /* arguments: the id, the message; keys: what a message has that is the reply */
-static PyObject *match(Stamp *self, PyObject *const *args)
+static int match(Stamp *self, Record *record, PyObject *const *args, UNUSED_KEPT)
 {
-    Stamps *stamps = self->stamps;
-    Record *record = (Record *)PyDict_GetItemWithError(stamps->in_flight, args[0]);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    PyObject *is_it = !PyDict_Check(args[1])
-                          ? NULL
-                          : PyDict_GetItemWithError(args[1], PyTuple_GET_ITEM(self->keys, 0));
-    if (is_it == NULL || !PyObject_IsTrue(is_it))
-        FAILED_OR_NONE;
-    Record *received = just_received(stamps);
+    if (!PyDict_Check(args[1]))
+        return 0;
+    PyObject *value = Py_XNewRef(PyDict_GetItemWithError(args[1], PyTuple_GET_ITEM(self->keys, 0)));
+    int is_it = value ? PyObject_IsTrue(value) : 0;
+    Py_XDECREF(value);
+    if (is_it <= 0)
+        return PyErr_Occurred() ? -1 : 0;
+    Record *received = record_in(self->stamps->received);
     if (received != NULL) {
         take_received(record, received);
-        go_on(stamps, received, 0);
+        go_on(self->stamps, received, 0);
         Py_DECREF(received);
     }
     if (self->cpu)
-        record->row[self->cpu] = thread_cpu(stamps);
+        record->row[self->cpu] = thread_cpu(self->stamps);
     /* The place is that of the thread which sends, not of the one that brings the reply. */
     record->row[self->column] = now();
-    stamps->made++;
-    FAILED_OR_NONE;
+    self->stamps->made++;
+    return 0;
 }
 
-static PyObject *process(Stamp *self, PyObject *const *args)
+static int process(Stamp *self, Record *record, UNUSED_ARGS, PyObject **kept)
 {
-    Record *record = record_at(args[0], self->path);
-    if (record == NULL)
-        FAILED_OR_NONE;
     stamp(self->stamps, record, self->column);
     if (self->cpu)
         record->row[self->cpu] = thread_cpu(self->stamps);
-    if (begin_sending(self->stamps, record) < 0) {
-        Py_DECREF(record);
-        return NULL;
-    }
-    return (PyObject *)record;
+    *kept = Py_NewRef(record);
+    return begin_sending(self->stamps, record);
 }
 
-static PyObject *processed(Stamp *self, PyObject *const *args)
+static int processed(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
-    if (!Py_IS_TYPE(args[0], &RecordType))
-        Py_RETURN_NONE;
-    Record *record = (Record *)args[0];
     stamp(self->stamps, record, self->column);
-    if (end_sending(self->stamps, record) < 0 || keep(self->stamps, record) < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    return end_sending(self->stamps, record) < 0 ? -1 : keep(self->stamps, record);
 }
 
-static PyObject *serve(Stamp *self, PyObject *const *Py_UNUSED(args))
+static int serve(Stamp *self, Record *record, UNUSED_ARGS, PyObject **kept)
 {
-    Record *record = being_sent(self->stamps);
-    if (record == NULL)
-        FAILED_OR_NONE;
     Served *served = PyObject_New(Served, &ServedType);
-    if (served == NULL) {
-        Py_DECREF(record);
-        return NULL;
-    }
-    served->record = record;
+    if (served == NULL)
+        return -1;
+    served->record = (Record *)Py_NewRef(record);
+    *kept = (PyObject *)served;
     if (self->cpu)
         record->row[self->cpu] = thread_cpu(self->stamps);
     stamp(self->stamps, record, self->column);
-    if (set_variable(self->stamps->sending, (PyObject *)served) < 0)
-        Py_CLEAR(served);
-    return (PyObject *)served;
+    return set_variable(self->stamps->sending, *kept);
 }
 
-static PyObject *served(Stamp *self, PyObject *const *args)
+static int served(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, UNUSED_KEPT)
 {
     if (!Py_IS_TYPE(args[0], &ServedType) || ((Served *)args[0])->record == NULL)
-        Py_RETURN_NONE;
+        return 0;
     Record *record = ((Served *)args[0])->record;
     ((Served *)args[0])->record = NULL;
     stamp(self->stamps, record, self->column);
@@ -734,46 +637,99 @@ static PyObject *served(Stamp *self, PyObject *const *args)
         record->row[self->cpu] = thread_cpu(self->stamps);
     int failed = set_variable(self->stamps->sending, (PyObject *)record);
     Py_DECREF(record);
-    return failed < 0 ? NULL : Py_NewRef(Py_None);
+    return failed;
 }
 
-static const struct { const char *kind; Does does; } KINDS[] = {
-    { "at", at }, { "first", first }, { "begin", begin }, { "finish", finish },
-    { "begin_received", begin_received }, { "finish_received", finish_received },
-    { "name", name }, { "set_aside", set_aside }, { "set_aside_lost", set_aside_lost }, { "take_up", take_up },
-    { "confirmed", confirmed }, { "receive", receive }, { "open", open_received },
-    { "carried", carried }, { "match", match }, { "process", process }, { "processed", processed },
-    { "serve", serve }, { "served", served },
+/* What a kind is called, which record it is about, how many arguments it takes at least, whether it
+ * has keys, and what it does. */
+static const struct { const char *name; int of, takes, has_keys; Does does; } KINDS[] = {
+    { "at", SENT, 0, 0, at },
+    { "first", SENT, 0, 0, first },
+    { "begin", SENT, 0, 0, begin },
+    { "finish", SENT, 0, 0, finish },
+    { "begin_received", RECEIVED, 0, 0, begin },
+    { "finish_received", RECEIVED, 0, 0, finish },
+    { "name", SENT, 1, 1, name },
+    { "set_aside", SENT, 0, 0, set_aside },
+    { "set_aside_lost", SENT, 0, 0, set_aside_lost },
+    { "take_up", ARGUMENT, 1, 0, take_up },
+    { "confirmed", SENT, 1, 0, confirmed },
+    { "receive", NOTHING, 1, 0, receive },
+    { "open", RECEIVED, 2, 0, open_received },
+    { "carried", AT_PATH, 1, 0, carried },
+    { "match", IN_FLIGHT, 2, 1, match },
+    { "process", AT_PATH, 1, 0, process },
+    { "processed", ARGUMENT, 1, 0, processed },
+    { "serve", SENT, 0, 0, serve },
+    { "served", NOTHING, 1, 0, served },
 };
 
-/* Turns all stamps off, for good, and keeps why. */
-static void break_down(Stamps *stamps)
+/* New: the record that a stamp is about; NULL where there is none, or with an exception. */
+static Record *record_of(Stamp *self, PyObject *const *args)
+{
+    switch (self->of) {
+    case SENT:
+        return record_in(self->stamps->sending);
+    case RECEIVED:
+        return record_in(self->stamps->received);
+    case IN_FLIGHT:
+        return record_or_null(Py_XNewRef(PyDict_GetItemWithError(self->stamps->in_flight, args[0])));
+    case ARGUMENT:
+        return record_or_null(Py_NewRef(args[0]));
+    case AT_PATH:
+        return record_or_null(follow(args[0], self->path));
+    default:
+        return NULL;
+    }
+}
+
+/* Turns all stamps off, for good, and keeps why; -1 for what is not ours to stop. */
+static int break_down(Stamps *stamps)
 {
     PyObject *type, *value, *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     stamps->broken = 1;
     stamps->on = 0;
-    if (stamps->failure == NULL) {
-        stamps->failure = value ? PyObject_Repr(value) : NULL;
+    PyObject *why = PyObject_Repr(value);
+    if (why == NULL) {
+        PyErr_Clear();
+        why = PyType_GetName(Py_TYPE(value));
         PyErr_Clear();
     }
+    if (stamps->failure == NULL)
+        stamps->failure = why;
+    else
+        Py_XDECREF(why);
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(traceback);
+    return 0;
 }
 
 static PyObject *stamp_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
 {
     Stamp *self = (Stamp *)callable;
-    if (self->stamps->broken || PyVectorcall_NARGS(flags) != self->takes || names != NULL)
+    PyObject *kept = NULL;
+    if (self->stamps->broken)
         Py_RETURN_NONE;
-    PyObject *value = self->does(self, args);
-    if (value == NULL) {
-        break_down(self->stamps);
-        Py_RETURN_NONE;
+    int failed = PyVectorcall_NARGS(flags) != self->takes || names != NULL;
+    if (failed) {
+        PyErr_SetString(PyExc_TypeError, "a stamp was called with other arguments than it takes");
+    } else {
+        Record *record = record_of(self, args);
+        if (record != NULL || self->of == NOTHING)
+            failed = self->does(self, record, args, &kept) < 0;
+        else
+            failed = PyErr_Occurred() != NULL;
+        Py_XDECREF(record);
     }
-    return value;
+    if (!failed && kept != NULL)
+        return kept;
+    Py_XDECREF(kept);
+    return failed && break_down(self->stamps) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static void stamp_dealloc(PyObject *self)

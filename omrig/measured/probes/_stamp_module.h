@@ -1,9 +1,8 @@
 /* What Python sees: Stamps, whose methods make the stamps of functions and of connections, open and
  * close the record of the load's own message, and hand on what was recorded. */
 
-static int stamps_init(PyObject *self, PyObject *args, PyObject *keywords)
+static PyObject *stamps_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    Stamps *stamps = (Stamps *)self;
     static char *names[] = { "sample", "native", "places", NULL };
     unsigned long long sample;
     int native;
@@ -11,16 +10,21 @@ static int stamps_init(PyObject *self, PyObject *args, PyObject *keywords)
     Py_ssize_t sizes[SIDES];
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "Kp(y#y#y#)", names, &sample, &native, &places[0],
                                      &sizes[0], &places[1], &sizes[1], &places[2], &sizes[2]))
-        return -1;
+        return NULL;
+    Stamps *stamps = (Stamps *)type->tp_alloc(type, 0);
+    if (stamps == NULL)
+        return NULL;
     stamps->sample = sample;
     stamps->native = (char)native;
     for (int side = 0; side < SIDES; side++)
         memcpy(stamps->places[side], places[side],
                (size_t)(sizes[side] < MOST_COLUMNS ? sizes[side] : MOST_COLUMNS));
-    Py_XSETREF(stamps->sending, PyContextVar_New("omrig_sending", Py_None));
-    Py_XSETREF(stamps->received, PyContextVar_New("omrig_received", Py_None));
-    Py_XSETREF(stamps->in_flight, PyDict_New());
-    return stamps->sending && stamps->received && stamps->in_flight ? 0 : -1;
+    stamps->sending = PyContextVar_New("omrig_sending", Py_None);
+    stamps->received = PyContextVar_New("omrig_received", Py_None);
+    stamps->in_flight = PyDict_New();
+    if (!stamps->sending || !stamps->received || !stamps->in_flight)
+        Py_CLEAR(stamps);
+    return (PyObject *)stamps;
 }
 
 static void stamps_dealloc(PyObject *self)
@@ -42,34 +46,38 @@ static PyObject *stamps_stamp(PyObject *self, PyObject *args, PyObject *keywords
     static char *names[] = { "kind", "takes", "column", "cpu", "path", "keys", NULL };
     const char *kind;
     int takes = 0, column = 0, cpu = 0;
-    PyObject *path = NULL, *keys = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|iiiOO", names, &kind, &takes, &column, &cpu, &path,
-                                     &keys))
+    PyObject *path = NULL, *keys = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|iiiO!O", names, &kind, &takes, &column, &cpu,
+                                     &PyTuple_Type, &path, &keys))
         return NULL;
-    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
-        if (strcmp(KINDS[i].kind, kind) != 0)
-            continue;
-        Stamp *stamp = PyObject_New(Stamp, &StampType);
-        if (stamp == NULL)
-            return NULL;
-        stamp->call = stamp_call;
-        stamp->does = KINDS[i].does;
-        stamp->stamps = (Stamps *)Py_NewRef(self);
-        stamp->path = path ? Py_NewRef(path) : PyTuple_New(0);
-        stamp->keys = Py_XNewRef(keys);
-        stamp->takes = takes;
-        stamp->column = column;
-        stamp->cpu = cpu;
-        return (PyObject *)stamp;
-    }
-    return PyErr_Format(PyExc_ValueError, "no stamp of the kind %s", kind);
+    size_t i = 0, count = sizeof KINDS / sizeof *KINDS;
+    while (i < count && strcmp(KINDS[i].name, kind) != 0)
+        i++;
+    if (i == count)
+        return PyErr_Format(PyExc_ValueError, "no stamp of the kind %s", kind);
+    if (takes < KINDS[i].takes || column < 0 || column >= MOST_COLUMNS || cpu < 0 || cpu >= MOST_COLUMNS
+        || (KINDS[i].has_keys && !(PyTuple_Check(keys) && PyTuple_GET_SIZE(keys) > 0)))
+        return PyErr_Format(PyExc_ValueError, "a stamp of the kind %s is not made of that", kind);
+    Stamp *stamp = PyObject_New(Stamp, &StampType);
+    if (stamp == NULL)
+        return NULL;
+    stamp->call = stamp_call;
+    stamp->does = KINDS[i].does;
+    stamp->of = KINDS[i].of;
+    stamp->stamps = (Stamps *)Py_NewRef(self);
+    stamp->path = path ? Py_NewRef(path) : PyTuple_New(0);
+    stamp->keys = Py_NewRef(keys);
+    stamp->takes = takes;
+    stamp->column = column;
+    stamp->cpu = cpu;
+    return (PyObject *)stamp;
 }
 
 static PyObject *stamps_receive(PyObject *Py_UNUSED(self), PyObject *args)
 {
     PyObject *socket, *link, *slow;
-    int stamped;
-    if (!PyArg_ParseTuple(args, "OO!Op", &socket, &LinkType, &link, &slow, &stamped))
+    int stamped, green = 0;
+    if (!PyArg_ParseTuple(args, "OO!Op|p", &socket, &LinkType, &link, &slow, &stamped, &green))
         return NULL;
     Receive *receive = PyObject_GC_New(Receive, &ReceiveType);
     if (receive == NULL)
@@ -79,6 +87,7 @@ static PyObject *stamps_receive(PyObject *Py_UNUSED(self), PyObject *args)
     receive->link = (Link *)Py_NewRef(link);
     receive->slow = Py_NewRef(slow);
     receive->stamped = (char)stamped;
+    receive->green = (char)green;
     PyObject_GC_Track(receive);
     return (PyObject *)receive;
 }
@@ -104,14 +113,18 @@ static PyObject *stamps_begin(PyObject *self, PyObject *number)
 {
     Stamps *stamps = (Stamps *)self;
     uint64_t started = now();
-    Record *record = stamps->on ? new_record(PRODUCER) : NULL;
-    if (record != NULL) {
-        record->row[SEQ] = PyLong_AsUnsignedLongLong(number);
-        stamp(stamps, record, CALL);
-        record->row[CPU_BEGIN] = thread_cpu(stamps);
-        if (begin_sending(stamps, record) < 0 || PyErr_Occurred())
-            break_down(stamps);
-        Py_DECREF(record);
+    if (stamps->on) {
+        Record *record = new_record(PRODUCER);
+        int failed = record == NULL;
+        if (!failed) {
+            record->row[SEQ] = PyLong_AsUnsignedLongLong(number);
+            stamp(stamps, record, CALL);
+            record->row[CPU_BEGIN] = thread_cpu(stamps);
+            failed = PyErr_Occurred() || begin_sending(stamps, record) < 0;
+            Py_DECREF(record);
+        }
+        if (failed && break_down(stamps) < 0)
+            return NULL;
     }
     return PyLong_FromUnsignedLongLong(started);
 }
@@ -119,7 +132,7 @@ static PyObject *stamps_begin(PyObject *self, PyObject *number)
 static PyObject *stamps_end(PyObject *self, PyObject *Py_UNUSED(nothing))
 {
     Stamps *stamps = (Stamps *)self;
-    Record *record = being_sent(stamps);
+    Record *record = record_in(stamps->sending);
     if (record == NULL || record->side != PRODUCER) {
         Py_XDECREF(record);
         return PyLong_FromUnsignedLongLong(now());
@@ -129,13 +142,13 @@ static PyObject *stamps_end(PyObject *self, PyObject *Py_UNUSED(nothing))
     int failed = end_sending(stamps, record) < 0;
     /* Without an id nothing was sent. */
     if (!failed && record->id != NULL) {
-        if (PyDict_DelItem(stamps->in_flight, record->id) < 0)
-            PyErr_Clear();
-        failed = keep(stamps, record) < 0;
+        if (PyDict_Contains(stamps->in_flight, record->id) > 0)
+            PyDict_DelItem(stamps->in_flight, record->id);
+        failed = PyErr_Occurred() || keep(stamps, record) < 0;
     }
-    if (failed)
-        break_down(stamps);
     Py_DECREF(record);
+    if (failed && break_down(stamps) < 0)
+        return NULL;
     return PyLong_FromUnsignedLongLong(ended);
 }
 
@@ -143,43 +156,34 @@ static PyObject *stamps_entered(PyObject *self, PyObject *Py_UNUSED(nothing))
 {
     Stamps *stamps = (Stamps *)self;
     PyObject *value = NULL;
-    if (PyContextVar_Get(stamps->sending, Py_None, &value) < 0)
-        return NULL;
-    Record *record = Py_IS_TYPE(value, &ServedType) ? ((Served *)value)->record : NULL;
+    PyContextVar_Get(stamps->sending, Py_None, &value);
+    Record *record = value && Py_IS_TYPE(value, &ServedType) ? ((Served *)value)->record : NULL;
     if (record != NULL) {
         record->row[CPU_ENDPOINT] = thread_cpu(stamps);
         stamp(stamps, record, ENDPOINT);
     }
-    Py_DECREF(value);
+    Py_XDECREF(value);
     return PyLong_FromUnsignedLongLong(now());
 }
 
 static PyObject *stamps_current(PyObject *self, PyObject *Py_UNUSED(nothing))
 {
-    Record *record = ((Stamps *)self)->broken ? NULL : being_sent((Stamps *)self);
-    if (record == NULL)
-        FAILED_OR_NONE;
-    return (PyObject *)record;
+    Record *record = ((Stamps *)self)->broken ? NULL : record_in(((Stamps *)self)->sending);
+    return record ? (PyObject *)record : Py_NewRef(Py_None);
 }
 
 static PyObject *stamps_where(PyObject *self, PyObject *Py_UNUSED(nothing))
 {
-    Stamps *stamps = (Stamps *)self;
     PyObject *value = NULL;
-    int place = 0;
-    if (PyContextVar_Get(stamps->sending, Py_None, &value) < 0)
-        return NULL;
-    if (Py_IS_TYPE(value, &RecordType))
-        place = ((Record *)value)->place;
-    else if (Py_IS_TYPE(value, &ServedType) && ((Served *)value)->record != NULL)
-        place = ((Served *)value)->record->place;
-    Py_DECREF(value);
-    if (place == 0) {
-        Record *received = just_received(stamps);
-        place = received ? received->place : 0;
-        Py_XDECREF(received);
-    }
-    return PyLong_FromLong(place);
+    PyContextVar_Get(((Stamps *)self)->sending, Py_None, &value);
+    if (value && Py_IS_TYPE(value, &ServedType))
+        Py_SETREF(value, Py_XNewRef(((Served *)value)->record));
+    Record *record = record_or_null(value);
+    if (record == NULL || record->place == 0)
+        Py_XSETREF(record, record_in(((Stamps *)self)->received));
+    PyObject *place = PyLong_FromLong(record ? record->place : 0);
+    Py_XDECREF(record);
+    return place;
 }
 
 static PyObject *stamps_thread_cpu(PyObject *self, PyObject *Py_UNUSED(nothing))
@@ -254,46 +258,32 @@ static PyTypeObject StampsType = {
     .tp_dealloc = stamps_dealloc,
     .tp_methods = stamps_methods,
     .tp_members = stamps_members,
-    .tp_init = stamps_init,
-    .tp_new = PyType_GenericNew,
+    .tp_new = stamps_new,
     .tp_flags = Py_TPFLAGS_DEFAULT,
 };
 
+/* The number that is in the module under a name, or how many things are there. */
 static int read_number(PyObject *module, const char *name, int *number)
 {
     PyObject *value = PyObject_GetAttrString(module, name);
-    *number = value ? (int)PyLong_AsLong(value) : -1;
+    if (value != NULL)
+        *number = (int)(PyTuple_Check(value) ? PyTuple_GET_SIZE(value) : PyLong_AsLong(value));
     Py_XDECREF(value);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
-static int read_width(PyObject *module, const char *name, int *width)
-{
-    PyObject *columns = PyObject_GetAttrString(module, name);
-    *width = columns ? (int)PyObject_Size(columns) : -1;
-    Py_XDECREF(columns);
-    if (*width > MOST_COLUMNS)
+    if (!PyErr_Occurred() && *number > MOST_COLUMNS)
         PyErr_SetString(PyExc_ImportError, "a row has more columns than a record has room for");
     return PyErr_Occurred() ? -1 : 0;
 }
 
-#define COLUMN(name) { #name, &name }
-
 static int read_columns(void)
 {
+#define NAMED(name) { #name, &name },
     static const struct { const char *name; int *number; } numbers[] = {
-        COLUMN(ID), COLUMN(SEQ), COLUMN(CALL), COLUMN(RETURN), COLUMN(ENDPOINT), COLUMN(CPU_BEGIN),
-        COLUMN(CPU_ENDPOINT), COLUMN(CPU_READ), COLUMN(CPU_DEPART), COLUMN(DEPART), COLUMN(JSON_OUT),
-        COLUMN(CONFIRM), COLUMN(CONFIRM_STAMP), COLUMN(LOST_DEPART), COLUMN(LOST_JSON_OUT), COLUMN(STAMP),
-        COLUMN(READ), COLUMN(CONNECTION), COLUMN(OFFSET), COLUMN(CPU_JSON_IN), COLUMN(ID_DIGITS),
-        COLUMN(SAMPLE_DIGITS),
+        NUMBERS(NAMED) { "PRODUCER_COLUMNS", &widths[PRODUCER] }, { "CONSUMER_COLUMNS", &widths[CONSUMER] }
     };
     PyObject *stamps = PyImport_ImportModule("omrig.model.stamps");
     int failed = stamps == NULL;
     for (size_t i = 0; !failed && i < sizeof numbers / sizeof *numbers; i++)
         failed = read_number(stamps, numbers[i].name, numbers[i].number) < 0;
-    failed = failed || read_width(stamps, "PRODUCER_COLUMNS", &widths[PRODUCER]) < 0
-             || read_width(stamps, "CONSUMER_COLUMNS", &widths[CONSUMER]) < 0;
     Py_XDECREF(stamps);
     return failed ? -1 : 0;
 }

@@ -14,6 +14,10 @@ static int descriptor_of(PyObject *socket)
     return descriptor;
 }
 
+/* Whether a receive or a send that failed has to wait. What else it failed of is told at once: the
+ * kernel tells it only once. */
+static int has_to_wait(void) { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
 /* Receive: (size) -> bytes. `slow` does the same in Python, and counts for itself. */
 
 typedef struct {
@@ -22,11 +26,12 @@ typedef struct {
     PyObject *socket, *slow;
     Link *link;
     char stamped; /* the kernel's stamp is wanted of every frame that may hold a body */
+    char green;   /* as eventlet has it, a connection that was cut is at its end */
 } Receive;
 
 static ssize_t receive_stamped(int descriptor, void *data, size_t size, Link *link)
 {
-    char room[CMSG_SPACE(sizeof(struct timespec))];
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(struct timespec))];
     struct iovec part = { data, size };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = room,
                               .msg_controllen = sizeof room };
@@ -59,10 +64,14 @@ static PyObject *receive_call(PyObject *callable, PyObject *const *args, size_t 
     count = with_stamp ? receive_stamped(descriptor, data, (size_t)size, self->link)
                        : recv(descriptor, data, (size_t)size, MSG_DONTWAIT);
     Py_END_ALLOW_THREADS
+    if (count < 0 && self->green && (errno == ECONNRESET || errno == EPIPE))
+        count = 0;
     if (count < 0) {
-        /* Nothing there, or an error: it will tell that again to who handles it. */
+        int waits = has_to_wait();
+        if (!waits)
+            PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF(bytes);
-        return PyObject_Vectorcall(self->slow, args, flags, names);
+        return waits ? PyObject_Vectorcall(self->slow, args, flags, names) : NULL;
     }
     if (size == 1)
         self->link->read = now();
@@ -72,6 +81,7 @@ static PyObject *receive_call(PyObject *callable, PyObject *const *args, size_t 
     return bytes;
 }
 
+/* No tp_clear here and below: a cycle has to go through Python's own objects, which have one. */
 static void receive_dealloc(PyObject *self)
 {
     PyObject_GC_UnTrack(self);
@@ -111,17 +121,11 @@ typedef struct {
     PyObject *socket, *plain, *rest;
 } Write;
 
-static PyObject *write_rest(Write *self, Record *record, PyObject *data, ssize_t sent, uint64_t entered)
-{
-    return PyObject_CallFunction(self->rest, "OOnK", (PyObject *)record, data, (Py_ssize_t)sent,
-                                 (unsigned long long)entered);
-}
-
 static PyObject *write_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names)
 {
     Write *self = (Write *)callable;
     Py_buffer data;
-    Record *record = self->stamps->broken ? NULL : being_sent(self->stamps);
+    Record *record = self->stamps->broken ? NULL : record_in(self->stamps->sending);
     if (record == NULL || record->row[CONFIRM] || PyVectorcall_NARGS(flags) != 1
         || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();
@@ -137,6 +141,9 @@ static PyObject *write_call(PyObject *callable, PyObject *const *args, size_t fl
         sent = send(descriptor, data.buf, (size_t)data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
         Py_END_ALLOW_THREADS
     }
+    int failed = descriptor >= 0 && sent < 0 && !has_to_wait();
+    if (failed)
+        PyErr_SetFromErrno(PyExc_OSError);
     Py_ssize_t length = data.len;
     PyBuffer_Release(&data);
     PyObject *value = NULL;
@@ -145,9 +152,10 @@ static PyObject *write_call(PyObject *callable, PyObject *const *args, size_t fl
         record->row[DEPART] = entered;
         self->stamps->made++;
         value = Py_NewRef(Py_None);
-    } else {
+    } else if (!failed) {
         /* Without a descriptor nothing was tried. */
-        value = write_rest(self, record, args[0], sent < 0 ? 0 : sent, descriptor < 0 ? 0 : entered);
+        value = PyObject_CallFunction(self->rest, "OOnK", record, args[0], (Py_ssize_t)(sent < 0 ? 0 : sent),
+                                      descriptor < 0 ? 0ull : (unsigned long long)entered);
     }
     Py_DECREF(record);
     return value;

@@ -168,7 +168,8 @@ def _stamp_tcp(state: State, transport: Any) -> None:
     capturing = state.watcher.capturing
     counted = (counted_receive if capturing else stamped_receive)(real, link)
     slow = counted if real is sock else _green_receive(sock, counted)
-    transport._quick_recv = state.stamps.receive(real, link, slow, not capturing)
+    green = real is not sock
+    transport._quick_recv = state.stamps.receive(real, link, slow, not capturing, green)
     transport._write = stamped_write(state, sock, real)
     state.watcher.add(link.number, real.fileno(), link.consumes)
 

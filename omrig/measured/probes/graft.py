@@ -9,7 +9,7 @@ and giving back the old one leaves nothing behind; a call under way ends in the 
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -17,7 +17,11 @@ from bytecode import Bytecode, ConcreteBytecode, Instr, Label
 from bytecode.instr import CellVar, TryBegin, TryEnd
 
 KEPT = "_omrig_kept"
-"""The local variable that hands what the call at the beginning returned to the one at the end."""
+"""What the call at the beginning returned, as an argument of the one at the end. In the function it
+is a local variable of this name, or one that begins so where there is one already."""
+
+_LOOKS_AT_LOCALS = frozenset({"locals", "vars", "eval", "exec", "dir"})
+"""What would see a variable more."""
 
 _OTHER_KINDS = 0x20 | 0x80 | 0x100 | 0x200
 """CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR of Python's inspect: their
@@ -30,7 +34,8 @@ _NULL_AFTER = sys.version_info >= (3, 13)
 @dataclasses.dataclass(frozen=True)
 class Call:
     """``function(*arguments)``, the arguments by the names of the grafted function's parameters or
-    ``KEPT``. It has to return quickly and must not raise."""
+    ``KEPT``: what it was called with, whatever it has made of them since. ``function`` has
+    to return quickly and must not raise."""
 
     function: Callable[..., Any]
     arguments: tuple[str, ...] = ()
@@ -72,15 +77,14 @@ def grafted(code: CodeType, graft: Graft, within: Sequence[str] = ()) -> CodeTyp
         return code.replace(co_consts=consts)
     _check(code, graft)
     compiled = ConcreteBytecode.from_code(code)
-    # How deep the stack is where an exception is caught stays as the compiler had it: the library
-    # finds it out wrongly in some functions, which then crash.
-    body = compiled.to_bytecode(conserve_exception_block_stackdepth=True)
-    if graft.leave:
-        _before_returns(body, graft.leave)
-    begin = _after_resume(body, graft)
-    if graft.leave and graft.always:
-        _when_raising(body, graft.leave, begin)
-    made = body.to_concrete_bytecode(compute_exception_stack_depths=False)
+    try:
+        made = _changed(compiled, graft, code).to_concrete_bytecode(
+            compute_exception_stack_depths=False
+        )
+    except NotGraftable:
+        raise
+    except Exception as error:
+        raise NotGraftable(f"{code.co_qualname} cannot be changed: {error!r}") from error
     if not _caught(compiled) <= _caught(made):
         raise NotGraftable(f"{code.co_qualname}: what it catches cannot be kept")
     most = max(len(call.arguments) for call in (graft.enter, graft.leave) if call)
@@ -95,13 +99,63 @@ def _caught(code: ConcreteBytecode) -> Counter[tuple[int, bool]]:
     return Counter((entry.stack_depth, entry.push_lasti) for entry in code.exception_table)
 
 
+def _changed(compiled: ConcreteBytecode, graft: Graft, code: CodeType) -> Bytecode:
+    # How deep the stack is where an exception is caught stays as the compiler had it: the library
+    # finds it out wrongly in some functions, which then crash.
+    body = compiled.to_bytecode(conserve_exception_block_stackdepth=True)
+    copies = _copies(body, graft, code)
+    leave = graft.leave and Call(
+        graft.leave.function, tuple(copies.get(name, name) for name in graft.leave.arguments)
+    )
+    if leave:
+        _before_returns(body, leave)
+    begin = _after_resume(body, graft, copies)
+    if leave and graft.always:
+        _when_raising(body, leave, begin)
+    return body
+
+
+def _copies(body: Bytecode, graft: Graft, code: CodeType) -> dict[str, str]:
+    """The local variables that keep what the call at the end takes, by what they keep."""
+    arguments = graft.leave.arguments if graft.leave else ()
+    copies = {
+        name: _unused(KEPT if name == KEPT else f"{KEPT}_{name}", code)
+        for name in arguments
+        if name == KEPT or _may_change(name, body)
+    }
+    # Of a global the argument is a flag and its name.
+    loads = [each.arg for each in body if isinstance(each, Instr) and each.name == "LOAD_GLOBAL"]
+    uses = {arg[-1] for arg in loads if isinstance(arg, tuple)}
+    if copies and _LOOKS_AT_LOCALS & uses:
+        raise NotGraftable(f"{code.co_qualname} looks at its local variables")
+    return copies
+
+
+def _unused(name: str, code: CodeType) -> str:
+    taken = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _may_change(name: str, body: Bytecode) -> bool:
+    """Whether the function sets or deletes a parameter, or one within it may."""
+    return name in body.cellvars or any(
+        isinstance(each, Instr)
+        and each.name.startswith(("STORE_FAST", "DELETE_FAST", "LOAD_FAST_AND_CLEAR"))
+        and (name == each.arg or (isinstance(each.arg, tuple) and name in each.arg))
+        for each in body
+    )
+
+
 def _check(code: CodeType, graft: Graft) -> None:
     if code.co_flags & _OTHER_KINDS:
         raise NotGraftable(f"{code.co_qualname} is a generator or a coroutine")
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    for call in (graft.enter, graft.leave):
+    kept = (KEPT,) if graft.enter else ()
+    for call, known in ((graft.enter, parameters), (graft.leave, (*parameters, *kept))):
         for name in call.arguments if call else ():
-            if name not in (*parameters, KEPT):
+            if name not in known:
                 raise NotGraftable(f"{code.co_qualname} has no parameter {name}")
 
 
@@ -113,13 +167,16 @@ def _called(call: Call, code: Bytecode, lineno: Any) -> Iterator[Instr]:
     if _NULL_AFTER:
         yield null
     for name in call.arguments:
-        if name in code.cellvars:
-            yield Instr("LOAD_DEREF", CellVar(name), location=lineno)
-        else:
-            yield Instr("LOAD_FAST", name, location=lineno)
+        yield _loaded(name, code, lineno)
     if sys.version_info < (3, 12):
         yield Instr("PRECALL", len(call.arguments), location=lineno)
     yield Instr("CALL", len(call.arguments), location=lineno)
+
+
+def _loaded(name: str, code: Bytecode, lineno: Any) -> Instr:
+    if name in code.cellvars:
+        return Instr("LOAD_DEREF", CellVar(name), location=lineno)
+    return Instr("LOAD_FAST", name, location=lineno)
 
 
 def _before_returns(body: Bytecode, leave: Call) -> None:
@@ -133,23 +190,27 @@ def _before_returns(body: Bytecode, leave: Call) -> None:
         place += 1
 
 
-def _after_resume(body: Bytecode, graft: Graft) -> int:
+def _after_resume(body: Bytecode, graft: Graft, copies: Mapping[str, str]) -> int:
     """Put in the call at the beginning; where the function's own code begins after it."""
     place = next(
         number
         for number, each in enumerate(body, 1)
         if isinstance(each, Instr) and each.name == "RESUME"
     )
-    if graft.enter is None:
-        return place
     # Of the first line, not of the "def": a line is no more often begun than before.
-    first = next(each for each in body[place:] if isinstance(each, Instr))
-    keeps = graft.leave is not None and KEPT in graft.leave.arguments
-    end = Instr("STORE_FAST", KEPT, location=first.location) if keeps else None
-    added = [
-        *_called(graft.enter, body, first.location),
-        end or Instr("POP_TOP", location=first.location),
-    ]
+    location = next(each for each in body[place:] if isinstance(each, Instr)).location
+    added = []
+    for name, copy in copies.items():
+        if name != KEPT:
+            added += [_loaded(name, body, location), Instr("STORE_FAST", copy, location=location)]
+    if graft.enter:
+        added += _called(graft.enter, body, location)
+        kept = copies.get(KEPT)
+        added.append(
+            Instr("STORE_FAST", kept, location=location)
+            if kept
+            else Instr("POP_TOP", location=location)
+        )
     body[place:place] = added
     return place + len(added)
 

@@ -14,22 +14,28 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omrig.measured.probes import stamp_python
+from omrig.model.errors import UsageError
 
 CHOICE = "OMRIG_STAMP"
 """The environment variable that asks for ``python`` or ``c``."""
 
 
 def _chosen() -> Any:
+    """The module to use. Raises ``UsageError`` where the one that was asked for is not there."""
     asked = os.environ.get(CHOICE, "")
     if asked not in ("", "c", "python"):
-        raise ImportError(f"{CHOICE}={asked}: give c or python, or unset it")
-    if asked != "python":
-        try:
-            return importlib.import_module("omrig.measured.probes._stamp")
-        except ModuleNotFoundError:
-            if asked == "c":
-                raise
-    return stamp_python
+        raise UsageError(f"{CHOICE}={asked}: give c or python, or unset it")
+    if asked == "python":
+        return stamp_python
+    try:
+        return importlib.import_module("omrig.measured.probes._stamp")
+    except ImportError as error:
+        if asked == "c":
+            raise UsageError(
+                f"{CHOICE}=c: the stamps in C cannot be used here ({error}); with a compiler and"
+                " Python's headers set-up builds them; or unset it"
+            ) from error
+        return stamp_python
 
 
 _implementation = _chosen()

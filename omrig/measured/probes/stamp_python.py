@@ -121,8 +121,15 @@ class Stamps(Shared):
 
         return stamp
 
-    def receive(self, socket: Any, link: Link, slow: Function, stamped: bool) -> Function:  # noqa: ARG002
-        """What reads from a connection: here nothing is faster than the Python function."""
+    def receive(
+        self,
+        socket: Any,  # noqa: ARG002
+        link: Link,  # noqa: ARG002
+        slow: Function,
+        stamped: bool,  # noqa: ARG002
+        green: bool = False,  # noqa: ARG002
+    ) -> Function:
+        """What reads from a connection: here nothing is faster than ``slow``."""
         return slow
 
     def write(self, socket: Any, plain: Function, rest: Function) -> Function:  # noqa: ARG002

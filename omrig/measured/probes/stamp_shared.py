@@ -102,7 +102,11 @@ class Shared:
     def break_down(self, error: Exception) -> None:
         self.broken = True
         self.on = False
-        self.failure = self.failure or repr(error)
+        if self.failure is None:
+            try:
+                self.failure = repr(error)
+            except Exception:  # noqa: BLE001 - somebody else's, and no fault of ours breaks a message
+                self.failure = type(error).__name__
 
     def stamp_now(self, record: Record, column: int) -> None:
         self.go_on(record, self.places[record.side][column])
@@ -122,7 +126,7 @@ class Shared:
 
     def keep(self, record: Record) -> None:
         row = record.row[: _WIDTHS[record.side]]
-        row[ID] = int(record.id[:ID_DIGITS], 16) if record.id else 0
+        row[ID] = 0 if record.id is None else int(record.id[:ID_DIGITS], 16)
         self._rows[record.side].extend(row)
 
 

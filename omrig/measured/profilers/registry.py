@@ -206,6 +206,8 @@ def _load_one(mode: str) -> type[Profiler]:
         on_missing_entrypoints_callback=None,
     )
     if failures:
+        if isinstance(failures[0], UsageError):
+            raise failures[0]
         missing = EXTRAS.get(mode)
         if isinstance(failures[0], ModuleNotFoundError) and failures[0].name == missing:
             raise UsageError(

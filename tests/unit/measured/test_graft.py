@@ -127,6 +127,90 @@ def test_arguments_are_the_parameters_wherever_the_compiler_keeps_them():
     assert noted.calls == [(1, 2, 3)]
 
 
+def sets_it_anew(value, way):
+    if way == "set":
+        value = "another"
+    elif way == "deleted":
+        del value
+    elif way == "raises":
+        value = "another"
+        raise KeyError(way)
+    elif way == "in except":
+        try:
+            raise ValueError
+        except ValueError as value:
+            return way
+    elif way == "in a loop":
+        for value in (1, 2):  # noqa: B007 - what it sets counts
+            pass
+    elif way == "in a list":
+        return [value for value in (1, 2)]
+    return way
+
+
+def set_within(value, way):
+    def inner():
+        nonlocal value
+        value = way
+
+    inner()
+    return way
+
+
+def deleted_within(value, way):
+    def inner():
+        return value  # noqa: F821 - that is what it says when it is called
+
+    del value
+    return inner and way
+
+
+@pytest.mark.parametrize("function", [sets_it_anew, set_within, deleted_within])
+@pytest.mark.parametrize(
+    "way", ["kept", "set", "deleted", "raises", "in except", "in a loop", "in a list"]
+)
+def test_the_last_call_has_what_the_function_was_called_with(function, way):
+    noted = Noted()
+    copy = _grafted(function, Graft(leave=Call(noted, ("value", "way")), always=True))
+    assert _outcome(copy, "first", way) == _outcome(function, "first", way)
+    assert noted.calls == [("first", way)]
+
+
+def test_two_grafts_in_one_function_keep_each_their_own():
+    def plain(value):
+        return value
+
+    first, second = (Noted(), Noted()), (Noted(), Noted())
+    first[0](), first[0]()
+    copy = plain
+    for enter, leave in (first, second):
+        copy = _grafted(copy, Graft(Call(enter), Call(leave, (KEPT, "value")), always=True))
+    assert copy("value") == "value"
+    assert first[1].calls == [(3, "value")]
+    assert second[1].calls == [(1, "value")]
+
+
+def test_what_looks_at_its_local_variables_sees_no_more_than_before():
+    def looks(value):
+        return sorted(locals()), value
+
+    with pytest.raises(NotGraftable, match="looks at its local variables"):
+        _both(looks)
+    noted = Noted()
+    copy = _grafted(looks, Graft(Call(noted), Call(noted, ("value",)), always=True))
+    assert copy(1) == (["value"], 1)
+    assert noted.calls == [(), (1,)]
+
+
+def test_the_first_call_cannot_have_what_it_returns():
+    def plain():
+        pass
+
+    for made in (Graft(Call(print, (KEPT,))), Graft(leave=Call(print, (KEPT,)))):
+        with pytest.raises(NotGraftable, match="no parameter _omrig_kept"):
+            _grafted(plain, made)
+
+
 def test_a_method_that_refers_to_its_class_still_does():
     class Base:
         def name(self):
@@ -223,7 +307,8 @@ def test_whole_modules_can_be_grafted_and_the_stack_has_room(module):
     for function in functions:
         if function.__code__.co_flags & 0x20:
             continue
-        made = Graft(Call(print), Call(print, (KEPT,)), always=True)
+        keeps = not {"locals", "vars", "dir", "eval", "exec"} & {*function.__code__.co_names}
+        made = Graft(Call(print), Call(print, (KEPT,) if keeps else ()), always=True)
         code = graft.grafted(function.__code__, made)
         assert code.co_stacksize >= function.__code__.co_stacksize
         assert code.co_freevars == function.__code__.co_freevars

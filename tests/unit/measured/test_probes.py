@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+import struct
 import subprocess
 import sys
 import textwrap
@@ -388,6 +389,38 @@ def test_of_a_closed_socket_nobody_else_s_bytes_are_read_or_written(message, mod
         with pytest.raises(OSError, match="Bad file descriptor"):
             write(b"astray")
         assert ours.recv(100) == theirs.recv(100) == b"secret"
+
+
+def _reset(sender, receiver):
+    """Have a connection cut by the other end, as a broker that is killed does."""
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sender.close()
+    deadline = time.monotonic() + 5
+    while receiver.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != b"\x07":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_connection_that_was_cut_is_told_as_the_socket_tells_it(message, module, pair):
+    sender, receiver = pair
+    receive = _receive(module, receiver, module.Link(1), capturing=True)
+    _reset(sender, receiver)
+    with pytest.raises(ConnectionResetError):
+        receive(7)
+    assert receive(7) == b""
+
+
+def test_a_message_on_a_connection_that_was_cut_fails_as_it_would_have(message, module, pair):
+    sender, receiver = pair
+    state = _state()
+    record = message(state)
+    write = connections.stamped_write(state, receiver, receiver)
+    _reset(sender, receiver)
+    with pytest.raises(ConnectionResetError):
+        write(b"a message")
+    assert record[at.DEPART] == 0
+    with pytest.raises(BrokenPipeError):
+        write(b"a message")
 
 
 def test_the_end_of_a_stream_with_tls_is_what_the_kernel_says(pair, module):

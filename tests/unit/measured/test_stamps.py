@@ -1,6 +1,7 @@
 """The stamps, in C and in Python alike: what they write down, and what must not go wrong."""
 
 import contextvars
+import gc
 import importlib.util
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from greenlet import GreenletExit
 
 from omrig.measured.probes import actions, graft, stamp, stamp_python
 from omrig.measured.probes import state as probes_state
@@ -39,7 +41,51 @@ IMPLEMENTATIONS = ["python", "c"] if IS_BUILT else ["python"]
 def test_the_c_module_was_built_where_that_can_be_done():
     header = Path(sysconfig.get_path("include")) / "Python.h"
     compiler = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0])
-    assert bool(header.exists() and compiler) == IS_BUILT
+    has_lock = not sysconfig.get_config_var("Py_GIL_DISABLED")
+    assert bool(header.exists() and compiler and has_lock) == IS_BUILT
+
+
+HIDDEN = f"import sys; sys.modules[{C_MODULE!r}] = None\n"
+
+
+def _told(script, choice):
+    environment = {**os.environ, "OMRIG_STAMP": choice}
+    command = [sys.executable, "-Wignore", "-c", HIDDEN + textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("fortran", "OMRIG_STAMP=fortran: give c or python, or unset it"),
+        ("c", "OMRIG_STAMP=c: the stamps in C cannot be used here (import of"),
+    ],
+)
+def test_what_is_asked_for_and_not_there_is_told_in_a_line(choice, said, tmp_path):
+    script = f"""
+    from omrig import cli
+    sys.exit(cli.main(["run", "-m", "1", "--output", {str(tmp_path)!r}]))
+    """
+    status, out, err = _told(script, choice)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"omrig: {said}") and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+    # Without the mode it is the measured process that finds out.
+    script = """
+    from omrig.measured import process
+    sys.exit(process._measure(None, lambda event: print(event.usage, event.text)))
+    """
+    status, out, _ = _told(script, choice)
+    assert status == 1
+    assert out.startswith(f"True {said}") and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("choice", ["", "python"])
+def test_without_the_c_module_they_are_made_in_python(choice):
+    script = "from omrig.measured.probes import stamp; print(stamp.IMPLEMENTATION)"
+    assert _told(script, choice) == (0, "python\n", "")
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -618,9 +664,156 @@ def test_a_stamp_that_fails_breaks_nothing_but_itself(make):
     assert callback(Broken()) == "handled"
 
 
+@pytest.mark.parametrize("message_id", ["no number", "\ud800" * 32, ""])
+@pytest.mark.parametrize("sample", [1, 2])
+def test_an_id_that_is_no_number_turns_the_stamps_off(make, message_id, sample):
+    sender, server = make(sample), make(sample, side="consumer")
+    sender.stamps.begin(1)
+    assert serialize_of(sender)({"_msg_id": message_id}) == {"_msg_id": message_id}
+    sender.stamps.end()
+    assert _serving(server, lambda: "reply")([_carrier(server, message_id)]) == "reply"
+    for state in (sender, server):
+        assert state.stamps.failure.startswith("ValueError")
+        assert rows(state) == rows(state, "consumer") == []
+
+
+def test_an_id_is_read_as_python_reads_a_number(make):
+    for message_id, number in (
+        ("12_3", 0x123),
+        (" 7f", 0x7F),
+        ("\u0661", 1),
+        ("ABC", 0xABC),
+    ):
+        state = make()
+        state.stamps.begin(1)
+        serialize_of(state)({"_msg_id": message_id})
+        state.stamps.end()
+        assert [row["id"] for row in rows(state)] == [number]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, GreenletExit])
+def test_an_interruption_is_no_failure_and_goes_through(make, interruption):
+    state = make(side="consumer")
+
+    class Interrupted:
+        @property
+        def channel(self):
+            raise interruption
+
+    def callback(message):
+        raise AssertionError("not reached")
+
+    callback = _with(state, "receive", callback, link="message.channel")
+    with pytest.raises(interruption):
+        callback(Interrupted())
+    assert not state.stamps.broken
+    assert state.stamps.failure is None
+
+
+def test_a_failure_that_cannot_be_shown_is_told_by_its_name(make):
+    class Unshown(Exception):
+        def __repr__(self):
+            raise RuntimeError("nor can this")
+
+    class Broken:
+        @property
+        def channel(self):
+            raise Unshown
+
+    def callback(message):
+        return "handled"
+
+    state = make(side="consumer")
+    assert _with(state, "receive", callback, link="message.channel")(Broken()) == "handled"
+    assert state.stamps.broken
+    assert state.stamps.failure == "Unshown"
+
+
+def test_an_answer_whose_end_cannot_be_told_stamps_nothing(make):
+    class Undecided:
+        def __bool__(self):
+            raise RuntimeError("neither")
+
+    def put(msg_id, data):
+        return data
+
+    state = make()
+    says = {"id": "msg_id", "in": "data", "has": ("ending",), "enter": "put"}
+    put = _with(state, "reply", put, **says)
+    state.stamps.begin(1)
+    record = state.stamps.current()
+    serialize_of(state)({"_msg_id": MESSAGE_ID})
+    put(MESSAGE_ID, {"ending": Undecided()})
+    assert record[at.PUT] == 0
+    assert "neither" in state.stamps.failure
+
+
+def test_a_reply_is_stamped_though_its_message_ends_meanwhile(make):
+    state = make()
+
+    class Ending:
+        def __bool__(self):
+            state.stamps.end()
+            gc.collect()
+            return True
+
+    def put(msg_id, data):
+        return data
+
+    says = {"id": "msg_id", "in": "data", "has": ("ending",), "enter": "put"}
+    put = _with(state, "reply", put, **says)
+    state.stamps.begin(1)
+    serialize_of(state)({"_msg_id": MESSAGE_ID})
+    put(MESSAGE_ID, {"ending": Ending()})
+    assert len(rows(state)) == 1
+    assert state.stamps.in_flight == {}
+    assert not state.stamps.broken
+
+
+def test_the_first_id_that_there_is_counts(make):
+    state = make(side="consumer")
+    _carrier(state)
+
+    def opened(request, one, two, three):
+        pass
+
+    says = {"on": "request", "id": ("one", "two", "three")}
+    request = types.SimpleNamespace()
+    _with(state, "open", opened, **says)(request, None, MESSAGE_ID, "another")
+    assert request._omrig_record[at.ID] == MESSAGE_ID
+
+
 def test_an_unknown_kind_of_stamp_is_an_error(make):
     with pytest.raises(ValueError, match="no stamp of the kind nothing"):
         make().stamps.stamp("nothing")
+
+
+def test_a_stamp_is_called_with_what_it_takes_or_fails(make):
+    state = make()
+    state.stamps.begin(1)
+    assert state.stamps.stamp("name", 1, column=1, keys=("_msg_id",))(1, 2, 3) is None
+    assert state.stamps.broken
+    assert state.stamps.failure.startswith("TypeError")
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="of the C module")
+@pytest.mark.parametrize(
+    "made_of",
+    [
+        {"kind": "at", "column": 48},
+        {"kind": "at", "column": -1},
+        {"kind": "begin", "cpu": 1000},
+        {"kind": "name", "keys": ("a",)},
+        {"kind": "name", "takes": 1},
+        {"kind": "match", "takes": 2, "keys": ()},
+        {"kind": "match", "takes": 1, "keys": ("a",)},
+        {"kind": "carried"},
+    ],
+)
+def test_in_c_nothing_is_read_beyond_what_is_given(made_of):
+    stamps = importlib.import_module(C_MODULE).Stamps(1, False, places.tables("both"))
+    with pytest.raises(ValueError, match="is not made of that"):
+        stamps.stamp(**made_of)
 
 
 def test_exceptions_go_through_every_kind_of_graft(make):
@@ -805,7 +998,7 @@ def test_nothing_is_kept_of_messages_but_their_rows(implementation):
     many(2000)
     before, objects = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
     counts = [sys.getrefcount(each) for each in (None, True, state.stamps)]
-    many(20000)
+    many(10000)
     after = tracemalloc.get_traced_memory()[0]
     assert abs(after - before) < 20_000, (before, after)
     assert abs(len(gc.get_objects()) - objects) < 50
