@@ -7,7 +7,8 @@ schema what it brought
        ``prefetch``; ``machines``, ``instrument`` and ``slices``; ``stalls``,
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
-       ``disturbance``
+       ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
+       ``distortion`` ``estimate``
 ====== ============================================================================================
 """
 
@@ -26,7 +27,8 @@ SCHEMA = 1
 """The newest schema of a result that is known."""
 
 Summary: TypeAlias = Mapping[str, Json]
-"""What a profiler says of itself, in its own words."""
+"""What a profiler says of itself, in its own words; where it knows of stages, with what
+:class:`omrig.model.by_stage.ByStage` reads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

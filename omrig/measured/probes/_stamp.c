@@ -80,6 +80,7 @@ typedef struct {
     PyObject *sending, *received; /* ContextVars */
     PyObject *in_flight;          /* dict: id -> record of a call under way */
     PyObject *failure;            /* why the stamps were turned off, or NULL */
+    PyObject *learner;            /* told when a record's code goes on to another place, or NULL */
     char on, native, broken;
     unsigned char places[SIDES][MOST_COLUMNS]; /* which stage the code is in after that column's stamp */
     uint64_t sample, noted_at, made;
@@ -290,9 +291,24 @@ static int end_sending(Stamps *stamps, Record *record)
     return failed;
 }
 
+static void break_down(Stamps *stamps);
+
+static inline void go_on(Stamps *stamps, Record *record, int place)
+{
+    record->place = place;
+    if (stamps->learner != NULL) {
+        PyObject *learner = Py_NewRef(stamps->learner);
+        PyObject *none = PyObject_CallFunction(learner, "Oi", (PyObject *)record, place);
+        if (none == NULL)
+            break_down(stamps);
+        Py_XDECREF(none);
+        Py_DECREF(learner);
+    }
+}
+
 static inline void stamp(Stamps *stamps, Record *record, int column)
 {
-    record->place = stamps->places[record->side][column];
+    go_on(stamps, record, stamps->places[record->side][column]);
     record->row[column] = now();
     stamps->made++;
 }
@@ -415,7 +431,7 @@ static PyObject *first(Stamp *self, PyObject *const *Py_UNUSED(args))
 static void begin_span(Stamp *self, Record *record)
 {
     record->place_before = record->place;
-    record->place = self->stamps->places[record->side][self->column];
+    go_on(self->stamps, record, self->stamps->places[record->side][self->column]);
     record->begun = now();
     if (self->cpu)
         record->begun_cpu = thread_cpu(self->stamps);
@@ -428,7 +444,7 @@ static void end_span(Stamp *self, Record *record)
             record->row[self->cpu] += thread_cpu(self->stamps) - record->begun_cpu;
         record->row[self->column] += now() - record->begun;
         record->begun = 0;
-        record->place = record->place_before;
+        go_on(self->stamps, record, record->place_before);
         self->stamps->made += 2;
     }
 }
@@ -561,7 +577,7 @@ static PyObject *receive(Stamp *self, PyObject *const *args)
     Record *record = new_record(RECEIVED_ONLY);
     if (record == NULL)
         return NULL;
-    record->place = stamps->places[RECEIVED_ONLY][READ];
+    go_on(stamps, record, stamps->places[RECEIVED_ONLY][READ]);
     record->row[CPU_READ] = thread_cpu(stamps);
     Link *link = link_at(args[0], self->path);
     if (link == NULL) {
@@ -619,7 +635,7 @@ static int let_go(Stamps *stamps)
 {
     Record *received = just_received(stamps);
     if (received != NULL)
-        received->place = 0;
+        go_on(stamps, received, 0);
     Py_XDECREF(received);
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -651,7 +667,7 @@ static PyObject *match(Stamp *self, PyObject *const *args)
     Record *received = just_received(stamps);
     if (received != NULL) {
         take_received(record, received);
-        received->place = 0;
+        go_on(stamps, received, 0);
         Py_DECREF(received);
     }
     if (self->cpu)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from omrig.drivers import maps
 from omrig.measured.probes import cost, install
+from omrig.measured.probes.learning import Learner
 from omrig.measured.probes.stamp import IMPLEMENTATION, clock, now
 from omrig.measured.probes.state import State, realtime_offset_ns
 from omrig.measured.profilers.base import Artefact, Context, Profiler
+from omrig.measured.profilers.whereabouts import Passed, Whereabouts
 from omrig.model import interpreter
+from omrig.model.places import PLACES
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
 from omrig.model.values import Json
@@ -42,6 +45,8 @@ class StagesProfiler(Profiler):
             native=context.executor == "threading",
             side=context.side,
         )
+        self._others = set(context.profiling.modes) - {self.name, "resources", "memory"}
+        self._learner: Learner | None = None
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
         self._sites: list[maps.Site] = []
@@ -61,6 +66,13 @@ class StagesProfiler(Profiler):
             maps.read(file)
         return files
 
+    def whereabouts(self) -> Whereabouts:
+        """In which stage the code is, for who knows code and no stages."""
+        return Whereabouts(self._state.stamps.where, PLACES[1:], self._passed)
+
+    def _passed(self) -> Sequence[Sequence[Passed]]:
+        return self._learner.passed() if self._learner else ()
+
     def install(self) -> None:
         """Start the watcher, note every connection that is made, and time what a stamp costs."""
         targets = self._run.profiling.value(TARGETS)
@@ -77,6 +89,8 @@ class StagesProfiler(Profiler):
         """Begin to stamp."""
         self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
+        if self._learner is None and self._others:
+            self._learner = Learner(self._state)
         self._state.stamps.on = True
         clock.put_in(self._state.stamps)
 
