@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omrig.drivers import maps
-from omrig.measured.probes import install
+from omrig.measured.probes import cost, install
 from omrig.measured.probes.learning import Learner
 from omrig.measured.probes.stamp import IMPLEMENTATION, clock, now
 from omrig.measured.probes.state import State, realtime_offset_ns
@@ -52,6 +52,7 @@ class StagesProfiler(Profiler):
         self._sites: list[maps.Site] = []
         self._missing: list[str] = []
         self._lost: set[str] = set()
+        self._cost = cost.Cost(0.0, 0.0)
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
         self._told: dict[str, int] = {}
@@ -73,13 +74,14 @@ class StagesProfiler(Profiler):
         return self._learner.passed() if self._learner else ()
 
     def install(self) -> None:
-        """Start the watcher and note every connection that is made."""
+        """Start the watcher, note every connection that is made, and time what a stamp costs."""
         targets = self._run.profiling.value(TARGETS)
         extra = [maps.read(path) for path in targets if path.endswith(".toml")]
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
         bound, self._sites = install.split(sites)
+        self._cost = cost.calibrated(self._state.stamps.native)
         self._watcher.start(self._run.folder, interpreter.without_options())
         self._installed.enter_context(install.installed(self._state, bound))
 
@@ -153,6 +155,7 @@ class StagesProfiler(Profiler):
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "stamps": IMPLEMENTATION,
+            "cost": {"made": self._state.stamps.made, **self._cost._asdict()},
             "failures": self._failures(),
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
             "columns": dict(COLUMNS),
