@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from omrig.accounting import slicing
 from omrig.accounting.slicing import Slicing
-from omrig.model.result import Counts, Coverage, Disturbance
+from omrig.model.coverage import Coverage, Disturbance
+from omrig.model.result import Counts
 from omrig.recordings.recording import Sides
 
 _INCLUDED = "stages, books and verdict include what that slows down"

@@ -8,6 +8,7 @@ from omrig.accounting import (
     closure,
     counts,
     coverage,
+    estimate,
     facts,
     latency,
     littles_law,
@@ -126,6 +127,8 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     quiet = _timeline(run, sides, tables, keep) if keep else None
     shown = quiet or every
     is_quiet = bool(quiet and sliced and slicing.are_told(sliced, tables.values()))
+    used = usage.resources(run, sides)
+    costs = overhead.of_modes(sides, sliced, every)
     result = Result(
         complete=reason is None,
         reason=reason,
@@ -135,9 +138,9 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         is_measurement=not run.transport.in_memory,
         messages=counted,
         throughput=throughput.measure(run, sides, sliced),
-        overhead=overhead.of_modes(sides, sliced, every),
+        overhead=estimate.added(costs, estimate.of_stamps(sides, sliced, used)),
         coverage=coverage.of_stages(sides, sliced, counted, shown is not None, is_quiet),
-        resources=usage.resources(run, sides),
+        resources=used,
         machines=usage.machines(sides),
         profiles={name: _profiles(side) for name, side in sides.items()},
     )

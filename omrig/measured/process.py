@@ -148,7 +148,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
         folder=Path(plan.output.folder) / plan.sides[0],
         profiling=plan.profiling,
     )
-    measurement = Measurement([mode(context) for mode in registry.load(plan.profiling.modes)])
+    measurement = Measurement(registry.make(plan.profiling.modes, context))
     for profiler in measurement.profilers:
         profiler.install()
     messaging = oslo_messaging.get_rpc_transport(

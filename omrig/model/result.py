@@ -7,7 +7,8 @@ schema what it brought
        ``prefetch``; ``machines``, ``instrument`` and ``slices``; ``stalls``,
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
-       ``disturbance``
+       ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
+       ``distortion`` ``estimate``
 ====== ============================================================================================
 """
 
@@ -15,6 +16,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self, TypeAlias
 
+from omrig.model.coverage import Coverage
+from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
 from omrig.model.values import UNLESS_NONE, Json, Value, key
@@ -24,7 +27,8 @@ SCHEMA = 1
 """The newest schema of a result that is known."""
 
 Summary: TypeAlias = Mapping[str, Json]
-"""What a profiler says of itself, in its own words."""
+"""What a profiler says of itself, in its own words; where it knows of stages, with what
+:class:`omrig.model.by_stage.ByStage` reads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -240,7 +244,8 @@ class Overhead(Value):
     """What profilers that were compared together cost: ratios with them over without.
 
     Medians over ``pairs`` of slices, with quartiles. ``slower`` is whether they slowed the run
-    beyond chance. ``who`` they are is the subject of a sentence, ``text`` all of it in words.
+    beyond chance. ``who`` they are is the subject of a sentence, ``text`` all of it in words;
+    ``estimate`` is the stages' own of their cost.
     """
 
     throughput_ratio: float
@@ -260,49 +265,19 @@ class Overhead(Value):
     latency: LatencyPair | None = None
     method: str = ""
     text: str = ""
+    estimate: Estimate | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NotMeasured(Value):
-    """Why it is not known what a profiler cost."""
+    """Why it is not known what a profiler cost; ``estimate`` is the stages' own of theirs."""
 
     throughput_ratio: None = None
     method: None = None
     pairs: int = 0
     reason: str = "no reason given"
     text: str = ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Disturbance(Value):
-    """Profilers that slow a run and were on while the messages of the stages went.
-
-    ``modes`` by side, ``who`` they are in words; ``reason`` is why there are no stages without
-    them, and what would help.
-    """
-
-    modes: Mapping[str, tuple[str, ...]]
-    who: str
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Coverage(Value):
-    """How many messages were profiled, and which of them the stages are of.
-
-    ``modes`` by side were taken out between slices; with ``slow_only`` other modes stayed on.
-    ``stages_of`` is ``unprofiled``, None where the stages are of all that had stages, and
-    ``profiled`` where nothing was taken out. ``disturbance`` is what these stages, and with them
-    the verdict, include; None where that is nothing.
-    """
-
-    modes: Mapping[str, tuple[str, ...]]
-    slow_only: bool
-    profiled_messages: int
-    unprofiled_messages: int
-    stages_of: str | None = None
-    disturbance: Disturbance | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
-    text: str = ""
+    estimate: Estimate | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

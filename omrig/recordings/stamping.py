@@ -33,6 +33,15 @@ class Blocking:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StampCost(Value):
+    """How many stamps were ``made``, and what one was found to cost before the load."""
+
+    made: int
+    hot_ns: float
+    cold_ns: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Stamping(Value):
     """``columns`` are the names of a row's stamps by side; empty where others were stamped.
 
@@ -40,7 +49,8 @@ class Stamping(Value):
     the first and the last around the load. ``missing`` are words on what the driver did not have,
     ``lost_stages`` those that cannot be told without it. ``notices`` are the broker's: when, and
     why it blocked, empty where it went on. ``stamps`` is in what they were made, ``c`` or
-    ``python``; ``failures`` are what went wrong in the instrument and did not break a message.
+    ``python``; ``failures`` are what went wrong in the instrument and did not break a message;
+    ``cost`` is None where that was not recorded.
     """
 
     columns: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -52,6 +62,7 @@ class Stamping(Value):
     receive_buffer_bytes: int = 0
     stamps: str | None = None
     failures: tuple[str, ...] = ()
+    cost: StampCost | None = None
 
     def blocked(self) -> list[Blocking]:
         """When the broker blocked a connection, each until it went on or the recording ended."""

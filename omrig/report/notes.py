@@ -1,8 +1,10 @@
 """Notes on a result: what its stages add up to, and how far to trust them."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.estimate import Estimate
 from omrig.model.profiling import NONE, STAGES
 from omrig.model.result import Closure, Instrument, NotMeasured, Overhead, Result
 from omrig.model.run import Run
@@ -91,7 +93,7 @@ def _watched(found: Instrument) -> str:
 
 def costs(result: Result) -> list[str]:
     """What each profiler mode cost, or why that is not known."""
-    return [_cost(mode, found) for mode, found in result.overhead.items()]
+    return [line for mode, found in result.overhead.items() for line in _costs(mode, found)]
 
 
 def together(result: Result) -> dict[Overhead, list[str]]:
@@ -99,16 +101,29 @@ def together(result: Result) -> dict[Overhead, list[str]]:
     modes: dict[Overhead, list[str]] = {}
     for mode, found in result.overhead.items():
         if isinstance(found, Overhead):
-            modes.setdefault(found, []).append(mode)
+            # The stages' own estimate is no part of what is shared.
+            modes.setdefault(dataclasses.replace(found, estimate=None), []).append(mode)
     return modes
 
 
-def _cost(mode: str, found: Overhead | NotMeasured) -> str:
+def _costs(mode: str, found: Overhead | NotMeasured) -> list[str]:
+    estimated = [f"{mode}: {_estimated(found.estimate)}"] if found.estimate else []
     if isinstance(found, NotMeasured):
-        return f"{mode}: not measured: {found.reason}"
+        if found.estimate:
+            return [f"{estimated[0]}; not measured: {found.reason}"]
+        return [f"{mode}: not measured: {found.reason}"]
     if not found.text:
-        return f"{mode}: {found.throughput_ratio:.2f} of the throughput without it"
-    return f"{found.text}. Measured in {found.method}"
+        return [f"{mode}: {found.throughput_ratio:.2f} of the throughput without it", *estimated]
+    return [f"{found.text}. Measured in {found.method}", *estimated]
+
+
+def _estimated(found: Estimate) -> str:
+    low, high = (100 * share for share in (found.cpu_share_hot, found.cpu_share_cold))
+    hot, cold = (ns / 1000 for ns in (found.hot_ns, found.cold_ns))
+    return (
+        f"an estimated {low:.1f} to {high:.1f} % of the CPU of a message"
+        f" ({found.stamps_per_message:.1f} stamps of {hot:.2f} µs hot, {cold:.2f} µs cold)"
+    )
 
 
 def _sample(run: Run) -> str:

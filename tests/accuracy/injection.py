@@ -5,6 +5,7 @@ alone. They go in before the probes, so that these see the slow functions as the
 driver's own.
 """
 
+import functools
 import json
 import mmap
 import os
@@ -35,7 +36,8 @@ and do the rest while another stage waits, the likelier the longer the function 
 
 PLANTED = "OMRIG_PLANTED"
 """The environment variable that says what to plant: JSON, either ``{"leak": bytes, "side": name}``,
-kept of each message, or ``{"burst": bytes, "seq": n}``, taken by the consumer at message n."""
+kept of each message, or ``{"burst": bytes, "seq": n}``, taken by the consumer at message n, or
+``{"publish_ms": ms, "side": name}``, burnt whenever a message is published."""
 
 TAKEN = "taken.json"
 """What the mode leaves in the consumer's folder: when the burst began and ended, in seconds since
@@ -57,6 +59,21 @@ def burn(milliseconds: float) -> None:
     end = time.perf_counter_ns() + int(milliseconds * MS)
     while time.perf_counter_ns() < end:
         pass
+
+
+def compute(numbers: int) -> int:
+    """Use the CPU in one call of C: a loop would weigh more where each of its turns is profiled."""
+    return sum(range(numbers))
+
+
+def numbers_in(milliseconds: float) -> int:
+    """How many numbers :func:`compute` adds in so long, here and now; at the fastest of some."""
+    numbers, took = 200_000, []
+    for _ in range(10):
+        begin = time.perf_counter_ns()
+        compute(numbers)
+        took.append(time.perf_counter_ns() - begin)
+    return int(milliseconds * MS * numbers / min(took))
 
 
 def on_serialize(act: Callable[[Any], None]) -> None:
@@ -84,6 +101,19 @@ def on_endpoint(act: Callable[[Any], None]) -> None:
         return original(endpoint, ctxt, seq, producer, **payload)
 
     consumer.Endpoint.message = message  # type: ignore[method-assign,assignment]
+
+
+def on_publish(act: Callable[[], object]) -> None:
+    """Call ``act`` whenever the driver publishes a message, on a connection that it holds."""
+    from oslo_messaging._drivers import impl_rabbit
+
+    original = impl_rabbit.Connection._publish
+
+    def _publish(connection: Any, *args: Any, **kwargs: Any) -> Any:
+        act()
+        return original(connection, *args, **kwargs)
+
+    impl_rabbit.Connection._publish = _publish
 
 
 class Faults(Profiler):
@@ -153,10 +183,10 @@ class Faults(Profiler):
 
 
 class Planted(Profiler):
-    """Leaks or takes memory as the environment says."""
+    """Leaks or takes memory, or uses the CPU, as the environment says."""
 
     name = "planted"
-    coexists_with = frozenset({"none", "memory-lines"})
+    coexists_with = frozenset({"none", "memory-lines", "yappi", "lines", "pyspy"})
     pausable = False
 
     def __init__(self, context: Context) -> None:
@@ -177,6 +207,9 @@ class Planted(Profiler):
             (on_serialize if producer else on_endpoint)(self._leak)
         elif "burst" in self._planted and self._side == "consumer":
             on_endpoint(self._burst)
+        elif "publish_ms" in self._planted and self._planted["side"] == self._side:
+            numbers = numbers_in(self._planted["publish_ms"])
+            on_publish(functools.partial(compute, numbers))
 
     def start(self) -> None:
         """The load begins: the warm-up leaks nothing."""

@@ -89,6 +89,7 @@ typedef struct {
     PyObject *sending, *received; /* ContextVars */
     PyObject *in_flight;          /* dict: id -> record of a call under way */
     PyObject *failure;            /* why the stamps were turned off, or NULL */
+    PyObject *learner;            /* told when a record's code goes on to another place, or NULL */
     char on, native, broken;
     unsigned char places[SIDES][MOST_COLUMNS]; /* which stage the code is in after that column's stamp */
     uint64_t sample, noted_at, made;
@@ -288,9 +289,24 @@ static int end_sending(Stamps *stamps, Record *record)
     return failed;
 }
 
+static int break_down(Stamps *stamps);
+
+static inline void go_on(Stamps *stamps, Record *record, int place)
+{
+    record->place = place;
+    if (stamps->learner != NULL) {
+        PyObject *learner = Py_NewRef(stamps->learner);
+        PyObject *none = PyObject_CallFunction(learner, "Oi", (PyObject *)record, place);
+        if (none == NULL)
+            break_down(stamps);
+        Py_XDECREF(none);
+        Py_DECREF(learner);
+    }
+}
+
 static inline void stamp(Stamps *stamps, Record *record, int column)
 {
-    record->place = stamps->places[record->side][column];
+    go_on(stamps, record, stamps->places[record->side][column]);
     record->row[column] = now();
     stamps->made++;
 }
@@ -418,7 +434,7 @@ static int first(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 static int begin(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
     record->place_before = record->place;
-    record->place = self->stamps->places[record->side][self->column];
+    go_on(self->stamps, record, self->stamps->places[record->side][self->column]);
     record->begun = now();
     if (self->cpu)
         record->begun_cpu = thread_cpu(self->stamps);
@@ -432,7 +448,7 @@ static int finish(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
             record->row[self->cpu] += thread_cpu(self->stamps) - record->begun_cpu;
         record->row[self->column] += now() - record->begun;
         record->begun = 0;
-        record->place = record->place_before;
+        go_on(self->stamps, record, record->place_before);
         self->stamps->made += 2;
     }
     return 0;
@@ -507,7 +523,7 @@ static int receive(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, 
     Record *record = new_record(RECEIVED_ONLY);
     if (record == NULL)
         return -1;
-    record->place = stamps->places[RECEIVED_ONLY][READ];
+    go_on(stamps, record, stamps->places[RECEIVED_ONLY][READ]);
     uint64_t cpu = thread_cpu(stamps);
     Link *link = link_at(args[0], self->path);
     if (link == NULL) {
@@ -565,7 +581,7 @@ static int carried(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
     /* Nothing is done for what was last received any more. */
     Record *received = record_in(self->stamps->received);
     if (received != NULL)
-        received->place = 0;
+        go_on(self->stamps, received, 0);
     Py_XDECREF(received);
     return 0;
 }
@@ -583,7 +599,7 @@ static int match(Stamp *self, Record *record, PyObject *const *args, UNUSED_KEPT
     Record *received = record_in(self->stamps->received);
     if (received != NULL) {
         take_received(record, received);
-        received->place = 0;
+        go_on(self->stamps, received, 0);
         Py_DECREF(received);
     }
     if (self->cpu)

@@ -34,6 +34,7 @@ static void stamps_dealloc(PyObject *self)
     Py_XDECREF(stamps->received);
     Py_XDECREF(stamps->in_flight);
     Py_XDECREF(stamps->failure);
+    Py_XDECREF(stamps->learner);
     PyMem_RawFree(stamps->rows[0].data);
     PyMem_RawFree(stamps->rows[1].data);
     PyMem_RawFree(stamps->notes.data);
@@ -197,7 +198,7 @@ static PyObject *stamps_departed(PyObject *self, PyObject *args)
     unsigned long long entered;
     if (!PyArg_ParseTuple(args, "O!K", &RecordType, &record, &entered))
         return NULL;
-    record->place = stamps->places[record->side][DEPART];
+    go_on(stamps, record, stamps->places[record->side][DEPART]);
     record->row[DEPART] = entered;
     stamps->made++;
     Py_RETURN_NONE;
@@ -210,6 +211,12 @@ static PyObject *stamps_drain(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "s", &side))
         return NULL;
     return drained(&stamps->rows[strcmp(side, "producer") == 0 ? PRODUCER : CONSUMER]);
+}
+
+static PyObject *stamps_learn(PyObject *self, PyObject *learner)
+{
+    Py_XSETREF(((Stamps *)self)->learner, learner == Py_None ? NULL : Py_NewRef(learner));
+    Py_RETURN_NONE;
 }
 
 static PyObject *stamps_drain_notes(PyObject *self, PyObject *Py_UNUSED(nothing))
@@ -229,6 +236,7 @@ static PyMethodDef stamps_methods[] = {
     { "thread_cpu", stamps_thread_cpu, METH_NOARGS, NULL },
     { "departed", stamps_departed, METH_VARARGS, NULL },
     { "drain", stamps_drain, METH_VARARGS, NULL },
+    { "learn", stamps_learn, METH_O, NULL },
     { "drain_notes", stamps_drain_notes, METH_NOARGS, NULL },
     { NULL, NULL, 0, NULL },
 };

@@ -148,7 +148,7 @@ static PyObject *write_call(PyObject *callable, PyObject *const *args, size_t fl
     PyBuffer_Release(&data);
     PyObject *value = NULL;
     if (sent == length) {
-        record->place = self->stamps->places[record->side][DEPART];
+        go_on(self->stamps, record, self->stamps->places[record->side][DEPART]);
         record->row[DEPART] = entered;
         self->stamps->made++;
         value = Py_NewRef(Py_None);

@@ -3,6 +3,7 @@
 A connection's own functions are replaced while messages are stamped, and given back.
 """
 
+import _socket
 import array
 import contextlib
 import fcntl
@@ -47,14 +48,14 @@ def _guarded(state: State, does: Function) -> Function:
 
     What went wrong is told by the run (``State.failures``).
     """
+    return functools.partial(_do, state, does)
 
-    def guarded(transport: Any) -> None:
-        try:
-            does(state, transport)
-        except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
-            state.failures.append(f"{does.__name__}: {error!r}")
 
-    return guarded
+def _do(state: State, does: Function, transport: Any) -> None:
+    try:
+        does(state, transport)
+    except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
+        state.failures.append(f"{does.__name__}: {error!r}")
 
 
 def made(state: State) -> Function:
@@ -82,6 +83,10 @@ def consumes(state: State) -> Function:
 
 
 def _note_tcp(state: State, transport: Any) -> None:
+    if not isinstance(_with_descriptor(transport.sock), _socket.socket):
+        # Somebody's own kind of socket: what it does cannot be done in its place. Not compared with
+        # socket.socket, which eventlet may have replaced.
+        return
     transport._omrig_link = state.new_link()
     state.transports.add(transport)
     if state.stamping:
@@ -89,6 +94,8 @@ def _note_tcp(state: State, transport: Any) -> None:
 
 
 def _note_tls(state: State, transport: Any) -> None:
+    if not isinstance(transport.sock, _socket.socket):
+        return
     transport._omrig_link = state.new_link(transport.sock)
     state.transports.add(transport)
     if state.stamping:
@@ -96,19 +103,17 @@ def _note_tls(state: State, transport: Any) -> None:
 
 
 def _let_go(state: State, transport: Any) -> None:
-    link = getattr(transport, "_omrig_link", None)
-    if link is not None:
-        state.watcher.drop(link.number)
+    if transport in state.transports:
+        state.watcher.drop(transport._omrig_link.number)
 
 
 def _note_consumption(state: State, channel: Any) -> None:
     transport = channel.connection.transport
-    link = getattr(transport, "_omrig_link", None)
-    if link is not None:
-        link.consumes = True
+    if transport in state.transports:
+        transport._omrig_link.consumes = True
         state.receive_buffer_bytes = _enlarge(transport.sock)
         if state.stamping:
-            state.watcher.watch(link.number)
+            state.watcher.watch(transport._omrig_link.number)
 
 
 def _enlarge(sock: Any) -> int:
@@ -124,6 +129,10 @@ def _enlarge(sock: Any) -> int:
 
 def stamp_again(state: State, transport: Any) -> None:
     """Stamp a connection that was made before."""
+    _do(state, _stamp_again, transport)
+
+
+def _stamp_again(state: State, transport: Any) -> None:
     if transport.sock is not None:
         stamp = _stamp_tcp if transport._omrig_link.tls_socket is None else _stamp_tls
         stamp(state, transport)
@@ -131,6 +140,10 @@ def stamp_again(state: State, transport: Any) -> None:
 
 def restore(state: State, transport: Any) -> None:
     """Give a connection that is still open its own send and receive back."""
+    _do(state, _restore, transport)
+
+
+def _restore(state: State, transport: Any) -> None:
     link = transport._omrig_link
     if transport.sock is None:
         return
@@ -148,8 +161,7 @@ def restore(state: State, transport: Any) -> None:
 
 def _stamp_tcp(state: State, transport: Any) -> None:
     sock, link = transport.sock, transport._omrig_link
-    green = getattr(sock, "fd", None)
-    real = sock if green is None or isinstance(green, int) else green
+    real = _with_descriptor(sock)
     real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     # 0 for a new connection; what was read while the probes were out counts as well.
     link.offset = consumed(real)
@@ -160,6 +172,12 @@ def _stamp_tcp(state: State, transport: Any) -> None:
     transport._quick_recv = state.stamps.receive(real, link, slow, not capturing, green)
     transport._write = stamped_write(state, sock, real)
     state.watcher.add(link.number, real.fileno(), link.consumes)
+
+
+def _with_descriptor(sock: Any) -> Any:
+    """The socket itself, where ``sock`` is eventlet's around it."""
+    green = getattr(sock, "fd", None)
+    return sock if green is None or isinstance(green, int) else green
 
 
 def stamped_write(state: State, sock: Any, real: Any) -> Function:

@@ -8,11 +8,12 @@ and giving back the old one leaves nothing behind; a call under way ends in the 
 
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
-from bytecode import Bytecode, Instr, Label
+from bytecode import Bytecode, ConcreteBytecode, Instr, Label
 from bytecode.instr import CellVar, TryBegin, TryEnd
 
 KEPT = "_omrig_kept"
@@ -49,6 +50,11 @@ class Graft:
     always: bool = False
 
 
+_DEEPEST = 4
+"""So many values a call has on the stack at most, besides its arguments: what is returned or was
+being handled and the exception, what is called, and NULL."""
+
+
 class NotGraftable(Exception):
     """A code object that this cannot be done to, and why."""
 
@@ -70,15 +76,33 @@ def grafted(code: CodeType, graft: Graft, within: Sequence[str] = ()) -> CodeTyp
         consts = tuple(changed if each is inner[0] else each for each in code.co_consts)
         return code.replace(co_consts=consts)
     _check(code, graft)
+    compiled = ConcreteBytecode.from_code(code)
     try:
-        return _changed(Bytecode.from_code(code), graft, code)
+        made = _changed(compiled, graft, code).to_concrete_bytecode(
+            compute_exception_stack_depths=False
+        )
     except NotGraftable:
         raise
     except Exception as error:
         raise NotGraftable(f"{code.co_qualname} cannot be changed: {error!r}") from error
+    if not _caught(compiled) <= _caught(made):
+        raise NotGraftable(f"{code.co_qualname}: what it catches cannot be kept")
+    most = max(len(call.arguments) for call in (graft.enter, graft.leave) if call)
+    return made.to_code(
+        stacksize=code.co_stacksize + _DEEPEST + most, compute_exception_stack_depths=False
+    )
 
 
-def _changed(body: Bytecode, graft: Graft, code: CodeType) -> CodeType:
+def _caught(code: ConcreteBytecode) -> Counter[tuple[int, bool]]:
+    """Of the ranges in which exceptions are caught, the depth of the stack, and whether the place
+    is pushed."""
+    return Counter((entry.stack_depth, entry.push_lasti) for entry in code.exception_table)
+
+
+def _changed(compiled: ConcreteBytecode, graft: Graft, code: CodeType) -> Bytecode:
+    # How deep the stack is where an exception is caught stays as the compiler had it: the library
+    # finds it out wrongly in some functions, which then crash.
+    body = compiled.to_bytecode(conserve_exception_block_stackdepth=True)
     copies = _copies(body, graft, code)
     leave = graft.leave and Call(
         graft.leave.function, tuple(copies.get(name, name) for name in graft.leave.arguments)
@@ -88,7 +112,7 @@ def _changed(body: Bytecode, graft: Graft, code: CodeType) -> CodeType:
     begin = _after_resume(body, graft, copies)
     if leave and graft.always:
         _when_raising(body, leave, begin)
-    return body.to_code()
+    return body
 
 
 def _copies(body: Bytecode, graft: Graft, code: CodeType) -> dict[str, str]:
@@ -207,7 +231,8 @@ def _when_raising(body: Bytecode, leave: Call, begin: int) -> None:
         elif isinstance(each, TryEnd):
             inside = False
         elif isinstance(each, Instr) and not inside and opened is None:
-            opened = TryBegin(handler, push_lasti=False)
+            # Nothing of what the function had on the stack is needed any more.
+            opened = TryBegin(handler, push_lasti=False, stack_depth=0)
             covered.append(opened)
         covered.append(each)
     if opened:

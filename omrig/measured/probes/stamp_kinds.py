@@ -30,7 +30,7 @@ Function = Callable[..., Any]
 def begin_span(stamps: Shared, record: Record, column: int, cpu: int) -> None:
     """A span of a record begins."""
     record.place_before = record.place
-    record.place = stamps.places[record.side][column]
+    stamps.go_on(record, stamps.places[record.side][column])
     record.begun = now()
     if cpu:
         record.begun_cpu = stamps.thread_cpu()
@@ -43,7 +43,7 @@ def end_span(stamps: Shared, record: Record, column: int, cpu: int) -> None:
             record.row[cpu] += stamps.thread_cpu() - record.begun_cpu
         record.row[column] += now() - record.begun
         record.begun = 0
-        record.place = record.place_before
+        stamps.go_on(record, record.place_before)
         stamps.made += 2
 
 
@@ -51,7 +51,7 @@ def let_go(stamps: Shared) -> None:
     """What was received is handed on: nothing is done for it any more."""
     received = stamps.received.get()
     if received is not None:
-        received.place = 0
+        stamps.go_on(received, 0)
 
 
 def make_at(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
@@ -207,7 +207,7 @@ def make_receive(stamps: Shared, _column: int, _cpu: int, path: Path, keys: Any)
             return
         begun = now()
         record = Record(RECEIVED_ONLY)
-        record.place = stamps.places[RECEIVED_ONLY][READ]
+        stamps.go_on(record, stamps.places[RECEIVED_ONLY][READ])
         cpu = stamps.thread_cpu()
         link = _follow(start, path)
         row = record.row
@@ -267,7 +267,7 @@ def make_match(stamps: Shared, column: int, cpu: int, _path: Path, keys: Any) ->
         received = stamps.received.get()
         if received is not None:
             record.row[RECEIVED] = received.row[RECEIVED]
-            received.place = 0
+            stamps.go_on(received, 0)
         if cpu:
             record.row[cpu] = stamps.thread_cpu()
         # The place is that of the thread which sends, not of the one that brings the reply.

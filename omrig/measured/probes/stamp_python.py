@@ -151,6 +151,6 @@ class Stamps(Shared):
 
     def departed(self, record: Record, entered_ns: int) -> None:
         """The last send of a message was entered then."""
-        record.place = self.places[record.side][DEPART]
+        self.go_on(record, self.places[record.side][DEPART])
         record.row[DEPART] = entered_ns
         self.made += 1

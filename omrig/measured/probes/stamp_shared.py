@@ -3,7 +3,7 @@
 import contextlib
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -51,6 +51,18 @@ class Shared:
         self._rows = (array("Q"), array("Q"))
         self._notes: array[int] = array("Q")
         self._noted_at = 0
+        self._learner: Callable[[Any, int], None] | None = None
+
+    def learn(self, learner: "Callable[[Any, int], None] | None") -> None:
+        """Tell ``learner`` the record and the new place whenever its code goes on to another;
+        None: nobody any more."""
+        self._learner = learner
+
+    def go_on(self, record: Record, place: int) -> None:
+        """The code that works on this message is in another place."""
+        record.place = place
+        if self._learner is not None:
+            self._learner(record, place)
 
     def thread_cpu(self) -> int:
         """CPU time of the thread in ns; now and then that of the process is noted, too.
@@ -97,7 +109,7 @@ class Shared:
                 self.failure = type(error).__name__
 
     def stamp_now(self, record: Record, column: int) -> None:
-        record.place = self.places[record.side][column]
+        self.go_on(record, self.places[record.side][column])
         record.row[column] = now()
         self.made += 1
 

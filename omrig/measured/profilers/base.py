@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
+from omrig.measured.profilers.whereabouts import Whereabouts
 from omrig.model.profiling import Option, Profiling, Value
 
 NO_REASONS: Mapping[str, str] = MappingProxyType({})
@@ -30,6 +31,8 @@ class Context:
     """The side's folder, for what has to be written during the run."""
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     """The modes asked for and the values of their options, as the plan has them."""
+    whereabouts: Whereabouts | None = None
+    """Tells in which stage code runs; None where no stages are recorded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,10 @@ class Profiler:
         found.
         """
         return set()
+
+    def whereabouts(self) -> Whereabouts | None:
+        """What it can tell the modes that come after it of where messages are, if it can."""
+        return None
 
     def install(self) -> None:
         """Prepare the measured process: after monkey-patching, before any transport exists."""

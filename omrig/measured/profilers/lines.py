@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from omrig.formats import lines as text
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.targets import codes, tracing
+from omrig.measured.profilers.targets import codes, line_stages, tracing
 from omrig.measured.profilers.targets import waits as switches
+from omrig.model import by_stage
 from omrig.model.profiling import OPTIONS, TARGETS
 from omrig.model.values import Json
 from omrig.recordings import writer
@@ -49,6 +50,8 @@ class LinesProfiler(Profiler):
         self._every_thread = tracing.EveryThread(context.executor)
         self._switches = switches.make(context.executor)
         self._codes: list[CodeType] = []
+        self._whereabouts = context.whereabouts
+        self._stages: line_stages.LineStages | None = None
         self._recorded = Recorded()
         self._hit_cost_ns = 0
         self._profiler: Any = None
@@ -70,6 +73,9 @@ class LinesProfiler(Profiler):
         self._every_thread.install()
         places = [place for target in self._targets for place in codes.locate(target)]
         self._codes = codes.instrument(places, _registered)
+        if self._whereabouts:
+            self._stages = line_stages.LineStages(places, _registered, self._whereabouts)
+            self._codes += self._stages.codes
         self._hit_cost_ns = self._cost_of_a_hit()
 
     def start(self) -> None:
@@ -79,6 +85,8 @@ class LinesProfiler(Profiler):
         self._profiler = _profiler_of(self._codes)
         self._every_thread.start(self._profiler, self._codes)
         self._switches.start(self._codes)
+        if self._stages:
+            self._stages.start()
         self._on = True
 
     def stop(self) -> None:
@@ -86,6 +94,8 @@ class LinesProfiler(Profiler):
         if not self._on:
             return
         self._on = False
+        if self._stages:
+            self._stages.stop()
         waits = self._switches.stop()
         self._every_thread.stop()
         self._recorded.add(self._profiler.get_stats().timings, waits)
@@ -133,16 +143,28 @@ class LinesProfiler(Profiler):
                     "time_ns": line.time_ns,
                     "switched_out_ns": line.switched_out_ns,
                     "share": line.ran_ns / max(1, total - switched_out),
-                    "source": linecache.getline(line.file, line.line).strip(),
+                    "source": _source(line),
                     "switched_out": line.switched_out_ns > 0,
                 }
                 for line in lines[:SUMMARISED]
             ],
+            **self._by_stage(lines),
         }
+
+    def _by_stage(self, lines: "Sequence[Line]") -> dict[str, Json]:
+        if self._stages is None:
+            return {}
+        ran = (
+            line_stages.Ran(line.file, line.line, line.function, line.ran_ns, _source(line))
+            for line in lines
+        )
+        return {by_stage.KEY: self._stages.found(ran).to_json()}
 
     def _cost_of_a_hit(self) -> int:
         """The time of a line that does nothing, in ns: the profiler's own."""
-        code = _registered(_nothing.__code__)
+        code = _nothing.__code__
+        always = self._stages and self._stages.always
+        code = self._stages.counting(code) if self._stages and always else _registered(code)
         costs: list[float] = []
         # The least, as nothing but other processes can make it more.
         for _ in range(_CALIBRATIONS):
@@ -212,6 +234,10 @@ class Line(NamedTuple):
     def ran_ns(self) -> int:
         """The rest of it."""
         return self.time_ns - self.switched_out_ns
+
+
+def _source(line: Line) -> str:
+    return linecache.getline(line.file, line.line).strip()
 
 
 class Recorded:

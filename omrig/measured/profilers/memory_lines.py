@@ -23,8 +23,11 @@ from typing import Any, TextIO
 
 from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.targets import codes, tracing
+from omrig.measured.profilers.whereabouts import NO_MESSAGE, NOWHERE, Whereabouts
+from omrig.model import by_stage
 from omrig.model.errors import UsageError
 from omrig.model.profiling import OPTIONS, TARGETS
+from omrig.model.values import Json
 from omrig.recordings import writer
 
 TEXT, SUMMARY = "memory_lines.txt", "profile.memory-lines.json"
@@ -41,6 +44,8 @@ OTHERS = (
     "a line's increment is what the whole process took meanwhile, other threads included, and on a"
     " line that yields all other greenlets"
 )
+
+HOW = "what a line took in the stage in which it began, that of what it calls included"
 
 _MEBIBYTE = float(1 << 20)
 _PAGE_BYTES = resource.getpagesize()
@@ -62,7 +67,7 @@ class MemoryLinesProfiler(Profiler):
         targets = context.profiling.value(TARGETS)
         self._targets = [target for target in targets if codes.has_code(target)]
         self._threads = tracing.native_threading(context.executor)
-        self._recorded = Recorded(self._threads.Lock())
+        self._recorded = Recorded(self._threads.Lock(), context.whereabouts)
         self._started = False
 
     @staticmethod
@@ -119,9 +124,11 @@ class MemoryLinesProfiler(Profiler):
 class Recorded:
     """What each line took, in all threads and greenlets."""
 
-    def __init__(self, lock: "threading.Lock") -> None:
+    def __init__(self, lock: "threading.Lock", whereabouts: Whereabouts | None = None) -> None:
         self.on = False
         self._lock = lock
+        self._whereabouts = whereabouts
+        self._where = whereabouts.where if whereabouts else _nowhere
         self._codes: list[CodeType] = []
         # By the address of the code, as to compare two would take longer than the call.
         self._lines: dict[int, dict[int, _Line]] = {}
@@ -141,18 +148,18 @@ class Recorded:
 
     def _tracer(self, lines: "dict[int, _Line]") -> _Trace:
         """A trace function for one call; ``lines`` are those of its function."""
-        line, before = 0, self._resident()
+        line, number, before = 0, NOWHERE, self._resident()
 
         def trace(frame: FrameType, event: str, _argument: object) -> _Trace | None:
-            nonlocal line, before
+            nonlocal line, number, before
             if not self.on:
                 return None
             if event in ("line", "return"):
                 now = self._resident()
                 if line:
                     with self._lock:
-                        lines.setdefault(line, _Line()).add(now - before, now)
-                line, before = frame.f_lineno, now
+                        lines.setdefault(line, _Line()).add(now - before, now, number)
+                line, number, before = frame.f_lineno, self._where(), now
             return trace
 
         return trace
@@ -184,7 +191,26 @@ class Recorded:
                 }
                 for code, line, found in rows[:SUMMARISED]
             ],
+            **self._by_stage(rows),
         }
+
+    def _by_stage(self, rows: "Sequence[tuple[CodeType, int, _Line]]") -> dict[str, Json]:
+        if self._whereabouts is None:
+            return {}
+        tally, sources = by_stage.Tally(), dict[tuple[str, int], str]()
+        for code, line, found in rows:
+            file = code.co_filename
+            sources[file, line] = linecache.getline(file, line).strip()
+            for number, taken_bytes in found.by_number.items():
+                # What was given back is not what a line took.
+                if taken_bytes <= 0:
+                    continue
+                stage = self._whereabouts.stage(number)
+                if stage is None:
+                    tally.leave(NO_MESSAGE, taken_bytes)
+                else:
+                    tally.add(stage, (code.co_qualname, file, line), taken_bytes)
+        return {by_stage.KEY: tally.summary("memory", HOW, sources).to_json()}
 
     def write(self, file: TextIO) -> None:
         """The functions with their source, as memory_profiler shows them."""
@@ -206,15 +232,22 @@ class Recorded:
         memory_profiler.show_results(SimpleNamespace(code_map=code_map), file, precision=3)
 
 
+def _nowhere() -> int:
+    return NOWHERE
+
+
 class _Line:
     """The sum of what a line took, the most that was resident after it, and how often it ran."""
 
-    __slots__ = ("hits", "peak_bytes", "taken_bytes")
+    __slots__ = ("by_number", "hits", "peak_bytes", "taken_bytes")
 
     def __init__(self) -> None:
         self.taken_bytes = self.peak_bytes = self.hits = 0
+        self.by_number: dict[int, int] = {}
 
-    def add(self, taken_bytes: int, resident_bytes: int) -> None:
+    def add(self, taken_bytes: int, resident_bytes: int, number: int = NOWHERE) -> None:
+        """Add one run of the line, which began in the stage with this number."""
+        self.by_number[number] = self.by_number.get(number, 0) + taken_bytes
         self.taken_bytes += taken_bytes
         self.peak_bytes = max(self.peak_bytes, resident_bytes)
         self.hits += 1

@@ -31,9 +31,12 @@ import psutil
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
+from omrig.measured.profilers import positions
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.model import interpreter
+from omrig.measured.profilers.whereabouts import NOT_LEARNED, At, Whereabouts
+from omrig.model import by_stage, interpreter
 from omrig.model.profiling import GIL, NATIVE, OPTIONS
+from omrig.model.values import Json
 from omrig.recordings import writer
 
 RATE_HZ = 100
@@ -141,6 +144,7 @@ class PySpyProfiler(Profiler):
             "cpu_seconds": sum(each.cpu_seconds for each in self._recordings),
             "errors": sum(each.errors for each in self._recordings),
             **summarise(profiles),
+            **_by_stage(profiles, self._run.whereabouts),
         }
         writer.write_json(folder / SUMMARY, summary)
         if not profiles:
@@ -177,6 +181,39 @@ def summarise(profiles: Sequence[Profile]) -> dict[str, object]:
             for (name, file), count in on_top.most_common(TOP)
         ],
     }
+
+
+PLACED = "each sample by where its stack is on a message's way, as some messages have shown it"
+"""How samples are put into stages."""
+
+
+def by_stages(profiles: Sequence[Profile], courses: positions.Courses) -> by_stage.ByStage:
+    """The samples by stage, and the functions that were on top of their stacks."""
+    if not courses:
+        return by_stage.ByStage(kind="samples", how=PLACED, failed=NOT_LEARNED)
+    tally = by_stage.Tally()
+    # Many samples have one stack: it is looked for once.
+    counted = Counter(stack for profile in profiles for stack, _ in profile.stacks if stack)
+    for stack, samples in counted.items():
+        placed = positions.place(tuple(map(_at, stack)), courses)
+        if placed.stage is None:
+            tally.leave(placed.reason, samples)
+        else:
+            tally.add(placed.stage, (stack[-1].name, stack[-1].file, None), samples)
+    return tally.summary("samples", PLACED)
+
+
+def _by_stage(
+    profiles: Sequence[Profile], whereabouts: Whereabouts | None
+) -> dict[str, dict[str, Json]]:
+    if whereabouts is None:
+        return {}
+    courses = positions.learn(whereabouts.passed())
+    return {by_stage.KEY: by_stages(profiles, courses).to_json()}
+
+
+def _at(frame: Frame) -> At:
+    return At(frame.file or "", frame.name, frame.line or 0)
 
 
 def role_of(stack: stacks.Stack) -> str:

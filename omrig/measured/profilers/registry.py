@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from omrig.measured.profilers.base import NO_REASONS, Artefact, Profiler
+from omrig.measured.profilers.base import NO_REASONS, Artefact, Context, Profiler
 from omrig.model.errors import UsageError
 from omrig.model.profiling import BUILT_IN, NONE, STAGES, Option, Value
 
@@ -90,6 +90,21 @@ def load(modes: Sequence[str], executor: str | None = None) -> list[type[Profile
     for one, other in itertools.combinations(found.items(), 2):
         _check_coexistence(*one, *other)
     return [each for each in found.values() if not isinstance(each, Outside)]
+
+
+def make(modes: Sequence[str], context: Context) -> list[Profiler]:
+    """The named modes that run in the measured process, for this run; each is told what one before
+    it can tell of where messages are.
+
+    Raises what :func:`load` raises.
+    """
+    made: list[Profiler] = []
+    for mode in load(modes):
+        profiler = mode(context)
+        made.append(profiler)
+        if whereabouts := profiler.whereabouts():
+            context = dataclasses.replace(context, whereabouts=whereabouts)
+    return made
 
 
 def options_of(modes: Sequence[str]) -> list[Option[Value]]:

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omrig.drivers import maps
-from omrig.measured.probes import install
+from omrig.measured.probes import cost, install
+from omrig.measured.probes.learning import Learner
 from omrig.measured.probes.stamp import IMPLEMENTATION, clock, now
 from omrig.measured.probes.state import State, realtime_offset_ns
 from omrig.measured.profilers.base import Artefact, Context, Profiler
+from omrig.measured.profilers.whereabouts import Passed, Whereabouts
 from omrig.model import interpreter
+from omrig.model.places import PLACES
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
 from omrig.model.values import Json
@@ -42,11 +45,14 @@ class StagesProfiler(Profiler):
             native=context.executor == "threading",
             side=context.side,
         )
+        self._others = set(context.profiling.modes) - {self.name, "resources", "memory"}
+        self._learner: Learner | None = None
         self._installed = contextlib.ExitStack()
         self._stamping = contextlib.ExitStack()
         self._sites: list[maps.Site] = []
         self._missing: list[str] = []
         self._lost: set[str] = set()
+        self._cost = cost.Cost(0.0, 0.0)
         self._offsets: list[tuple[int, int]] = []
         self._scheduling = ""
         self._told: dict[str, int] = {}
@@ -60,14 +66,22 @@ class StagesProfiler(Profiler):
             maps.read(file)
         return files
 
+    def whereabouts(self) -> Whereabouts:
+        """In which stage the code is, for who knows code and no stages."""
+        return Whereabouts(self._state.stamps.where, PLACES[1:], self._passed)
+
+    def _passed(self) -> Sequence[Sequence[Passed]]:
+        return self._learner.passed() if self._learner else ()
+
     def install(self) -> None:
-        """Start the watcher and note every connection that is made."""
+        """Start the watcher, note every connection that is made, and time what a stamp costs."""
         targets = self._run.profiling.value(TARGETS)
         extra = [maps.read(path) for path in targets if path.endswith(".toml")]
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
         bound, self._sites = install.split(sites)
+        self._cost = cost.calibrated(self._state.stamps.native)
         self._watcher.start(self._run.folder, interpreter.without_options())
         self._installed.enter_context(install.installed(self._state, bound))
 
@@ -75,6 +89,8 @@ class StagesProfiler(Profiler):
         """Begin to stamp."""
         self._stamping.enter_context(install.stamping(self._state, self._sites))
         self._note_offset()
+        if self._learner is None and self._others:
+            self._learner = Learner(self._state)
         self._state.stamps.on = True
         clock.put_in(self._state.stamps)
 
@@ -139,6 +155,7 @@ class StagesProfiler(Profiler):
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "stamps": IMPLEMENTATION,
+            "cost": {"made": self._state.stamps.made, **self._cost._asdict()},
             "failures": self._failures(),
             "receive_buffer_bytes": self._state.receive_buffer_bytes,
             "columns": dict(COLUMNS),

@@ -17,10 +17,12 @@ import yappi
 from omrig.formats import callgrind, pstat, stacks
 from omrig.measured.executors import roles
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.callgraph import contexts, flames, packages, tables
+from omrig.measured.profilers.callgraph import contexts, flames, packages, tables, tagged
 from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.model import by_stage
 from omrig.model.callgraph import Cost, Graph, Key
 from omrig.model.profiling import CLOCK, OPTIONS
+from omrig.model.values import Json
 from omrig.recordings import writer
 
 PSTAT, CALLGRIND, SUMMARY = "yappi.pstat", "yappi.callgrind", "profile.yappi.json"
@@ -49,11 +51,15 @@ class YappiProfiler(Profiler):
         self._graph: Graph = {}
         self._by_role: dict[str, Graph] = {}
         self._counts: Counter[str] = Counter()
+        self._whereabouts = context.whereabouts
+        self._by_stage = by_stage.Tally()
         self._running = False
 
     def install(self) -> None:
         """Choose the clock and the contexts; yappi must not have measured in this process."""
         yappi.set_clock_type(self._clock)
+        if self._whereabouts:
+            yappi.set_tag_callback(self._whereabouts.where)
         self._contexts.install()
 
     def start(self) -> None:
@@ -72,10 +78,15 @@ class YappiProfiler(Profiler):
         self._running = False
         yappi.stop()
         measured = self._contexts.measured()
-        functions, root = _functions(), f"<{self._run.side}>"
-        callgraph.add(self._graph, callgraph.build(functions, measured, root))
-        for role, graph in callgraph.by_role(functions, measured, root).items():
-            callgraph.add(self._by_role.setdefault(role, {}), graph)
+        found, root = _functions(), f"<{self._run.side}>"
+        functions = [function for _, function in found]
+        if self._whereabouts:
+            functions = tagged.together(found)
+        graph = callgraph.build(functions, measured, root)
+        callgraph.add(self._graph, graph)
+        self._tally(found, graph)
+        for role, its in callgraph.by_role(functions, measured, root).items():
+            callgraph.add(self._by_role.setdefault(role, {}), its)
         # The most that there were at once, if it was interrupted.
         self._counts |= Counter(role for role, _ in measured.values())
         yappi.clear_stats()
@@ -87,7 +98,12 @@ class YappiProfiler(Profiler):
         # First what the reports need.
         writer.write_json(
             folder / SUMMARY,
-            tables.summarise(self._by_role, self._counts, self._clock, packages.installation()),
+            {
+                **tables.summarise(
+                    self._by_role, self._counts, self._clock, packages.installation()
+                ),
+                **self._stages(),
+            },
         )
         with writer.writing(folder / PSTAT, "wb") as file:
             pstat.write(self._graph, file)
@@ -105,6 +121,17 @@ class YappiProfiler(Profiler):
             Artefact(COLLAPSED, "collapsed stacks", stacks.OPEN_WITH),
         ]
 
+    def _tally(self, found: tagged.Tagged, graph: Graph) -> None:
+        if self._whereabouts:
+            seconds = sum(node.cost.own for node in graph.values())
+            begun = tagged.begins(self._whereabouts.passed())
+            tagged.tally(self._by_stage, found, seconds, self._whereabouts, begun)
+
+    def _stages(self) -> dict[str, Json]:
+        if self._whereabouts is None:
+            return {}
+        return {by_stage.KEY: self._by_stage.summary("functions", tagged.HOW).to_json()}
+
 
 _EVENTS = {
     "cpu": ("CPU_ns", "CPU time [ns]"),
@@ -116,13 +143,13 @@ _OWN_FILES = frozenset({__file__, contexts.__file__, roles.__file__})
 """What this mode itself calls while it measures."""
 
 
-def _functions() -> list[callgraph.Function]:
-    found: list[callgraph.Function] = []
+def _functions() -> tagged.Tagged:
+    found: list[tuple[int, callgraph.Function]] = []
 
     # The filter is the one place where yappi shows each context's functions before it merges them.
     def keep(stat: yappi.YFuncStat) -> bool:
         if stat.module not in _OWN_FILES:
-            found.append(_function(stat))
+            found.append((stat.tag, _function(stat)))
         return False
 
     yappi.get_func_stats(filter_callback=keep)

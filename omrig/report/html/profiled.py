@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omrig.model import units
+from omrig.model.by_stage import Code, InStage
+from omrig.model.result import Result
+from omrig.report import by_stage
 from omrig.report.html import source
 from omrig.report.terminal.profiles import memory
 
@@ -195,6 +198,69 @@ def _listings(rows: Sequence[Line]) -> list[Listing]:
         for (file, function), members in by_function.items()
     ]
     return sorted(listings, key=lambda listing: -listing.share)[:MOST_LISTINGS]
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A function or a line, and its share of its stage; ``leads_to`` other stages, if it does."""
+
+    name: str
+    where: str
+    share: float
+    leads_to: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The code that was found in a stage; ``first`` is the one to look at."""
+
+    name: str
+    share: float
+    first: bool
+    pieces: list[Piece]
+
+
+@dataclasses.dataclass(frozen=True)
+class ByStage:
+    """What a mode found in the stages of a side."""
+
+    side: str
+    mode: str
+    heading: str
+    how: str
+    what: str
+    stages: list[Stage]
+    notes: list[str]
+
+
+def by_stages(result: Result) -> list[ByStage]:
+    """What the modes of a run found, by stage."""
+    return [
+        ByStage(
+            side=each.side,
+            mode=each.mode,
+            heading=by_stage.heading(each),
+            how=each.found.how,
+            what=by_stage.CODE[each.found.kind],
+            stages=[_stage(stage, stage is each.stage) for stage in each.found.stages],
+            notes=by_stage.notes(each),
+        )
+        for each in by_stage.joined(result)
+    ]
+
+
+def _stage(found: InStage, first: bool) -> Stage:
+    pieces = [_piece(code) for code in (*found.code, *(found.leading_on or ()))]
+    return Stage(found.stage, found.share, first, pieces)
+
+
+def _piece(code: Code) -> Piece:
+    return Piece(
+        name=by_stage.name(code),
+        where=_where(code.file, code.line or 0),
+        share=code.share,
+        leads_to=", ".join(code.leads_to or ()),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
 from omrig.report import text as words
-from omrig.report.terminal import stages, waterfall
+from omrig.report.terminal import by_stage, stages, waterfall
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
@@ -80,6 +80,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
         parts += _stages(run, result, console)
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(notes.costs(result))]
+    parts += by_stage.render(result, console.width)
     parts += overhead.render(result, console.width)
     parts += renderers.render(result, console.width)
     return parts

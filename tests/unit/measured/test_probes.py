@@ -445,3 +445,39 @@ def test_what_the_broker_says_of_a_connection_is_noted():
     (blocked, reason), (unblocked, nothing) = state.blocked
     assert (reason, nothing) == ("memory", "")
     assert blocked < unblocked
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("patched", [False, True])
+def test_a_connection_is_stamped_with_green_sockets_and_with_native_ones(implementation, patched):
+    script = f"""
+    import eventlet
+    if {patched}:
+        eventlet.monkey_patch()
+    import socket
+    from amqp.transport import TCPTransport
+    from omrig.drivers import maps
+    from omrig.measured.probes import install
+    from omrig.measured.probes.state import State
+    class Watcher:
+        capturing = True
+        def __getattr__(self, name):
+            return lambda *_: None
+    state = State(Watcher(), 1)
+    bound, passed = install.split(maps.resolve(maps.for_scheme("rabbit"))[0])
+    with socket.create_server(("127.0.0.1", 0)) as server, install.installed(state, bound):
+        with install.stamping(state, passed):
+            transport = TCPTransport(f"127.0.0.1:{{server.getsockname()[1]}}")
+            transport.connect()
+            peer, _ = server.accept()
+            peer.sendall(b"answer.")
+            assert transport._quick_recv(7) == b"answer."
+            peer.close()
+        assert transport._omrig_link.offset == 7
+        transport.close()
+    assert state.failures == [], state.failures
+    """
+    command = [sys.executable, "-Wignore", "-c", textwrap.dedent(script)]
+    environment = {**os.environ, "OMRIG_STAMP": implementation}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr

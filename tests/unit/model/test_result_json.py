@@ -76,6 +76,10 @@ def whole() -> dict[str, Any]:
                 "ranking_rule": "a rule", "who": "stages",
                 "latency": {"unprofiled": LATENCY, "profiled": None}, "method": "pairs",
                 "text": "stages slowed the run",
+                "estimate": {
+                    "stamps_per_message": 39.1, "hot_ns": 148.3, "cold_ns": 583.9,
+                    "cpu_share_hot": 0.009, "cpu_share_cold": 0.021,
+                },
             },
             "lines": {
                 "throughput_ratio": None, "method": None, "pairs": 0, "reason": "not asked for",

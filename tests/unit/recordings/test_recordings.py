@@ -9,7 +9,7 @@ from omrig.model.run import Member
 from omrig.recordings import messages, recording, slices, stamping, writer
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import About
-from omrig.recordings.stamping import Blocking, Stamping
+from omrig.recordings.stamping import Blocking, StampCost, Stamping
 from tests.unit.accounting import stamped
 
 
@@ -59,6 +59,12 @@ def test_columns_are_read_one_at_a_time(tmp_path):
         assert found.received().tolist() == []
 
 
+def test_the_instrument_tells_what_a_stamp_cost_and_how_many_were_made(tmp_path):
+    cost = {"made": 38, "hot_ns": 117.3, "cold_ns": 429.6}
+    writer.write_json(tmp_path / "stages.json", {"realtime_offsets": [[1, 2]], "cost": cost})
+    assert stamping.read(tmp_path).cost == StampCost(made=38, hot_ns=117.3, cold_ns=429.6)
+
+
 def test_stamps_have_the_width_of_their_side(tmp_path):
     about = {"realtime_offsets": [[1, 2]], "blocked": [], "columns": {"producer": ["id"]}}
     width = len(stamped.producer(id=[1]).columns)
@@ -69,6 +75,7 @@ def test_stamps_have_the_width_of_their_side(tmp_path):
         assert len(file["consumer"]) == 0
     found = stamping.read(tmp_path)
     assert found.columns == {"producer": ("id",)}
+    assert found.cost is None
     assert stamping.read(tmp_path / "nowhere") is None
 
 

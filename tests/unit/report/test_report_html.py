@@ -11,7 +11,8 @@ import numpy
 import pytest
 
 from omrig import cli
-from omrig.model.result import Coverage, Disturbance
+from omrig.model.coverage import Coverage, Disturbance
+from omrig.model.estimate import Estimate
 from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
@@ -107,6 +108,20 @@ def test_stages_of_the_profiled_run_are_of_all_messages_and_the_page_says_so(tmp
     with recorded.opened([tmp_path / "run"], result) as found:
         assert len(found.stage("wakeup")) == 100
     assert "All 100 messages went under memray." in html.text([tmp_path / "run"], run, result)
+
+
+def test_the_page_tells_what_the_stages_cost_by_their_own_count(tmp_path):
+    result, _ = made(tmp_path / "run", messages=100)
+    _, run = run_folder.read_run(str(tmp_path / "run"))
+    assert "estimated" not in html.text([tmp_path / "run"], run, result)
+    estimate = Estimate(
+        stamps_per_message=39.1, hot_ns=148.3, cold_ns=583.9, cpu_share_hot=0.009,
+        cpu_share_cold=0.021,
+    )  # fmt: skip
+    cost = dataclasses.replace(result.overhead["stages"], estimate=estimate)
+    result = dataclasses.replace(result, overhead={"stages": cost})
+    page = html.text([tmp_path / "run"], run, result)
+    assert "Stages: an estimated 0.9 to 2.1 % of the CPU of a message" in page
 
 
 def test_merged_stages_come_from_outside(tmp_path):

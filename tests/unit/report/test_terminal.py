@@ -227,6 +227,38 @@ def test_a_profiler_that_was_not_compared_says_why():
     assert "cost stages: not measured: run with --twin to measure it" in text
 
 
+ESTIMATE = {
+    "stamps_per_message": 39.12,
+    "hot_ns": 148.3,
+    "cold_ns": 583.9,
+    "cpu_share_hot": 0.0086,
+    "cpu_share_cold": 0.0207,
+}
+
+
+def test_what_the_stages_cost_by_their_own_count_stands_beside_what_was_measured():
+    said = (
+        "cost stages: an estimated 0.9 to 2.1 % of the CPU of a message (39.1 stamps of 0.15 µs"
+        " hot, 0.58 µs cold)"
+    )
+    unknown = {"throughput_ratio": None, "reason": "run with --twin", "estimate": ESTIMATE}
+    text = _joined(_shown(result=_result(distortion={"stages": unknown})))
+    assert f"{said}; not measured: run with --twin" in text
+    measured = _result().to_json()["distortion"]["stages"]
+    text = _joined(_shown(result=_result(distortion={"stages": measured | {"estimate": ESTIMATE}})))
+    assert "cost stages slowed the run to 0.95 of its speed [0.93, 0.97]. Measured in" in text
+    assert said in text
+    assert "estimated" not in _joined(_shown())
+
+
+def test_modes_that_were_compared_together_share_a_table_with_an_estimate_of_one():
+    found = _sliced()["distortion"]["yappi"]
+    both = {"stages": found | {"estimate": ESTIMATE}, "yappi": found}
+    text = _joined(_shown(result=_result(**_sliced(distortion=both))))
+    assert text.count("the stages of a message without and with") == 1
+    assert text.count("yappi slowed the run to 0.27 of its speed") == 1
+
+
 def _latency(value_ns):
     names = ("mean", "p50", "p90", "p99", "p999", "max")
     return dict.fromkeys(names, value_ns) | {"count": 4000}

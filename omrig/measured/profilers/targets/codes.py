@@ -12,7 +12,7 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import decode_source
 from pathlib import Path
@@ -106,6 +106,37 @@ def instrument(places: Sequence[Place], replace: Callable[[CodeType], CodeType])
     return [code for made in surgeon.made.values() for code in made]
 
 
+class Twins:
+    """A second code for every function of ``places``, which ``replace`` makes of its own.
+
+    It is in force from :meth:`put_in` to :meth:`take_out`, in functions that exist by then and in
+    those that are made meanwhile; a call that is under way goes on with the code it began with.
+    """
+
+    def __init__(self, places: Sequence[Place], replace: Callable[[CodeType], CodeType]) -> None:
+        self._files = {place.file for place in places}
+        surgeon = _Surgeon(places, replace)
+        for function in _functions_in(self._files):
+            surgeon.rebuild(function.__code__)
+        self.codes = [code for made in surgeon.made.values() for code in made]
+        self._there = surgeon.pairs()
+        self._back = {id(new): (new, code) for code, new in self._there.values()}
+
+    def put_in(self) -> None:
+        """Give the functions their second code."""
+        self._swap(self._there)
+
+    def take_out(self) -> None:
+        """Give them their own code again."""
+        self._swap(self._back)
+
+    def _swap(self, pairs: Mapping[int, tuple[CodeType, CodeType]]) -> None:
+        for function in _functions_in(self._files):
+            # Whose code has been replaced by others since is left to them.
+            if pair := pairs.get(id(function.__code__)):
+                function.__code__ = pair[1]
+
+
 def nested(code: CodeType) -> Iterator[CodeType]:
     """The functions, lambdas and comprehensions within ``code``, but no class bodies."""
     for constant in code.co_consts:
@@ -148,6 +179,10 @@ class _Surgeon:
         self._done[id(code)] = code, new
         self._done[id(new)] = new, new
         return new
+
+    def pairs(self) -> dict[int, tuple[CodeType, CodeType]]:
+        """By identity, each code that was replaced and what took its place."""
+        return {key: pair for key, pair in self._done.items() if pair[0] is not pair[1]}
 
 
 @functools.cache
