@@ -133,12 +133,15 @@ def test_what_became_of_the_sides_is_in_run_json(make_run, tmp_path):
     run = make_run("producer", "consumer")
     for child in run._children.values():
         child.began, child.sides, child.failure = child.name == "consumer", (child.name,), None
+        child.stamps = ""
+    run._children["consumer"].stamps = "c"
     run.take(run._children["consumer"], events.Failed(text="--target: no such", usage=True))
     run._note_end()
     ended = json.loads((tmp_path / "run.json").read_text())
     assert ended["bad_usage"] is True
     assert ended["ended_because"] == "--target: no such"
     assert ended["began"] == ["consumer"]
+    assert ended["stamps"] == {"producer": "", "consumer": "c"}
 
 
 def test_a_line_that_is_no_event_is_no_silence(make_run):
