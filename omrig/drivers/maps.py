@@ -77,6 +77,8 @@ class Site:
     owner: Any
     name: str
     within: tuple[str, ...] = ()
+    known: Any = None
+    """The attribute when it was looked up: what is put around it later stays around it."""
 
     @property
     def original(self) -> Any:
@@ -85,7 +87,7 @@ class Site:
 
     def unwrapped(self) -> FunctionType | None:
         """The function with the code: not what decorators have put around it; None for others."""
-        original = self.original
+        original = self.known or self.original
         if isinstance(original, staticmethod | classmethod):
             original = original.__func__
         function: object = inspect.unwrap(original)
@@ -225,7 +227,7 @@ def _find(probe: Probe) -> Site | None:
         owner = getattr(owner, part, None)
     if owner is None or name not in vars(owner):
         return None
-    site = Site(probe, owner, name, tuple(within))
+    site = Site(probe, owner, name, tuple(within), vars(owner)[name])
     function = site.unwrapped()
     return site if function and _has_code(function.__code__, site.within) else None
 
