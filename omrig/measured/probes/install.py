@@ -27,7 +27,8 @@ def installed(state: State, sites: Iterable[Site]) -> Iterator[None]:
     """Graft the functions at ``sites`` for the length of the block; nothing stays behind.
 
     A function whose code somebody else has replaced meanwhile keeps that: its stamps then do
-    nothing. What cannot be grafted is noted in ``State.failures``.
+    nothing. What cannot be grafted is noted in ``State.failures``, and the stages that cannot be
+    told without it in ``State.lost_stages``.
     """
     replaced: list[tuple[FunctionType, CodeType, CodeType]] = []
     try:
@@ -40,6 +41,7 @@ def installed(state: State, sites: Iterable[Site]) -> Iterator[None]:
                 code = graft.grafted(original, actions.graft(state, site.probe.action), site.within)
             except graft.NotGraftable as error:
                 state.failures.append(f"{site.probe.function}: {error}")
+                state.lost_stages.update(site.probe.stages)
                 continue
             function.__code__ = code
             replaced.append((function, original, code))

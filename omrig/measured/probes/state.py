@@ -28,6 +28,7 @@ class State:
         self.receive_buffer_bytes = 0
         self.failures: list[str] = []
         """What went wrong in the instrument itself, and did not break a message."""
+        self.lost_stages: set[str] = set()
         self._rows: dict[str, array[int]] = {"producer": array("Q"), "consumer": array("Q")}
         self._cpu_notes: array[int] = array("Q")
 

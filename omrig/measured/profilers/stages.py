@@ -151,7 +151,7 @@ class StagesProfiler(Profiler):
         return {
             "realtime_offsets": self._offsets,
             "missing": self._missing,
-            "lost_stages": sorted(self._lost),
+            "lost_stages": sorted(self._lost | self._state.lost_stages),
             "blocked": self._state.blocked,
             "sample": self._state.sample,
             "stamps": IMPLEMENTATION,
