@@ -494,7 +494,7 @@ def killed(run, result):
         ({"sides": ["producer"]}, None, {"profiles"}, "omrig report P C", False),
         ({"sides": ["consumer"]}, None, {"profiles", "latency"}, "A consumer alone", True),
         ({"staged": False}, None, {"profiles", "message", "stages", "shares", "trust"},
-         "not asked for with --profile none", False),
+         "--profile none leaves them out", False),
         ({"staged": False}, in_memory, {"profiles", "message", "stages", "shares", "trust"},
          "an in-memory transport has no broker", False),
         ({"failed": 40}, killed, {"profiles"}, "run. the consumer left no results", False),

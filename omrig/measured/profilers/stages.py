@@ -84,6 +84,10 @@ class StagesProfiler(Profiler):
         self._cost = cost.calibrated(self._state.stamps.native)
         self._watcher.start(self._run.folder, interpreter.without_options())
         self._installed.enter_context(install.installed(self._state, bound))
+        if self._others:
+            # Before other modes look at the code, as lines does: it must not change under them.
+            self._installed.enter_context(install.installed(self._state, self._sites))
+            self._sites = []
 
     def start(self) -> None:
         """Begin to stamp."""
