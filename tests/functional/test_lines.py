@@ -13,7 +13,7 @@ from tests.functional.conftest import result_of
 
 MODULE = "oslo_messaging._drivers.impl_rabbit"
 
-BURN_MS = 25
+BURN_MS = 50
 MESSAGES = 80
 
 PLANTED = f"omrig_plant.burn({BURN_MS})"
@@ -43,7 +43,7 @@ sys.meta_path.insert(0, Finder)
 
 @pytest.fixture
 def planted(tmp_path):
-    """An environment in which the driver is a copy with a line that takes 25 ms a message."""
+    """An environment in which the driver is a copy with a line that takes 50 ms a message."""
     original = Path(importlib.util.find_spec("oslo_messaging").origin).parent
     source = (original / "_drivers/impl_rabbit.py").read_text()
     before, found, after = source.partition("    def topic_send(")
