@@ -76,18 +76,14 @@ class Site:
     probe: Probe
     owner: Any
     name: str
-    within: tuple[str, ...] = ()
-    known: Any = None
-    """The attribute when it was looked up: what is put around it later stays around it."""
-
-    @property
-    def original(self) -> Any:
-        """The attribute as it is written in its owner, undecorated by attribute access."""
-        return vars(self.owner)[self.name]
+    within: tuple[str, ...]
+    original: Any
+    """The attribute as it was written in its owner when it was looked up, undecorated by attribute
+    access. What is put around it later stays around it."""
 
     def unwrapped(self) -> FunctionType | None:
         """The function with the code: not what decorators have put around it; None for others."""
-        original = self.known or self.original
+        original = self.original
         if isinstance(original, staticmethod | classmethod):
             original = original.__func__
         function: object = inspect.unwrap(original)

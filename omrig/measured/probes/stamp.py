@@ -1,10 +1,8 @@
 """The implementation of the stamps that this process uses: in C, or in Python where that was not
 built or ``OMRIG_STAMP=python`` asks for it. Both do the same (``tests/unit/measured/test_stamps``).
 
-``BEGIN``, ``END`` and ``ENTERED`` are what the load calls where a message of its own begins and
-ends, and where its endpoint is entered: each reads the load's clock (:func:`time.perf_counter_ns`),
-and stamps the message's record in the same call where the instrument is on, so that nothing comes
-between the two. ``begin(seq)``, the others without an argument.
+The load reads its clock with :data:`clock`, which stamps the message's record in the same call
+where the instrument is in.
 """
 
 import importlib
@@ -54,31 +52,25 @@ now = time.perf_counter_ns
 
 
 class Clock:
-    """What the load reads its clock with: alone, until an instrument is put in."""
+    """What the load reads its clock with (:func:`time.perf_counter_ns`): ``begin(seq)`` and
+    ``end()`` where a message of its own begins and ends, ``entered()`` where its endpoint is.
+
+    Once stamps are put in, each also stamps the message's record, so that nothing comes between the
+    two readings.
+    """
 
     def __init__(self) -> None:
-        self.take_out()
+        self.begin: Callable[[int], int] = _clock_of
+        self.end: Callable[[], int] = now
+        self.entered: Callable[[], int] = now
 
     def put_in(self, stamps: Stamps) -> None:
         """Have the load's messages stamped from now on."""
-        self.begin: Callable[[int], int] = stamps.begin
-        self.end: Callable[[], int] = stamps.end
-        self.entered: Callable[[], int] = stamps.entered
-        self.where: Callable[[], int] = stamps.where
-
-    def take_out(self) -> None:
-        """Only tell the time."""
-        self.begin = _clock_of
-        self.end = self.entered = now
-        self.where = _nowhere
+        self.begin, self.end, self.entered = stamps.begin, stamps.end, stamps.entered
 
 
 def _clock_of(_seq: int) -> int:
     return now()
-
-
-def _nowhere() -> int:
-    return 0
 
 
 clock = Clock()

@@ -41,13 +41,15 @@ class Stamps(Shared):
         """Open the record of the load's message; what the load's clock says, in ns."""
         started = now()
         if self.on:
-            with self.guarded():
+            try:
                 record = Record(PRODUCER)
                 record.row[SEQ] = seq
                 self.stamp_now(record, CALL)
                 if self.native:
                     record.row[CPU_BEGIN] = self.thread_cpu()
                 self.begin_sending(record)
+            except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
+                self.break_down(error)
         return started
 
     def end(self) -> int:
@@ -57,12 +59,14 @@ class Stamps(Shared):
             return now()
         self.stamp_now(record, RETURN)
         ended = now()
-        with self.guarded():
+        try:
             self.end_sending(record)
             # Without an id nothing was sent.
             if record.id is not None:
                 self.in_flight.pop(record.id, None)
                 self.keep(record)
+        except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
+            self.break_down(error)
         return ended
 
     def entered(self) -> int:

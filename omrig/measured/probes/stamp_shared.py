@@ -1,9 +1,8 @@
 """What all stamps of a process share in Python, whatever kind they are."""
 
-import contextlib
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -92,14 +91,8 @@ class Shared:
 
     # What stamps have in common
 
-    @contextlib.contextmanager
-    def guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
-            self.break_down(error)
-
     def break_down(self, error: Exception) -> None:
+        """Turn all stamps off for good, and keep why."""
         self.broken = True
         self.on = False
         if self.failure is None:
@@ -109,22 +102,30 @@ class Shared:
                 self.failure = type(error).__name__
 
     def stamp_now(self, record: Record, column: int) -> None:
-        self.go_on(record, self.places[record.side][column])
+        """The message is at ``column`` now."""
+        # As go_on does it: a call more for each stamp is what a stamp costs.
+        record.place = self.places[record.side][column]
+        if self._learner is not None:
+            self._learner(record, record.place)
         record.row[column] = now()
         self.made += 1
 
     def begin_sending(self, record: Record) -> None:
+        """The record becomes the one that is being sent; what was that before is kept in it."""
         record.outer = self.sending.get()
         self.sending.set(record)
 
     def end_sending(self, record: Record) -> None:
+        """... and is it no more."""
         outer, record.outer = record.outer, None
         self.sending.set(outer)
 
     def is_in_sample(self, message_id: str) -> bool:
+        """Whether a message's record is kept: both sides agree without talking."""
         return self._sample <= 1 or int(message_id[:SAMPLE_DIGITS], 16) % self._sample == 0
 
     def keep(self, record: Record) -> None:
+        """Its message has ended: the record is a row of numbers from now on."""
         row = record.row[: _WIDTHS[record.side]]
         row[ID] = 0 if record.id is None else int(record.id[:ID_DIGITS], 16)
         self._rows[record.side].extend(row)

@@ -1,30 +1,20 @@
 """What a stamp costs, as it is measured before the load: ratios, and that nothing is left."""
 
 import contextvars
-import importlib
-import importlib.util
 import json
 import time
 
 import pytest
 
-from omrig.measured.probes import cost, stamp_python
-from omrig.measured.probes import state as probes_state
+from omrig.measured.probes import cost
 from omrig.measured.profilers.base import Context
 from omrig.measured.profilers.stages import StagesProfiler
 from omrig.watcher.client import Watcher
 
-C_MODULE = "omrig.measured.probes._stamp"
-IMPLEMENTATIONS = ["python", "c"] if importlib.util.find_spec(C_MODULE) else ["python"]
+pytestmark = pytest.mark.usefixtures("module")
+"""Each with both implementations of the stamps."""
 
 MOST_CPU_NS = 50_000_000
-
-
-@pytest.fixture(params=IMPLEMENTATIONS, autouse=True)
-def implementation(request, monkeypatch):
-    """An implementation of the stamps, in use."""
-    found = importlib.import_module(C_MODULE) if request.param == "c" else stamp_python
-    monkeypatch.setattr(probes_state, "Stamps", found.Stamps)
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -1,11 +1,8 @@
 """Where a message goes on from stage to stage, learned from the first ones."""
 
-import importlib.util
-
 import pytest
 
-from omrig.measured.probes import actions, graft, learning, stamp_python
-from omrig.measured.probes import state as probes_state
+from omrig.measured.probes import actions, graft, learning
 from omrig.measured.probes.learning import Learner
 from omrig.measured.probes.state import State
 from omrig.measured.profilers import registry
@@ -13,16 +10,10 @@ from omrig.measured.profilers.base import Context
 from omrig.model.actions import Action
 from omrig.model.places import PLACES
 
-C_MODULE = "omrig.measured.probes._stamp"
-IMPLEMENTATIONS = ["python", "c"] if importlib.util.find_spec(C_MODULE) else ["python"]
 
-
-@pytest.fixture(params=IMPLEMENTATIONS)
-def state(request, monkeypatch):
+@pytest.fixture
+def state(module):
     """A State that stamps."""
-    found = importlib.import_module(C_MODULE) if request.param == "c" else stamp_python
-    for name in ("Stamps", "Link"):
-        monkeypatch.setattr(probes_state, name, getattr(found, name))
     state = State(None, 1, side="producer")
     state.stamps.on = True
     return state

@@ -1,6 +1,5 @@
 """The probes: put in and taken out, and what they note of a connection."""
 
-import importlib.util
 import os
 import socket
 import struct
@@ -13,37 +12,17 @@ import time
 import pytest
 
 from omrig.drivers import maps
-from omrig.measured.probes import actions, connections, install, stamp_python
-from omrig.measured.probes import state as probes_state
+from omrig.measured.probes import actions, connections, install
 from omrig.measured.probes.state import State
 from omrig.model import stamps as at
 from omrig.model.actions import FORMS, Action
 from omrig.model.stage_map import Probe
+from tests.unit.measured.stamping import IMPLEMENTATIONS, NoWatcher
 
 now = time.perf_counter_ns
 
-C_MODULE = "omrig.measured.probes._stamp"
-IMPLEMENTATIONS = ["python", "c"] if importlib.util.find_spec(C_MODULE) else ["python"]
-
-
-@pytest.fixture(params=IMPLEMENTATIONS, autouse=True)
-def module(request, monkeypatch):
-    """An implementation of the stamps, in use."""
-    found = importlib.import_module(C_MODULE) if request.param == "c" else stamp_python
-    for name in ("Stamps", "Link"):
-        monkeypatch.setattr(probes_state, name, getattr(found, name))
-    return found
-
-
-class NoWatcher:
-    """Takes the commands that a watcher would."""
-
-    capturing = False
-
-    def add(self, *_):
-        pass
-
-    watch = drop = add
+pytestmark = pytest.mark.usefixtures("module")
+"""Each with both implementations of the stamps."""
 
 
 def _state(sample=1):
@@ -76,21 +55,25 @@ def message():
 # Put in and taken out
 
 
+def _attribute(site):
+    """What is at a site now."""
+    return vars(site.owner)[site.name]
+
+
+def _attributes_and_codes(sites):
+    return [(_attribute(site), site.unwrapped().__code__) for site in sites]
+
+
 @pytest.mark.parametrize("context", [install.installed, install.stamping])
 def test_afterwards_every_function_has_its_own_code_again(context):
     sites, state = _sites(), _state()
-    functions = [site.unwrapped() for site in sites]
-    originals = [
-        (site.original, function.__code__) for site, function in zip(sites, functions, strict=True)
-    ]
-    assert any(isinstance(site.original, staticmethod) for site in sites)
+    before = _attributes_and_codes(sites)
+    assert any(isinstance(_attribute(site), staticmethod) for site in sites)
     with context(state, sites):
-        for site, function, (original, code) in zip(sites, functions, originals, strict=True):
-            assert site.original is original
-            assert function.__code__ is not code
-    assert [
-        (site.original, function.__code__) for site, function in zip(sites, functions, strict=True)
-    ] == originals
+        for (attribute, code), (was, own) in zip(_attributes_and_codes(sites), before, strict=True):
+            assert attribute is was
+            assert code is not own
+    assert _attributes_and_codes(sites) == before
     assert state.failures == []
 
 

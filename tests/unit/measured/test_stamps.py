@@ -2,7 +2,7 @@
 
 import contextvars
 import gc
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
@@ -18,8 +18,7 @@ import numpy
 import pytest
 from greenlet import GreenletExit
 
-from omrig.measured.probes import actions, graft, stamp, stamp_python
-from omrig.measured.probes import state as probes_state
+from omrig.measured.probes import actions, graft, stamp
 from omrig.measured.probes.stamp_shared import _NOTE_NS
 from omrig.measured.probes.state import State
 from omrig.measured.profilers.base import Context
@@ -28,14 +27,11 @@ from omrig.model import places
 from omrig.model import stamps as at
 from omrig.model.actions import Action
 from omrig.recordings import cpu as cpu_log
+from tests.unit.measured.stamping import C_MODULE, IMPLEMENTATIONS, IS_BUILT, NoWatcher
 
 now = time.perf_counter_ns
 
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
-
-C_MODULE = "omrig.measured.probes._stamp"
-IS_BUILT = importlib.util.find_spec(C_MODULE) is not None
-IMPLEMENTATIONS = ["python", "c"] if IS_BUILT else ["python"]
 
 
 def test_the_c_module_was_built_where_that_can_be_done():
@@ -86,26 +82,6 @@ def test_what_is_asked_for_and_not_there_is_told_in_a_line(choice, said, tmp_pat
 def test_without_the_c_module_they_are_made_in_python(choice):
     script = "from omrig.measured.probes import stamp; print(stamp.IMPLEMENTATION)"
     assert _told(script, choice) == (0, "python\n", "")
-
-
-@pytest.fixture(params=IMPLEMENTATIONS)
-def module(request, monkeypatch):
-    """An implementation of the stamps, in use."""
-    found = importlib.import_module(C_MODULE) if request.param == "c" else stamp_python
-    for name in ("Stamps", "Link"):
-        monkeypatch.setattr(probes_state, name, getattr(found, name))
-    return found
-
-
-class NoWatcher:
-    """Takes the commands that a watcher would."""
-
-    capturing = False
-
-    def add(self, *_):
-        pass
-
-    watch = drop = add
 
 
 @pytest.fixture
@@ -186,7 +162,6 @@ def test_without_an_instrument_the_load_has_a_clock():
     clock = stamp.Clock()
     readings = [now(), clock.begin(1), clock.end(), clock.entered(), now()]
     assert readings == sorted(readings)
-    assert clock.where() == 0
 
 
 def test_a_message_that_was_never_serialised_leaves_no_row(make):
@@ -796,24 +771,25 @@ def test_a_stamp_is_called_with_what_it_takes_or_fails(make):
     assert state.stamps.failure.startswith("TypeError")
 
 
-@pytest.mark.skipif(not IS_BUILT, reason="of the C module")
-@pytest.mark.parametrize(
-    "made_of",
-    [
-        {"kind": "at", "column": 48},
-        {"kind": "at", "column": -1},
-        {"kind": "begin", "cpu": 1000},
-        {"kind": "name", "keys": ("a",)},
-        {"kind": "name", "takes": 1},
-        {"kind": "match", "takes": 2, "keys": ()},
-        {"kind": "match", "takes": 1, "keys": ("a",)},
-        {"kind": "carried"},
-    ],
-)
-def test_in_c_nothing_is_read_beyond_what_is_given(made_of):
-    stamps = importlib.import_module(C_MODULE).Stamps(1, False, places.tables("both"))
-    with pytest.raises(ValueError, match="is not made of that"):
-        stamps.stamp(**made_of)
+if IS_BUILT:
+
+    @pytest.mark.parametrize(
+        "made_of",
+        [
+            {"kind": "at", "column": 48},
+            {"kind": "at", "column": -1},
+            {"kind": "begin", "cpu": 1000},
+            {"kind": "name", "keys": ("a",)},
+            {"kind": "name", "takes": 1},
+            {"kind": "match", "takes": 2, "keys": ()},
+            {"kind": "match", "takes": 1, "keys": ("a",)},
+            {"kind": "carried"},
+        ],
+    )
+    def test_in_c_nothing_is_read_beyond_what_is_given(made_of):
+        stamps = importlib.import_module(C_MODULE).Stamps(1, False, places.tables("both"))
+        with pytest.raises(ValueError, match="is not made of that"):
+            stamps.stamp(**made_of)
 
 
 def test_exceptions_go_through_every_kind_of_graft(make):
