@@ -10,6 +10,9 @@
  * exception is set. All of it runs with the interpreter's lock held, but between
  * Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS and where Python code is called (an attribute may
  * be a property): so there is no other lock.
+ *
+ * Three files and one unit, so that all of it is static: the records and the stamps here, the
+ * connections in _stamp_socket.h, what Python sees in _stamp_module.h.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -297,8 +300,9 @@ static inline void go_on(Stamps *stamps, Record *record, int place)
     if (stamps->learner != NULL) {
         PyObject *learner = Py_NewRef(stamps->learner);
         PyObject *none = PyObject_CallFunction(learner, "Oi", (PyObject *)record, place);
-        if (none == NULL)
-            break_down(stamps);
+        /* Whoever is told has nothing to wait for: what is not ours to stop can only be shown. */
+        if (none == NULL && break_down(stamps) < 0)
+            PyErr_WriteUnraisable(learner);
         Py_XDECREF(none);
         Py_DECREF(learner);
     }
