@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.option import choices, option
 from omrig.model.patterns import PATTERNS
@@ -43,7 +44,8 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,100}")
 class Load:
     """How many messages of what kind are sent, and by how many workers.
 
-    ``messages`` is None only for a consumer that runs until it is stopped. ``size_bytes`` is the
+    ``messages`` is None only for a consumer that runs until it is stopped; several ``producers``
+    share them, and ``workers`` are those of each. ``size_bytes`` is the
     size of the payload as :mod:`omrig.model.payload` defines it. ``timeout_s`` is None for the
     configuration's ``rpc_response_timeout``.
 
@@ -73,6 +75,20 @@ class Load:
         kind="count",
         metavar="N",
         help="workers of the producer, in a closed loop (default {default})",
+    )
+    producers: int = option(
+        1,
+        "--producers",
+        kind="count",
+        metavar="N",
+        help="processes that send, each with its workers (default {default})",
+    )
+    consumers: int = option(
+        1,
+        "--consumers",
+        kind="count",
+        metavar="N",
+        help="processes that serve (default {default})",
     )
     pattern: str = option("call", "--pattern", kind="text", help=choices(tuple(PATTERNS)))
     executor: str = option("eventlet", "--executor", kind="text", help=choices(EXECUTORS))
@@ -114,7 +130,7 @@ class Load:
 
     def __post_init__(self) -> None:
         if self.messages is not None:
-            _at_least("--message_count", self.messages, 1)
+            _at_least("--message_count", self.messages, self.producers)
         _at_least("--worker_count", self.workers, 1)
         _at_least("--warmup", self.warmup, 0)
         _at_least("--wait", self.wait_s, 0)
@@ -233,17 +249,26 @@ class Output:
 class Plan:
     """What to run, on which side or sides, and where the results go.
 
+    ``member`` is whose plan it is where a side has several; empty before it was handed out.
+
     Raises ``UsageError`` when a value makes no sense.
     """
 
     sides: tuple[str, ...]
     run_id: str
+    member: str = ""
     load: Load = dataclasses.field(default_factory=Load)
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     transport: Where = dataclasses.field(default_factory=Where)
     output: Output = dataclasses.field(default_factory=Output)
 
     def __post_init__(self) -> None:
+        several = max(self.load.producers, self.load.consumers) > 1
+        if self.profiling.twin and several:
+            raise UsageError(
+                "--twin: slices of the load are compared between one producer and one consumer;"
+                " leave --producers and --consumers out"
+            )
         needed = twin_messages(self.load.workers)
         is_asked = self.profiling.twin and "producer" in self.sides
         if is_asked and (self.load.messages or 0) < needed:
@@ -256,6 +281,19 @@ class Plan:
     def side(self) -> str:
         """The side that is measured, or ``both``."""
         return self.sides[0] if len(self.sides) == 1 else "both"
+
+    def count(self, side: str) -> int:
+        """How many processes a side has."""
+        return self.load.producers if side == "producer" else self.load.consumers
+
+    def names(self, side: str) -> tuple[str, ...]:
+        """The names of a side's members."""
+        return (self.member,) if self.member else members.names(side, self.count(side))
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of all members, the producers' first."""
+        return tuple(name for side in self.sides for name in self.names(side))
 
     @property
     def tag(self) -> str:
@@ -306,6 +344,7 @@ class Plan:
         return cls(
             sides=tuple(values["sides"]),
             run_id=values["run_id"],
+            member=values["member"],
             load=Load(**values["load"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),

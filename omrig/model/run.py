@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self
 
+from omrig.model import members
 from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
@@ -44,7 +45,8 @@ class RecordedPlan(Value):
     The fields are those of :class:`omrig.model.plan.Plan`, less what may hold a password.
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
-    ``stages_refused`` is which mode refused ``stages``, and why; None where none did.
+    ``stages_refused`` is which mode refused ``stages``, and why; None where none did. ``producers``
+    and ``consumers`` are None where a side could be one process alone.
     """
 
     sides: tuple[str, ...] = ()
@@ -52,6 +54,8 @@ class RecordedPlan(Value):
     messages: int | None = None
     size_bytes: int = 0
     workers: int = 0
+    producers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    consumers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     warmup: int = 0
     pattern: str
     executor: str
@@ -78,6 +82,11 @@ class RecordedPlan(Value):
     debug: bool = False
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    def names(self, side: str) -> tuple[str, ...]:
+        """The names of a side's members."""
+        count = self.producers if side == "producer" else self.consumers
+        return members.names(side, count or 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
