@@ -11,8 +11,9 @@ from typing import Any, NoReturn, cast
 import omrig
 from omrig.cli import streams
 from omrig.model.errors import UsageError
+from omrig.model.load import KILOBYTE
 from omrig.model.option import FieldOption
-from omrig.model.plan import KILOBYTE, Where
+from omrig.model.plan import Where
 from omrig.model.profiling import BUILT_IN, Option, Profiling, Value
 
 

@@ -24,7 +24,8 @@ from omrig.cli.options import (
     transport,
 )
 from omrig.model.errors import RunError, UsageError
-from omrig.model.plan import DEFAULT_MESSAGES, SIDES, Load, Output, Plan, Where
+from omrig.model.load import DEFAULT_MESSAGES, Load
+from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
 from omrig.supervisor.interrupts import Interrupts
 

@@ -5,7 +5,7 @@ import argparse
 from omrig.cli import run as both
 from omrig.cli.options import Parser, add_version, count
 from omrig.model.errors import UsageError
-from omrig.model.plan import DEFAULT_MESSAGES
+from omrig.model.load import DEFAULT_MESSAGES
 
 ABOUT = both.ABOUT
 

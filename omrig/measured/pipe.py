@@ -1,7 +1,9 @@
-"""The end of the pipe on which a measured process says how it is getting on."""
+"""The ends of the pipes between a measured process and the one that started it."""
 
 import contextlib
+import os
 import posix
+from collections.abc import Iterator
 
 from omrig.model import events
 from omrig.model.events import Emit, Event
@@ -23,3 +25,16 @@ def emitter(descriptor: int) -> Emit:
                 data = data[posix.write(descriptor, data) :]
 
     return emit
+
+
+def lines(descriptor: int) -> Iterator[str]:
+    """What is said on the pipe ``descriptor``, a line at a time, until it is closed.
+
+    Green threads run on while one waits here: the system's own call is not to block then, and is
+    made through ``os``, which eventlet patches.
+    """
+    rest = b""
+    while data := os.read(descriptor, 65536):
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line.decode()

@@ -1,8 +1,9 @@
 """The measured process: fresh, patched before anything else, one side (or both in memory).
 
-Started by the supervisor as ``omrig.measured.process SIDE EXECUTOR DESCRIPTOR PARENT`` (the side
-is for people who look at the process list); the plan, which may hold a password, comes as one line
-on standard input, events go to DESCRIPTOR, and without PARENT nobody waits for the results.
+Started by the supervisor as ``omrig.measured.process MEMBER EXECUTOR DESCRIPTOR PARENT`` (the name
+is for people who look at the process list); the plan, which may hold a password, comes as the first
+line on standard input, questions and answers (:mod:`omrig.model.events`) as the others; events go
+to DESCRIPTOR, and without PARENT nobody waits for the results.
 """
 
 import contextlib
@@ -17,8 +18,11 @@ from omrig.measured import tethered
 from omrig.measured.executors import base
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omrig.measured.executors.base import Executor
     from omrig.measured.load.consumer import Consumer
+    from omrig.measured.load.control import Relayed
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import Stop
     from omrig.measured.measurement import Measurement
@@ -29,6 +33,8 @@ ORPHAN_S = 8.0
 """So long may a process without its parent still write what it measured."""
 
 _LOOK_S = 1.0
+
+_STDIN = 0
 
 
 def main() -> None:
@@ -68,6 +74,7 @@ def _end_when_orphaned(executor: "Executor", parent: int) -> None:
 def _measure(executor: "Executor", emit: "Emit") -> int:
     import oslo_messaging  # noqa: F401 - imported while the parent still prepares
 
+    from omrig.measured import pipe
     from omrig.model import events
     from omrig.model.errors import RunError, UsageError
     from omrig.model.plan import Plan
@@ -82,15 +89,18 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     emit(events.Loaded(stamp.IMPLEMENTATION))
-    line = sys.stdin.readline()
-    if not line:
+    # Green threads go on while one waits for a line.
+    os.set_blocking(_STDIN, executor.name != "eventlet")
+    lines = pipe.lines(_STDIN)
+    line = next(lines, None)
+    if line is None:
         return 1
     # Only now: before, there is nothing to save, and SIGTERM ends the process at once.
     signal.signal(signal.SIGTERM, stop.request)
     plan = Plan.from_json(line)
     _set_up_logging(plan)
     try:
-        _run(plan, executor, emit, stop)
+        _run(plan, executor, emit, stop, lines)
     except (UsageError, RunError) as error:
         emit(
             events.Failed(
@@ -125,11 +135,13 @@ def _set_up_logging(plan: "Plan") -> None:
     logging.getLogger().addHandler(deadline.last_error)
 
 
-def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None:
+def _run(
+    plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop", lines: "Iterator[str]"
+) -> None:
     import oslo_messaging
 
     from omrig.drivers import configuration, settings
-    from omrig.measured.load import identity
+    from omrig.measured.load import control, identity
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import SHUT_DOWN_S
@@ -145,7 +157,7 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
         executor=plan.load.executor,
         side=plan.side,
         scheme=transport.scheme,
-        folder=Path(plan.output.folder) / plan.sides[0],
+        folder=Path(plan.output.folder) / plan.members[0],
         profiling=plan.profiling,
     )
     measurement = Measurement(registry.make(plan.profiling.modes, context))
@@ -155,16 +167,34 @@ def _run(plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop") -> None
         found.conf, identity.take(found.conf, plan, url.url)
     )
     consumer = producer = None
+    relayed = control.Relayed(emit, stop)
+    way: control.Control = relayed
     if "consumer" in plan.sides:
         consumer = Consumer(plan, executor, emit, stop, measurement.offer(plan.profiling.twin))
+        way = control.Direct(consumer.answer)
     if "producer" in plan.sides:
-        producer = Producer(plan, executor, emit, stop)
+        producer = Producer(plan, executor, emit, stop, way)
+    executor.spawn(lambda: _hear(lines, emit, consumer, relayed), "main")
     try:
         _load(plan, executor, emit, messaging, consumer, producer, measurement, stop)
     finally:
-        emit(events.Phase(plan.sides[0], "saving"))
+        emit(events.Phase(plan.members[0], "saving"))
         _save(plan, emit, [side for side in (producer, consumer) if side], measurement)
         executor.spawn(messaging.cleanup, "main").join(SHUT_DOWN_S)
+
+
+def _hear(
+    lines: "Iterator[str]", emit: "Emit", consumer: "Consumer | None", control: "Relayed"
+) -> None:
+    """Take the questions and answers of others, until nobody says anything any more."""
+    from omrig.model import events
+
+    for line in lines:
+        match events.decode(line):
+            case events.Ask(number, method, arguments) if consumer:
+                emit(events.Answer(number, {consumer.name: consumer.answer(method, arguments)}))
+            case events.Answer() as answer:
+                control.heard(answer)
 
 
 def _load(
@@ -192,7 +222,7 @@ def _load(
         )
         if not listens:
             return
-        emit(events.Ready("consumer"))
+        emit(events.Ready(consumer.name))
     if producer:
         producer.connect(transport)
         if consumer:
@@ -223,11 +253,13 @@ def _save(
         writer.release(Path(plan.output.folder) / side.name)
         with losses.noted():
             side.save(Path(plan.output.folder) / side.name, measurement)
-    folder = Path(plan.output.folder) / plan.sides[0]
+    name = plan.members[0]
+    folder = Path(plan.output.folder) / name
+    whose = name if len(sides) == 1 else plan.side
     artefacts: list[dict[str, str]] = []
     for profiler in measurement.profilers:
         with losses.noted():
-            artefacts += [each.listed(plan.sides[0], plan.side) for each in profiler.save(folder)]
+            artefacts += [each.listed(name, whose) for each in profiler.save(folder)]
     with losses.noted():
         writer.save_artefacts(folder, artefacts)
     if losses:

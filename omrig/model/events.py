@@ -1,10 +1,18 @@
-"""What a measured process says to the process that started it: one JSON object a line on a pipe."""
+"""What a measured process and the one that started it say to each other: a JSON object a line, on a
+pipe each way.
+
+Questions and answers go both ways: a producer asks, and the process that started it asks the
+consumers in its turn (:mod:`omrig.supervisor.control`). None of it is on the broker that is
+measured.
+"""
 
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, get_args
+
+from omrig.model.values import Json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +111,26 @@ class Failed:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ask:
+    """A question of a producer to its consumers, and the same as each of them hears it.
+
+    ``method`` is what is asked for, ``number`` what the answer will have.
+    """
+
+    number: int
+    method: str
+    arguments: dict[str, Json]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """The answer to the question ``number``: a consumer's own, or those of all, by their names."""
+
+    number: int
+    values: dict[str, Json]
+
+
+@dataclasses.dataclass(frozen=True)
 class Note:
     """A step that has been taken, for a person."""
 
@@ -112,8 +140,11 @@ class Note:
 Shown = Waiting | Progress | Latencies | Rows | Note
 """What is said for who watches the run."""
 
-Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Shown
+Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Ask | Answer | Shown
 """Whatever can be said."""
+
+BEGIN_AT = "at_ns"
+"""Among the answers to "begin": when all producers begin together, CLOCK_MONOTONIC."""
 
 Emit = Callable[[Event], None]
 """Says an event."""

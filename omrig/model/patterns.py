@@ -18,7 +18,7 @@ End = Literal["reply", "receipt"]
 """Where a message ends: its sender has the reply, or its receiver has the message."""
 
 CATCH_UP_S = 300.0
-"""How long the consumer may take for the messages that a worker sent ahead."""
+"""How long the consumers may take for the messages that were sent ahead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Pattern:
     first. ``replies`` says whether the sender waits for the receiver, ``copies``
     whether each consumer has a message of its own of what is sent once, ``ends`` where a message
     counts as done. ``latency`` is from where to where the producer's latency is, in words.
-    ``ahead`` is how many messages a worker may have sent that nobody has got through, None where
+    ``ahead`` is how many messages a worker may have sent that no consumer has yet, None where
     nothing but the reply holds it up.
     """
 
@@ -149,6 +149,10 @@ class Pattern:
     ends: End
     latency: str
     ahead: int | None
+
+    def arrived(self, counts: Collection[int]) -> int:
+        """How many messages have arrived where they are to be, by what each consumer has."""
+        return min(counts, default=0) if self.copies else sum(counts)
 
     def crossings(self) -> tuple[Crossing, ...]:
         """Where messages cross the wire, in the order of the ways, each of them once."""

@@ -47,8 +47,8 @@ def profile(mode: str) -> str:
     return f"profile.{mode}.json"
 
 
-def create(output: str, sides: tuple[str, ...]) -> Path:
-    """Make the run folder and a folder for each side.
+def create(output: str, members: tuple[str, ...]) -> Path:
+    """Make the run folder and a folder for each member.
 
     Raises ``UsageError`` when it cannot be written or holds a run already.
     """
@@ -56,9 +56,9 @@ def create(output: str, sides: tuple[str, ...]) -> Path:
     with errors.naming("--output"):
         if (folder / RUN).exists():
             raise UsageError(f"--output: {output} already holds a run; name another folder")
-        for side in sides:
-            (folder / side).mkdir(parents=True, exist_ok=True)
-        for each in (folder, *(folder / side for side in sides)):
+        for name in members:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for each in (folder, *(folder / name for name in members)):
             if not os.access(each, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(each))
     return folder

@@ -39,20 +39,20 @@ def forget(folder: Path, plan: Plan) -> None:
     if (folder / run_folder.RUN).exists():
         return
     with contextlib.suppress(OSError):
-        for path in [*(folder / side for side in plan.sides), folder]:
+        for path in [*(folder / name for name in plan.members), folder]:
             path.rmdir()
 
 
 def _reserve(folder: Path, plan: Plan) -> None:
     """Keep room for what must not be lost when the disk fills up during the load."""
     writer.reserve(folder, _RESERVED_BYTES)
-    for side in plan.sides:
-        writer.reserve(folder / side, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.load.messages or 0))
+    for name in plan.members:
+        writer.reserve(folder / name, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.load.messages or 0))
 
 
 def release(folder: Path, plan: Plan) -> None:
     """Give the room that was kept to what is written now."""
-    for each in (folder, *(folder / side for side in plan.sides)):
+    for each in (folder, *(folder / name for name in plan.members)):
         writer.release(each)
 
 

@@ -1,5 +1,6 @@
 """The measured processes as their parent sees them: started fresh, heard, stopped."""
 
+import contextlib
 import os
 import queue
 import re
@@ -10,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from omrig.model import interpreter, redaction
+from omrig.model import events, interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
 from omrig.recordings import writer
@@ -30,15 +31,19 @@ Said = tuple["Child", str | None]
 class Child:
     """One measured process and the last it said."""
 
-    def __init__(self, plan: Plan, sides: tuple[str, ...], folder: Path) -> None:
-        self.sides = sides
-        self.name = sides[0]
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.sides = plan.sides
+        self.members = plan.members
+        """Its names: two where it is both sides."""
+        self.name = plan.members[0]
         self.failure: str | None = None
         self.saved = False
         self.began = False
         """Whether it was told what to do."""
         self.stamps = ""
         """In what its stamps are made."""
+        self.is_ready = False
+        """Whether what it serves is declared."""
         self._asked = False
         self.counts: dict[str, int] = {}
         self.phase = phases.loading(self.name)
@@ -72,23 +77,38 @@ class Child:
 
     def send_plan(self) -> None:
         """Let the child begin."""
+        if self._process.stdin is not None:
+            self.began = True
+            self._write(self._plan.to_json() + "\n")
+
+    def tell(self, event: events.Ask | events.Answer) -> None:
+        """Have it hear a question or an answer."""
+        self._write(events.encode(event))
+
+    def _write(self, line: str) -> None:
         if self._process.stdin is None:
             return
-        self.began = True
-        try:
-            self._process.stdin.write((self._plan.to_json() + "\n").encode())
-            self._process.stdin.close()
-        except BrokenPipeError:
-            # It died while it was loading: its end is an event of its own.
-            return
-        finally:
-            self._process.stdin = None
+        # It died: its end is an event of its own.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
 
     def close(self) -> None:
         """Have it hear nothing more: a child that has not begun ends."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            # What it did not take any more is lost with it.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
             self._process.stdin = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it hears what it is told."""
+        return self.began and self._process.stdin is not None
+
+    def side_of(self, member: str) -> str:
+        """Which of its sides a member is."""
+        return self.sides[self.members.index(member)]
 
     @property
     def pid(self) -> int:

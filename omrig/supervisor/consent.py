@@ -4,7 +4,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from omrig.model.errors import UsageError
-from omrig.model.plan import KILOBYTE, Plan
+from omrig.model.load import KILOBYTE
+from omrig.model.plan import Plan
 
 if TYPE_CHECKING:
     from omrig.broker.base import BrokerInfo

@@ -39,6 +39,7 @@ class Member(Protocol):
     """A measured process, as far as its end is concerned."""
 
     name: str
+    sides: tuple[str, ...]
     counts: dict[str, int]
     phase: Phase
     saved: bool
@@ -138,13 +139,31 @@ class Ending:
     def ended(self, member: Member, status: int | None) -> None:
         """A member has ended, with this exit status."""
         if not member.saved and not member.failure:
-            self.end(f"the {member.name} process died (status {status}): {member.last_words()}")
-        elif member.name == "producer":
-            self._producer_ended_at = time.monotonic()
-        elif self._producer_ended_at is None and "producer" in self._members:
+            text = f"the {member.name} process died (status {status}): {member.last_words()}"
+            if self._goes_on_without(member):
+                self.because = self.because or text
+            else:
+                self.end(text)
+        elif "producer" in member.sides:
+            if not self._running("producer"):
+                self._producer_ended_at = time.monotonic()
+        elif self._producer_ended_at is None and self._of("producer"):
             wanted = self._plan.load.messages or 0
-            if member.counts.get("received", 0) < wanted:
+            if not self._running("consumer") and self._counted("received") < wanted:
                 self.end("the consumer ended before the producer")
+
+    def _of(self, side: str) -> list[Member]:
+        return [each for each in self._members.values() if side in each.sides]
+
+    def _running(self, side: str) -> list[Member]:
+        return [each for each in self._of(side) if each.running]
+
+    def _counted(self, name: str) -> int:
+        return sum(each.counts.get(name, 0) for each in self._members.values())
+
+    def _goes_on_without(self, member: Member) -> bool:
+        """Whether others of its side do what it did."""
+        return self._loading and any(self._running(side) for side in member.sides)
 
     def end(self, because: str, likely: str = "", ask_broker: bool = False) -> None:
         """Note why the run ends early, the first reason, and ask the producer to stop.
@@ -155,8 +174,7 @@ class Ending:
         self.because = self.because or because
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
-            producer = self._members.get("producer")
-            if producer:
+            for producer in self._of("producer"):
                 producer.stop()
         if not first:
             return
@@ -167,7 +185,7 @@ class Ending:
     def decide(self) -> None:
         """Look whether it is time to end, and see to it that what was asked to end does."""
         now = time.monotonic()
-        if self._interrupts.count and not self.because:
+        if self._interrupts.count and self._stopping_since is None:
             self.end("interrupted")
         if self._interrupts.count > 1:
             for member in self._members.values():
@@ -180,10 +198,10 @@ class Ending:
             self._watch(now)
 
     def _let_consumer_drain(self, now: float) -> None:
-        consumer = self._members.get("consumer")
-        if consumer and consumer.phase.is_saving:
-            if overdue := consumer.phase.overdue():
-                self.end(overdue)
+        saving = [each for each in self._running("consumer") if each.phase.is_saving]
+        if saving:
+            if overdue := [text for each in saving if (text := each.phase.overdue())]:
+                self.end(overdue[0])
             return
         quiet_since = max(self._changed_at, self._producer_ended_at or 0.0)
         if now - quiet_since > DRAIN_S:
@@ -191,10 +209,11 @@ class Ending:
 
     def _enforce_stop(self, now: float) -> None:
         since = now - (self._stopping_since or now)
-        producer, consumer = self._members.get("producer"), self._members.get("consumer")
-        is_needed = self._loading and producer and producer.running and not producer.saved
-        if consumer and (not is_needed or since > CONSUMER_GRACE_S):
-            consumer.stop()
+        producing = [each for each in self._running("producer") if not each.saved]
+        if not (self._loading and producing) or since > CONSUMER_GRACE_S:
+            for consumer in self._of("consumer"):
+                if not set(consumer.sides) & {"producer"}:
+                    consumer.stop()
         for member in self._members.values():
             if since > self._patience_s(member):
                 member.kill()
@@ -225,21 +244,22 @@ class Ending:
         self._watch_broker(now, quiet_s)
 
     def _watch_failures(self, quiet_s: float) -> None:
-        producer = self._members.get("producer")
-        if not producer or producer.phase.limit_s is not None:
+        producers = self._of("producer")
+        if not producers or any(each.phase.limit_s is not None for each in producers):
             return
-        ended = producer.counts.get("done", 0) + producer.counts.get("errors", 0)
+        ended = self._counted("done") + self._counted("errors")
         if ended >= (self._plan.load.messages or 0):
             # Nothing is left that could get through: the profilers come to their end.
             return
         limit_s = phases.quiet_limit_s(self._plan, self._timeout_s)
         if quiet_s > limit_s or self._failing.is_all(self._timeout_s, STALLED_S):
-            likely = producer.last_error() or "the consumer or the broker is gone"
+            errors = filter(None, (each.last_error() for each in producers))
+            likely = next(errors, "the consumer or the broker is gone")
             self.end(f"no message got through for {quiet_s:.0f} s", likely, ask_broker=True)
 
     def _watch_refusals(self, quiet_s: float) -> None:
         """End a load in which nothing moves and the broker has refused for long what it needs."""
-        if "producer" not in self._members:
+        if not self._of("producer"):
             return
         if refusal := self._broker.refusal(quiet_s):
             self.end(f"nothing gets through any more: {refusal}")

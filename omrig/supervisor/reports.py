@@ -15,13 +15,13 @@ def make(folder: Path, plan: Plan, display: Display) -> None:
     reporters = registry.reporters(plan.profiling.modes)
     run = Run.from_json(run_folder.read_json(folder / run_folder.RUN))
     one_process = run.transport.in_memory
-    for side in plan.sides if reporters else ():
-        listed = run_folder.read_json(folder / side / run_folder.ARTEFACTS)
+    for name in plan.members if reporters else ():
+        listed = run_folder.read_json(folder / name / run_folder.ARTEFACTS)
         if listed is None:
             # It was killed, or both sides were one process.
             continue
-        display.say(f"{side}: making the reports of the profilers")
+        display.say(f"{name}: making the reports of the profilers")
         for report in reporters:
-            made = report(folder / side)
-            listed += [each.listed(side, "both" if one_process else side) for each in made]
-        writer.save_artefacts(folder / side, listed)
+            made = report(folder / name)
+            listed += [each.listed(name, "both" if one_process else name) for each in made]
+        writer.save_artefacts(folder / name, listed)

@@ -4,6 +4,7 @@ The process that calls :func:`run` measures nothing itself: it starts fresh proc
 sides, watches them and the broker, and leaves their recordings in the run folder.
 """
 
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -17,6 +18,7 @@ from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload, redaction
 from omrig.model.errors import Losses, RunError
 from omrig.model.events import Event
+from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
 from omrig.model.run import Left, Run
@@ -25,6 +27,7 @@ from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
 from omrig.supervisor.child import Child, Said, stop_all
+from omrig.supervisor.control import Relay
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
@@ -68,7 +71,7 @@ def run(
     payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
     registry.load(plan.profiling.modes, plan.load.executor)
     registry.check_targets(plan.profiling.modes, plan.profiling.value(TARGETS))
-    folder = run_folder.create(plan.output.folder, plan.sides)
+    folder = run_folder.create(plan.output.folder, plan.members)
     recorded = Recorded(folder, Losses(folder))
     plan = dataclasses.replace(plan, output=dataclasses.replace(plan.output, folder=str(folder)))
     try:
@@ -150,7 +153,12 @@ class Supervision:
         self._sampler = Sampler(self._folder)
         # In one process nothing is on a wire, and nothing of it would be a measurement.
         sides = () if to.broker.one_process else to.plan.sides
+        if to.plan.members != to.plan.sides:
+            # Of several members a message's two ends need not be seen by the same two.
+            sides = ()
         self._recent = Recent(self._folder, to.plan.load.pattern, sides)
+        self._all_there = False
+        self._relay = Relay(to.plan.count("producer"), self._serving)
 
     def execute(self) -> Run:
         """Run to the end, whatever happens; leaves no process and no queue behind.
@@ -184,12 +192,22 @@ class Supervision:
 
     def _start(self) -> None:
         plan, measured = self._to.plan, self._to.resolved_plan
-        groups = [plan.sides] if self._to.broker.one_process else [(s,) for s in plan.sides]
-        for sides in groups:
-            child = Child(dataclasses.replace(measured, sides=sides), sides, self._folder)
-            self._children[sides[0]] = child
+        plans = [measured]
+        if not self._to.broker.one_process:
+            plans = [each for side in plan.sides for each in measured.of_members(side)]
+        for each in plans:
+            child = Child(each, self._folder)
+            self._children[child.name] = child
             self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
             child.listen(self._said)
+
+    def _serving(self) -> list[Child]:
+        """The consumers that can be asked."""
+        children = self._children.values()
+        return [each for each in children if "consumer" in each.sides and each.is_heard]
+
+    def _producers(self) -> list[Child]:
+        return [each for each in self._children.values() if "producer" in each.sides]
 
     def _stop(self) -> None:
         if self._host:
@@ -208,7 +226,9 @@ class Supervision:
             return False
         if line is None:
             child.close()
+            self._relay.gone(child.name)
             self._ending.ended(child, child.ended(STOP_S))
+            self._expect()
         else:
             try:
                 event = events.decode(line)
@@ -230,8 +250,8 @@ class Supervision:
                 child.stamps = stamps
                 _LOG.debug("the stamps of the %s are made in %s", child.name, stamps)
                 child.phase = phases.waiting()
-                # The producer waits for the consumer's queues where both are ours.
-                if child.name == "consumer" or "consumer" not in self._children:
+                # A producer waits for the consumers' queues where both are ours.
+                if "consumer" in child.sides or not self._has_consumers():
                     self._begin(child)
             case events.Ready():
                 self._ready(child)
@@ -240,6 +260,8 @@ class Supervision:
             case events.Phase(side, phase):
                 self._go_on(child, phase)
                 self._display.phase(side, phase)
+            case events.Ask() | events.Answer():
+                self._relay.take(child, event)
             case events.Saved():
                 child.saved = True
             case events.Unwritten(paths):
@@ -255,10 +277,12 @@ class Supervision:
                 self._display.say(text)
             case events.Waiting(_, left_s):
                 self._display.waiting(left_s)
-            case events.Progress(side, counts):
+            case events.Progress(member, counts):
                 self._ending.progressed(child, counts)
                 child.counts.update(counts)
-                self._display.counts(side, counts)
+                side = child.side_of(member)
+                self._display.counts(side, self._counts(side))
+                self._expect()
                 self._display.processors(self._sampler.cpu())
             case events.Latencies(_, latencies_ns):
                 self._display.latencies(latencies_ns)
@@ -272,16 +296,41 @@ class Supervision:
         child.send_plan()
 
     def _ready(self, child: Child) -> None:
-        self._display.say("the consumer is ready")
-        if child.name == "consumer":
+        child.is_ready = True
+        self._display.say(f"the {child.name} is ready")
+        if "producer" not in child.sides:
             child.phase = phases.working()
-        producer = self._children.get("producer")
-        if producer is None:
+        producers = self._producers()
+        consumers = [each for each in self._children.values() if "consumer" in each.sides]
+        if not all(each.is_ready for each in consumers):
+            return
+        if not producers:
             # Alone it is not told when the load begins.
             self._ending.serving()
             self._host = self._to.broker.host(self._to.plan, self._note_of(child))
-        elif not producer.began:
-            self._begin(producer)
+        for each in producers:
+            if not each.began:
+                self._begin(each)
+
+    def _expect(self) -> None:
+        """Tell consumers that share the messages that they have all of them: none knows alone."""
+        load = self._to.plan.load
+        shared = load.consumers > 1 and not PATTERNS[load.pattern].copies
+        if shared and not self._all_there and load.messages:
+            self._all_there = self._counts("consumer").get("received", 0) >= load.messages
+            if self._all_there:
+                self._relay.tell_all("expect", {"messages": None})
+
+    def _has_consumers(self) -> bool:
+        return any("consumer" in each.sides for each in self._children.values())
+
+    def _counts(self, side: str) -> dict[str, int]:
+        """What the members of a side have counted, together."""
+        total: collections.Counter[str] = collections.Counter()
+        for each in self._children.values():
+            if side in each.sides:
+                total.update(each.counts)
+        return dict(total)
 
     def _go_on(self, child: Child, phase: str) -> None:
         if phase == "load":
@@ -289,7 +338,7 @@ class Supervision:
             child.phase = phases.working()
         elif phase == "saving":
             child.phase = phases.saving(child.name)
-            if child.name == "consumer" and self._host:
+            if "consumer" in child.sides and self._host:
                 # It serves nobody any more.
                 self._host.close()
         else:
@@ -309,8 +358,8 @@ class Supervision:
             self._run,
             ended_because=self._ending.because,
             bad_usage=self._ending.bad_usage,
-            began=tuple(side for child in children if child.began for side in child.sides),
-            stamps={side: child.stamps for child in children for side in child.sides},
+            began=tuple(name for child in children if child.began for name in child.members),
+            stamps={name: child.stamps for child in children for name in child.members},
             sampling=self._sampler.about(),
             left_on_broker=self._left,
         )

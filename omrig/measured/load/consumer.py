@@ -1,8 +1,8 @@
 """The consumer: a real oslo.messaging RPC server in a real event loop, one process."""
 
-import array
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from omrig.measured.probes.stamp import clock
 from omrig.model import events
 from omrig.model.events import Emit
 from omrig.model.plan import Plan
+from omrig.model.values import Json
 from omrig.recordings import writer
 
 SWITCH_TIMEOUT_S = 50.0
@@ -23,59 +24,22 @@ SWITCH_TIMEOUT_S = 50.0
 
 
 class Endpoint:
-    """What producers call. Its public methods are the rig's protocol."""
+    """What producers send messages to, and nothing else."""
 
-    def __init__(self, tally: Tally, consumer: "Consumer") -> None:
+    def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._consumer = consumer
-        self._wanted = tally.wanted or 0
-
-    def hello(
-        self, ctxt: Any, producer: str, messages: int, about: dict[str, Any]
-    ) -> dict[str, Any]:
-        """A producer presents itself and how many messages it will send."""
-        self._tally.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
-        self._consumer.producers[producer] = about
-        return {**told(member(Consumer.name)), "offer": self._consumer.offer}
-
-    def begin(self, ctxt: Any, producer: str) -> None:
-        """A producer has warmed up: its load begins when this returns."""
-        self._consumer.ask(True)
-
-    def profile(
-        self,
-        ctxt: Any,
-        producer: str,
-        on: bool,
-        begins: dict[str, Any] | None = None,
-        slicing: dict[str, Any] | None = None,
-    ) -> float:
-        """A producer compares slices of load with and without profilers: CPU seconds so far.
-
-        ``begins`` is the slice that it sends next (:class:`omrig.model.slices.Slice`), None where
-        one has ended; ``slicing`` says what is compared.
-        """
-        self._consumer.ask(on, bool(slicing and slicing["slow_only"]))
-        used = time.process_time()
-        if slicing:
-            self._consumer.note_slice(producer, begins, slicing, used)
-        return used
-
-    def received(self, ctxt: Any, producer: str, first: int, end: int) -> int:
-        """How many of the messages from ``first`` to before ``end`` arrived."""
-        part = self._tally.received[producer][first:end]
-        return len(part) - part.count(0)
-
-    def arrived(self, ctxt: Any, producer: str, number: int) -> tuple[bool, int]:
-        """Whether this message of a producer arrived, and how many messages have in all."""
-        return self._tally.received[producer][number] > 0, self._tally.last
 
     def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
-        """One message of the load, or of the warm-up when ``seq`` is negative."""
-        if seq < 0:
-            return seq
+        """One message of the load, or of the warm-up when ``seq`` is negative.
+
+        Raises :class:`Stray`, as an expected exception, for a message of whoever has not presented
+        itself: it is counted, and not served.
+        """
         tally = self._tally
         try:
+            if seq < 0:
+                tally.warmed[producer].append(None)
+                return seq
             column = tally.received[producer]
             again = column[seq]
             column[seq] = clock.entered()
@@ -83,23 +47,38 @@ class Endpoint:
             tally.out_of_range.append(None)
             if isinstance(error, KeyError):
                 tally.foreign.append(None)
+                _refuse(producer)
             return seq
         if again:
             tally.duplicated.append(None)
         tally.last = number = next(tally.numbers)
-        if number >= self._wanted > 0:
+        wanted = tally.wanted
+        if wanted is not None and number >= wanted:
             tally.wake.set()
         return seq
+
+
+class Stray(Exception):
+    """A message of another run."""
+
+
+def _refuse(producer: str) -> None:
+    import oslo_messaging
+
+    try:
+        raise Stray(f"producer {producer} is of another run than this consumer")
+    except Stray as error:
+        # The server logs no traceback of it then, and the sender has it all the same.
+        raise oslo_messaging.ExpectedException from error
 
 
 class Consumer:
     """Serves messages until it has as many as asked for, or is stopped."""
 
-    name = "consumer"
-
     def __init__(
         self, plan: Plan, executor: Executor, emit: Emit, stop: Stop, offer: dict[str, Any]
     ) -> None:
+        self.name = plan.names("consumer")[0]
         self._plan = plan
         self._executor = executor
         self._emit = emit
@@ -118,7 +97,7 @@ class Consumer:
 
         Raises what oslo.messaging raises when it cannot listen.
         """
-        self._server = rpc.serve(transport, self._plan, Endpoint(self._tally, self))
+        self._server = rpc.serve(transport, self._plan, Endpoint(self._tally))
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -158,21 +137,71 @@ class Consumer:
 
         self._executor.spawn(shut_down, "main").join(seconds)
 
-    def ask(self, profiling: bool, slow_only: bool = False) -> None:
-        """Called by the endpoint: have the main thread turn the profilers on or off, and wait."""
+    def answer(self, method: str, arguments: Mapping[str, Json]) -> Json:
+        """What a producer, or whoever started this process, wants of it beside the load.
+
+        Raises ``KeyError`` for what it does not know.
+        """
+        answers: dict[str, Callable[..., Json]] = {
+            "hello": self._hello,
+            "warmed": lambda producer: len(self._tally.warmed[producer]),
+            "begin": self._begin,
+            "profile": self._profile,
+            "received": self._tally.arrived,
+            "expect": self._expect,
+        }
+        return answers[method](**arguments)
+
+    def _hello(self, producer: str, messages: int, about: dict[str, Any]) -> Json:
+        """A producer presents itself and how many messages it will send."""
+        self._tally.expect(producer, messages)
+        self.producers[producer] = about
+        return {**told(member("consumer")), "offer": self.offer}
+
+    def _begin(self, producer: str) -> None:
+        """All have warmed up: the load begins when this returns."""
+        self._ask(True)
+
+    def _profile(
+        self,
+        producer: str,
+        on: bool,
+        begins: dict[str, Any] | None,
+        slicing: dict[str, Any],
+    ) -> float:
+        """A producer compares slices of load with and without profilers: CPU seconds so far.
+
+        ``begins`` is the slice that it sends next (:class:`omrig.model.slices.Slice`), None where
+        one has ended; ``slicing`` says what is compared.
+        """
+        self._ask(on, bool(slicing["slow_only"]))
+        used = time.process_time()
+        self._note_slice(producer, begins, slicing, used)
+        return used
+
+    def _expect(self, messages: int | None) -> None:
+        """So many messages will come in all, whatever the plan said; None: no more of them."""
+        if messages is None:
+            self._tally.finished = True
+        else:
+            self._tally.wanted = messages
+        self._tally.wake.set()
+
+    def _ask(self, profiling: bool, slow_only: bool = False) -> None:
+        """Have the main thread turn the profilers on or off, and wait."""
         self._done.clear()
         self._asked = profiling, slow_only
         self._tally.wake.set()
         self._done.wait(SWITCH_TIMEOUT_S)
 
-    def note_slice(
+    def _note_slice(
         self,
         producer: str,
         begins: dict[str, Any] | None,
         slicing: dict[str, Any],
         cpu_seconds: float,
     ) -> None:
-        """Called by the endpoint: a slice of a producer's load begins, or the last one has ended.
+        """A slice of a producer's load begins, or the last one has ended.
 
         ``cpu_seconds`` is what this process has used so far.
         """
@@ -185,8 +214,8 @@ class Consumer:
             about["consumer_cpu_seconds"] = cpu_seconds - about["cpu_before"]
 
     def progress(self) -> dict[str, int]:
-        """Messages of the load received so far, duplicates included."""
-        return {"received": self._tally.last}
+        """Messages of the load received so far, each of them once."""
+        return {"received": self._tally.last - len(self._tally.duplicated)}
 
     def recent_ns(self) -> list[int]:
         """Nothing: how long a message took, its producer knows."""
@@ -196,8 +225,9 @@ class Consumer:
         """Write what was measured so far into ``folder``."""
         unique = self._tally.unique()
         about = {
-            "side": self.name,
-            **told(member(self.name)),
+            "side": "consumer",
+            "member": self.name,
+            **told(member("consumer")),
             "run_id": self._plan.run_id,
             "requested": self._plan.load.messages,
             "received": unique,

@@ -26,7 +26,7 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
     """
     import oslo_messaging
 
-    name = f"omrig-{plan.sides[0]}-{plan.tag}"
+    name = f"omrig-{plan.members[0]}-{plan.tag}"
     sys.argv[0] = name
     own = dict(zip(IDENTITY, (socket.gethostname(), name), strict=True))
     transport_url = oslo_messaging.TransportURL.parse(conf, url)

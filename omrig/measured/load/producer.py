@@ -4,30 +4,26 @@ import dataclasses
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline, rpc
-from omrig.measured.load.side import DRAIN_S, POLL_S, Stop, member, now_ns, told
-from omrig.measured.load.workers import STOP_GRACE_S, Workers
+from omrig.measured.load.ahead import Ahead
+from omrig.measured.load.control import PATIENCE_S, Answers, Control
+from omrig.measured.load.side import DRAIN_S, Stop, member, now_ns, told
+from omrig.measured.load.workers import Workers
 from omrig.measured.measurement import Measurement
 from omrig.model import events, payload, slices
 from omrig.model.errors import RunError
-from omrig.model.events import Emit
+from omrig.model.events import BEGIN_AT, Emit
 from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan
+from omrig.model.units import NS
+from omrig.model.values import Json
 from omrig.recordings import writer
-
-HELLO_TIMEOUT_S = 1.0
-"""How long one try of the handshake waits for a consumer."""
-
-HELLO_LATE_S = 5.0
-"""So much longer than ``--wait`` may the handshake take where the driver cannot even send."""
-
-CONTROL_TIMEOUT_S = 60.0
-"""How long the consumer may take to turn its profilers on or off."""
 
 _DRAIN_POLL_S = 0.01
 
@@ -35,10 +31,12 @@ _DRAIN_POLL_S = 0.01
 class Producer:
     """Sends exactly the asked number of messages and keeps when each began and ended."""
 
-    name = "producer"
-
-    def __init__(self, plan: Plan, executor: Executor, emit: Emit, stop: Stop) -> None:
+    def __init__(
+        self, plan: Plan, executor: Executor, emit: Emit, stop: Stop, control: Control
+    ) -> None:
+        self.name = plan.names("producer")[0]
         self._plan = plan
+        self._control = control
         self._pattern = PATTERNS[plan.load.pattern]
         self._executor = executor
         self._emit = emit
@@ -48,37 +46,33 @@ class Producer:
         self._workers = Workers(plan, executor, stop)
         self._slices: list[dict[str, Any]] = []
         self._slicing: dict[str, Any] | None = None
-        self._consumer: dict[str, Any] = {}
+        self._consumers: dict[str, Any] = {}
+        self._ahead = Ahead(
+            self._pattern, plan.load.workers, self._sent_well, lambda: self._ask("received")
+        )
 
     def connect(self, transport: Any) -> None:
         """Make the client; no message is sent."""
         self._client = rpc.client(transport, self._plan)
         arguments = payload.build(self._plan.load.size_bytes)
         self._send = rpc.sender(self._pattern, self._client, self._id, arguments)
-        self._catch_up = rpc.catching_up(self._pattern, self._client, self._id)
 
     def run(self, measurement: Measurement) -> None:
-        """Find the consumer, warm up, send the load.
+        """Present itself, warm up, send the load.
 
         Raises ``RunError`` when no consumer answers or no warm-up message
         gets through.
         """
-        found = deadline.within(
-            self._executor,
-            self._stop,
-            self._plan.load.wait_s + HELLO_LATE_S,
-            self._find_consumer,
-            "the producer could not ask for a consumer",
-        )
-        if not found:
+        if not self._present():
             return
         if self._plan.load.warmup:
             self._emit(events.Phase(self.name, "warm-up"))
             self._workers.warm_up(self._send, self._emit)
-        if self._stop.requested:
+            self._await_warm_up()
+        if self._stop.requested or (begun := self._ask("begin")) is None:
             return
-        self._control("begin")
         self._emit(events.Phase(self.name, "load"))
+        self._wait_for(begun)
         over = threading.Event()
         progress.report(self._executor, self._emit, self, measurement, over)
         measurement.start()
@@ -107,7 +101,7 @@ class Producer:
         plan = self._plan
         offers = {
             "producer": measurement.offer(plan.profiling.twin),
-            "consumer": self._consumer["offer"],
+            "consumer": next(iter(self._consumers.values()))["offer"],
         }
         slow_only = any(offer["slow"] for offer in offers.values())
         modes = {side: offer["slow" if slow_only else "all"] for side, offer in offers.items()}
@@ -116,6 +110,11 @@ class Producer:
             return slices.whole(self._total)
         needed = slices.twin_messages(plan.load.workers)
         self._slicing = {"modes": modes, "slow_only": slow_only, "reason": None}
+        if plan.load.producers > 1 or plan.load.consumers > 1:
+            self._slicing["reason"] = (
+                "slices of the load are compared between one producer and one consumer only"
+            )
+            return slices.whole(self._total)
         if self._total < needed:
             self._slicing["reason"] = (
                 f"{self._total:,} messages of {plan.load.workers:,} workers are too few to compare"
@@ -133,7 +132,7 @@ class Producer:
             return
         self._slices.append(about)
         used = time.process_time()
-        self._workers.load(each.first, each.end, self._send, self._catch_up)
+        self._workers.load(each.first, each.end, self._send, self._ahead.wait)
         about["producer_cpu_seconds"] = time.process_time() - used
         # After the last slice a consumer that has what it wanted is gone.
         if not self._sliced() or self._stop.requested or each.end == self._total:
@@ -158,8 +157,8 @@ class Producer:
         if self._slicing is None:
             return None
         about = dataclasses.asdict(each) if begins else None
-        answer = self._control("profile", on=each.profiled, begins=about, slicing=self._slicing)
-        return None if answer is None else float(answer)
+        answers = self._ask("profile", on=each.profiled, begins=about, slicing=self._slicing)
+        return None if answers is None else sum(float(str(used)) for used in answers.values())
 
     def _drain(self, each: slices.Slice) -> int | None:
         """Wait until the consumer has received the casts of a slice.
@@ -170,9 +169,12 @@ class Producer:
         expected = len(ended) - ended.count(0)
         best, since = -1, time.monotonic()
         while not self._stop.requested:
-            received = self._control("received", first=each.first, end=each.end)
-            if received is None or received >= expected:
-                return None if received is None else now_ns()
+            answers = self._ask("received", first=each.first, end=each.end)
+            if answers is None:
+                return None
+            received = self._pattern.arrived([int(str(count)) for count in answers.values()])
+            if received >= expected:
+                return now_ns()
             if received > best:
                 best, since = received, time.monotonic()
             elif time.monotonic() - since > DRAIN_S:
@@ -183,8 +185,9 @@ class Producer:
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
         about = {
-            "side": self.name,
-            **told(member(self.name)),
+            "side": "producer",
+            "member": self.name,
+            **told(member("producer")),
             "run_id": self._plan.run_id,
             "producer_id": self._id,
             "requested": self._total,
@@ -194,7 +197,7 @@ class Producer:
             "error_examples": self._workers.errors.examples(),
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.progress_seconds,
-            "consumer": self._consumer,
+            "consumers": self._consumers,
             "offer": measurement.offer(self._plan.profiling.twin),
             "slices": self._slices if self._sliced() else [],
             "slicing": self._slicing,
@@ -202,62 +205,44 @@ class Producer:
         }
         writer.save_recording(folder, about, self._workers.columns())
 
-    def _find_consumer(self) -> None:
-        end = time.monotonic() + self._plan.load.wait_s
-        hello = self._client.prepare(timeout=HELLO_TIMEOUT_S)
-        failure = "no answer"
-        while not self._stop.requested:
-            try:
-                self._consumer = hello.call(
-                    {},
-                    "hello",
-                    producer=self._id,
-                    messages=self._total,
-                    about=told(member(self.name)),
-                )
-            except Exception as error:
-                if deadline.is_hopeless(error):
-                    raise RunError(deadline.words(error)) from error
-                failure = f"{type(error).__name__}"
-            else:
-                if "offer" not in self._consumer:
-                    raise RunError(
-                        "the consumer is of another version of omrig; use one for both sides"
-                    )
-                return
-            left = end - time.monotonic()
-            if left <= 0:
-                server = self._plan.transport.served_by
-                who = f"{server}," if server else "the consumer"
-                raise deadline.NoAnswer(
-                    f"{who} did not answer within {self._plan.load.wait_s:g} s ({failure})", ""
-                )
-            self._emit(events.Waiting(self.name, round(left, 1)))
+    def _present(self) -> bool:
+        """Tell the consumers who sends how much; False when the run is to end."""
+        answers = self._ask("hello", messages=self._total, about=told(member("producer")))
+        if answers is not None and not answers:
+            raise deadline.NoAnswer("the consumer is gone")
+        self._consumers = dict(answers or {})
+        return answers is not None
 
-    def _control(self, method: str, **arguments: Any) -> Any:
-        """The consumer's answer; None when it is not there in the grace after a request to stop.
+    def _await_warm_up(self) -> None:
+        """Wait until all that was sent ahead of the load has arrived.
 
-        Raises ``RunError`` when the consumer does not answer.
+        Raises ``RunError`` when it does not within the patience of the plan.
         """
-        client = self._client.prepare(timeout=max(CONTROL_TIMEOUT_S, self._plan.load.wait_s))
-        answers: list[Any] = []
-        failures: list[Exception] = []
+        sent = 0 if self._pattern.replies else self._workers.warmed
+        end = time.monotonic() + self._plan.load.patience_s
+        arrived = 0
+        while arrived < sent and not self._stop.requested:
+            answers = self._ask("warmed")
+            if answers is None:
+                return
+            arrived = self._pattern.arrived([int(str(count)) for count in answers.values()])
+            if arrived < sent and time.monotonic() > end:
+                raise deadline.NoAnswer(
+                    f"{arrived} of {sent} {self._pattern.noun}s of the warm-up reached the consumer"
+                    f" within {self._plan.load.patience_s:g} s"
+                )
+            time.sleep(_DRAIN_POLL_S)
 
-        def ask() -> None:
-            try:
-                answers.append(client.call({}, method, producer=self._id, **arguments))
-            except Exception as error:  # noqa: BLE001 - raised below, by the thread that waits
-                failures.append(error)
+    def _wait_for(self, begun: Mapping[str, Json]) -> None:
+        """Wait for the instant at which all producers begin, where there are several."""
+        at_ns = begun.get(BEGIN_AT)
+        if at_ns is not None:
+            time.sleep(max(0, int(str(at_ns)) - now_ns()) / NS)
 
-        worker = self._executor.spawn(ask, "main")
-        stop_at = None
-        while not worker.join(POLL_S):
-            if self._stop.requested:
-                stop_at = stop_at or time.monotonic() + STOP_GRACE_S
-                if time.monotonic() > stop_at:
-                    return None
-        if failures:
-            raise RunError(
-                f"the consumer did not answer {method!r}: {type(failures[0]).__name__}"
-            ) from failures[0]
-        return answers[0]
+    def _sent_well(self) -> int:
+        return self._workers.progress()["done"]
+
+    def _ask(self, method: str, **arguments: Json) -> Answers | None:
+        """The consumers' answers; None when there are none in the grace after a request to stop."""
+        patience_s = max(PATIENCE_S, self._plan.load.wait_s)
+        return self._control.ask(method, {"producer": self._id, **arguments}, patience_s)

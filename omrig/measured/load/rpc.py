@@ -5,24 +5,15 @@ Chosen once, before the load: nothing is decided for each message.
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
-from omrig.measured.load.side import DRAIN_S
-from omrig.model.patterns import CATCH_UP_S, Pattern
+from omrig.model.patterns import Pattern
 from omrig.model.payload import METHOD
 from omrig.model.plan import Plan
 from omrig.model.values import Json
 
 Send = Callable[[int], None]
-
-CatchUp = Callable[[int | None], None]
-"""Waits until the consumer has got through what a worker has sent, given the number of the last
-message of it; None when that was not sent well."""
-
-_ASK_AGAIN_S = 0.01
-"""How long after a consumer had not caught up it is asked again."""
 
 
 class ReplyMismatch(Exception):
@@ -79,38 +70,3 @@ def sender(pattern: Pattern, client: Any, producer_id: str, payload: dict[str, J
         client.cast(context, METHOD, seq=seq, producer=producer_id, **payload)
 
     return send_call if pattern.replies else send_cast
-
-
-def catching_up(pattern: Pattern, client: Any, producer_id: str) -> CatchUp:
-    """A function that waits for the consumer, chosen once as :func:`sender` is.
-
-    It raises what oslo.messaging raises when the consumer does not answer, and ``TimeoutError``
-    when that message does not come though others still do.
-    """
-    asking = client.prepare(timeout=CATCH_UP_S)
-
-    def wait_in_turn(_seq: int | None) -> None:
-        # Negative: not a message of the load. It is served in its turn.
-        asking.call({}, METHOD, seq=-1, producer=producer_id)
-
-    def wait_for(seq: int | None) -> None:
-        if seq is None:
-            wait_in_turn(None)
-            return
-        # The copies have a queue of their own, in which they may wait long after a call was served.
-        best, since = -1, time.monotonic()
-        end = since + CATCH_UP_S
-        while time.monotonic() < end:
-            # Not by the name that marks a message of the load.
-            is_there, count = asking.call({}, "arrived", producer=producer_id, number=seq)
-            if is_there:
-                return
-            if count > best:
-                best, since = count, time.monotonic()
-            elif time.monotonic() - since > DRAIN_S:
-                # It is lost: those that are to come are not held up by it.
-                return
-            time.sleep(_ASK_AGAIN_S)
-        raise TimeoutError(f"message {seq} did not come")
-
-    return wait_for if pattern.copies else wait_in_turn

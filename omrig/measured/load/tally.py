@@ -14,17 +14,34 @@ class Tally:
         self.received: dict[str, array.array[int]] = {}
         self.numbers = itertools.count(1)
         self.last = 0
+        self.warmed: dict[str, list[None]] = {}
+        """Of each producer, one for each message of the warm-up that came."""
+        self.finished = False
+        """Whether nothing more will come."""
         self.duplicated: list[None] = []
         self.out_of_range: list[None] = []
         self.foreign: list[None] = []
         self.wake = threading.Event()
 
+    def expect(self, producer: str, messages: int) -> None:
+        """A producer will send so many messages; nobody else's count."""
+        self.warmed.setdefault(producer, [])
+        self.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
+
     def unique(self) -> int:
         """How many different messages arrived."""
         return sum(len(column) - column.count(0) for column in self.received.values())
 
+    def arrived(self, producer: str, first: int = 0, end: int | None = None) -> int:
+        """How many of a producer's messages from ``first`` to before ``end`` arrived."""
+        part = self.received[producer][first:end]
+        return len(part) - part.count(0)
+
     def complete(self) -> bool:
-        """Whether as many messages as wanted arrived; duplicates do not count."""
+        """Whether all there will be is there: as many as wanted, of which duplicates do not count,
+        or nothing more is to come."""
+        if self.finished:
+            return True
         if self.wanted is None or self.last < self.wanted:
             return False
         return self.unique() >= self.wanted

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import deadline
-from omrig.measured.load.rpc import CatchUp, Send
+from omrig.measured.load.rpc import Send
 from omrig.measured.load.side import POLL_S, Errors, Stop
 from omrig.measured.probes.stamp import clock
 from omrig.model import events
@@ -18,6 +18,9 @@ from omrig.model.errors import RunError
 from omrig.model.events import Emit
 from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
+
+CatchUp = Callable[[], None]
+"""Waits until the consumers have kept up; returns at once where they have."""
 
 STOP_GRACE_S = 1.5
 """How long calls under way may still get their reply after the request to stop."""
@@ -51,6 +54,8 @@ class Workers:
         self._busy = 0
         self.errors = Errors()
         self.left_behind: list[Exception] = []
+        self.warmed = 0
+        """Messages of the warm-up that were sent, and answered where they are calls."""
 
     @property
     def sent(self) -> int:
@@ -104,6 +109,7 @@ class Workers:
 
         self._run(min(self._plan.load.workers, count), warm, warming.judge)
         warming.judge()
+        self.warmed = warming.through
 
     def load(self, first: int, end: int, send: Send, catch_up: CatchUp) -> None:
         """Send the messages from ``first`` to before ``end``; ``catch_up`` waits for the consumer
@@ -146,6 +152,7 @@ class Workers:
         stop, sequence = self._stop, self._sequence
         started, ended, failed = self.started, self.ended, self._failed
         ahead = PATTERNS[self._plan.load.pattern].ahead
+        every = ahead // 2 if ahead else 0
         begin, end = clock.begin, clock.end
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
@@ -159,14 +166,13 @@ class Workers:
                 self.errors.add(error)
             else:
                 ended[seq] = end()
-            if ahead and number % ahead == 0 and not self._caught_up(catch_up, seq):
+            if every and number % every == 0 and not self._caught_up(catch_up):
                 return
 
-    def _caught_up(self, catch_up: CatchUp, seq: int) -> bool:
-        """Wait for the consumer to be at ``seq``; False when it does not come there."""
+    def _caught_up(self, catch_up: CatchUp) -> bool:
+        """Wait for the consumers; False when they do not come as far."""
         try:
-            # One that failed need not ever arrive.
-            catch_up(seq if self.ended[seq] else None)
+            catch_up()
         except Exception as error:  # noqa: BLE001 - told when the load has ended
             self.left_behind.append(error)
             return False
@@ -198,6 +204,11 @@ class WarmUp:
         self._failures.add(error)
         if deadline.is_hopeless(error):
             self._hopeless.append(error)
+
+    @property
+    def through(self) -> int:
+        """How many were sent, and answered where they are calls."""
+        return len(self._through)
 
     def judge(self) -> None:
         """Raise ``RunError`` when the load would not get through."""

@@ -13,7 +13,8 @@ from omrig.measured.executors import base
 from omrig.measured.load import producer
 from omrig.measured.load.side import Stop
 from omrig.measured.measurement import Measurement
-from omrig.model.plan import Load, Plan
+from omrig.model.load import Load
+from omrig.model.plan import Plan
 from omrig.model.result import Counts
 from omrig.recordings import messages, recording
 from omrig.recordings.messages import Messages
@@ -72,7 +73,7 @@ def _recorded(folder):
             raise FAILING[seq]
 
     plan = Plan(sides=("producer",), run_id="r", load=Load(messages=10, workers=1))
-    sender = producer.Producer(plan, base.load("threading"), pytest.fail, Stop())
+    sender = producer.Producer(plan, base.load("threading"), pytest.fail, Stop(), None)
     sender._workers.load(0, 10, send, pytest.fail)
     (folder / "producer").mkdir()
     sender.save(folder / "producer", Measurement([]))

@@ -7,8 +7,9 @@ import pytest
 from omrig.drivers import configuration, envelope
 from omrig.measured.load import rpc
 from omrig.model import payload
+from omrig.model.load import Load
 from omrig.model.patterns import PATTERNS
-from omrig.model.plan import Load, Plan
+from omrig.model.plan import Plan
 
 LOAD = Load(messages=100, size_bytes=10_240)
 PLAN = Plan(sides=("producer",), run_id="r", load=LOAD)

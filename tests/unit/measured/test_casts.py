@@ -1,113 +1,131 @@
-"""Casts: a worker waits now and then until the consumer has kept up."""
+"""Casts: a worker waits now and then until the consumers have kept up."""
 
 import itertools
 
 import pytest
 
 from omrig.measured.executors import base
-from omrig.measured.load import rpc
+from omrig.measured.load import ahead, rpc
+from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.side import Stop
 from omrig.measured.load.workers import Workers
-from omrig.model.patterns import CALL, CAST, CATCH_UP_S, FANOUT
-from omrig.model.plan import Load, Plan
+from omrig.model.load import Load
+from omrig.model.patterns import CALL, CAST, FANOUT
+from omrig.model.plan import Plan
 
 
 class Client:
     """Writes down what is sent."""
 
-    def __init__(self, fails=False, arrived=()):
+    def __init__(self):
         self.sent = []
         self.prepared = []
-        self._fails = fails
-        self._arrived = iter(arrived)
 
     def prepare(self, **how):
         self.prepared.append(how)
         return self
 
-    def call(self, _context, method, seq=None, number=None, **_payload):
-        if method == "arrived":
-            self.sent.append((method, number))
-            return next(self._arrived)
+    def call(self, _context, _method, seq, **_payload):
         self.sent.append(("call", seq))
-        if self._fails:
-            raise TimeoutError
         return seq
 
     def cast(self, _context, _method, seq, **_payload):
         self.sent.append(("cast", seq))
 
 
-def _loaded(count, client, pattern=CAST):
-    """The one worker of a producer, which has sent its load or has given up."""
+def _loaded(count, catch_up, pattern=CAST):
+    """The one worker of a producer, which has sent its load or has given up, and what it sent."""
     load = Load(messages=count, workers=1, pattern=pattern.name)
     plan = Plan(sides=("producer",), run_id="r", load=load)
-    workers = Workers(plan, base.load("threading"), Stop())
-    send = rpc.sender(CAST, client, "p", {})
-    workers.load(0, count, send, rpc.catching_up(pattern, client, "p"))
-    return workers
+    workers, client = Workers(plan, base.load("threading"), Stop()), Client()
+    workers.load(0, count, rpc.sender(pattern, client, "p", {}), catch_up)
+    return workers, client.sent
 
 
-def test_after_so_many_casts_the_consumer_catches_up():
-    client, ahead = Client(), CAST.ahead
-    made = _loaded(2 * ahead + 1, client)
-    expected = [("cast", seq) for seq in range(2 * ahead + 1)]
-    expected.insert(2 * ahead, ("call", -1))
-    expected.insert(ahead, ("call", -1))
-    assert client.sent == expected
-    assert client.prepared[1:] == [{"timeout": CATCH_UP_S}]
+def test_a_worker_looks_every_half_of_what_it_may_send_ahead():
+    looked = []
+    made, sent = _loaded(CAST.ahead + 1, lambda: looked.append(1))
+    assert len(looked) == 2
+    assert sent == [("cast", seq) for seq in range(CAST.ahead + 1)]
     assert all(made.ended)
-    assert not made.left_behind
 
 
-def test_a_consumer_that_does_not_catch_up_ends_the_worker_and_fails_no_message():
-    client = Client(fails=True)
-    made = _loaded(3 * CAST.ahead, client)
-    assert len(client.sent) == CAST.ahead + 1
-    assert made.ended.count(0) == 2 * CAST.ahead
+def test_consumers_that_do_not_keep_up_end_the_worker_and_fail_no_message():
+    def catch_up():
+        raise TimeoutError
+
+    made, sent = _loaded(3 * CAST.ahead, catch_up)
+    assert len(sent) == CAST.ahead // 2
+    assert made.ended.count(0) == 3 * CAST.ahead - len(sent)
     assert len(made.errors) == 0
     (error,) = made.left_behind
     assert isinstance(error, TimeoutError)
 
 
-def test_of_copies_the_consumer_is_asked_until_the_last_one_has_arrived():
-    client, last = Client(arrived=[(False, 3), (False, 3), (True, 50)]), FANOUT.ahead - 1
-    made = _loaded(FANOUT.ahead, client, FANOUT)
-    # A call has another queue, and would be served before them.
-    assert client.sent[FANOUT.ahead :] == [("arrived", last)] * 3
-    assert all(made.ended)
-    assert not made.left_behind
+LIMIT = CAST.ahead // 2
 
 
-def test_copies_that_are_lost_hold_up_nobody_for_long(monkeypatch):
-    monkeypatch.setattr(rpc, "DRAIN_S", 0.05)
-    client = Client(arrived=itertools.repeat((False, 49)))
-    made = _loaded(FANOUT.ahead + 1, client, FANOUT)
-    assert client.sent[-1] == ("cast", FANOUT.ahead)
-    assert all(made.ended)
-    assert not made.left_behind
+def _ahead(sent, answers, pattern=CAST):
+    """One worker's, of so many sent; the consumers answer in turn, and the last time for ever."""
+    given = iter(answers)
+    asked = []
+
+    def arrived():
+        asked.append(next(given, asked[-1] if asked else {}))
+        return asked[-1]
+
+    return Ahead(pattern, 1, lambda: sent, arrived), asked
 
 
-def test_a_copy_that_does_not_come_while_others_do_ends_the_worker(monkeypatch):
-    monkeypatch.setattr(rpc, "CATCH_UP_S", 0.05)
-    client = Client(arrived=((False, number) for number in itertools.count()))
-    made = _loaded(FANOUT.ahead + 1, client, FANOUT)
-    (error,) = made.left_behind
-    assert isinstance(error, TimeoutError)
-    assert client.sent.count(("cast", FANOUT.ahead)) == 0
+def test_nobody_is_asked_while_little_is_under_way():
+    made, asked = _ahead(LIMIT, [])
+    made.wait()
+    assert asked == []
 
 
-def test_a_copy_that_could_not_be_sent_is_not_waited_for():
-    client = Client()
-    rpc.catching_up(FANOUT, client, "p")(None)
-    assert client.sent == [("call", -1)]
+@pytest.mark.parametrize(
+    ("pattern", "answers"),
+    [
+        (CAST, [{"consumer-1": 0, "consumer-2": 0}, {"consumer-1": 10, "consumer-2": 15}]),
+        # Who is gone keeps what it had.
+        (CAST, [{"consumer-1": 10, "consumer-2": 5}, {"consumer-2": 15}]),
+        (FANOUT, [{"consumer-1": 50, "consumer-2": 24}, {"consumer-1": 50, "consumer-2": 25}]),
+        (FANOUT, [{"consumer-1": 50, "consumer-2": 0}, {"consumer-1": 50}]),
+    ],
+)
+def test_the_consumers_are_asked_until_little_is_under_way(pattern, answers):
+    made, asked = _ahead(2 * LIMIT, answers, pattern)
+    made.wait()
+    assert asked == answers
+
+
+def test_what_is_lost_holds_up_nobody_for_long(monkeypatch):
+    monkeypatch.setattr(ahead, "DRAIN_S", 0.05)
+    made, asked = _ahead(100, [{"consumer": 10}])
+    made.wait()
+    assert len(asked) > 1
+    before = len(asked)
+    made.wait()
+    assert len(asked) == before
+
+
+def test_consumers_that_are_slow_for_too_long_are_an_error(monkeypatch):
+    monkeypatch.setattr(ahead, "CATCH_UP_S", 0.05)
+    made, _ = _ahead(10_000, ({"consumer": number} for number in itertools.count()))
+    with pytest.raises(TimeoutError, match="messages are under way"):
+        made.wait()
+
+
+def test_nobody_waits_for_answers_when_the_run_ends():
+    made, _ = _ahead(100, [None])
+    made.wait()
 
 
 @pytest.mark.parametrize("count", [10, 3 * CAST.ahead])
 def test_calls_wait_for_their_own_replies_alone(count):
-    client = Client()
-    _loaded(count, client, pattern=CALL)
-    assert {kind for kind, _ in client.sent} == {"cast"}
+    made, sent = _loaded(count, pytest.fail, pattern=CALL)
+    assert sent == [("call", seq) for seq in range(count)]
+    assert all(made.ended)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import time
 import pytest
 
 from omrig.measured.executors import base
-from omrig.measured.load import deadline, producer
+from omrig.measured.load import control, deadline
 from omrig.measured.load.side import Stop
 from omrig.measured.load.workers import WarmUp
 from omrig.model import events, redaction
 from omrig.model.errors import RunError
-from omrig.model.plan import Load, Plan
+from omrig.model.load import Load
+from omrig.model.plan import Plan
 from omrig.supervisor import phases
 
 PLAN = Plan(sides=("producer",), run_id="r", load=Load(messages=10, warmup=50, wait_s=0.0))
@@ -130,6 +131,6 @@ def test_waiting_and_the_load_are_watched_by_other_means():
 
 def test_a_process_says_itself_what_was_late_before_it_is_said_of_it():
     starting = phases.starting("producer", PLAN)
-    assert starting.limit_s > phases.LOAD_S + PLAN.load.wait_s + producer.HELLO_LATE_S
-    assert phases.warming_up(PLAN).limit_s > max(PLAN.load.patience_s, producer.CONTROL_TIMEOUT_S)
+    assert starting.limit_s > phases.LOAD_S + PLAN.load.wait_s
+    assert phases.warming_up(PLAN).limit_s > max(PLAN.load.patience_s, control.PATIENCE_S)
     assert phases.quiet_limit_s(PLAN, 3600) > 3600

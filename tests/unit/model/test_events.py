@@ -18,6 +18,8 @@ SAID = [
     events.Saved(["producer", "consumer"]),
     events.Unwritten({"No space left on device": ["producer/side.json"]}),
     events.Failed(text="--target: no such thing", usage=True),
+    events.Ask(1, "received", {"producer": "p", "first": 0, "end": None}),
+    events.Answer(1, {"consumer-1": 3, "consumer-2": None}),
     events.Note("a producer came"),
 ]
 

@@ -9,8 +9,8 @@ import pytest
 import omrig
 from omrig.accounting import legs as functions
 from omrig.drivers import driver
+from omrig.model.load import Load
 from omrig.model.patterns import LEGS, PATTERNS, Crossing, Fork, Pattern
-from omrig.model.plan import Load
 from omrig.model.stages import BY_NAME, STAGES
 
 PACKAGE = Path(omrig.__file__).parent

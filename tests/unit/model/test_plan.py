@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from omrig.model.errors import UsageError
-from omrig.model.plan import Load, Output, Plan, Where
+from omrig.model.load import Load
+from omrig.model.plan import Output, Plan, Where
 from omrig.model.profiling import Profiling
 
 PLAN = Plan(sides=("producer",), run_id="1", transport=Where(url="rabbit://u:topsecret@h/"))
@@ -61,9 +62,9 @@ def test_the_transport_url_is_not_public():
 def test_run_json_has_the_plan_in_one_level():
     assert " ".join(PLAN.public()) == (
         "sides run_id messages size_bytes workers producers consumers pattern executor"
-        " executor_pool_size warmup timeout_s wait_s idle_s profile sample twin clock gil native targets config_files"
-        " config_dirs project project_named topic served_topic served_exchange served_by output"
-        " debug"
+        " executor_pool_size warmup timeout_s wait_s idle_s profile sample twin clock gil"
+        " native targets config_files config_dirs project project_named topic served_topic"
+        " served_exchange served_by output debug"
     )
 
 

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from omrig.model.errors import UsageError
-from omrig.model.plan import Load, Plan
+from omrig.model.load import Load
+from omrig.model.plan import Plan
 from omrig.model.profiling import BUILT_IN, CLOCK, OPTIONS, SAMPLE, TARGETS, Profiling, fraction
 
 

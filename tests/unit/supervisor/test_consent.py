@@ -7,7 +7,8 @@ import pytest
 
 from omrig.broker.base import BrokerInfo
 from omrig.model.errors import UsageError
-from omrig.model.plan import Load, Plan, Where
+from omrig.model.load import Load
+from omrig.model.plan import Plan, Where
 from omrig.model.transport import Login, Transport
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import consent

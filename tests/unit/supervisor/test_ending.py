@@ -5,7 +5,8 @@ import time
 import pytest
 
 from omrig.model import events
-from omrig.model.plan import Load, Plan
+from omrig.model.load import Load
+from omrig.model.plan import Plan
 from omrig.supervisor import phases
 from omrig.supervisor.ending import ASKED_SAVE_S, BROKER_GONE_S, DRAIN_S, STALLED_S, Ending
 from omrig.supervisor.interrupts import Interrupts
@@ -16,6 +17,7 @@ class Process:
 
     def __init__(self, name):
         self.name = name
+        self.sides = (name.partition("-")[0],)
         self.counts = {}
         self.phase = phases.working()
         self.saved = False
@@ -76,7 +78,7 @@ class Broker:
 def make(clock):
     def made(sides=("producer", "consumer"), **load):
         plan = Plan(sides=sides, run_id="r", load=Load(messages=1000, **load))
-        members = {side: Process(side) for side in sides}
+        members = {name: Process(name) for name in plan.members}
         timeout_s = plan.load.timeout_s or 60.0
         ending = Ending(plan, timeout_s, members, Broker(), Interrupts())
         ending.loading()
@@ -236,3 +238,26 @@ def test_the_second_interrupt_kills(make, clock):
     ending._interrupts.count = 2
     pass_by(ending, clock, 1)
     assert all(member.killed for member in ending._members.values())
+
+
+def test_a_consumer_that_dies_among_others_is_missed_and_the_load_goes_on(make, clock):
+    ending = make(consumers=2)
+    dead = ending._members["consumer-2"]
+    dead.running = False
+    ending.ended(dead, -9)
+    assert ending.because == "the consumer-2 process died (status -9): no output"
+    ending.progressed(ending._members["producer"], {"done": 5})
+    pass_by(ending, clock, 3)
+    assert ending._stopping_since is None
+    last = ending._members["consumer-1"]
+    last.running = False
+    ending.ended(last, -9)
+    assert ending._stopping_since is not None
+
+
+def test_the_producers_have_ended_when_the_last_one_has(make, clock):
+    ending = make(producers=2)
+    finish(ending, "producer-1")
+    assert ending._producer_ended_at is None
+    finish(ending, "producer-2")
+    assert ending._producer_ended_at is not None

@@ -38,7 +38,9 @@ def make_run(tmp_path):
             to, recorded, synthetic_values.run(), Progress(None), Interrupts()
         )
         for side in sides:
-            run._children[side] = SimpleNamespace(name=side, phase=None, stop=lambda: None)
+            run._children[side] = SimpleNamespace(
+                name=side, sides=(side,), phase=None, running=True, saved=False, stop=lambda: None
+            )
         return run
 
     return make_run
@@ -132,7 +134,7 @@ def test_what_an_interrupt_left_is_told_as_it_is(tmp_path, monkeypatch, begun):
 def test_what_became_of_the_sides_is_in_run_json(make_run, tmp_path):
     run = make_run("producer", "consumer")
     for child in run._children.values():
-        child.began, child.sides, child.failure = child.name == "consumer", (child.name,), None
+        child.began, child.members, child.failure = child.name == "consumer", (child.name,), None
         child.stamps = ""
     run._children["consumer"].stamps = "c"
     run.take(run._children["consumer"], events.Failed(text="--target: no such", usage=True))
