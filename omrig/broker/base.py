@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from omrig.broker.leftovers import Left
+from omrig.model import events
 from omrig.model.declared import Thing
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
@@ -81,11 +82,23 @@ class Consumer:
         return f"the consumer on {self.host}, pid {self.pid}"
 
 
-class Met(Protocol):
+class Hearer(Protocol):
+    """Whoever can be told something: a measured process, or those of another command."""
+
+    name: str
+
+    def tell(self, event: events.Ask | events.Answer) -> None:
+        """Have it hear this; called by any thread."""
+
+
+class Met(Hearer, Protocol):
     """A consumer that serves a producer; ``answered`` consumers were there to choose from."""
 
     consumer: Consumer
     answered: int
+
+    def listen(self, take: Callable[[events.Answer], None]) -> None:
+        """Have ``take`` called, by another thread, with the answers to what it is told."""
 
     def release(self) -> None:
         """Tell the consumer that this producer has ended; one that is gone is not told."""
@@ -129,10 +142,16 @@ class Broker(Protocol):
         declares other things than this side would.
         """
 
-    def host(self, plan: Plan, tell: Callable[[str], None]) -> Host | None:
+    def host(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None],
+        asked: Callable[[Hearer, events.Ask], None],
+    ) -> Host | None:
         """What answers producers for the consumer of ``plan``; None where none can come.
 
-        ``tell`` is called with a line for a person, from another thread.
+        ``tell`` is called with a line for a person, ``asked`` with what their measured processes
+        ask; both from another thread.
         """
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:

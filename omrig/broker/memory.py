@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from omrig.broker import leftovers
-from omrig.broker.base import BrokerInfo, Needs
+from omrig.broker.base import BrokerInfo, Hearer, Needs
 from omrig.broker.leftovers import Left
+from omrig.model import events
 from omrig.model.declared import Thing
 from omrig.model.plan import Plan
 from omrig.model.run import BrokerProcess
@@ -29,7 +30,12 @@ class MemoryBroker:
     def meet(self, plan: Plan, waiting: Callable[[float], None]) -> None:
         """Nobody comes from elsewhere."""
 
-    def host(self, plan: Plan, tell: Callable[[str], None]) -> None:
+    def host(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None],
+        asked: Callable[[Hearer, events.Ask], None],
+    ) -> None:
         """Nobody comes from elsewhere."""
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:

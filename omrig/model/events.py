@@ -143,6 +143,9 @@ Shown = Waiting | Progress | Latencies | Rows | Note
 Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Ask | Answer | Shown
 """Whatever can be said."""
 
+METHODS = ("hello", "warmed", "begin", "profile", "received")
+"""What producers ask their consumers."""
+
 BEGIN_AT = "at_ns"
 """Among the answers to "begin": when all producers begin together, CLOCK_MONOTONIC."""
 

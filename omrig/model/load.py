@@ -75,6 +75,13 @@ class Load:
         metavar="N",
         help="processes that serve (default {default})",
     )
+    expect_producers: int = option(
+        1,
+        "--expect-producers",
+        kind="count",
+        metavar="N",
+        help="with -c: so many omrig -p begin together, when all are there (default {default})",
+    )
     pattern: str = option("call", "--pattern", kind="text", help=choices(tuple(PATTERNS)))
     executor: str = option("eventlet", "--executor", kind="text", help=choices(EXECUTORS))
     executor_pool_size: int | None = option(

@@ -164,6 +164,12 @@ class Plan:
         """How many processes a side has."""
         return self.load.producers if side == "producer" else self.load.consumers
 
+    @property
+    def expected_producers(self) -> int:
+        """How many producers are to be ready before the load begins: of a consumer alone those
+        that other commands start."""
+        return self.load.producers if "producer" in self.sides else self.load.expect_producers
+
     def names(self, side: str) -> tuple[str, ...]:
         """The names of a side's members."""
         return (self.member,) if self.member else members.names(side, self.count(side))

@@ -56,6 +56,7 @@ class RecordedPlan(Value):
     workers: int = 0
     producers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     consumers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    expect_producers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     warmup: int = 0
     pattern: str
     executor: str

@@ -45,6 +45,7 @@ class Child:
         self.is_ready = False
         """Whether what it serves is declared."""
         self._asked = False
+        self._writing = threading.Lock()
         self.counts: dict[str, int] = {}
         self.phase = phases.loading(self.name)
         self._plan = plan
@@ -89,7 +90,7 @@ class Child:
         if self._process.stdin is None:
             return
         # It died: its end is an event of its own.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError), self._writing:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
 

@@ -5,10 +5,11 @@ one instant: whoever is ready waits for the others.
 """
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
+from omrig.broker.base import Hearer
 from omrig.model import events
 from omrig.model.units import NS
 from omrig.model.values import Json
@@ -18,15 +19,6 @@ BEGIN = "begin"
 
 AHEAD_S = 0.05
 """So long before all begin they are told when."""
-
-
-class Hearer(Protocol):
-    """Whoever can be told something: a measured process, or one of another command's run."""
-
-    name: str
-
-    def tell(self, event: events.Ask | events.Answer) -> None:
-        """Have it hear this."""
 
 
 @dataclasses.dataclass
@@ -42,6 +34,7 @@ class Relay:
     """Carries questions to all consumers that are there, and their answers back.
 
     ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins.
+    Its methods are called by any thread.
     """
 
     def __init__(self, producers: int, consumers: Callable[[], Sequence[Hearer]]) -> None:
@@ -50,46 +43,53 @@ class Relay:
         self._ready: list[tuple[Hearer, int]] = []
         self._questions: dict[int, _Question] = {}
         self._last = 0
+        self._lock = threading.RLock()
 
     def take(self, who: Hearer, event: events.Ask | events.Answer) -> None:
         """A producer asks or a consumer answers."""
-        if isinstance(event, events.Ask):
-            self._asked(who, event)
-        else:
-            self.answered(event)
+        with self._lock:
+            if isinstance(event, events.Ask):
+                self._asked(who, event)
+            else:
+                self._answered(who, event)
 
     def _asked(self, asker: Hearer, ask: events.Ask) -> None:
         askers = [(asker, ask.number)]
         if ask.method == BEGIN:
-            self._ready += askers
+            # Who has waited long asks again.
+            others = [each for each in self._ready if each[0].name != asker.name]
+            self._ready = others + askers
             if len(self._ready) < self._producers:
                 return
             askers, self._ready = self._ready, []
         self._last += 1
-        question = _Question(askers, {each.name for each in self._consumers()})
-        self._questions[self._last] = question
-        for each in self._consumers():
+        consumers = self._consumers()
+        self._questions[self._last] = _Question(askers, {each.name for each in consumers})
+        for each in consumers:
             each.tell(events.Ask(self._last, ask.method, ask.arguments))
         self._settle(self._last)
 
-    def answered(self, answer: events.Answer) -> None:
+    def _answered(self, who: Hearer, answer: events.Answer) -> None:
         """A consumer answers; what nobody asked, any more, is passed over."""
         if question := self._questions.get(answer.number):
             question.values.update(answer.values)
-            question.waiting -= answer.values.keys()
+            # Those of another command answer together.
+            question.waiting -= {who.name, *answer.values}
             self._settle(answer.number)
 
     def gone(self, consumer: str) -> None:
         """A consumer answers no more."""
-        for number in list(self._questions):
-            self._questions[number].waiting.discard(consumer)
-            self._settle(number)
+        with self._lock:
+            for number in list(self._questions):
+                self._questions[number].waiting.discard(consumer)
+                self._settle(number)
 
     def tell_all(self, method: str, arguments: dict[str, Json]) -> None:
         """Have all consumers hear something, whose answers nobody waits for."""
-        self._last += 1
-        for each in self._consumers():
-            each.tell(events.Ask(self._last, method, arguments))
+        with self._lock:
+            self._last += 1
+            for each in self._consumers():
+                each.tell(events.Ask(self._last, method, arguments))
 
     def _settle(self, number: int) -> None:
         question = self._questions[number]
@@ -98,6 +98,6 @@ class Relay:
         del self._questions[number]
         values = dict(question.values)
         if len(question.askers) > 1:
-            values[events.BEGIN_AT] = time.perf_counter_ns() + int(AHEAD_S * NS)
+            values.setdefault(events.BEGIN_AT, time.perf_counter_ns() + int(AHEAD_S * NS))
         for asker, its_number in question.askers:
             asker.tell(events.Answer(its_number, values))

@@ -17,7 +17,7 @@ from omrig.model.plan import Plan
 from omrig.supervisor import consent
 
 if TYPE_CHECKING:
-    from omrig.broker.base import BrokerInfo
+    from omrig.broker.base import BrokerInfo, Met
     from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.model.run import BrokerProcess
     from omrig.model.transport import Transport
@@ -34,7 +34,8 @@ class Destination:
     ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``info`` is
     what the ``broker`` said of itself, ``needs`` what it will be asked for; ``embedded`` is set
     where it is ours. ``process`` is the broker's on this host, or why it is not known; None without
-    a broker. ``alone`` says why a producer alone has met no consumer.
+    a broker. ``peer`` is the consumer that a producer alone has met, ``alone`` says why it has met
+    none.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Destination:
     needs: Needs | None = None
     embedded: "Embedded | None" = None
     process: "BrokerProcess | None" = None
+    peer: "Met | None" = None
     alone: str | None = None
 
     @property
@@ -201,6 +203,7 @@ def met(to: Destination, display: "Display") -> Iterator[None]:
             served_exchange=consumer.exchange,
             served_by=consumer.who,
         )
+        to.peer = found
         yield
     finally:
         found.release()

@@ -7,6 +7,7 @@ sides, watches them and the broker, and leaves their recordings in the run folde
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
 import queue
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ from omrig.supervisor.sampler import Sampler
 _LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from omrig.broker.base import Host
+    from omrig.broker.base import Hearer, Host
     from omrig.broker.rabbitmq.embedded import Embedded
 
 _TICK_S = 0.1
@@ -158,7 +159,9 @@ class Supervision:
             sides = ()
         self._recent = Recent(self._folder, to.plan.load.pattern, sides)
         self._all_there = False
-        self._relay = Relay(to.plan.count("producer"), self._serving)
+        self._relay = Relay(to.plan.expected_producers, self._serving)
+        if to.peer:
+            to.peer.listen(functools.partial(self._relay.take, to.peer))
 
     def execute(self) -> Run:
         """Run to the end, whatever happens; leaves no process and no queue behind.
@@ -201,8 +204,10 @@ class Supervision:
             self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
             child.listen(self._said)
 
-    def _serving(self) -> list[Child]:
+    def _serving(self) -> "list[Hearer]":
         """The consumers that can be asked."""
+        if self._to.peer:
+            return [self._to.peer]
         children = self._children.values()
         return [each for each in children if "consumer" in each.sides and each.is_heard]
 
@@ -307,7 +312,7 @@ class Supervision:
         if not producers:
             # Alone it is not told when the load begins.
             self._ending.serving()
-            self._host = self._to.broker.host(self._to.plan, self._note_of(child))
+            self._host = self._to.broker.host(self._to.plan, self._note_of(child), self._relay.take)
         for each in producers:
             if not each.began:
                 self._begin(each)

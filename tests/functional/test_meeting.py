@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import amqp
 import pytest
 
-from omrig.broker.amqp import meeting
+from omrig.broker.amqp import hosting, meeting
 from omrig.broker.base import Consumer
+from omrig.model import events
 from omrig.model.errors import RunError
 from omrig.model.transport import Endpoint, Login
 from tests.accuracy import bench as accuracy
@@ -24,18 +25,18 @@ def login(broker):
 
 @pytest.fixture
 def serve(login):
-    """Start consumers that can be met; ``said`` is what they tell."""
+    """Start consumers that can be met; they tell what is in ``said`` and are asked ``asked``."""
     with contextlib.ExitStack() as hosts:
-        said = []
+        said, asked = [], []
 
         def serve(topic, run_id):
             name = f"omrig.{topic}.{run_id * 12}"
             about = Consumer(run_id * 12, name, name, "here", 1, {})
-            host = meeting.Host(login, topic, about, said.append)
+            host = hosting.Host(login, topic, about, said.append, lambda *each: asked.append(each))
             hosts.callback(host.close)
             return host
 
-        serve.said = said
+        serve.said, serve.asked = said, asked
         yield serve
 
 
@@ -78,6 +79,68 @@ def test_the_consumer_with_the_fewest_producers_serves_also_at_the_same_moment(l
     # Who has ended counts no more, and who asks again is still served.
     first.release()
     assert find(login, "fourth").consumer.run_id == first.consumer.run_id
+
+
+def wait_for(values, count, seconds=15):
+    deadline = time.monotonic() + seconds
+    while len(values) < count:
+        assert time.monotonic() < deadline, f"{len(values)} of {count} came"
+        time.sleep(0.01)
+
+
+def test_what_a_producer_asks_is_heard_and_answered(login, serve):
+    serve("t", "a")
+    found, answers = find(login, "p"), []
+    found.listen(answers.append)
+    for number in (1, 2):
+        found.tell(events.Ask(number, "received", {"producer": "x", "first": 0, "end": None}))
+    wait_for(serve.asked, 2)
+    for asker, ask in serve.asked:
+        assert (ask.method, ask.arguments["producer"]) == ("received", "x")
+        asker.tell(events.Answer(ask.number, {"consumer": 10 * ask.number}))
+    wait_for(answers, 2)
+    assert answers == [events.Answer(number, {"consumer": 10 * number}) for number in (1, 2)]
+    found.release()
+
+
+def test_the_instant_at_which_all_begin_is_told_on_the_clock_of_who_hears_it(login, serve):
+    serve("t", "a")
+    found, answers = find(login, "p"), []
+    found.listen(answers.append)
+    found.tell(events.Ask(1, "begin", {"producer": "x"}))
+    wait_for(serve.asked, 1)
+    begin_at = time.perf_counter_ns() + 10**9
+    serve.asked[0][0].tell(events.Answer(1, {"consumer": None, events.BEGIN_AT: begin_at}))
+    wait_for(answers, 1)
+    told = answers[0].values[events.BEGIN_AT]
+    assert begin_at <= told < begin_at + 10**9
+    found.release()
+
+
+def test_who_has_not_claimed_a_consumer_asks_in_vain(login, serve):
+    serve("t", "a")
+    found = find(login, "p")
+    other = meeting.Found(login, "q", found.consumer, 1)
+    other.listen(pytest.fail)
+    other.tell(events.Ask(1, "hello", {"producer": "x"}))
+    found.listen([].append)
+    found.tell(events.Ask(1, "terminate", {}))
+    found.tell(events.Ask(2, "warmed", {"producer": "x"}))
+    wait_for(serve.asked, 1)
+    assert [ask.method for _, ask in serve.asked] == ["warmed"]
+    other.release()
+    found.release()
+
+
+def test_a_consumer_that_is_gone_answers_nothing(login, serve):
+    host = serve("t", "a")
+    found, answers = find(login, "p"), []
+    found.listen(answers.append)
+    host.close()
+    found.tell(events.Ask(1, "received", {"producer": "x"}))
+    wait_for(answers, 1)
+    assert answers == [events.Answer(1, {})]
+    found.release()
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omrig.broker import process
-from omrig.broker.amqp import cleanup, meeting, preflight
-from omrig.broker.base import BrokerInfo, Consumer, Needs, QueueState
+from omrig.broker.amqp import cleanup, hosting, meeting, preflight
+from omrig.broker.base import BrokerInfo, Consumer, Hearer, Needs, QueueState
 from omrig.broker.leftovers import Left
 from omrig.drivers import rabbit
+from omrig.model import events
 from omrig.model.declared import Thing
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
@@ -50,7 +51,12 @@ class AmqpBroker:
             raise
         return found
 
-    def host(self, plan: Plan, tell: Callable[[str], None]) -> meeting.Host:
+    def host(
+        self,
+        plan: Plan,
+        tell: Callable[[str], None],
+        asked: Callable[[Hearer, events.Ask], None],
+    ) -> hosting.Host:
         """Answer producers of the topic that this consumer can serve them."""
         about = Consumer(
             run_id=plan.run_id,
@@ -60,7 +66,7 @@ class AmqpBroker:
             pid=os.getpid(),
             options=self._options,
         )
-        return meeting.Host(self._login, plan.transport.topic, about, tell)
+        return hosting.Host(self._login, plan.transport.topic, about, tell, asked)
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The process that listens where the broker answered."""

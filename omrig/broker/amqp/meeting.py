@@ -8,11 +8,12 @@ not by those that are measured: a consumer answers however busy it is.
 
 A message is a JSON object, ``ask`` says which: ``who`` (answered by a :class:`Consumer` and how
 many producers it ``serves``), ``claim`` (with the ``serves`` that the producer has seen: another
-one may have been faster; answered by ``accepted``) and ``release``.
+one may have been faster; answered by ``accepted``), ``release``, and ``control`` of who has claimed
+it: a question of the producer's measured process (:class:`omrig.model.events.Ask`), answered by
+``number`` and ``values``.
 """
 
 import contextlib
-import dataclasses
 import json
 import socket
 import threading
@@ -25,8 +26,10 @@ import amqp
 from omrig.broker.amqp import refusals
 from omrig.broker.amqp.cleanup import bounded
 from omrig.broker.amqp.connection import cut, drop
+from omrig.broker.amqp.line import Line
 from omrig.broker.base import Consumer
 from omrig.drivers import rabbit
+from omrig.model import events
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import TAG_DIGITS
 from omrig.model.transport import Login
@@ -47,11 +50,17 @@ OTHERS_S = 0.3
 
 RETRY_S = 0.5
 
-CHECK_S = 10.0
-"""How often a consumer that is not asked makes sure that it still could be."""
+ASK_AGAIN_S = 2.0
+"""After so long without an answer a question is asked again."""
 
-_REPLIES = "amq.rabbitmq.reply-to"
-_FAILURES = (UsageError, OSError, amqp.AMQPError)
+REPLIES = "amq.rabbitmq.reply-to"
+"""The broker's own name for answers on the same channel."""
+
+BEGIN_IN = "begin_in_ns"
+"""Of an answer: in how many ns all begin; the clocks of both ends need not be the same."""
+
+FAILURES = (UsageError, OSError, amqp.AMQPError)
+"""What a broker that cannot be used raises."""
 
 
 def check_options(ours: Mapping[str, bool], consumer: Consumer) -> None:
@@ -72,108 +81,95 @@ def check_options(ours: Mapping[str, bool], consumer: Consumer) -> None:
     )
 
 
-class Host:
-    """Answers for a consumer, in a thread of its own, until it is closed.
-
-    ``tell`` is called by that thread with a line for a person, when producers cannot reach the
-    consumer and when they can again.
-    """
-
-    def __init__(
-        self, login: Login, topic: str, about: Consumer, tell: Callable[[str], None]
-    ) -> None:
-        self._login = login
-        self._topic = topic
-        self._about = about
-        self._tell = tell
-        self._claims: set[str] = set()
-        self._closed = threading.Event()
-        self._socket: socket.socket | None = None
-        self._failed = False
-        self._queue = _queue(about.run_id)
-        threading.Thread(target=self._stay, name="omrig meeting", daemon=True).start()
-
-    def close(self) -> None:
-        """Answer no more; what was declared vanishes."""
-        self._closed.set()
-        if self._socket is not None:
-            # From under the thread that waits on it.
-            cut(self._socket)
-
-    def _stay(self) -> None:
-        while not self._closed.is_set():
-            try:
-                self._answer()
-            except _FAILURES as error:
-                if self._closed.is_set():
-                    return
-                if not self._failed:
-                    self._failed = True
-                    self._tell(
-                        f"no producer finds this consumer, exchange {EXCHANGE} cannot be used:"
-                        f" {_reason(error)}; it is tried again and again"
-                    )
-            self._closed.wait(RETRY_S)
-
-    def _answer(self) -> None:
-        connection = bounded(self._login, CONNECT_S, ANSWER_S)
-        self._socket = connection.transport.sock
-        try:
-            channel = connection.channel()
-            channel.exchange_declare(EXCHANGE, "direct", durable=False, auto_delete=True)
-            channel.queue_declare(self._queue, exclusive=True, auto_delete=True)
-            channel.queue_bind(self._queue, EXCHANGE, self._topic)
-            channel.basic_consume(
-                self._queue, no_ack=True, callback=lambda message: self._reply(channel, message)
-            )
-            if self._failed:
-                self._failed = False
-                self._tell("producers find this consumer again")
-            while not self._closed.is_set():
-                try:
-                    connection.drain_events(CHECK_S)
-                except TimeoutError:
-                    channel.queue_declare(self._queue, passive=True)
-        finally:
-            drop(connection)
-
-    def _reply(self, channel: Any, message: Any) -> None:
-        asked = _value(message)
-        answer: dict[str, Any]
-        if asked.get("ask") == "who":
-            answer = dataclasses.asdict(self._about)
-        elif asked.get("ask") == "claim":
-            producer = str(asked.get("producer"))
-            accepted = producer in self._claims or asked.get("serves") == len(self._claims)
-            if accepted:
-                self._claims.add(producer)
-            answer = {"accepted": accepted}
-        else:
-            self._claims.discard(str(asked.get("producer")))
-            return
-        answer["serves"] = len(self._claims)
-        reply_to = str(message.properties.get("reply_to"))
-        # The broker makes it longer: no queue is written to that others have named.
-        if reply_to.startswith(f"{_REPLIES}."):
-            channel.basic_publish(amqp.Message(json.dumps(answer)), routing_key=reply_to)
-
-
 class Found:
-    """A consumer that a producer has claimed; ``answered`` consumers were there to choose from."""
+    """A consumer that a producer has claimed; ``answered`` consumers were there to choose from.
+
+    What its measured processes are to hear is said by a thread, once :meth:`listen` was called.
+    """
 
     def __init__(self, login: Login, producer: str, consumer: Consumer, answered: int) -> None:
         self.consumer = consumer
         self.answered = answered
+        self.name = consumer.who
         self._login = login
         self._producer = producer
+        self._open: dict[int, Mapping[str, object]] = {}
+        self._line: Line | None = None
+        self._socket: socket.socket | None = None
+        self._released = threading.Event()
+
+    def listen(self, take: Callable[[events.Answer], None]) -> None:
+        """Have ``take`` called, by another thread, with the answers to what is asked."""
+        threading.Thread(target=self._stay, args=(take,), name="omrig asking", daemon=True).start()
+
+    def tell(self, event: events.Ask | events.Answer) -> None:
+        """Have the consumer's measured processes hear a question."""
+        if isinstance(event, events.Ask):
+            asked = {"ask": "control", "producer": self._producer, **vars(event)}
+            self._open[event.number] = asked
+            if self._line:
+                self._send(self._line, asked)
+
+    def _send(self, line: Line, asked: Mapping[str, object]) -> None:
+        line.send(asked, queue_of(self.consumer.run_id), mandatory=True, reply_to=REPLIES)
+
+    def _stay(self, take: Callable[[events.Answer], None]) -> None:
+        while not self._released.is_set():
+            # The broker is gone: whoever produces says so.
+            with contextlib.suppress(*FAILURES):
+                self._converse(take)
+            self._released.wait(RETRY_S)
+
+    def _converse(self, take: Callable[[events.Answer], None]) -> None:
+        def heard(message: Any) -> None:
+            if answer := self._answer(value_of(message)):
+                take(answer)
+
+        def returned(_error: Any, _exchange: str, _key: str, message: Any) -> None:
+            # Nobody is there any more.
+            if answer := self._answer({**value_of(message), "values": {}}):
+                take(answer)
+
+        connection = bounded(self._login, CONNECT_S, ANSWER_S)
+        self._socket = connection.transport.sock
+        try:
+            channel = connection.channel()
+            channel.basic_consume(REPLIES, no_ack=True, callback=heard)
+            channel.events["basic_return"].add(returned)
+            with contextlib.closing(Line(connection, channel)) as line:
+                self._line = line
+                while not self._released.is_set():
+                    # What was asked on a connection that was lost, or of who ended meanwhile.
+                    for asked in list(self._open.values()):
+                        self._send(line, asked)
+                    while line.hear(ASK_AGAIN_S):
+                        pass
+        finally:
+            self._line = None
+            drop(connection)
+
+    def _answer(self, value: Mapping[str, Any]) -> events.Answer | None:
+        """The answer in a message, if it is one to what was asked."""
+        number, values = value.get("number"), value.get("values")
+        if not isinstance(number, int) or not isinstance(values, dict):
+            return None
+        if self._open.pop(number, None) is None:
+            return None
+        if isinstance(begin_in := value.get(BEGIN_IN), int):
+            values[events.BEGIN_AT] = time.perf_counter_ns() + begin_in
+        return events.Answer(number, values)
 
     def release(self) -> None:
         """Tell the consumer that this producer has ended; one that is gone is not told."""
-        with contextlib.suppress(*_FAILURES), contextlib.ExitStack() as ending:
+        self._released.set()
+        if self._socket is not None:
+            # From under the thread that waits on it.
+            cut(self._socket)
+        with contextlib.suppress(*FAILURES), contextlib.ExitStack() as ending:
             connection = bounded(self._login, CONNECT_S, ANSWER_S)
             ending.callback(drop, connection)
             text = json.dumps({"ask": "release", "producer": self._producer})
-            queue = _queue(self.consumer.run_id)
+            queue = queue_of(self.consumer.run_id)
             connection.channel().basic_publish(amqp.Message(text), routing_key=queue)
             connection.close()
 
@@ -197,8 +193,8 @@ def find(
                     if (found := search.try_once(deadline)) is not None:
                         return found
                     _wait(deadline, waiting, search.problem, topic, wait_s)
-        except _FAILURES as error:
-            problem = _reason(error)
+        except FAILURES as error:
+            problem = reason_of(error)
         _wait(deadline, waiting, problem, topic, wait_s)
 
 
@@ -254,13 +250,13 @@ class _Search:
     def _channel(self) -> Iterator[Any]:
         # One for each try: answers that come too late go with it.
         channel = self._connection.channel()
-        channel.basic_consume(_REPLIES, no_ack=True, callback=self._take)
+        channel.basic_consume(REPLIES, no_ack=True, callback=self._take)
         channel.events["basic_return"].add(self._returned)
         yield channel
         channel.close()
 
     def _take(self, message: Any) -> None:
-        self._answers.append(_value(message))
+        self._answers.append(value_of(message))
 
     def _returned(self, *_: Any) -> None:
         self._nobody = True
@@ -274,14 +270,14 @@ class _Search:
 
     def _claim(self, channel: Any, consumer: Consumer, serves: int) -> bool:
         asked = {"ask": "claim", "producer": self._producer, "serves": serves}
-        self._send(channel, asked, "", _queue(consumer.run_id))
+        self._send(channel, asked, "", queue_of(consumer.run_id))
         self._drain(CONSUMER_S, until_first=True)
         return any(each.get("accepted") is True for each in self._answers)
 
     def _send(self, channel: Any, value: dict[str, Any], exchange: str, key: str) -> None:
         self._answers.clear()
         self._nobody = False
-        message = amqp.Message(json.dumps(value), reply_to=_REPLIES)
+        message = amqp.Message(json.dumps(value), reply_to=REPLIES)
         channel.basic_publish(message, exchange=exchange, routing_key=key, mandatory=True)
 
     def _drain(self, seconds: float, until_first: bool) -> None:
@@ -314,12 +310,12 @@ def known_answer(value: Mapping[str, Any]) -> tuple[Consumer, int] | None:
     return consumer, serves
 
 
-def _queue(run_id: str) -> str:
+def queue_of(run_id: str) -> str:
     """Where the consumer of a run is asked."""
     return f"{EXCHANGE}.{run_id}"
 
 
-def _value(message: Any) -> dict[str, Any]:
+def value_of(message: Any) -> dict[str, Any]:
     """The object in a message; empty for what is not of this protocol."""
     try:
         value = json.loads(message.body)
@@ -328,5 +324,6 @@ def _value(message: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why the broker could not be used, in words."""
     return str(error) if isinstance(error, UsageError) else refusals.quoted(error)

@@ -19,7 +19,7 @@ class Ahead:
     """What is under way, and the wait until that is little enough.
 
     ``sent`` is how many messages have been sent well so far, ``arrived`` asks the consumers how
-    many of them they have, None where they do not answer because the run ends.
+    many of them they have: None where they do not answer because the run ends.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class Ahead:
             return True
         try:
             answers = self._arrived()
-            if answers is None:
+            if not answers:
+                # The run ends, or there is nobody left to keep up.
                 return False
             counts = {name: int(str(count)) for name, count in answers.items()}
             # Who is gone has what it had of messages that go to one; of copies it gets no more.

@@ -81,6 +81,8 @@ class Producer:
         measurement.stop()
         if self._workers.left_behind:
             error = self._workers.left_behind[0]
+            if isinstance(error, RunError):
+                raise error
             raise RunError(
                 f"the consumer did not get through {self._pattern.ahead} {self._pattern.noun}s of a"
                 f" worker within {CATCH_UP_S:g} s: {type(error).__name__}"

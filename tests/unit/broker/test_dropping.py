@@ -10,7 +10,7 @@ import amqp
 import pytest
 from amqp.transport import SSLTransport
 
-from omrig.broker.amqp import connection, meeting
+from omrig.broker.amqp import connection, hosting
 from omrig.broker.base import Consumer
 from omrig.model.transport import Login
 
@@ -71,18 +71,18 @@ def test_a_consumer_s_host_closes_from_under_the_thread_that_waits(opened, monke
     waits, failures = threading.Event(), []
 
     def drain_events(_seconds):
-        waits.set()
         if not opened.transport.sock.recv(1):
             raise OSError("closed")
 
     channel = SimpleNamespace()
     for name in ("exchange_declare", "queue_declare", "queue_bind", "basic_consume"):
         setattr(channel, name, lambda *_, **__: None)
+    channel.basic_consume = lambda *_, **__: waits.set()
     monkeypatch.setattr(opened, "channel", lambda: channel)
     monkeypatch.setattr(opened, "drain_events", drain_events)
-    monkeypatch.setattr(meeting, "bounded", lambda *_: opened)
+    monkeypatch.setattr(hosting, "bounded", lambda *_: opened)
     monkeypatch.setattr(threading, "excepthook", failures.append)
-    host = meeting.Host(Login(()), "t", Consumer("5a", "t", "t", "h", 1, {}), print)
+    host = hosting.Host(Login(()), "t", Consumer("5a", "t", "t", "h", 1, {}), print, print)
     assert waits.wait(LONG_S)
     host.close()
     deadline = time.monotonic() + LONG_S

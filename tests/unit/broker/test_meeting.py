@@ -93,7 +93,7 @@ def test_any_other_answer_is_none(changed):
 
 @pytest.mark.parametrize("body", [b"", b"1", b"[]", b"\xff", b"[" * 100_000])
 def test_a_message_of_others_is_empty(body):
-    assert meeting._value(SimpleNamespace(body=body)) == {}
+    assert meeting.value_of(SimpleNamespace(body=body)) == {}
 
 
 def test_a_consumer_that_accepts_nobody_is_not_asked_for_ever(monkeypatch):

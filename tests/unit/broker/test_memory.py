@@ -36,7 +36,7 @@ def test_in_memory_there_is_nobody_to_ask(tmp_path):
     assert memory.reachable()
     assert memory.state("q") is None
     assert memory.meet(PLAN, lambda _left_s: None) is None
-    assert memory.host(PLAN, lambda _text: None) is None
+    assert memory.host(PLAN, lambda _text: None, lambda *_: None) is None
     located = memory.locate(BrokerInfo("kombu", "1", "", "", "/", "h", 1))
     assert located.pid is None
 

@@ -43,7 +43,7 @@ def test_no_password_is_in_them(monkeypatch):
         assert refusals.said(error) == refusals.quoted(error) == "no ***"
         assert refusals.quoted(OSError("at rabbit://u:another@h/")) == "at rabbit://u:***@h/"
         assert refusals.quoted(amqp.exceptions.MessageNacked()) == "MessageNacked"
-        assert meeting._reason(error) == "no ***"
+        assert meeting.reason_of(error) == "no ***"
         broker = SimpleNamespace(delete=lambda _: (_ for _ in ()).throw(error))
         assert cleanup._delete(broker, Thing("queue", "q", True), 0.0) == "no ***"
         endpoint = Endpoint("h", 1, "u", "s3cret/pw")

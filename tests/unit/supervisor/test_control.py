@@ -72,6 +72,14 @@ def test_all_producers_begin_at_one_instant_that_is_to_come(make):
     assert one.values[events.BEGIN_AT] > time.perf_counter_ns()
 
 
+def test_a_producer_that_asks_again_is_one(make):
+    relay, (consumer,) = make(producers=2, consumers=("consumer",))
+    first = Process("producer-1")
+    for number in (3, 3):
+        relay.take(first, events.Ask(number, "begin", {"producer": "a"}))
+    assert consumer.heard == []
+
+
 def test_a_producer_alone_begins_at_once(make):
     relay, (consumer,) = make(consumers=("consumer",))
     producer = Process("producer")

@@ -30,7 +30,13 @@ def make_run(tmp_path):
         broker = SimpleNamespace(one_process=False)
         plan = Plan(sides=sides, run_id="5a" * 16, output=Output(folder=str(tmp_path)))
         to = SimpleNamespace(
-            plan=plan, transport=transport, broker=broker, alone=None, needs=None, timeout_s=60.0
+            plan=plan,
+            transport=transport,
+            broker=broker,
+            alone=None,
+            peer=None,
+            needs=None,
+            timeout_s=60.0,
         )
         vars(to).update(changed)
         recorded = supervisor.Recorded(tmp_path, Losses(tmp_path))
