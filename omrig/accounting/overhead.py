@@ -274,8 +274,9 @@ def _why_not_compared(mode: str, sides: Sides) -> str:
 
 def _sampler_cpu(sides: Sides) -> str:
     used = {
-        side.folder.parent: side.run.sampling.cpu_seconds if side.run.sampling else None
+        each.folder.parent: each.run.sampling.cpu_seconds if each.run.sampling else None
         for side in sides.values()
+        for each in side.members
     }
     known = [seconds for seconds in used.values() if seconds is not None]
     return f"{sum(known):.2f} s of CPU" if known else "CPU that was not counted"

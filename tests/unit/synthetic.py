@@ -166,6 +166,8 @@ def save(folder, outcome, recorded=None, started_s=0.0, **changes):
         order = numpy.random.default_rng(1).permutation(count)
         for side in ("producer", "consumer"):
             (folder / side).mkdir()
+            about = {"side": side, "producer_id": "x", "boot_id": "b"}
+            (folder / side / "side.json").write_text(json.dumps(about))
         columns = {f"stage.{name}": values[order] for name, values in recorded.stages.items()}
         numpy.savez(
             folder / "producer" / "messages.npz",
