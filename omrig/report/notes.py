@@ -48,7 +48,8 @@ def _little(run: Run, result: Result) -> str:
     if not little or not result.throughput or not result.latency:
         return ""
     rate = result.throughput.messages_per_second
-    workers = min(run.plan.workers, result.latency.count)
+    workers = run.plan.workers * len(run.plan.names("producer"))
+    workers = min(workers, result.latency.count)
     noun, make = ("worker", "makes") if workers == 1 else ("workers", "make")
     return (
         f"{workers:,} {noun} at {rate:,.0f} msg/s {make}"
