@@ -152,5 +152,5 @@ def _range(
         most=known[most],
         most_at=most,
         even=round(sum(values) / len(values), 3),
-        max_min=round(known[most] / known[least], 3) if known[least] else None,
+        max_min=round(known[most] / known[least], 4) if known[least] else None,
     )

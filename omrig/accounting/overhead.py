@@ -269,6 +269,8 @@ def _why_not_compared(mode: str, sides: Sides) -> str:
         return f"with other modes it stays on in every slice; --profile {mode} --twin measures it"
     if any(offer and mode in offer.slow for offer in offers):
         return "the producer did not send its load in slices; its own result says why"
+    if any(len(side.members) > 1 for side in sides.values()):
+        return "--twin measures it, of one producer and one consumer"
     return "run with --twin to measure it"
 
 

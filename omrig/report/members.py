@@ -43,7 +43,8 @@ def spread(result: Result) -> Iterator[str]:
     if found and found.producers:
         yield _producers(found.producers)
     if found and found.consumers:
-        yield _consumers(found.consumers)
+        rows = [row for row in result.members or () if row.side == "consumer"]
+        yield _consumers(found.consumers, all(row.received is not None for row in rows))
 
 
 def _producers(found: Range) -> str:
@@ -53,10 +54,13 @@ def _producers(found: Range) -> str:
     )
 
 
-def _consumers(found: Range) -> str:
+def _consumers(found: Range, knows_all: bool) -> str:
+    if found.most == found.least:
+        known = "" if knows_all else " of which that is known"
+        return f"each consumer{known} got {found.most:,.0f} messages"
     return (
-        f"the fairest share is {found.even:,.0f} messages a consumer: {found.most_at} got"
-        f" {found.most:,.0f} ({_of(found.most, found.even)}) and {found.least_at}"
+        f"an even share is {found.even:,.0f} messages a consumer: {found.most_at} got the most,"
+        f" {found.most:,.0f} ({_of(found.most, found.even)}), {found.least_at} the least,"
         f" {found.least:,.0f} ({_of(found.least, found.even)}){_ratio(found)}"
     )
 
@@ -66,4 +70,4 @@ def _ratio(found: Range) -> str:
 
 
 def _of(value: float, even: float) -> str:
-    return f"{100 * value / even:.0f} % of it" if even else "nothing"
+    return f"{100 * value / even:.0f} % of it"

@@ -8,6 +8,7 @@ from omrig.accounting.verdict.thresholds import (
     COMB_SHARE,
     FULL_MACHINE,
     HELD_SEEN,
+    MIN_MESSAGES,
     SATURATED_CPU,
     SLOW_MEMBER,
     TAIL_OF_LATENCY,
@@ -19,7 +20,6 @@ from omrig.accounting.verdict.thresholds import (
 from omrig.model import units
 from omrig.model.facts import OTHER_CPU, STOLEN, Facts, Held, Machine, Network
 from omrig.model.result import Latency, Result, StageRow
-from omrig.model.spread import Spread
 from omrig.model.verdict import Evidence, EvidenceKind
 
 _OWNER_NAMES = {"amqp": "AMQP", "driver": "driver", "process": "own process"}
@@ -38,7 +38,7 @@ def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
         "network": [
             f"network of the {side}: {_network(facts.network[side])}" for side in facts.network
         ],
-        "members": _member_lines(facts.spread),
+        "members": _member_lines(result, facts),
         "cpu": _cpu_lines(facts),
         "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
         "sample": [sampled] if facts.sample > 1 else [],
@@ -133,10 +133,12 @@ def _blocked_lines(facts: Facts) -> list[str]:
     ]
 
 
-def _member_lines(spread: Spread | None) -> list[str]:
+def _member_lines(result: Result, facts: Facts) -> list[str]:
     """Which member is the slow one, and which consumer got more than its share."""
-    lines = []
-    rates, taken = (spread.producers, spread.consumers) if spread else (None, None)
+    spread, lines = facts.spread, []
+    if spread is None or (result.messages.sent or 0) < MIN_MESSAGES * _most_members(facts):
+        return []
+    rates, taken = spread.producers, spread.consumers
     if rates and rates.least < SLOW_MEMBER * rates.median:
         lines.append(
             f"{rates.least_at} is the slow one: {rates.least:,.0f} msg/s where the producer in the"
@@ -148,6 +150,10 @@ def _member_lines(spread: Spread | None) -> list[str]:
             f" its even share, and {taken.least_at} {taken.least:,.0f}"
         )
     return lines
+
+
+def _most_members(facts: Facts) -> int:
+    return max(facts.processes.values(), default=1)
 
 
 def _cpu_lines(facts: Facts) -> list[str]:

@@ -18,7 +18,8 @@ def render(result: Result, width: int) -> Iterator[RenderableType]:
     rows = result.members
     if not rows:
         return
-    yield Text("\nmembers", "bold")
+    # A table of latencies above ends with an empty line.
+    yield Text("members" if result.latency else "\nmembers", "bold")
     told = [members.figures(row) for row in rows]
     columns = [
         Column(heading, [each[place] for each in told])

@@ -2,18 +2,29 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy
 import pytest
+from hdrh.histogram import HdrHistogram
 
-from omrig.accounting import closure, merging, result
+from omrig.accounting import closure, members, merging, result
+from omrig.accounting.verdict import evidence
 from omrig.cli import results
+from omrig.compare import runs
 from omrig.model.errors import Losses, UsageError
+from omrig.model.facts import Facts
+from omrig.model.result import Counts
+from omrig.model.spread import MemberRow
 from omrig.recordings import folder as run_folder
 from omrig.recordings import messages, recording
+from omrig.report import members as words
+from omrig.report.files import csv, trace
+from omrig.report.html import page
 from omrig.report.terminal import run as terminal
 from tests.unit.accounting import split
+from tools import synthetic_values
 
 SAME = (
     "latency", "stages", "buckets", "closure", "waterfall", "combs", "prefetch", "throughput",
@@ -285,3 +296,80 @@ def test_a_folder_that_is_given_twice_is_refused(folder, tmp_path):
     shutil.copytree(parts[0], tmp_path / "copy")
     with pytest.raises(UsageError, match="hold the same producer"):
         merging.merge([*parts, tmp_path / "copy"])
+
+
+def spread_of(counts, rates=(100.0, 100.0)):
+    """The spread of consumers that got so many messages, and of producers so fast."""
+    consumers = [
+        MemberRow(name=f"consumer-{n}", side="consumer", complete=True, received=each)
+        for n, each in enumerate(counts, 1)
+    ]
+    producers = [
+        MemberRow(name=f"producer-{n}", side="producer", complete=True, messages_per_second=each)
+        for n, each in enumerate(rates, 1)
+    ]
+    return members.spread([*producers, *consumers])
+
+
+def told(spread, sent=4000):
+    """The lines of evidence on the members."""
+    known = Facts(processes={"producer": 4, "consumer": 4}, spread=spread)
+    result = synthetic_values.result(messages=Counts(sent=sent))
+    return [each.text for each in evidence.lines(result, known) if each.kind == "members"]
+
+
+def test_one_slow_producer_and_an_uneven_consumer_are_evidence():
+    uneven = spread_of((2500, 500, 500, 500), (240.0, 250.0, 150.0, 260.0))
+    assert told(uneven) == [
+        "producer-3 is the slow one: 150 msg/s where the producer in the middle has 245",
+        "consumer-1 got 2,500 messages, 2.5 times its even share, and consumer-2 500",
+    ]
+    assert told(uneven, sent=100) == []
+    assert told(spread_of((1010, 1000, 990, 1000), (240.0, 250.0, 245.0, 260.0))) == []
+    assert told(None) == []
+
+
+def test_the_spread_in_a_sentence():
+    found = synthetic_values.result(
+        spread=spread_of((1204, 822, 974, 1000), (250.0, 300.0)),
+    )
+    assert list(words.spread(found)) == [
+        "the slowest producer is producer-1 with 250.0 msg/s, the fastest producer-2 with 300.0:"
+        " max/min 1.20",
+        "an even share is 1,000 messages a consumer: consumer-1 got the most, 1,204 (120 % of it),"
+        " consumer-2 the least, 822 (82 % of it): max/min 1.46",
+    ]
+    alike = synthetic_values.result(spread=spread_of((9, 9), (1.0,)))
+    assert list(words.spread(alike)) == ["each consumer got 9 messages"]
+
+
+def test_the_page_has_a_row_a_member(folder):
+    results.account(folder, Losses(folder))
+    kill(folder, "consumer-2")
+    found, run = accounted(folder).result, run_folder.read_run(str(folder))[1]
+    text = page.text([folder], run, found, script="plotly.js")
+    rows = re.findall(r'<tr data-member="([^"]+)">', text)
+    assert rows == ["producer-1", "producer-2", "consumer-1", "consumer-2", "consumer-3"]
+    assert "it left no results" in text
+    assert "each consumer of which that is known" not in text
+
+
+def test_the_files_of_a_run_are_of_all_members(folder):
+    found = results.account(folder, Losses(folder))
+    assert found.latency.count == 80
+    log = HdrHistogram.decode(encoded(folder / "latency.hlog"))
+    assert log.get_total_count() == 80
+    _, run = run_folder.read_run(str(folder))
+    trace.write(folder, run)
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    assert len({each["args"]["seq"] for each in events if each["ph"] == "X"}) == 80
+    table = csv.messages([folder])
+    assert table["seq"].tolist() == list(range(80))
+    assert all(value is not None for value in table["stage.publish"])
+    kept = runs.read_messages(runs.StoredRun(folder, run, found))
+    assert len(kept.latency_ns) == 80 and set(kept.cpu) == {"producer", "consumer", "broker"}
+
+
+def encoded(path):
+    """The one histogram of a log."""
+    return path.read_text().splitlines()[-1].split(",")[-1]
