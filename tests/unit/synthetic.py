@@ -63,7 +63,16 @@ def result(rng=None, noise=0.02, changes=None, factor=1.0, cpu=1.0, sides=("prod
 
 
 PARTS = {
-    "plan": ("messages", "workers", "pattern", "executor", "profile", "size_bytes"),
+    "plan": (
+        "messages",
+        "workers",
+        "producers",
+        "consumers",
+        "pattern",
+        "executor",
+        "profile",
+        "size_bytes",
+    ),
     "environment": ("host", "kernel", "cpu_count", "python", "broker", "broker_version"),
     "transport": ("url", "source", "vhost", "tls", "driver", "in_memory"),
 }
