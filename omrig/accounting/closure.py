@@ -13,6 +13,7 @@ from omrig.accounting.legs import Stages
 from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Flags, Integers
 from omrig.model.result import Closure
+from omrig.recordings import joined
 from omrig.recordings.recording import Sides
 
 TOLERANCE_NS = 50_000
@@ -26,9 +27,10 @@ Measured = Callable[[Sides, Timeline], Integers]
 def check(sides: Sides, timeline: Timeline) -> Closure:
     """How well the timelines add up."""
     producer, consumer = timeline.producer, timeline.consumer
+    whole = _whole(sides, timeline)
     closure = Closure(
         messages=timeline.expected,
-        matched=_messages(timeline) if producer and consumer else None,
+        matched=len(whole) if producer and consumer else None,
         negative_stages=int(negative(timeline.durations).sum()),
         flagged_arrivals=sum(int(table.flagged.sum()) for table in (producer, consumer) if table),
         tolerance=TOLERANCE,
@@ -42,14 +44,17 @@ def check(sides: Sides, timeline: Timeline) -> Closure:
     unexplained = sum(abs(int((measured - added).sum())) for added, measured in checks)
     return dataclasses.replace(
         closure,
-        within_tolerance=_messages(timeline) - _messages(timeline, ~close),
+        within_tolerance=len(numpy.setdiff1d(whole, timeline.message[~close])),
         unexplained_share=unexplained / max(1, sum(int(m.sum()) for _, m in checks)),
     )
 
 
-def _messages(timeline: Timeline, rows: Flags | slice = slice(None)) -> int:
-    """How many messages these rows are, or are copies of."""
-    return len(numpy.unique(timeline.message[rows]))
+def _whole(sides: Sides, timeline: Timeline) -> Integers:
+    """The messages that have a row, of those that are copied a row for each consumer."""
+    found, rows = numpy.unique(timeline.message, return_counts=True)
+    copies = len(sides["consumer"].members) if timeline.consumer and timeline.pattern.copies else 1
+    whole: Integers = found[rows >= copies]
+    return whole
 
 
 def _checks(sides: Sides, timeline: Timeline) -> Iterator[tuple[Integers, Integers]]:
@@ -76,13 +81,19 @@ def _returned(sides: Sides, timeline: Timeline) -> Integers:
 
 
 def _received(sides: Sides, timeline: Timeline) -> Integers:
-    """From when the load sent a message to when the endpoint was entered, by its own clock."""
-    sent = sides["producer"]
-    received = sides["consumer"].messages.received_of(sent.about.producer_id)
-    if received is None:
-        raise ValueError("the consumer has no messages of this producer")
-    seq = timeline.table["seq"]
-    lasted: Integers = received[seq] - sent.messages.start_ns[seq]
+    """From when the load sent a message to when the endpoint was entered, by its own clock.
+
+    The endpoint is that of the consumer which stamped the row.
+    """
+    if timeline.consumer is None:
+        raise ValueError("nobody stamped what was received")
+    sent, numbering = sides["producer"], sides["producer"].numbering()
+    seq, member = timeline.table["seq"], timeline.consumer.member
+    received = numpy.zeros_like(seq)
+    for number, each in enumerate(sides["consumer"].members):
+        mine = member == number
+        received[mine] = joined.received_at(each.messages, numbering)[seq[mine]]
+    lasted: Integers = received - sent.messages.start_ns[seq]
     return lasted
 
 

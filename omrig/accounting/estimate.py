@@ -56,12 +56,15 @@ def of_stamps(
 
 
 def _of_side(side: Recording, found: Slicing | None, used: Resources | None) -> _OfSide | None:
-    cost = side.stamping.cost if side.stamping else None
+    costs = [each.stamping.cost for each in side.members if each.stamping and each.stamping.cost]
+    made = sum(cost.made for cost in costs)
     messages, cpu_ns = _stamped(side, found), _cpu_ns(side, found, used)
     # In memory both sides are one process, and their stamps one count.
-    if cost is None or not cost.made or not messages or not cpu_ns or side.run.transport.in_memory:
+    if not made or not messages or not cpu_ns or side.run.transport.in_memory:
         return None
-    return _OfSide(cost.made / messages, cost.hot_ns, cost.cold_ns, cpu_ns)
+    hot_ns = sum(cost.made * cost.hot_ns for cost in costs) / made
+    cold_ns = sum(cost.made * cost.cold_ns for cost in costs) / made
+    return _OfSide(made / messages, hot_ns, cold_ns, cpu_ns)
 
 
 def _messages(side: Recording) -> int:

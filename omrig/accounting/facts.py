@@ -19,8 +19,11 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
     )
     used = {name: each.cpu_share for name, each in result.resources.items() if each}
     broker = used.pop(series.BROKER, None)
+    # Of one process: what limits it is its own core, however many there are.
+    used = {name: share / _processes(sides, name) for name, share in used.items()}
     return Facts(
         workers=some.plan.workers,
+        processes={name: len(side.parts) for name, side in sides.items() if len(side.parts) > 1},
         pool_size=sending.pools["rpc_conn_pool_size"],
         reply_pool_size=serving.pools["rpc_conn_pool_size"],
         executor_pool_size=serving.pools["executor_thread_pool_size"],
@@ -35,4 +38,9 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
         is_measurement=not some.transport.in_memory,
         # Sides that were started one by one may differ.
         sample=max(each.run.plan.sample for each in sides.values()),
+        spread=result.spread,
     )
+
+
+def _processes(sides: Sides, side: str) -> int:
+    return len(sides[side].members) if side in sides else 1

@@ -35,7 +35,7 @@ def check(
     """
     if throughput is None or measured is None or not PATTERNS[plan.pattern].replies:
         return None
-    workers = min(plan.workers, measured.count)
+    workers = min(all_workers(plan, producer), measured.count)
     expected = workers / throughput.messages_per_second * NS
     ratio = measured.mean / expected
     return LittlesLaw(
@@ -46,6 +46,13 @@ def check(
         if abs(ratio - 1) > FAR
         else None,
     )
+
+
+def all_workers(plan: RecordedPlan, producer: Recording | None) -> int:
+    """The workers of all producers: each has as many as were asked for."""
+    if producer is None:
+        return plan.workers
+    return sum(each.run.plan.workers for each in producer.members)
 
 
 def _explanation(

@@ -1,13 +1,18 @@
-"""What TCP and the broker say of a member's connections."""
+"""What TCP and the broker say of a side's connections."""
 
 from omrig.model.facts import Blocked, Network
 from omrig.recordings import tcp_info
 from omrig.recordings.recording import Recording
 
 
-def of(recording: Recording) -> Network | None:
-    """The network of a member; None where it was not sampled."""
-    connections = tcp_info.read(recording.folder) if recording.stamping else []
+def of(side: Recording) -> Network | None:
+    """The network of a side, of all its members; None where it was not sampled."""
+    connections = [
+        connection
+        for each in side.members
+        if each.stamping
+        for connection in tcp_info.read(each.folder)
+    ]
     if not connections:
         return None
     lasted = sum(
@@ -28,15 +33,15 @@ def of(recording: Recording) -> Network | None:
     )
 
 
-def blocked(recording: Recording) -> list[Blocked]:
+def blocked(side: Recording) -> list[Blocked]:
     """The broker's connection.blocked notices, each until the next unblocked or the run's end."""
-    if recording.stamping is None:
-        return []
     return [
         Blocked(
             side=recording.side,
             reason=each.reason,
             duration_ns=max(0, each.end_ns - each.begin_ns),
         )
+        for recording in side.members
+        if recording.stamping
         for each in recording.stamping.blocked()
     ]

@@ -269,13 +269,16 @@ def _why_not_compared(mode: str, sides: Sides) -> str:
         return f"with other modes it stays on in every slice; --profile {mode} --twin measures it"
     if any(offer and mode in offer.slow for offer in offers):
         return "the producer did not send its load in slices; its own result says why"
+    if any(len(side.members) > 1 for side in sides.values()):
+        return "--twin measures it, of one producer and one consumer"
     return "run with --twin to measure it"
 
 
 def _sampler_cpu(sides: Sides) -> str:
     used = {
-        side.folder.parent: side.run.sampling.cpu_seconds if side.run.sampling else None
+        each.folder.parent: each.run.sampling.cpu_seconds if each.run.sampling else None
         for side in sides.values()
+        for each in side.members
     }
     known = [seconds for seconds in used.values() if seconds is not None]
     return f"{sum(known):.2f} s of CPU" if known else "CPU that was not counted"

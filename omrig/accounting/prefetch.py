@@ -9,6 +9,8 @@ and was not read; else an acknowledgement or the next message was on its way.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy
 
@@ -19,6 +21,9 @@ from omrig.model.run import Run
 
 _HANDED_ON = {"producer": "put", "consumer": "submit"}
 """The first stamp of a side after the acknowledgement of a message."""
+
+
+_COLUMNS = ("total", "waited", "own", "own_most", "way")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +45,7 @@ class Waits:
 
     def take(self, rows: Integers | Flags) -> "Waits":
         """The same of these rows only."""
-        columns = ("total", "waited", "own", "own_most", "way")
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def summary(self) -> Held:
         """Shares of all time between departure and arrival, and the median ``way_ns``."""
@@ -78,15 +82,15 @@ def limit(run: Run) -> int:
     return max(0, count) if isinstance(count, int) else 0
 
 
-def credit_of(run: Run, table: StampTable) -> Credit | None:
-    """What the side of a table received, where the broker waits for it.
+def credits_of(run: Run, table: StampTable, members: int) -> list[Credit]:
+    """What each of the ``members`` of a table's side received, where the broker waits for it.
 
-    None where it does not, and where that cannot be told: of a sample.
+    Empty where it does not, and where that cannot be told: of a sample.
     """
     count = limit(run)
     if not count or run.plan.sample > 1 or not table.rows:
-        return None
-    return credit(table, count)
+        return []
+    return [credit(table.take(table.member == number), count) for number in range(members)]
 
 
 def credit(table: StampTable, prefetch: int) -> Credit:
@@ -103,6 +107,25 @@ def credit(table: StampTable, prefetch: int) -> Credit:
         numpy.maximum.accumulate(read),
         numpy.maximum.accumulate(handed_on),
     )
+
+
+def waits_of_members(
+    credits: Sequence[Credit], member: Integers, departed: Integers, arrived: Integers
+) -> Waits:
+    """What messages waited that came to these members, each of which has a credit of its own."""
+    if len(credits) == 1:
+        return waits(credits[0], departed, arrived)
+    rows = [numpy.flatnonzero(member == number) for number in range(len(credits))]
+    parts = [
+        waits(credit, departed[mine], arrived[mine])
+        for credit, mine in zip(credits, rows, strict=True)
+    ]
+    # Back into the order of the messages.
+    order = numpy.argsort(numpy.concatenate(rows), kind="stable")
+    columns: dict[str, Any] = {
+        name: numpy.concatenate([getattr(part, name) for part in parts])[order] for name in _COLUMNS
+    }
+    return dataclasses.replace(parts[0], **columns)
 
 
 def waits(credit: Credit, departed: Integers, arrived: Integers) -> Waits:

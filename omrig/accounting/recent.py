@@ -1,6 +1,6 @@
 """Whose time the messages of the last seconds took, while the run is under way.
 
-The sides show some of their rows of stamps, of messages whose ids both choose alike, and the
+The members show some of their rows of stamps, of messages whose ids all choose alike, and the
 watchers' logs are on disk already: what is accounted here is a sample of what the result will say.
 """
 
@@ -13,6 +13,7 @@ import numpy
 
 from omrig.accounting import arrival, clocks, stamp_table, statistics, timeline
 from omrig.accounting.stamp_table import StampTable
+from omrig.model.members import side_of
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Clock, StageRow
 from omrig.model.stages import BY_NAME, OWNERS
@@ -35,23 +36,23 @@ SHARE = 0.005
 class Recent:
     """The rows of stamps of the last seconds, and what they add up to.
 
-    ``folder`` is the run's, ``pattern`` that of its plan; of other than these ``sides`` nothing is
-    taken.
+    ``folder`` is the run's, ``pattern`` that of its plan; of other than these ``members`` nothing
+    is taken.
     """
 
-    def __init__(self, folder: Path, pattern: str, sides: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, pattern: str, members: tuple[str, ...]) -> None:
         self._folder = folder
         self._pattern = PATTERNS[pattern]
         self._rows: dict[str, collections.deque[tuple[float, list[int]]]] = {
-            side: collections.deque() for side in sides
+            name: collections.deque() for name in members
         }
         self._due = 0.0
 
-    def add(self, side: str, rows: list[list[int]]) -> None:
-        """Take rows that a side has shown."""
+    def add(self, member: str, rows: list[list[int]]) -> None:
+        """Take rows that a member has shown."""
         now = time.monotonic()
-        if side in self._rows:
-            self._rows[side].extend((now, row) for row in rows)
+        if member in self._rows:
+            self._rows[member].extend((now, row) for row in rows)
 
     def owners(self) -> dict[str, float] | None:
         """The share of each owner in the recent messages; None when there is nothing new to say.
@@ -71,24 +72,29 @@ class Recent:
         for rows in self._rows.values():
             while rows and rows[0][0] < now - WINDOW_S:
                 rows.popleft()
-        tables = {side: self._table(side, now - SETTLED_S) for side in self._rows}
-        if not all(tables.values()):
+        found: dict[str, list[StampTable]] = {side_of(name): [] for name in self._rows}
+        for name in self._rows:
+            if table := self._table(name, now - SETTLED_S):
+                found[side_of(name)].append(table)
+        if not all(found.values()):
             return None
+        tables = {side: stamp_table.as_one(each) for side, each in found.items()}
         producer, consumer = tables.get("producer"), tables.get("consumer")
         if producer and consumer:
             here, there = clocks.match(producer["id"], consumer["id"], self._pattern.copies)
             producer, consumer = producer.take(here), consumer.take(there)
-        found = timeline.of_tables(self._pattern, producer, consumer, Clock(same_host=True))
-        if found is None or not found.rows:
+        made = timeline.of_tables(self._pattern, producer, consumer, Clock(same_host=True))
+        if made is None or not made.rows:
             return None
-        return _owners(statistics.table(found.durations))
+        return _owners(statistics.table(made.durations))
 
-    def _table(self, side: str, until: float) -> StampTable | None:
-        """The rows of whole messages that a side has shown by ``until``."""
-        rows = [row for when, row in self._rows[side] if when <= until]
+    def _table(self, member: str, until: float) -> StampTable | None:
+        """The rows of whole messages that a member has shown by ``until``."""
+        rows = [row for when, row in self._rows[member] if when <= until]
+        side = side_of(member)
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
         columns = stamp_table.named(COLUMNS[side], stamps.reshape(-1))
-        folder = self._folder / side
+        folder = self._folder / member
         try:
             log = arrivals.read(folder)
         except FileNotFoundError:
@@ -104,6 +110,7 @@ class Recent:
             confirm_arrival=columns["confirm"],
             flagged=numpy.zeros(len(arrived), numpy.bool_),
             reconnect_later=numpy.zeros_like(arrived),
+            member=numpy.zeros_like(arrived),
             busy=stamp_table.busy(columns, side, folder),
         )
         whole = table.take(timeline.whole(self._pattern, table))

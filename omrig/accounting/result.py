@@ -1,8 +1,9 @@
-"""From the recordings of a run, in one folder or several, to its result."""
+"""From the recordings of a run to its result."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
+
+import numpy
 
 from omrig.accounting import (
     closure,
@@ -12,6 +13,7 @@ from omrig.accounting import (
     facts,
     latency,
     littles_law,
+    members,
     overhead,
     prefetch,
     quantised,
@@ -27,7 +29,6 @@ from omrig.accounting.slicing import Keep, Slicing
 from omrig.accounting.stamp_table import StampTable
 from omrig.accounting.timeline import Timeline
 from omrig.accounting.verdict import decision
-from omrig.model.errors import UsageError
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Instrument, Result, Summary
 from omrig.model.run import Run
@@ -58,9 +59,17 @@ class Accounted:
         """Add the stages to the messages of the side that numbers them. Raises OSError."""
         if self.timeline is None:
             return
-        side = self.sides[self.timeline.table.side]
-        found = side.messages.with_stages(self.timeline.seq, self.timeline.durations)
-        messages.save(side.folder, found)
+        table = self.timeline.table
+        side = self.sides[table.side]
+        offsets = side.numbering().offsets
+        for number, each in enumerate(side.members):
+            mine = numpy.flatnonzero(table.member == number)
+            seq = self.timeline.seq
+            found = each.messages.with_stages(
+                None if seq is None else seq[mine] - offsets[number],
+                {name: values[mine] for name, values in self.timeline.durations.items()},
+            )
+            messages.save(each.folder, found)
 
 
 def account(folder: Path, run: Run) -> Accounted:
@@ -72,48 +81,10 @@ def account(folder: Path, run: Run) -> Accounted:
     """
     sides = recording.load(folder)
     found = of_sides(run, sides)
-    listed = artefacts.recorded(folder, sides)
+    listed = artefacts.recorded(
+        folder, [each.member.name for side in sides.values() for each in side.members]
+    )
     return dataclasses.replace(found, result=dataclasses.replace(found.result, artefacts=listed))
-
-
-def merge(folders: Sequence[Path]) -> Accounted:
-    """The result of the sides of one run that lie in several folders; nothing is written.
-
-    Raises ``UsageError`` when they are not sides of one run.
-    """
-    sides: dict[str, Recording] = {}
-    for folder in folders:
-        for name, side in recording.load(folder).items():
-            if name in sides:
-                raise UsageError(f"RUN: {folder} has a {name}, and so has {sides[name].folder}")
-            sides[name] = side
-    if {"producer", "consumer"} - set(sides):
-        raise UsageError("RUN: a producer's and a consumer's folder are needed to merge them")
-    producer, consumer = sides["producer"], sides["consumer"]
-    if producer.about.producer_id not in consumer.about.producers:
-        raise UsageError(
-            f"RUN: the consumer in {consumer.folder.parent} did not serve the producer in"
-            f" {producer.folder.parent}: they are not sides of one run"
-        )
-    # In whatever order they were given, the plan of the load is the producer's.
-    sides = {"producer": producer, "consumer": consumer}
-    because = [side.run.ended_because for side in sides.values() if side.run.ended_because]
-    pool = "executor_thread_pool_size"
-    run = dataclasses.replace(
-        producer.run,
-        sides=("producer", "consumer"),
-        ended_because="; ".join(because) or None,
-        pools={**producer.run.pools, pool: consumer.run.pools[pool]},
-    )
-    found = of_sides(run, sides)
-    listed = [
-        each
-        for side in sides.values()
-        for each in artefacts.recorded(side.folder.parent, [side.side])
-    ]
-    return dataclasses.replace(
-        found, result=dataclasses.replace(found.result, artefacts=tuple(listed))
-    )
 
 
 def of_sides(run: Run, sides: Sides) -> Accounted:
@@ -128,6 +99,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     shown = quiet or every
     is_quiet = bool(quiet and sliced and slicing.are_told(sliced, tables.values()))
     used = usage.resources(run, sides)
+    rows = members.rows(run, sides)
     costs = overhead.of_modes(sides, sliced, every)
     result = Result(
         complete=reason is None,
@@ -137,12 +109,16 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         sides=tuple(sides),
         is_measurement=not run.transport.in_memory,
         messages=counted,
+        members=rows,
+        spread=members.spread(rows),
         throughput=throughput.measure(run, sides, sliced),
         overhead=estimate.added(costs, estimate.of_stamps(sides, sliced, used)),
         coverage=coverage.of_stages(sides, sliced, counted, shown is not None, is_quiet),
         resources=used,
         machines=usage.machines(sides),
-        profiles={name: _profiles(side) for name, side in sides.items()},
+        profiles={
+            each.member.name: _profiles(each) for side in sides.values() for each in side.members
+        },
     )
     result = _with_latencies(result, sides)
     if shown:
@@ -173,19 +149,28 @@ def _timeline(
     if found is None:
         return None
     # Of all that came, whichever messages are kept.
-    credits = ((name, prefetch.credit_of(sides[name].run, each)) for name, each in tables.items())
-    return timeline.with_held(found, {name: credit for name, credit in credits if credit})
+    credits = (
+        (name, prefetch.credits_of(sides[name].run, each, len(sides[name].members)))
+        for name, each in tables.items()
+    )
+    return timeline.with_held(found, {name: each for name, each in credits if each})
 
 
 def _with_stages(
     result: Result, sides: Sides, tables: dict[str, StampTable], shown: Timeline
 ) -> Result:
     rows = statistics.table(shown.durations)
-    missing = {text for name in tables for text in _stamping(sides[name]).missing}
+    stamped = {
+        each.member.name: each.stamping
+        for name in tables
+        for each in sides[name].members
+        if each.stamping
+    }
+    missing = {text for stamping in stamped.values() for text in stamping.missing}
     missing |= {
         f"the stage instrument of the {name} failed in part, and no message by it: {text}"
-        for name in tables
-        for text in _stamping(sides[name]).failures
+        for name, stamping in stamped.items()
+        for text in stamping.failures
     }
     return dataclasses.replace(
         result,
@@ -197,7 +182,7 @@ def _with_stages(
         not_measured=tuple(sorted(missing)),
         quantised=quantised.of_stages(rows, shown),
         held={name: each.summary() for name, each in shown.held.items()},
-        instrument={name: _instrument(sides[name]) for name in tables},
+        instrument={name: _instrument(stamping) for name, stamping in stamped.items()},
     )
 
 
@@ -230,9 +215,8 @@ def _with_verdict(
     return dataclasses.replace(result, verdict=decision.decide(result, known, rest))
 
 
-def _instrument(side: Recording) -> Instrument:
-    """How the arrival clock of a side was run, and what it cost beside the measured process."""
-    stamping = _stamping(side)
+def _instrument(stamping: Stamping) -> Instrument:
+    """How the arrival clock of a member was run, and what it cost beside the measured process."""
     watcher = stamping.watcher
     return Instrument(
         watcher_alive=watcher.alive,
@@ -246,18 +230,12 @@ def _instrument(side: Recording) -> Instrument:
     )
 
 
-def _stamping(side: Recording) -> Stamping:
-    if side.stamping is None:
-        raise ValueError(f"{side.side} stamped nothing")
-    return side.stamping
-
-
-def _profiles(side: Recording) -> dict[str, Summary]:
-    """What the profilers of a side summarised of themselves, by mode."""
+def _profiles(member: Recording) -> dict[str, Summary]:
+    """What the profilers of a member summarised of themselves, by mode."""
     found = {
-        mode: run_folder.read_json(side.folder / run_folder.profile(mode))
-        for mode in side.run.plan.profile
+        mode: run_folder.read_json(member.folder / run_folder.profile(mode))
+        for mode in member.run.plan.profile
     }
     if "memory" in found:
-        found["memory"] = usage.memory(side)
+        found["memory"] = usage.memory(member)
     return {mode: summary for mode, summary in found.items() if summary is not None}

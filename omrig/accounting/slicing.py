@@ -103,8 +103,9 @@ def plan_of(sides: Sides) -> SlicingPlan | None:
 
 def why_not(sides: Sides) -> str | None:
     """Why the slices of a run cannot be compared, or that there are none."""
-    consumer = sides.get("consumer")
-    if consumer and len(consumer.about.producers) > 1:
+    consumer, producer = sides.get("consumer"), sides.get("producer")
+    ours = len(producer.members) if producer else 1
+    if consumer and len(consumer.about.producers) > ours:
         return (
             f"{len(consumer.about.producers)} producers used this consumer, and each disturbed"
             " the slices of the others"

@@ -1,8 +1,9 @@
-"""The stamps of a member as columns, with the arrivals worked out."""
+"""The stamps of a side as columns, with the arrivals worked out member by member."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -43,7 +44,8 @@ class StampTable:
     ``arrival`` is when the last byte was in the kernel, ``latest`` the same without the kernel's
     own stamp, ``confirm_arrival`` the publisher confirm's; ``flagged`` the messages whose arrival
     nobody saw. ``reconnect_later`` is how long a lost connection was made again after the message
-    had departed. Times are CLOCK_MONOTONIC of the member's host, in ns.
+    had departed. ``member`` is which member of the side stamped a row, from 0. Times are
+    CLOCK_MONOTONIC of the member's host, in ns.
     """
 
     side: str
@@ -53,6 +55,7 @@ class StampTable:
     confirm_arrival: Integers
     flagged: Flags
     reconnect_later: Integers
+    member: Integers
     busy: Busy = Busy()
 
     def __getitem__(self, name: str) -> Integers:
@@ -73,6 +76,7 @@ class StampTable:
             confirm_arrival=self.confirm_arrival[rows],
             flagged=self.flagged[rows],
             reconnect_later=self.reconnect_later[rows],
+            member=self.member[rows],
             busy=self.busy.take(rows),
         )
 
@@ -85,11 +89,68 @@ Tables = Mapping[str, StampTable]
 """The tables of a run, by side."""
 
 
-def read(recording: Recording) -> StampTable | None:
-    """The table of a member; None where it stamped nothing.
+def read(side: Recording) -> StampTable | None:
+    """The table of a side, of all its members; None where it stamped nothing.
 
     Raises ``UsageError`` where other columns were stamped than those of today.
     """
+    found = [(number, _of_member(each)) for number, each in enumerate(side.members)]
+    tables = [
+        dataclasses.replace(table, member=numpy.full(table.rows, number))
+        for number, table in found
+        if table
+    ]
+    if not tables or not side.parts:
+        return tables[0] if tables else None
+    offsets = side.numbering().offsets
+    moved = [
+        table.stamped(seq=table["seq"] + offsets[int(table.member[0])])
+        if "seq" in table.columns and table.rows
+        else table
+        for table in tables
+    ]
+    return as_one(moved)
+
+
+def as_one(tables: Sequence[StampTable]) -> StampTable:
+    """The rows of several members; no two of them have a connection in common."""
+    if len(tables) == 1:
+        return tables[0]
+    moved, connections = [], 0
+    # A member without a row has no CPU readings either, and need not have had threads.
+    for table in [each for each in tables if each.rows] or tables[:1]:
+        columns = {
+            "connection": numpy.where(table["connection"], table["connection"] + connections, 0)
+        }
+        connections = max(connections, int(columns["connection"].max(initial=0)))
+        moved.append(table.stamped(**columns))
+
+    def all_of(part: Callable[[StampTable], Any]) -> Any:
+        return numpy.concatenate([part(each) for each in moved])
+
+    def columns_of(part: Callable[[StampTable], Columns]) -> Columns:
+        names = [name for name in part(moved[0]) if all(name in part(each) for each in moved)]
+        return {name: numpy.concatenate([part(each)[name] for each in moved]) for name in names}
+
+    made = StampTable(
+        side=tables[0].side,
+        columns=columns_of(lambda each: each.columns),
+        arrival=all_of(lambda each: each.arrival),
+        latest=all_of(lambda each: each.latest),
+        confirm_arrival=all_of(lambda each: each.confirm_arrival),
+        flagged=all_of(lambda each: each.flagged),
+        reconnect_later=all_of(lambda each: each.reconnect_later),
+        member=all_of(lambda each: each.member),
+        busy=Busy(
+            columns_of(lambda each: each.busy.before), columns_of(lambda each: each.busy.after)
+        ),
+    )
+    # What two of them received counts where it was read first.
+    first = made.side == "consumer"
+    return made.take(numpy.argsort(made["read"], kind="stable")) if first else made
+
+
+def _of_member(recording: Recording) -> StampTable | None:
     stamping = recording.stamping
     if recording.stamps is None or stamping is None:
         return None
@@ -124,6 +185,7 @@ def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -
         confirm_arrival=arrival.confirm_arrival(columns, offsets),
         flagged=flagged,
         reconnect_later=numpy.zeros_like(columns["depart"]),
+        member=numpy.zeros_like(columns["depart"]),
         busy=busy(columns, recording.side, recording.folder),
     )
 

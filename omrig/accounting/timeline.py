@@ -1,13 +1,13 @@
 """Timelines: the stages of each message, from the legs that its pattern has and the sides saw."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy
 
 from omrig.accounting import clocks, legs
 from omrig.accounting.legs import Stages
-from omrig.accounting.prefetch import Credit, Waits, waits
+from omrig.accounting.prefetch import Credit, Waits, waits_of_members
 from omrig.accounting.stamp_table import StampTable, Tables
 from omrig.model.columns import Flags, Integers
 from omrig.model.patterns import Pattern
@@ -15,6 +15,7 @@ from omrig.model.result import Clock
 from omrig.model.stages import STAGES
 from omrig.recordings import recording
 from omrig.recordings.recording import Sides
+from omrig.recordings.stamping import Stamping
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,17 +95,37 @@ def of_sides(sides: Sides, tables: Tables, pattern: Pattern) -> Timeline | None:
             replied = consumer["depart"][there] > 0
             message, there = message[replied], there[replied]
         producer, consumer = producer.take(message), consumer.take(there)
-        one_host = recording.on_one_host(sides[name].member for name in ("producer", "consumer"))
-        clock = clocks.synchronise(producer, consumer, one_host)
+        clock = _clock(sides, producer, consumer)
         if clock:
             producer, consumer = clocks.settled(producer, consumer, clock)
     elif consumer:
         consumer = consumer.take(whole(pattern, consumer))
-    lost = {name for side in sides.values() if side.stamping for name in side.stamping.lost_stages}
+    lost = {name for each in _instruments(sides) for name in each.lost_stages}
     found = of_tables(pattern, producer, consumer, clock, lost)
     if found is None or not found.rows:
         return None
     return dataclasses.replace(found, message=message, expected=expected) if producer else found
+
+
+def _clock(sides: Sides, producer: StampTable, consumer: StampTable) -> Clock | None:
+    """The consumer's clock on the producer's; None where it cannot be told.
+
+    Nor can it be where members of one side ran on several hosts, and have several clocks.
+    """
+    if recording.on_one_host(each.member for side in sides.values() for each in side.members):
+        return clocks.synchronise(producer, consumer, same_host=True)
+    if not all(
+        recording.on_one_host(each.member for each in side.members) for side in sides.values()
+    ):
+        return None
+    return clocks.synchronise(producer, consumer, same_host=False)
+
+
+def _instruments(sides: Sides) -> Iterator[Stamping]:
+    for side in sides.values():
+        for each in side.members:
+            if each.stamping:
+                yield each.stamping
 
 
 def of_tables(
@@ -140,8 +161,11 @@ def of_tables(
     )
 
 
-def with_held(timeline: Timeline, credits: Mapping[str, Credit]) -> Timeline:
-    """The same with what messages waited in the broker, by the credit of the sides that receive."""
+def with_held(timeline: Timeline, credits: Mapping[str, Sequence[Credit]]) -> Timeline:
+    """The same with what messages waited in the broker, by the credit of the sides that receive.
+
+    It is that of each member of the side, in their order.
+    """
     producer, consumer, clock = timeline.producer, timeline.consumer, timeline.clock
     if producer is None or consumer is None or clock is None:
         return timeline
@@ -153,7 +177,9 @@ def with_held(timeline: Timeline, credits: Mapping[str, Credit]) -> Timeline:
             sender, receiver = tables[each.sender], tables[each.receiver]
             offset = ahead[each.receiver] - ahead[each.sender]
             departed = sender["depart"] + offset
-            held[each.stage] = waits(credits[each.receiver], departed, receiver.arrival)
+            held[each.stage] = waits_of_members(
+                credits[each.receiver], receiver.member, departed, receiver.arrival
+            )
     return dataclasses.replace(timeline, held=held)
 
 

@@ -1,7 +1,7 @@
 """What processes and machines used during the load, from samples of their counters."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -13,7 +13,7 @@ from omrig.model.resources import Resources, Sampled
 from omrig.model.result import Summary
 from omrig.model.run import Run
 from omrig.model.units import NS
-from omrig.recordings import series
+from omrig.recordings import recording, series
 from omrig.recordings.recording import Recording, Sides
 
 Samples = Mapping[str, Floats]
@@ -123,13 +123,15 @@ def resources(run: Run, sides: Sides) -> dict[str, Resources | None]:
     """What each side and the broker used, by name; None where nothing was measured.
 
     A side's own readings, where there are any, come with a summary of its samples in ``sampled``.
-    The broker, and a side that died before it wrote its readings, have those of the samples.
+    The broker, and a side that died before it wrote its readings, have those of the samples. Of
+    several members it is what they used together, and the sum of their peaks.
     """
-    found = {name: _of_side(side) for name, side in sides.items()}
-    here = [*sides.values()]
+    here = [each for side in sides.values() for each in side.members]
+    found = {name: _of_side(run, side) for name, side in sides.items()}
     for name in run.sides:
         if name not in sides and here:
-            found[name] = _outside(here[0].folder.parent / name, here)
+            folders = [here[0].folder.parent / member for member in run.plan.names(name)]
+            found[name] = _together([_outside(folder, here) for folder in folders], folders, here)
     found[series.BROKER] = _broker(here)
     return found
 
@@ -142,8 +144,9 @@ def machines(sides: Sides) -> tuple[Machine, ...]:
     """
     groups: dict[str, list[Recording]] = {}
     for side in sides.values():
-        groups.setdefault(side.member.boot_id, []).append(side)
-    found = (_machine(group, sides) for group in groups.values())
+        for each in side.members:
+            groups.setdefault(each.member.boot_id, []).append(each)
+    found = (_machine(group) for group in groups.values())
     return tuple(each for each in found if each)
 
 
@@ -189,10 +192,57 @@ def _span(sides: Iterable[Recording]) -> Span | None:
     return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
-def _of_side(side: Recording) -> Resources | None:
-    samples, span = series.read(_folder(side) / series.PROCESS), _span([side])
+def _of_side(run: Run, side: Recording) -> Resources | None:
+    folders = [_folder(each) for each in side.members]
+    used = [of_member(each) for each in side.members]
+    for folder in _absent(run, side):
+        folders.append(folder)
+        used.append(_outside(folder, side.members))
+    return used[0] if len(used) == 1 else _together(used, folders, side.members)
+
+
+def of_member(each: Recording) -> Resources | None:
+    """What a member used, by its own readings; None where it made none."""
+    samples, span = series.read(_folder(each) / series.PROCESS), _span([each])
     sampled = summary(samples, *span) if samples and span else None
-    return side.about.usage and dataclasses.replace(side.about.usage, sampled=sampled)
+    return each.about.usage and dataclasses.replace(each.about.usage, sampled=sampled)
+
+
+def _absent(run: Run, side: Recording) -> list[Path]:
+    """The folders of a side's members that left no recording."""
+    found = [each.folder for each in side.members]
+    named = [found[0].parent / name for name in run.plan.names(side.side)]
+    return [folder for folder in named if folder not in found and folder.exists()]
+
+
+def of_absent(folder: Path, beside: Sequence[Recording]) -> Resources | None:
+    """What a member used that left no recording, by what was sampled of it during the load of those
+    that were recorded ``beside`` it."""
+    return _outside(folder, beside)
+
+
+def _together(
+    used: Sequence[Resources | None], folders: Iterable[Path], beside: Iterable[Recording]
+) -> Resources | None:
+    """What several processes used, over the load of those that were recorded beside them."""
+    known = [each for each in used if each]
+    if not known:
+        return None
+    beside = list(beside)
+    samples = [found for folder in folders if (found := _process(folder))]
+    span = _span(beside)
+    sampled = None
+    if samples and span and recording.on_one_host(each.member for each in beside):
+        sampled = summary(series.added(samples), *span)
+    return Resources(
+        wall_seconds=max(each.wall_seconds for each in known),
+        cpu_user_seconds=round(sum(each.cpu_user_seconds for each in known), 6),
+        cpu_system_seconds=round(sum(each.cpu_system_seconds for each in known), 6),
+        peak_rss_bytes=sum(each.peak_rss_bytes for each in known),
+        voluntary_context_switches=sum(each.voluntary_context_switches for each in known),
+        involuntary_context_switches=sum(each.involuntary_context_switches for each in known),
+        sampled=sampled,
+    )
 
 
 def _outside(folder: Path, sides: Iterable[Recording]) -> Resources | None:
@@ -204,19 +254,19 @@ def _outside(folder: Path, sides: Iterable[Recording]) -> Resources | None:
     return dataclasses.replace(counted, sampled=summary(samples, *span))
 
 
-def _broker(sides: Iterable[Recording]) -> Resources | None:
-    for side in sides:
-        process = side.run.broker_process
+def _broker(members: Sequence[Recording]) -> Resources | None:
+    for member in members:
+        process = member.run.broker_process
         if process and process.pid:
-            folder = side.folder.parent
-            # With the load of every side that was recorded beside it.
-            beside = [each for each in sides if each.folder.parent == folder]
+            folder = member.folder.parent
+            # With the load of everyone who was recorded beside it.
+            beside = [each for each in members if each.folder.parent == folder]
             found = _outside(folder / series.BROKER, beside)
             return found and dataclasses.replace(found, process=process.name)
     return None
 
 
-def _machine(group: list[Recording], sides: Sides) -> Machine | None:
+def _machine(group: list[Recording]) -> Machine | None:
     some = group[0]
     samples, span = series.read(some.folder.parent / series.MACHINE), _span(group)
     spent = shares(samples, *span) if samples and span else None
@@ -229,7 +279,7 @@ def _machine(group: list[Recording], sides: Sides) -> Machine | None:
     used = sum(each.cpu_share_mean for each in known if each)
     return Machine(
         host=some.member.host,
-        sides=tuple(name for name, side in sides.items() if side in group),
+        sides=tuple(dict.fromkeys(each.side for each in group)),
         cores=cores,
         **spent,
         other_cpu_share=round(max(0.0, spent["busy_share"] * cores - used), 4),

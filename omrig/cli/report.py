@@ -109,11 +109,11 @@ def _read_messages(names: list[str]) -> "tuple[list[Path], Run, Result, Messages
     """Folders, run and result; of several sides also the stages, which are in no folder."""
     if len(names) == 1:
         return *_read(names), None
-    from omrig.accounting import result
+    from omrig.accounting import merging
 
     with errors.naming("RUN"):
         folders = [run_folder.read_run(name)[0] for name in names]
-        merged = result.merge(folders)
+        merged = merging.merge(folders)
     return folders, merged.run, merged.result, merged.stages()
 
 

@@ -25,7 +25,7 @@ def account(folder: Path, losses: Losses, ended: "Run | None" = None) -> "Result
 
     run = ended or Run.from_json(run_folder.read_json(folder / run_folder.RUN))
     # Where omrig was killed it is still kept.
-    for each in (folder, *(folder / side for side in run.sides)):
+    for each in (folder, *(folder / name for name in run.members)):
         writer.release(each)
     accounted = accounting.account(folder, run)
     with losses.noted():

@@ -101,6 +101,7 @@ def _conditions(stored: StoredRun) -> dict[str, Json]:
         "driver": transport.driver,
         "sides": " and ".join(stored.result.sides),
         **{name: value for name, value in plan.to_json().items() if name not in _UNTOLD},
+        **{f"{side}s": len(plan.names(side)) for side in run.sides},
         **run.pools,
         **run.options,
     }

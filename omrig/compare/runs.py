@@ -1,6 +1,7 @@
 """Runs as they are compared: one run folder, or a folder of them."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy
@@ -10,7 +11,8 @@ from omrig.model.errors import RunError, UsageError, naming
 from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
-from omrig.recordings import messages, series
+from omrig.recordings import messages as recorded_messages
+from omrig.recordings import recording, series
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +127,7 @@ def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
 def read_messages(stored: StoredRun) -> Messages | None:
     """What each message of a run took; None where its recordings are gone."""
     sides = [side for side in ("producer", "consumer") if side in stored.result.sides]
-    read = {side: messages.read(stored.folder / side) for side in sides}
-    recorded = {side: each for side, each in read.items() if each}
+    recorded = _recorded(stored, sides)
     if len(recorded) < len(sides):
         return None
     first = recorded[sides[0]]
@@ -148,9 +149,26 @@ def read_messages(stored: StoredRun) -> Messages | None:
     return Messages(int(first.start_ns[done].min()), ended, latency, stages, cpu)
 
 
+def _recorded(stored: StoredRun, sides: Iterable[str]) -> dict[str, recorded_messages.Messages]:
+    """The messages of those sides whose recordings are still there, all of their members."""
+    plan = stored.run.plan
+    there = [name for side in sides for name in plan.names(side)]
+    if not all((stored.folder / name / run_folder.MESSAGES).exists() for name in there):
+        return {}
+    with recording.opened([stored.folder]) as found:
+        return {
+            side: recorded_messages.Messages(dict(each.messages.columns))
+            for side, each in found.items()
+        }
+
+
 def _cpu(stored: StoredRun, process: str) -> tuple[Floats, Floats] | None:
-    sampled = series.read(stored.folder / process / series.PROCESS)
-    if sampled is None:
+    """Of a side, of all its members."""
+    names = stored.run.plan.names(process) if process in stored.run.sides else [process]
+    folders = [stored.folder / name / series.PROCESS for name in names]
+    read = [found for folder in folders if (found := series.read(folder))]
+    if not read:
         return None
+    sampled = series.added(read) if len(read) > 1 else read[0]
     used = sampled["cpu_user_seconds"] + sampled["cpu_system_seconds"]
     return sampled["monotonic_ns"], used * 1e9

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from omrig.model.spread import Spread
 from omrig.model.values import Value
 
 OTHER_CPU = 0.25
@@ -87,16 +88,18 @@ class Held(Value):
 class Facts:
     """What is known beside the times of the stages; every default means "not known".
 
-    ``workers`` of the producer (0: unknown); ``pool_size`` is ``rpc_conn_pool_size``, of the
-    producer and of the consumer (``reply_pool_size``), ``executor_pool_size``
-    ``executor_thread_pool_size``, ``prefetch`` ``rabbit_qos_prefetch_count`` by side. ``combs`` and
-    ``held`` are keyed by stage;
-    ``network`` and ``cpu_share`` (CPU seconds per second of the measured process) by side,
-    ``broker_cpu_share`` likewise.
+    ``workers`` of a producer (0: unknown); ``processes`` by side, of those that have several;
+    ``pool_size`` is ``rpc_conn_pool_size``, of the producer and of the consumer
+    (``reply_pool_size``), ``executor_pool_size`` ``executor_thread_pool_size``, ``prefetch``
+    ``rabbit_qos_prefetch_count`` by side. ``combs`` and ``held`` are keyed by stage;
+    ``network`` and ``cpu_share`` (CPU seconds per second of a measured process, of several their
+    mean) by side, ``broker_cpu_share`` likewise. ``spread`` is how several members of a side
+    differed.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
     """
 
     workers: int = 0
+    processes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     pool_size: int | None = None
     reply_pool_size: int | None = None
     executor_pool_size: int | None = None
@@ -110,3 +113,9 @@ class Facts:
     machines: Sequence[Machine] = ()
     is_measurement: bool = True
     sample: int = 1
+    spread: Spread | None = None
+
+    @property
+    def all_workers(self) -> int:
+        """The workers of all producers (0: unknown)."""
+        return self.workers * self.processes.get("producer", 1)

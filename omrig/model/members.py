@@ -8,6 +8,11 @@ def names(side: str, count: int) -> tuple[str, ...]:
     return tuple(f"{side}-{number}" for number in range(1, count + 1))
 
 
+def side_of(name: str) -> str:
+    """The side of the member with this name."""
+    return name.partition("-")[0]
+
+
 def shares(total: int, count: int) -> tuple[int, ...]:
     """``total`` in ``count`` parts, as even as can be, the larger ones first."""
     least, more = divmod(total, count)

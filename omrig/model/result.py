@@ -8,7 +8,7 @@ schema what it brought
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
-       ``distortion`` ``estimate``
+       ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``
 ====== ============================================================================================
 """
 
@@ -20,6 +20,7 @@ from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
+from omrig.model.spread import MemberRow, Spread
 from omrig.model.values import UNLESS_NONE, Json, Value, key
 from omrig.model.verdict import Verdict
 
@@ -37,11 +38,14 @@ class Counts(Value):
 
     ``foreign`` messages are of producers that had not presented themselves, and are part of
     ``out_of_range``; no message of another producer is ``received``, nor is it ``lost``. ``errors``
-    counts the messages that failed by the name of the exception.
+    counts the messages that failed by the name of the exception. Where each of several consumers
+    has a copy, ``expected`` is how many copies of what was ``sent`` there were to be, and
+    ``received`` and ``lost`` are counts of copies.
     """
 
     requested: int | None = None
     sent: int | None = None
+    expected: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     received: int | None = None
     replied: int | None = None
     lost: int | None = None
@@ -310,10 +314,12 @@ Stages: TypeAlias = tuple[StageRow, ...]
 class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
-    ``reason`` is why it is incomplete. From ``stages`` to ``instrument`` all is None where no side
+    ``reason`` is why it is incomplete. ``members`` and their ``spread`` are None where no side has
+    several. From ``stages`` to ``instrument`` all is None where no side
     recorded stages; ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side,
     ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
-    known), ``profiles`` by side and mode.
+    known), ``profiles`` by side and mode. Where a side has several members,
+    ``instrument`` and ``profiles`` are by member.
     """
 
     schema: int = SCHEMA
@@ -324,6 +330,8 @@ class Result(Value):
     sides: tuple[str, ...]
     is_measurement: bool
     messages: Counts
+    members: tuple[MemberRow, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    spread: Spread | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     throughput: Throughput | None = None
     latency: Latency | None = None
     latency_with_failures: Latency | None = None

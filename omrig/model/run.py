@@ -197,9 +197,9 @@ class Run(Value):
     ``pools`` are sizes by the name of their option. ``ended_because`` is why it ended early, None
     where it came to its end.
 
-    The last five are None until the run has ended: ``began`` are the sides that were told to
-    begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the stamps of
-    each side were made (``c`` or ``python``).
+    The last five are None until the run has ended: ``began`` are the sides or members that were
+    told to begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the
+    stamps of each side were made (``c`` or ``python``).
     """
 
     schema: int = SCHEMA
@@ -243,9 +243,16 @@ class Run(Value):
         return super().from_json(data)
 
     @property
+    def members(self) -> tuple[str, ...]:
+        """The names of all members, the producers' first."""
+        return tuple(name for side in self.sides for name in self.plan.names(side))
+
+    @property
     def wanted(self) -> tuple[str, ...]:
-        """The sides that were to leave something: who was never told to begin has nothing."""
-        return self.sides if self.began is None else self.began
+        """The members that were to leave something: who was never told to begin has nothing."""
+        if self.began is None:
+            return self.members
+        return tuple(name for name in self.members if {name, members.side_of(name)} & {*self.began})
 
     def driver_option(self, name: str, default: Json) -> Json:
         """What the driver was told; ``default`` where that was not recorded."""

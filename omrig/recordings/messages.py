@@ -21,10 +21,17 @@ from omrig.recordings import writer
 
 _NONE = numpy.zeros(0, numpy.int64)
 
-_RECEIVED = "received_ns."
-_STAGE = "stage."
-_SEQ = "seq"
-_FAILED = ("failed_seq", "failed_ns")
+RECEIVED = "received_ns."
+"""Before the id of a producer: what a consumer had of it."""
+
+STAGE = "stage."
+"""Before the name of a stage."""
+
+SEQ = "seq"
+"""The numbers of the messages whose stages are known."""
+
+FAILED = ("failed_seq", "failed_ns")
+"""The numbers of the messages that failed, and when they did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,19 +53,19 @@ class Messages:
     @property
     def failed(self) -> tuple[Integers, Integers] | None:
         """Which messages failed and when they did; None where that was not recorded."""
-        if not set(_FAILED) <= self.columns.keys():
+        if not set(FAILED) <= self.columns.keys():
             return None
-        number, at = (self._column(name) for name in _FAILED)
+        number, at = (self._column(name) for name in FAILED)
         return number, at
 
     def received_of(self, producer: str) -> Integers | None:
         """When the endpoint had each message of a producer; None for one that it did not serve."""
-        name = f"{_RECEIVED}{producer}"
+        name = f"{RECEIVED}{producer}"
         return self._column(name) if name in self.columns else None
 
     def received(self) -> Integers:
         """When the endpoint had the messages of all producers, in order of arrival."""
-        names = [name for name in self.columns if name.startswith(_RECEIVED)]
+        names = [name for name in self.columns if name.startswith(RECEIVED)]
         times = numpy.concatenate([_NONE, *(self._column(name) for name in names)])
         return numpy.sort(times[times > 0])
 
@@ -75,15 +82,15 @@ class Messages:
 
     def seq(self) -> Integers | None:
         """The sequence numbers of the rows of the stages; None where only a consumer saw them."""
-        return self._column(_SEQ) if _SEQ in self.columns else None
+        return self._column(SEQ) if SEQ in self.columns else None
 
     def stage_names(self) -> list[str]:
         """The stages that were accounted of each message."""
-        return [name.removeprefix(_STAGE) for name in self.columns if name.startswith(_STAGE)]
+        return [name.removeprefix(STAGE) for name in self.columns if name.startswith(STAGE)]
 
     def stage(self, name: str) -> Integers:
         """The durations of a stage in ns, a row each message."""
-        return self._column(f"{_STAGE}{name}")
+        return self._column(f"{STAGE}{name}")
 
     def stages(self) -> dict[str, Integers]:
         """The durations of all stages by name."""
@@ -92,8 +99,8 @@ class Messages:
     def with_stages(self, seq: Integers | None, durations: Mapping[str, Integers]) -> "Messages":
         """The same readings of the load's clock, with these stages."""
         kept = {name: self.columns[name] for name in self.columns if _is_reading(name)}
-        numbered = {} if seq is None else {_SEQ: seq}
-        stages = {f"{_STAGE}{name}": values for name, values in durations.items()}
+        numbered = {} if seq is None else {SEQ: seq}
+        stages = {f"{STAGE}{name}": values for name, values in durations.items()}
         return Messages({**kept, **numbered, **stages})
 
     def _column(self, name: str) -> Integers:
@@ -103,7 +110,7 @@ class Messages:
 
 
 def _is_reading(name: str) -> bool:
-    return not (name == _SEQ or name.startswith(_STAGE))
+    return not (name == SEQ or name.startswith(STAGE))
 
 
 def read(folder: Path) -> Messages | None:

@@ -1,17 +1,22 @@
 """What a member of a run wrote down while it ran, read back."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy
 
+from omrig.model import members as member_names
 from omrig.model.columns import Integers
+from omrig.model.patterns import PATTERNS
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
 from omrig.recordings import folder as run_folder
-from omrig.recordings import messages, stamping
+from omrig.recordings import joined, messages, stamping
+from omrig.recordings.joined import Numbering
 from omrig.recordings.messages import Messages
 from omrig.recordings.slices import RecordedSlice
 from omrig.recordings.stamping import Stamping
@@ -65,17 +70,24 @@ class About(Value):
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
 
-    def member(self, side: str) -> Member:
-        """The process that was this side."""
-        return Member(name=side, side=side, host=self.host, boot_id=self.boot_id, pid=self.pid)
+    def member(self, side: str, name: str = "") -> Member:
+        """The process that was this side, or one ``name`` of its members."""
+        return Member(
+            name=name or side, side=side, host=self.host, boot_id=self.boot_id, pid=self.pid
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """One member of a run.
+    """One member of a run, or all members of a side as one.
 
     ``folder`` is the member's own. ``stamps`` are the rows of the stage instrument, ``stamping``
-    what the instrument says of itself; both are None without it.
+    what the instrument says of itself; both are None without it. ``name`` is the member's, empty
+    where the side has one member.
+
+    Of several members ``parts`` are the recordings of each. ``messages`` are then those of all,
+    numbered as :mod:`omrig.recordings.joined` says, and the counts in ``about`` those of all;
+    ``folder`` and ``run`` are the first one's, and stamps are the parts' alone.
     """
 
     side: str
@@ -85,11 +97,26 @@ class Recording:
     messages: Messages = dataclasses.field(default_factory=Messages)
     stamps: Integers | None = None
     stamping: Stamping | None = None
+    name: str = ""
+    parts: tuple["Recording", ...] = ()
 
     @property
     def member(self) -> Member:
         """The process that it was."""
-        return self.about.member(self.side)
+        return self.about.member(self.side, self.name)
+
+    @property
+    def members(self) -> tuple["Recording", ...]:
+        """Its parts, itself where it is one member."""
+        return self.parts or (self,)
+
+    def numbering(self) -> Numbering:
+        """How the messages of this producer are numbered, be it one process or several."""
+        members = self.members
+        return Numbering(
+            tuple(each.about.producer_id for each in members),
+            tuple(len(each.messages.start_ns) for each in members),
+        )
 
 
 Sides = Mapping[str, Recording]
@@ -97,24 +124,148 @@ Sides = Mapping[str, Recording]
 
 
 def load(folder: Path) -> dict[str, Recording]:
-    """The recordings in a run folder by side; a side that wrote nothing is left out."""
+    """The recordings in a run folder by side; a member that wrote nothing is left out."""
+    return held(join(members(folder)))
+
+
+def members(folder: Path) -> list[Recording]:
+    """The recording of each member in a run folder, of those that wrote something."""
+    return [
+        dataclasses.replace(
+            each,
+            messages=messages.read(each.folder) or Messages(),
+            stamps=_read_stamps(_stamps_in(each), each.side),
+            stamping=stamping.read(_stamps_in(each)),
+        )
+        for each in _found(folder)
+    ]
+
+
+@contextlib.contextmanager
+def opened(folders: Iterable[Path]) -> Iterator[dict[str, Recording]]:
+    """The sides in run folders without their stamps, whose columns are read one at a time."""
+    with contextlib.ExitStack() as files:
+        yield join(
+            [
+                dataclasses.replace(
+                    each,
+                    messages=files.enter_context(messages.opened(each.folder)) or Messages(),
+                )
+                for folder in folders
+                for each in _found(folder)
+            ]
+        )
+
+
+def _found(folder: Path) -> Iterator[Recording]:
+    """Who wrote something, and what it says of itself."""
     run = Run.from_json(run_folder.read_json(folder / run_folder.RUN))
-    found = {}
     for side in run.sides:
-        about = read_about(folder / side)
-        if about:
-            # Where both sides ran in one process, their stamps are in the first side's folder.
-            stamps_in = folder / (run.sides[0] if run.transport.in_memory else side)
-            found[side] = Recording(
-                side=side,
-                folder=folder / side,
-                run=run,
-                about=about,
-                messages=messages.read(folder / side) or Messages(),
-                stamps=_read_stamps(stamps_in, side),
-                stamping=stamping.read(stamps_in),
-            )
-    return found
+        names = run.plan.names(side)
+        for name in names:
+            about = read_about(folder / name)
+            if about:
+                own = name if len(names) > 1 else ""
+                yield Recording(side=side, folder=folder / name, run=run, about=about, name=own)
+
+
+def _stamps_in(each: Recording) -> Path:
+    """Where both sides ran in one process, their stamps are in the first side's folder."""
+    run = each.run
+    return each.folder.parent / run.sides[0] if run.transport.in_memory else each.folder
+
+
+def join(found: Iterable[Recording]) -> dict[str, Recording]:
+    """The members by side, the producer first; several members of a side as one.
+
+    Of several members those get names that have none of their own, or one that another has, too.
+    """
+    by_side: dict[str, list[Recording]] = {"producer": [], "consumer": []}
+    for each in found:
+        by_side[each.side].append(each)
+    producers, consumers = (_named(side, parts) for side, parts in by_side.items())
+    sides: dict[str, Recording] = {}
+    if producers:
+        sides["producer"] = producers[0] if len(producers) == 1 else _producers(producers)
+    if consumers:
+        several = len(consumers) > 1 or len(producers) > 1
+        sent = sides.get("producer")
+        sides["consumer"] = _consumers(consumers, sent) if several else consumers[0]
+    return sides
+
+
+def held(sides: Sides) -> dict[str, Recording]:
+    """The same with all columns of what was joined made once."""
+    return {
+        name: dataclasses.replace(side, messages=Messages(dict(side.messages.columns)))
+        if side.parts
+        else side
+        for name, side in sides.items()
+    }
+
+
+def _named(side: str, members: Sequence[Recording]) -> list[Recording]:
+    names = [each.name for each in members]
+    if len(members) == 1:
+        return list(members)
+    if not all(names) or len(set(names)) < len(names):
+        names = list(member_names.names(side, len(members)))
+    return [dataclasses.replace(each, name=name) for each, name in zip(members, names, strict=True)]
+
+
+def _producers(parts: Sequence[Recording]) -> Recording:
+    abouts = [each.about for each in parts]
+    made = Recording("producer", parts[0].folder, parts[0].run, abouts[0], parts=tuple(parts))
+    numbering = made.numbering()
+    errors: Counter[str] = sum((Counter(each.errors) for each in abouts), Counter())
+    about = dataclasses.replace(
+        abouts[0],
+        producer_id=numbering.id,
+        sent=sum(each.sent for each in abouts),
+        done=sum(each.done for each in abouts),
+        errors=dict(errors),
+        usage=None,
+        slices=(),
+    )
+    ahead = [_ahead(each, parts[0]) for each in parts]
+    sent = joined.of_producers([each.messages for each in parts], numbering, ahead)
+    return dataclasses.replace(made, about=about, messages=sent)
+
+
+def _ahead(each: Recording, first: Recording) -> int:
+    """By how many ns the clock of a member is ahead of the first one's.
+
+    On another host by the system clocks of both; where those were not read, by their first
+    messages, which are then taken to have been sent at once.
+    """
+    if on_one_host([each.member, first.member]):
+        return 0
+    if each.stamping and first.stamping:
+        own, other = (
+            side.stamping.realtime_offsets[0][1] for side in (each, first) if side.stamping
+        )
+        return other - own
+    spans = [side.messages.span_ns() for side in (each, first)]
+    begins = [span[0] for span in spans if span]
+    return begins[0] - begins[1] if len(begins) == 2 else 0
+
+
+def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:
+    abouts, read = [each.about for each in parts], [each.messages for each in parts]
+    copies = PATTERNS[parts[0].run.plan.pattern].copies
+    again = 0 if copies else joined.again(read)
+    about = dataclasses.replace(
+        abouts[0],
+        received=sum(each.received for each in abouts) - again,
+        duplicated=sum(each.duplicated for each in abouts) + again,
+        out_of_range=sum(each.out_of_range for each in abouts),
+        foreign=sum(each.foreign for each in abouts),
+        producers={name: who for each in abouts for name, who in each.producers.items()},
+        usage=None,
+    )
+    numbering = producer.numbering() if producer else None
+    received = joined.of_consumers(read, numbering, copies)
+    return Recording("consumer", parts[0].folder, parts[0].run, about, received, parts=tuple(parts))
 
 
 def read_about(folder: Path) -> About | None:

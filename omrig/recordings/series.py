@@ -1,6 +1,7 @@
 """The sampled series of a run: what a process or the machine had used by when, a CSV file each."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
@@ -50,6 +51,26 @@ MACHINE_COLUMNS = (
     "steal_seconds",
 )
 """Of the machine: seconds of all cores since it booted."""
+
+
+def added(found: Sequence[Series]) -> Series:
+    """Processes of one host as one: what each had used or held, added up at the samples of all.
+
+    Between two samples of a process its values are taken to change evenly, and beyond them not.
+    """
+    at = numpy.unique(numpy.concatenate([each["monotonic_ns"] for each in found]))
+    names = [name for name in found[0] if name != "monotonic_ns"]
+    total = {name: numpy.zeros_like(at) for name in names}
+    for each in found:
+        for name in names:
+            known = ~numpy.isnan(each[name])
+            # What one of them never told, nobody knows of all.
+            total[name] += (
+                numpy.interp(at, each["monotonic_ns"][known], each[name][known])
+                if known.any()
+                else numpy.nan
+            )
+    return {"monotonic_ns": at, **total}
 
 
 def read(path: Path) -> Series | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from omrig.model.by_stage import ByStage, Code, InStage, Kind
+from omrig.model.members import side_of
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.model.stages import BY_NAME
@@ -59,7 +60,7 @@ def _first(result: Result, found: ByStage, side: str) -> tuple[InStage | None, s
     own = {
         each.stage: each
         for each in found.stages
-        if (each.code or each.leading_on) and _may_be_of(each.stage, side)
+        if (each.code or each.leading_on) and _may_be_of(each.stage, side_of(side))
     }
     named = result.verdict.stage if result.verdict else None
     rows = {row.name: row.share for row in result.stages or ()}

@@ -1,10 +1,11 @@
 """Notes on a result: what its stages add up to, and how far to trust them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from omrig.model import units
 from omrig.model.estimate import Estimate
+from omrig.model.members import side_of
 from omrig.model.profiling import NONE, STAGES
 from omrig.model.result import Closure, Instrument, NotMeasured, Overhead, Result
 from omrig.model.run import Run
@@ -48,7 +49,8 @@ def _little(run: Run, result: Result) -> str:
     if not little or not result.throughput or not result.latency:
         return ""
     rate = result.throughput.messages_per_second
-    workers = min(run.plan.workers, result.latency.count)
+    workers = run.plan.workers * len(run.plan.names("producer"))
+    workers = min(workers, result.latency.count)
     noun, make = ("worker", "makes") if workers == 1 else ("workers", "make")
     return (
         f"{workers:,} {noun} at {rate:,.0f} msg/s {make}"
@@ -75,18 +77,35 @@ def _clock(result: Result) -> str:
 
 
 def _watcher(instrument: Mapping[str, Instrument]) -> str:
-    return "; ".join(f"{side}: {_watched(found)}" for side, found in instrument.items())
+    """How arrivals were noted; of members of a side for which that was the same in one line."""
+    alike: dict[tuple[str, str, int], list[str]] = {}
+    for name, found in instrument.items():
+        how = (side_of(name), _clock_of(found), found.receive_buffer_bytes)
+        alike.setdefault(how, []).append(name)
+    return "; ".join(
+        f"{_counted(names)}: {_watched([instrument[name] for name in names])}"
+        for names in alike.values()
+    )
 
 
-def _watched(found: Instrument) -> str:
+def _counted(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} {side_of(names[0])}s"
+
+
+def _clock_of(found: Instrument) -> str:
     scheduled = found.watcher_scheduling
     clock = f"a watcher ({scheduled})" if scheduled else "nobody"
     if found.arrival_clock == "capture":
         clock = "the kernel"
+    return clock
+
+
+def _watched(found: Sequence[Instrument]) -> str:
+    used = sum(each.watcher_cpu_seconds for each in found)
     parts = [
-        f"noted by {clock}",
-        f"{found.watcher_cpu_seconds:.2f} s CPU beside it",
-        f"receive buffer {units.size(found.receive_buffer_bytes)}",
+        f"noted by {_clock_of(found[0])}",
+        f"{used:.2f} s CPU beside {'it' if len(found) == 1 else 'them'}",
+        f"receive buffer {units.size(found[0].receive_buffer_bytes)}",
     ]
     return ", ".join(parts)
 

@@ -14,7 +14,9 @@ def lines(run: Run, result: Result) -> Iterator[tuple[str, str]]:
     """A line each: who, and what was used during the load."""
     for name, used in result.resources.items():
         if used:
-            yield name, _used(used)
+            processes = len(run.plan.names(name)) if name in run.sides else 1
+            together = f"{processes} processes together: " if processes > 1 else ""
+            yield name, together + _used(used)
         elif name == BROKER:
             yield from _unseen_broker(run)
     for machine in result.machines:

@@ -95,9 +95,16 @@ def _slowed(run: Run, result: Result) -> list[str]:
 def load(run: Run) -> str:
     """The load in one line."""
     plan = run.plan
-    parts = [f"{' and '.join(run.sides)}, pattern {plan.pattern}, {plan.executor}"]
+    sides = " and ".join(_side(run, side) for side in run.sides)
+    parts = [f"{sides}, pattern {plan.pattern}, {plan.executor}"]
     if "producer" in run.sides:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
-        parts.append(f"{workers} in a closed loop, {units.size(plan.size_bytes)} payload")
+        each = " each" if len(plan.names("producer")) > 1 else ""
+        parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
     parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)
+
+
+def _side(run: Run, side: str) -> str:
+    count = len(run.plan.names(side))
+    return side if count == 1 else f"{count} {side}s"

@@ -153,11 +153,8 @@ class Supervision:
         self._ending.because = to.alone
         self._sampler = Sampler(self._folder)
         # In one process nothing is on a wire, and nothing of it would be a measurement.
-        sides = () if to.broker.one_process else to.plan.sides
-        if to.plan.members != to.plan.sides:
-            # Of several members a message's two ends need not be seen by the same two.
-            sides = ()
-        self._recent = Recent(self._folder, to.plan.load.pattern, sides)
+        members = () if to.broker.one_process else to.plan.members
+        self._recent = Recent(self._folder, to.plan.load.pattern, members)
         self._all_there = False
         self._relay = Relay(to.plan.expected_producers, self._serving)
         if to.peer:
@@ -291,8 +288,8 @@ class Supervision:
                 self._display.processors(self._sampler.cpu())
             case events.Latencies(_, latencies_ns):
                 self._display.latencies(latencies_ns)
-            case events.Rows(side, rows):
-                self._recent.add(side, rows)
+            case events.Rows(_, rows):
+                self._recent.add(child.name, rows)
                 if self._display.is_seen and (owners := self._recent.owners()):
                     self._display.owners(owners)
 

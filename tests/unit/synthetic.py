@@ -63,7 +63,16 @@ def result(rng=None, noise=0.02, changes=None, factor=1.0, cpu=1.0, sides=("prod
 
 
 PARTS = {
-    "plan": ("messages", "workers", "pattern", "executor", "profile", "size_bytes"),
+    "plan": (
+        "messages",
+        "workers",
+        "producers",
+        "consumers",
+        "pattern",
+        "executor",
+        "profile",
+        "size_bytes",
+    ),
     "environment": ("host", "kernel", "cpu_count", "python", "broker", "broker_version"),
     "transport": ("url", "source", "vhost", "tls", "driver", "in_memory"),
 }
@@ -166,6 +175,8 @@ def save(folder, outcome, recorded=None, started_s=0.0, **changes):
         order = numpy.random.default_rng(1).permutation(count)
         for side in ("producer", "consumer"):
             (folder / side).mkdir()
+            about = {"side": side, "producer_id": "x", "boot_id": "b"}
+            (folder / side / "side.json").write_text(json.dumps(about))
         columns = {f"stage.{name}": values[order] for name, values in recorded.stages.items()}
         numpy.savez(
             folder / "producer" / "messages.npz",

@@ -8,10 +8,13 @@ from omrig.accounting.verdict.thresholds import (
     COMB_SHARE,
     FULL_MACHINE,
     HELD_SEEN,
+    MIN_MESSAGES,
     SATURATED_CPU,
+    SLOW_MEMBER,
     TAIL_OF_LATENCY,
     TAIL_OF_MEAN,
     TAIL_SHARE,
+    UNEVEN_SHARE,
     UNFAIR,
 )
 from omrig.model import units
@@ -35,6 +38,7 @@ def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
         "network": [
             f"network of the {side}: {_network(facts.network[side])}" for side in facts.network
         ],
+        "members": _member_lines(result, facts),
         "cpu": _cpu_lines(facts),
         "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
         "sample": [sampled] if facts.sample > 1 else [],
@@ -129,10 +133,33 @@ def _blocked_lines(facts: Facts) -> list[str]:
     ]
 
 
+def _member_lines(result: Result, facts: Facts) -> list[str]:
+    """Which member is the slow one, and which consumer got more than its share."""
+    spread, lines = facts.spread, []
+    if spread is None or (result.messages.sent or 0) < MIN_MESSAGES * _most_members(facts):
+        return []
+    rates, taken = spread.producers, spread.consumers
+    if rates and rates.least < SLOW_MEMBER * rates.median:
+        lines.append(
+            f"{rates.least_at} is the slow one: {rates.least:,.0f} msg/s where the producer in the"
+            f" middle has {rates.median:,.0f}"
+        )
+    if taken and taken.most > UNEVEN_SHARE * taken.even:
+        lines.append(
+            f"{taken.most_at} got {taken.most:,.0f} messages, {taken.most / taken.even:.1f} times"
+            f" its even share, and {taken.least_at} {taken.least:,.0f}"
+        )
+    return lines
+
+
+def _most_members(facts: Facts) -> int:
+    return max(facts.processes.values(), default=1)
+
+
 def _cpu_lines(facts: Facts) -> list[str]:
     """Which process had nothing left, and what the broker used."""
     lines = [
-        f"CPU of the {side}: {share:.2f} of a core"
+        f"CPU of the {side}: {share:.2f} of a core{_each_of(facts.processes.get(side))}"
         + (", which is full: the process limits the run" if share >= SATURATED_CPU else "")
         for side, share in facts.cpu_share.items()
     ]
@@ -141,6 +168,10 @@ def _cpu_lines(facts: Facts) -> list[str]:
         room = f" of {facts.machines[0].cores}" if len(facts.machines) == 1 else ""
         lines.append(f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores")
     return lines
+
+
+def _each_of(processes: int | None) -> str:
+    return f" each, the mean of {processes} processes" if processes else ""
 
 
 def _machine_lines(machine: Machine, facts: Facts) -> list[str]:

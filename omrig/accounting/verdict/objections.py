@@ -118,7 +118,8 @@ def _of_prefetch(result: Result, facts: Facts, owners: Sequence[str], part: Part
     side = {"amqp_request": "consumer", "amqp_reply": "producer"}.get(name, "")
     prefetch, held = facts.prefetch.get(side, 0), facts.held.get(name)
     # In a closed loop with replies no more messages are under way than there are workers.
-    limits = not PATTERNS[result.pattern].replies or not 0 < facts.workers <= prefetch
+    workers = facts.workers if side == "producer" else facts.all_workers
+    limits = not PATTERNS[result.pattern].replies or not 0 < workers <= prefetch
     if prefetch and held is None and limits:
         return (
             f"{percent(part.share)} of {subject(result)} is {name}, and with"

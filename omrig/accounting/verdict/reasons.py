@@ -173,7 +173,7 @@ def _stall(case: Case) -> str:
 
 
 def _executor_queue(case: Case) -> str:
-    size, workers = case.facts.executor_pool_size, case.facts.workers
+    size, workers = case.facts.executor_pool_size, case.facts.all_workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
     wait = f"messages wait {case.mean} for the executor"
     # In a closed loop with replies no more messages are under way than there are workers.

@@ -73,5 +73,13 @@ QUEUED = 0.1
 BLOCKING = 0.5
 """Part of the time in which nothing moved that a blocking has to have lasted to be why."""
 
+SLOW_MEMBER = 0.75
+"""Part of the middle producer's rate below which a producer is the slow one: those of a quiet
+machine differ by a few percent."""
+
+UNEVEN_SHARE = 1.5
+"""How many times its even share a consumer has got that stands out: as many more as it would take
+for half of the others to be without work."""
+
 LONGEST_REASON = 60
 """Characters of a broker's own words that are quoted."""

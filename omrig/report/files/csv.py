@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.model.result import Result
-from omrig.recordings import messages as recorded
+from omrig.recordings import recording
 from omrig.recordings.messages import Messages
 
 _AT_ONCE = 10_000
@@ -44,15 +44,14 @@ def messages(folders: Sequence[Path], stages: Messages | None = None) -> Columns
     sample). ``stages`` are those of merged sides. A consumer alone has ``received_ns`` of each
     message that came, in order.
     """
-    sides = {
-        side: found
-        for folder in folders
-        for side in ("producer", "consumer")
-        if (found := recorded.read(folder / side))
-    }
-    if "producer" not in sides:
-        return {"received_ns": sides.get("consumer", Messages()).received()}
-    sent = sides["producer"]
+    with recording.opened(folders) as sides:
+        if "producer" not in sides:
+            consumer = sides.get("consumer")
+            return {"received_ns": (consumer.messages if consumer else Messages()).received()}
+        return _sent(sides["producer"].messages, stages)
+
+
+def _sent(sent: Messages, stages: Messages | None) -> Columns:
     rows = numpy.flatnonzero(sent.start_ns > 0)
     columns: dict[str, NDArray[Any]] = {
         "seq": rows,

@@ -10,7 +10,8 @@ from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import folder as run_folder
-from omrig.recordings import messages, writer
+from omrig.recordings import recording, writer
+from omrig.recordings.messages import Messages
 from omrig.report.files import speedscope, trace
 
 
@@ -47,12 +48,14 @@ def _side(result: Result) -> str:
 
 def _write_latencies(folder: Path, run: Run) -> bool:
     """Write ``latency.hlog``; False, and no file, where no message of a producer ended."""
-    sent = messages.read(folder / "producer")
-    ended = sent.end_ns > 0 if sent else None
-    if sent is None or ended is None or not ended.any():
+    with recording.opened([folder]) as sides:
+        sent = sides["producer"].messages if "producer" in sides else Messages()
+        began, ends = sent.start_ns, sent.end_ns
+    ended = ends > 0
+    if not ended.any():
         return False
-    latencies = (sent.end_ns - sent.start_ns)[ended]
-    lasted_s = (int(sent.end_ns.max()) - int(sent.start_ns[ended].min())) / NS
+    latencies = (ends - began)[ended]
+    lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:
         hlog_format.write(file, latencies, started_s, started_s + lasted_s)

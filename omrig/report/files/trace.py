@@ -19,7 +19,7 @@ from omrig.model.columns import Integers
 from omrig.model.patterns import PATTERNS, Pattern
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
-from omrig.recordings import messages, writer
+from omrig.recordings import recording, writer
 from omrig.recordings.messages import Messages
 from omrig.report import layout
 
@@ -46,8 +46,8 @@ Event = dict[str, Any]
 
 def write(folder: Path, run: Run) -> Path | None:
     """Write ``trace.json`` of the run in ``folder``; None without a producer's timelines."""
-    with messages.opened(folder / "producer") as found:
-        columns = _chosen(found)
+    with recording.opened([folder]) as sides:
+        columns = _chosen(sides["producer"].messages) if "producer" in sides else {}
     if not columns:
         return None
     path = folder / TRACE
@@ -213,9 +213,9 @@ def _name(kind: str, process: int, lane: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": process, "tid": lane, "ts": 0, "args": {"name": name}}
 
 
-def _chosen(found: Messages | None) -> dict[str, Integers]:
+def _chosen(found: Messages) -> dict[str, Integers]:
     """The columns with the messages that are shown, one column of all messages at a time."""
-    if found is None or not found.stage_names():
+    if not found.stage_names():
         return {}
     seq = found.seq()
     if seq is None or not len(seq):

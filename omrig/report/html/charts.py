@@ -8,6 +8,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from omrig.model.members import side_of
 from omrig.model.result import Latency
 from omrig.report.html.events import Event
 from omrig.report.html.messages import Series
@@ -214,7 +215,7 @@ def usage(usages: Sequence[Usage], length_s: float) -> Figure:
             "type": "scatter",
             "mode": "lines",
             "x": each.at,
-            "line": _SIDES[each.name],
+            "line": _SIDES[side_of(each.name)],
             "legendgroup": each.name,
         }
         hover = "%{y:.2f} cores" if each.name == MACHINE else "%{y:.2f} of a core"

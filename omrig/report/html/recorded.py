@@ -14,9 +14,9 @@ import numpy
 from omrig.model.columns import Integers
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
-from omrig.recordings import messages, recording, slices
+from omrig.recordings import recording, slices
 from omrig.recordings.messages import Messages
-from omrig.recordings.recording import About
+from omrig.recordings.recording import Sides
 from omrig.recordings.series import BROKER
 
 
@@ -24,7 +24,7 @@ from omrig.recordings.series import BROKER
 class Recorded:
     """The recordings of a run.
 
-    ``folders`` and ``origins`` are by side, and for the broker: where its files lie, and the
+    ``folders`` and ``origins`` are by member, and for the broker: where its files lie, and the
     reading of its host's CLOCK_MONOTONIC at which the load began. ``ended`` is when each message
     that counts in the throughput ended. ``latency`` and ``latency_at`` are how long each message
     of the producer took and when it ended, ``numbers`` their sequence numbers, ``unanswered`` when
@@ -74,56 +74,39 @@ def opened(
     stages: Messages | None = None,
 ) -> Iterator[Recorded]:
     """The recordings in ``folders``; ``stages`` are those of a merge, which no folder holds."""
-    sides = _sides(folders)
-    with contextlib.ExitStack() as files:
-        read = {
-            side: files.enter_context(messages.opened(folder))
-            for side, (folder, _) in sides.items()
-        }
-        found = {side: each for side, each in read.items() if each}
-        yield _recorded(folders, sides, found, result, stages)
-
-
-def _sides(folders: Sequence[Path]) -> dict[str, tuple[Path, About]]:
-    """The folder of each side that was recorded, and what it says of itself."""
-    return {
-        side: (folder / side, about)
-        for folder in folders
-        for side in ("producer", "consumer")
-        if (about := recording.read_about(folder / side))
-    }
+    with recording.opened(folders) as sides:
+        yield _recorded(folders, sides, result, stages)
 
 
 def _recorded(
-    folders: Sequence[Path],
-    sides: Mapping[str, tuple[Path, About]],
-    found: Mapping[str, Messages],
-    result: Result,
-    stages: Messages | None,
+    folders: Sequence[Path], sides: Sides, result: Result, stages: Messages | None
 ) -> Recorded:
-    sent = found.get("producer", Messages())
+    sent = sides["producer"].messages if "producer" in sides else Messages()
     starts, ends = sent.start_ns, sent.end_ns
-    received = found["consumer"].received() if "consumer" in found else starts[:0]
-    abouts = {side: about for side, (_, about) in sides.items()}
-    origins = _origins(abouts, starts, ends, received, result)
+    received = sides["consumer"].messages.received() if "consumer" in sides else starts[:0]
+    origins = _origins(sides, starts, ends, received, result)
     began = origins.get("producer", 0)
     done = ends > 0
     counted = ends[done] - began
-    if _counts_received(abouts, result) or "producer" not in found:
+    if _counts_received(sides, result) or not sent.columns:
         counted = received - origins.get("consumer", 0)
     if stages is None:
-        stages = next(iter(found.values()), Messages())
+        stages = next((side.messages for side in sides.values() if side.messages.columns), sent)
     rows = None
     if result.coverage and result.coverage.stages_of == "unprofiled":
-        rows = _undisturbed(abouts, stages)
+        rows = _undisturbed(sides, stages)
         # Which rows of a consumer alone those are is not written down.
         stages = stages if rows is not None else Messages()
+    members = [each for side in sides.values() for each in side.members]
     return Recorded(
         folders={
-            **{side: folder for side, (folder, _) in sides.items()},
+            **{each.member.name: each.folder for each in members},
             BROKER: folders[0] / BROKER,
         },
-        origins={**origins, BROKER: next(iter(origins.values()), 0)},
+        origins={
+            **{each.member.name: origins[each.side] for each in members if each.side in origins},
+            BROKER: next(iter(origins.values()), 0),
+        },
         ended=counted,
         latency=(ends - starts)[done],
         latency_at=ends[done] - began,
@@ -135,18 +118,18 @@ def _recorded(
     )
 
 
-def _undisturbed(sides: Mapping[str, About], stages: Messages) -> Integers | None:
+def _undisturbed(sides: Sides, stages: Messages) -> Integers | None:
     """The rows of the messages that were sent without what slows the run; None if not known."""
     seq = stages.seq()
     if seq is None or "producer" not in sides:
         return None
-    sent = sides["producer"].slices
+    sent = sides["producer"].about.slices
     profiled = numpy.array([each.profiled for each in sent])
     return numpy.flatnonzero(~profiled[slices.place([each.first for each in sent], seq)])
 
 
 def _origins(
-    sides: Mapping[str, About],
+    sides: Sides,
     starts: Integers,
     ends: Integers,
     received: Integers,
@@ -171,11 +154,11 @@ def _origins(
     return origins
 
 
-def _counts_received(sides: Mapping[str, About], result: Result) -> bool:
+def _counts_received(sides: Sides, result: Result) -> bool:
     """Whether messages end where they are received, seen on one clock."""
     ends = PATTERNS[result.pattern].ends
     return ends == "receipt" and len(sides) > 1 and _on_one_host(sides)
 
 
-def _on_one_host(sides: Mapping[str, About]) -> bool:
-    return recording.on_one_host(about.member(side) for side, about in sides.items())
+def _on_one_host(sides: Sides) -> bool:
+    return recording.on_one_host(each.member for side in sides.values() for each in side.members)

@@ -1,4 +1,4 @@
-"""CPU and memory over time of both sides, the broker and the machine, from their samples."""
+"""CPU and memory over time of all members, the broker and the machine, from their samples."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy
 
 from omrig.model.columns import Floats, Integers
+from omrig.model.members import side_of
 from omrig.model.resources import Resources
 from omrig.recordings import series
 from omrig.report.html.recorded import Recorded
@@ -81,10 +82,12 @@ def _total(name: str, used: Resources) -> Total:
 def found(recorded: Recorded, run_folders: tuple[Path, ...]) -> list[Usage]:
     """Whatever was sampled, in the order in which a message meets them."""
     usages = []
-    for name in ("producer", series.BROKER, "consumer"):
-        if name in recorded.folders and name in recorded.origins:
-            samples = series.read(recorded.folders[name] / series.PROCESS)
-            usages.append(_usage(name, samples, recorded.origins[name], recorded.length_ns))
+    order = {"producer": 0, series.BROKER: 1, "consumer": 2}
+    for name in sorted(recorded.origins, key=lambda each: order[side_of(each)]):
+        if name not in recorded.folders:
+            continue
+        samples = series.read(recorded.folders[name] / series.PROCESS)
+        usages.append(_usage(name, samples, recorded.origins[name], recorded.length_ns))
     if len(run_folders) == 1:
         samples = series.read(run_folders[0] / series.MACHINE)
         usages.append(_usage(MACHINE, samples, recorded.origins[series.BROKER], recorded.length_ns))

@@ -14,6 +14,7 @@ from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
 from omrig.report import layout, notes, owners, resources
+from omrig.report import members as member_words
 from omrig.report import text as words
 from omrig.report.html import bars, charts, events, messages, profiled, usage
 from omrig.report.html.bars import Message
@@ -30,6 +31,7 @@ _SECTIONS = {
     "stages": "Every stage",
     "shares": "Whose time it is",
     "latency": "Latency",
+    "members": "Members",
     "time": "Over time",
     "slowest": "The slowest messages",
     "usage": "CPU and memory",
@@ -114,6 +116,9 @@ def page(
         "evidence": _evidence(result),
         "caveats": _caveats(run, result),
         "apart": words.apart(result.messages),
+        "members": [(row, member_words.figures(row)) for row in result.members or ()],
+        "member_figures": member_words.FIGURES,
+        "spread": list(member_words.spread(result)),
         "load": words.load(run),
         "settings": words.settings(run),
         "latency_is": words.latency(run),
@@ -182,6 +187,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "stages": content["stages"],
         "shares": content["stages"],
         "latency": result.latency or result.latency_with_failures,
+        "members": content["members"],
         "time": content["series"],
         "slowest": content["slowest"],
         "usage": content["usages"] or content["totals"],

@@ -21,7 +21,7 @@ from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
 from omrig.report import text as words
-from omrig.report.terminal import by_stage, stages, waterfall
+from omrig.report.terminal import by_stage, members, stages, waterfall
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
@@ -74,6 +74,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     parts.append(_messages(result))
     if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
+    parts += members.render(result, console.width)
     if result.resources:
         parts.append(_resources(run, result))
     if result.stages:
@@ -173,6 +174,7 @@ def _messages(result: Result) -> RenderableType:
     shown = {
         "requested": messages.requested,
         "sent": messages.sent,
+        "copies expected": messages.expected,
         "received": messages.received,
         "replied": messages.replied,
         "lost": messages.lost,

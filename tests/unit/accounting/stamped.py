@@ -11,7 +11,7 @@ from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 _BESIDE = ("arrival", "latest", "confirm_arrival", "reconnect_later")
 
 
-def table(side, names, before=None, after=None, **stamps):
+def table(side, names, before=None, after=None, member=None, **stamps):
     """A table of one side; what is not given is 0. ``before`` and ``after`` are CPU readings."""
     given = {name: column(each) for name, each in stamps.items()}
     rows = max(len(each) for each in given.values())
@@ -23,6 +23,7 @@ def table(side, names, before=None, after=None, **stamps):
         side=side,
         columns={name: given.get(name, empty) for name in (*names, *given) if name not in _BESIDE},
         flagged=numpy.zeros(rows, numpy.bool_),
+        member=empty if member is None else column(member),
         busy=Busy(*busy),
         **{name: given.get(name, empty) for name in _BESIDE},
     )

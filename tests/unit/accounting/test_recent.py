@@ -107,3 +107,30 @@ def test_where_nothing_is_on_a_wire_nothing_is_accounted(tmp_path, clock):
     fill(recent)
     clock[0] += live.SETTLED_S
     assert recent.owners() is None
+
+
+def test_members_of_a_side_make_one_account(tmp_path, clock):
+    names = ("producer-1", "producer-2", "consumer-1", "consumer-2")
+    recent = live.Recent(tmp_path, "call", names)
+    for message, producer, consumer in (
+        (7, "producer-1", "consumer-2"),
+        (8, "producer-2", "consumer-1"),
+    ):
+        recent.add(producer, [row(PRODUCER_COLUMNS, SENT, message)])
+        recent.add(consumer, [row(CONSUMER_COLUMNS, SERVED, message)])
+    clock[0] += live.SETTLED_S
+    owners = recent.owners()
+    assert owners == pytest.approx(
+        {"amqp": 400 / 900, "driver": 200 / 900, "endpoint": 300 / 900, "process": 0}, abs=6e-4
+    )
+
+
+def test_a_member_that_has_shown_nothing_yet_holds_nobody_up(tmp_path, clock):
+    recent = live.Recent(tmp_path, "call", ("producer", "consumer-1", "consumer-2"))
+    recent.add("producer", [row(PRODUCER_COLUMNS, SENT)])
+    clock[0] += live.SETTLED_S
+    assert recent.owners() is None
+    recent.add("producer", [row(PRODUCER_COLUMNS, SENT)])
+    recent.add("consumer-2", [row(CONSUMER_COLUMNS, SERVED)])
+    clock[0] += 2 * live.INTERVAL_S
+    assert recent.owners()["endpoint"] == pytest.approx(300 / 900, abs=6e-4)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from omrig.accounting import usage
-from omrig.accounting.result import merge
+from omrig.accounting.merging import merge
 from omrig.accounting.verdict import decision
 from omrig.cli import results
 from omrig.measured.profilers import registry

@@ -135,7 +135,14 @@ def test_each_server_of_a_fanout_has_a_timeline_of_its_own():
         columns={n: numpy.concatenate([first[n], second[n]]) for n in first.columns},
         **{
             name: numpy.concatenate([getattr(first, name), getattr(second, name)])
-            for name in ("arrival", "latest", "confirm_arrival", "flagged", "reconnect_later")
+            for name in (
+                "arrival",
+                "latest",
+                "confirm_arrival",
+                "flagged",
+                "reconnect_later",
+                "member",
+            )
         },
     )
     found = made("fanout", producer=sent(**CAST), consumer=both)

@@ -323,6 +323,14 @@ def test_each_difference_is_listed_and_only_some_spoil_the_comparison():
     assert conditions.both(found["executor"]) == "BASE eventlet, NEW threading"
 
 
+def test_the_number_of_members_is_a_condition():
+    base = [synthetic.stored(0)]
+    new = [synthetic.stored(1, producers=4, consumers=1)]
+    (found,) = conditions.differences(base, new)
+    assert (found.what, found.unstable) == ("producers", False)
+    assert conditions.both(found) == "BASE 1, NEW 4"
+
+
 def test_a_setting_that_changes_within_a_side_spoils_it():
     base = [synthetic.stored(0), synthetic.stored(2, workers=7)]
     new = [synthetic.stored(1), synthetic.stored(3, workers=7)]

@@ -18,8 +18,8 @@ def _rows(text):
 
 def _run_folder(folder, sides=("producer",), **columns):
     """A run folder with what reading its messages needs."""
-    run = {"schema": 1, "sides": list(sides), "transport": {"in_memory": False}}
-    (folder / "run.json").write_text(json.dumps(run))
+    run = synthetic_values.run(sides=sides)
+    (folder / "run.json").write_text(json.dumps(run.to_json()))
     for side in sides:
         (folder / side).mkdir()
         (folder / side / "side.json").write_text(json.dumps({"side": side}))

@@ -121,10 +121,18 @@ def test_of_many_messages_the_slow_ones_and_some_of_the_rest_are_shown():
     assert len(trace.choose(numpy.ones(1_000_000))) == trace.MESSAGES
 
 
+def _run_folder(folder, columns):
+    """A run folder whose producer has these columns; without any it left nothing."""
+    (folder / "run.json").write_text(json.dumps(synthetic_values.run().to_json()))
+    if columns:
+        (folder / "producer").mkdir()
+        (folder / "producer/side.json").write_text(json.dumps({"side": "producer"}))
+        with (folder / "producer/messages.npz").open("wb") as file:
+            numpy.savez(file, **columns)
+
+
 def test_the_file_is_what_viewers_read(tmp_path):
-    (tmp_path / "producer").mkdir()
-    with (tmp_path / "producer/messages.npz").open("wb") as file:
-        numpy.savez(file, **_columns(CALL, [0, 5]))
+    _run_folder(tmp_path, _columns(CALL, [0, 5]))
     written = json.loads(trace.write(tmp_path, synthetic_values.run()).read_text())
     assert set(written) == {"traceEvents", "displayTimeUnit", "otherData"}
     for event in written["traceEvents"]:
@@ -134,9 +142,6 @@ def test_the_file_is_what_viewers_read(tmp_path):
 
 @pytest.mark.parametrize("names", [(), ("start_ns", "end_ns")])
 def test_without_timelines_there_is_no_trace(tmp_path, names):
-    if names:
-        (tmp_path / "producer").mkdir()
-        with (tmp_path / "producer/messages.npz").open("wb") as file:
-            numpy.savez(file, **{name: numpy.ones(2) for name in names})
+    _run_folder(tmp_path, {name: numpy.ones(2) for name in names})
     assert trace.write(tmp_path, synthetic_values.run()) is None
     assert not (tmp_path / trace.TRACE).exists()

@@ -1,0 +1,192 @@
+"""The members of one run that lie in several folders, as one run."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from omrig.accounting import members
+from omrig.accounting import result as accounting
+from omrig.accounting.result import Accounted
+from omrig.model import members as names
+from omrig.model.errors import UsageError
+from omrig.model.result import Artefact
+from omrig.model.run import Run
+from omrig.model.spread import MemberRow
+from omrig.recordings import artefacts, recording
+from omrig.recordings import folder as run_folder
+from omrig.recordings.recording import Recording, Sides
+
+_POOL = "executor_thread_pool_size"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A member that there was to be in the run of a folder; None where it left nothing."""
+
+    folder: Path
+    side: str
+    name: str
+    found: Recording | None
+
+
+def merge(folders: Sequence[Path]) -> Accounted:
+    """The result of the members of one run that lie in several folders; nothing is written.
+
+    Raises ``UsageError`` when they are not of one run.
+    """
+    runs = {
+        folder: Run.from_json(run_folder.read_json(folder / run_folder.RUN)) for folder in folders
+    }
+    if len(runs) < len(folders):
+        twice = next(each for each in folders if folders.count(each) > 1)
+        raise UsageError(f"RUN: {twice} is given twice")
+    places = [each for folder, run in runs.items() for each in _places(folder, run)]
+    _check(runs, places)
+    places = _named(places)
+    sides = recording.held(recording.join(each.found for each in places if each.found))
+    found = accounting.of_sides(_whole(runs, places, sides), sides)
+    made = dataclasses.replace(found.result, artefacts=tuple(_artefacts(places)))
+    if not_given := _not_given(sides):
+        rows = (*members.all_rows(found.run, sides), *not_given)
+        made = dataclasses.replace(made, members=rows)
+    return dataclasses.replace(found, result=made)
+
+
+def _places(folder: Path, run: Run) -> Iterator[_Place]:
+    found = {each.member.name: each for each in recording.members(folder)}
+    for name in run.wanted:
+        yield _Place(folder, names.side_of(name), name, found.get(name))
+
+
+def _check(runs: dict[Path, Run], places: Sequence[_Place]) -> None:
+    """Raises ``UsageError`` unless each member is tied to the others, and there is but once."""
+    seen: dict[tuple[object, ...], Path] = {}
+    for place in places:
+        if place.found is None:
+            continue
+        about = place.found.about
+        who = (place.side, about.producer_id, about.boot_id, about.pid, runs[place.folder].run_id)
+        if who in seen:
+            raise UsageError(
+                f"RUN: {place.folder} and {seen[who]} hold the same {place.side}: give one of them"
+            )
+        seen[who] = place.folder
+    ties = {folder: _ties(runs[folder], folder, places) for folder in runs}
+    first, *others = runs
+    tied, reached = ties[first], {first}
+    while more := [each for each in others if each not in reached and ties[each] & tied]:
+        reached |= {*more}
+        tied = tied.union(*(ties[each] for each in more))
+    for stranger in others:
+        if stranger not in reached:
+            raise UsageError(_strangers(first, stranger, places))
+
+
+def _ties(run: Run, folder: Path, places: Sequence[_Place]) -> set[tuple[object, ...]]:
+    """What a folder has in common with others of its run: its id, and who knew whom."""
+    found: set[tuple[object, ...]] = {("run", run.run_id)} if run.run_id else set()
+    for each in [place.found for place in places if place.folder == folder and place.found]:
+        about = each.about
+        if each.side == "producer":
+            found.add(("producer", about.producer_id))
+        else:
+            found |= {("producer", producer) for producer in about.producers}
+    return found
+
+
+def _strangers(first: Path, stranger: Path, places: Sequence[_Place]) -> str:
+    sides = {
+        place.side: place.folder
+        for place in places
+        if place.folder in (first, stranger) and place.found
+    }
+    if {"producer", "consumer"} <= sides.keys() and len({*sides.values()}) == 2:
+        return (
+            f"RUN: the consumer in {sides['consumer']} did not serve the producer in"
+            f" {sides['producer']}: they are not sides of one run"
+        )
+    return (
+        f"RUN: {first} and {stranger} are of different runs: nobody in one met anybody in the other"
+    )
+
+
+def _named(places: Sequence[_Place]) -> list[_Place]:
+    """The places with names of their own: as in their folder where all of a side are in one."""
+    named: list[_Place] = []
+    for side in ("producer", "consumer"):
+        mine = [each for each in places if each.side == side]
+        several = len({each.folder for each in mine}) > 1
+        new = names.names(side, len(mine)) if several else [each.name for each in mine]
+        named += [
+            dataclasses.replace(
+                each,
+                name=name,
+                found=each.found and dataclasses.replace(each.found, name=name),
+            )
+            for each, name in zip(mine, new, strict=True)
+        ]
+    return named
+
+
+def _whole(runs: dict[Path, Run], places: Sequence[_Place], sides: Sides) -> Run:
+    """The run that all folders are of: in whatever order they are, the plan is the producer's."""
+    both = ("producer", "consumer")
+    held = {side: [each.folder for each in places if each.side == side] for side in both}
+    present = tuple(side for side in both if held[side])
+    senders = dict.fromkeys(held[present[0]])
+    first = runs[next(iter(senders))]
+    messages = [runs[each].plan.messages for each in senders]
+    because = dict.fromkeys(run.ended_because for run in runs.values() if run.ended_because)
+    plan = first.plan
+    if any(len(mine) > 1 for mine in held.values()):
+        known = [count for count in messages if count is not None]
+        plan = dataclasses.replace(
+            plan,
+            messages=sum(known) if len(known) == len(messages) else None,
+            producers=len(held["producer"]) or 1,
+            consumers=len(held["consumer"]) or 1,
+        )
+    pools = dict(first.pools)
+    if "consumer" in sides and _POOL in sides["consumer"].run.pools:
+        pools[_POOL] = sides["consumer"].run.pools[_POOL]
+    return dataclasses.replace(
+        first,
+        plan=plan,
+        sides=present,
+        began=None,
+        ended_because="; ".join(because) or None,
+        pools=pools,
+    )
+
+
+def _artefacts(places: Sequence[_Place]) -> Iterator[Artefact]:
+    """The files of all folders; where members of a side are in several, each by its whole path."""
+    folders = [(place.side, place.folder) for place in places]
+    several = len(set(folders)) > len({side for side, _ in folders})
+    for folder in dict.fromkeys(folder for _, folder in folders):
+        mine = {p.found.folder.name: p.name for p in places if p.folder == folder and p.found}
+        for each in artefacts.recorded(folder, mine):
+            yield dataclasses.replace(
+                each,
+                side=mine.get(each.side, each.side),
+                path=str(folder / each.path) if several else each.path,
+            )
+
+
+def _not_given(sides: Sides) -> list[MemberRow]:
+    """The producers that the consumers served and of which no folder was given."""
+    if "consumer" not in sides:
+        return []
+    sent = sides["producer"].members if "producer" in sides else ()
+    given = [each.about.producer_id for each in sent]
+    return [
+        MemberRow(
+            name="another producer",
+            side="producer",
+            host=str(who.get("host", "")) if isinstance(who, Mapping) else "",
+            complete=False,
+            reason="its folder was not given",
+        )
+        for producer, who in sides["consumer"].about.producers.items()
+        if producer not in given
+    ]
