@@ -82,6 +82,30 @@ class Consumer:
         return f"the consumer on {self.host}, pid {self.pid}"
 
 
+def _nobody_joins(_consumer: Consumer) -> None:
+    """Of one alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Consumers that are started one by one and serve the same queue; ``size`` of them.
+
+    ``leader`` is the run of the first of them, empty for that one itself; ``joined`` is called
+    with each of the others, from another thread.
+    """
+
+    size: int = 1
+    leader: str = ""
+    joined: Callable[[Consumer], None] = _nobody_joins
+
+
+class Held(Protocol):
+    """What is given back at the end."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
 class Hearer(Protocol):
     """Whoever can be told something: a measured process, or those of another command."""
 
@@ -147,12 +171,24 @@ class Broker(Protocol):
         plan: Plan,
         tell: Callable[[str], None],
         asked: Callable[[Hearer, events.Ask], None],
+        group: Group,
     ) -> Host | None:
         """What answers producers for the consumer of ``plan``; None where none can come.
 
         ``tell`` is called with a line for a person, ``asked`` with what their measured processes
         ask; both from another thread.
         """
+
+    def join(self, plan: Plan, waiting: Callable[[float], None]) -> tuple[Held, Consumer | None]:
+        """Have the consumer of ``plan`` be one of its group, as long as what is returned is held.
+
+        With it comes the first consumer of the group, None where it is that itself.
+
+        Raises ``RunError`` when the first one has not answered within ``--wait``.
+        """
+
+    def reach(self, plan: Plan, consumer: Consumer) -> Met:
+        """Another consumer of the group of ``plan``, which has joined."""
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The broker's process on this host, or why it is not known."""

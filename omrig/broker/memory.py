@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from omrig.broker import leftovers
-from omrig.broker.base import BrokerInfo, Hearer, Needs
+from omrig.broker.base import BrokerInfo, Consumer, Group, Hearer, Held, Met, Needs
 from omrig.broker.leftovers import Left
 from omrig.model import events
 from omrig.model.declared import Thing
@@ -35,8 +35,21 @@ class MemoryBroker:
         plan: Plan,
         tell: Callable[[str], None],
         asked: Callable[[Hearer, events.Ask], None],
+        group: Group,
     ) -> None:
         """Nobody comes from elsewhere."""
+
+    def join(
+        self,
+        plan: Plan,  # noqa: ARG002
+        waiting: Callable[[float], None],  # noqa: ARG002
+    ) -> tuple[Held, Consumer | None]:
+        """Nobody is elsewhere."""
+        raise AssertionError("one side alone finds nobody in memory, and is refused before")
+
+    def reach(self, plan: Plan, consumer: Consumer) -> Met:  # noqa: ARG002
+        """Nobody is elsewhere."""
+        raise AssertionError(f"{consumer.who}, cannot have joined: nobody else sees a queue")
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """Never a process of its own."""

@@ -82,6 +82,14 @@ class Load:
         metavar="N",
         help="with -c: so many omrig -p begin together, when all are there (default {default})",
     )
+    expect_consumers: int = option(
+        1,
+        "--expect-consumers",
+        kind="count",
+        metavar="N",
+        help="with -c: one of N omrig -c that share the messages; producers wait for all"
+        " (default {default})",
+    )
     pattern: str = option("call", "--pattern", kind="text", help=choices(tuple(PATTERNS)))
     executor: str = option("eventlet", "--executor", kind="text", help=choices(EXECUTORS))
     executor_pool_size: int | None = option(

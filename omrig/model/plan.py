@@ -147,12 +147,32 @@ class Plan:
             )
         if self.load.messages is not None and not self.member:
             at_least("--message_count", self.load.messages, self.load.producers)
+        self._check_expected()
         needed = twin_messages(self.load.workers)
         is_asked = self.profiling.twin and "producer" in self.sides
         if is_asked and (self.load.messages or 0) < needed:
             raise UsageError(
                 f"--twin: {self.load.messages} messages are too few to compare slices of the load"
                 f" of {self.load.workers} workers; give -m {needed} or more"
+            )
+
+    def _check_expected(self) -> None:
+        expected = {
+            "--expect-producers": self.load.expect_producers,
+            "--expect-consumers": self.load.expect_consumers,
+        }
+        asked = [name for name, count in expected.items() if count > 1]
+        if asked and self.sides != ("consumer",):
+            raise UsageError(
+                f"{asked[0]}: it is the consumer (omrig -c) that waits for others; omrig run knows"
+                " all of its own processes"
+            )
+        shares = self.load.expect_consumers > 1 and not PATTERNS[self.load.pattern].copies
+        if shares and self.load.messages is not None:
+            raise UsageError(
+                f"--expect-consumers: of several consumers none knows how many of"
+                f" {self.load.messages} messages it gets; leave the count out, and give --idle"
+                " SECONDS to have them end"
             )
 
     @property

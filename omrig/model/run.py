@@ -57,6 +57,7 @@ class RecordedPlan(Value):
     producers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     consumers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     expect_producers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    expect_consumers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     warmup: int = 0
     pattern: str
     executor: str

@@ -35,7 +35,7 @@ class Destination:
     what the ``broker`` said of itself, ``needs`` what it will be asked for; ``embedded`` is set
     where it is ours. ``process`` is the broker's on this host, or why it is not known; None without
     a broker. ``peer`` is the consumer that a producer alone has met, ``alone`` says why it has met
-    none.
+    none. ``leader`` is the run of the consumer whose group a consumer has joined.
     """
 
     plan: Plan
@@ -50,6 +50,7 @@ class Destination:
     process: "BrokerProcess | None" = None
     peer: "Met | None" = None
     alone: str | None = None
+    leader: str = ""
 
     @property
     def has_lasting_broker(self) -> bool:
@@ -178,11 +179,16 @@ def _try_out(to: Destination, info: "BrokerInfo", display: "Display") -> None:
 
 @contextlib.contextmanager
 def met(to: Destination, display: "Display") -> Iterator[None]:
-    """Have a producer alone meet its consumer, which serves it until the block ends.
+    """Have a producer alone meet its consumer, which serves it until the block ends, and a consumer
+    of a group the first of that.
 
     Raises ``UsageError`` when the consumer declares other things than it would.
     """
     plan = to.plan
+    if plan.sides == ("consumer",) and plan.load.expect_consumers > 1:
+        with _joined(to, display):
+            yield
+        return
     if plan.sides != ("producer",):
         yield
         return
@@ -207,6 +213,27 @@ def met(to: Destination, display: "Display") -> Iterator[None]:
         yield
     finally:
         found.release()
+
+
+@contextlib.contextmanager
+def _joined(to: Destination, display: "Display") -> Iterator[None]:
+    """Have a consumer be one of its group until the block ends."""
+    held, consumer = to.broker.join(to.plan, display.waiting)
+    try:
+        if consumer:
+            display.say(f"joined {consumer.who}")
+            to.leader = consumer.run_id
+            to.plan = to.plan.with_transport(
+                served_topic=consumer.topic,
+                served_exchange=consumer.exchange,
+                served_by=consumer.who,
+            )
+        else:
+            others = to.plan.load.expect_consumers - 1
+            display.say(f"the first of its group; producers are answered when {others} more came")
+        yield
+    finally:
+        held.release()
 
 
 def locate(to: Destination) -> "BrokerProcess | None":

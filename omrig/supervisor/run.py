@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig.accounting.recent import Recent
+from omrig.broker.base import Group
 from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload, redaction
 from omrig.model.errors import Losses, RunError
@@ -38,7 +39,7 @@ from omrig.supervisor.sampler import Sampler
 _LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from omrig.broker.base import Hearer, Host
+    from omrig.broker.base import Consumer, Hearer, Host, Met
     from omrig.broker.rabbitmq.embedded import Embedded
 
 _TICK_S = 0.1
@@ -156,7 +157,9 @@ class Supervision:
         members = () if to.broker.one_process else to.plan.members
         self._recent = Recent(self._folder, to.plan.load.pattern, members)
         self._all_there = False
-        self._relay = Relay(to.plan.expected_producers, self._serving)
+        self._others: list[Met] = []
+        # The first of a group waits for them all, and then asks the others.
+        self._relay = Relay(1 if to.leader else to.plan.expected_producers, self._serving)
         if to.peer:
             to.peer.listen(functools.partial(self._relay.take, to.peer))
 
@@ -206,7 +209,14 @@ class Supervision:
         if self._to.peer:
             return [self._to.peer]
         children = self._children.values()
-        return [each for each in children if "consumer" in each.sides and each.is_heard]
+        own = [each for each in children if "consumer" in each.sides and each.is_heard]
+        return [*own, *self._others]
+
+    def _joined(self, consumer: "Consumer") -> None:
+        """Another consumer of the group is there: producers ask it by this one."""
+        met = self._to.broker.reach(self._to.plan, consumer)
+        met.listen(functools.partial(self._relay.take, met))
+        self._others.append(met)
 
     def _producers(self) -> list[Child]:
         return [each for each in self._children.values() if "producer" in each.sides]
@@ -214,6 +224,8 @@ class Supervision:
     def _stop(self) -> None:
         if self._host:
             self._host.close()
+        for each in self._others:
+            each.release()
         self._broker.close()
         stop_all(list(self._children.values()), STOP_S)
 
@@ -309,7 +321,10 @@ class Supervision:
         if not producers:
             # Alone it is not told when the load begins.
             self._ending.serving()
-            self._host = self._to.broker.host(self._to.plan, self._note_of(child), self._relay.take)
+            group = Group(self._to.plan.load.expect_consumers, self._to.leader, self._joined)
+            self._host = self._to.broker.host(
+                self._to.plan, self._note_of(child), self._relay.take, group
+            )
         for each in producers:
             if not each.began:
                 self._begin(each)

@@ -10,7 +10,7 @@ import amqp
 import pytest
 
 from omrig.broker.amqp import hosting, meeting
-from omrig.broker.base import Consumer
+from omrig.broker.base import Consumer, Group
 from omrig.model import events
 from omrig.model.errors import RunError
 from omrig.model.transport import Endpoint, Login
@@ -32,7 +32,9 @@ def serve(login):
         def serve(topic, run_id):
             name = f"omrig.{topic}.{run_id * 12}"
             about = Consumer(run_id * 12, name, name, "here", 1, {})
-            host = hosting.Host(login, topic, about, said.append, lambda *each: asked.append(each))
+            host = hosting.Host(
+                login, topic, about, said.append, lambda *each: asked.append(each), Group()
+            )
             hosts.callback(host.close)
             return host
 
@@ -141,6 +143,42 @@ def test_a_consumer_that_is_gone_answers_nothing(login, serve):
     wait_for(answers, 1)
     assert answers == [events.Answer(1, {})]
     found.release()
+
+
+def test_consumers_of_a_group_find_the_first_and_are_asked_by_it(login):
+    first = meeting.Lead(login, "t")
+    with pytest.raises(amqp.ResourceLocked):
+        meeting.Lead(login, "t")
+    with contextlib.ExitStack() as ending:
+        ending.callback(first.release)
+        joined, asked, answers = [], [], []
+        leader, other = (
+            Consumer(run_id * 12, name, name, "here", 1, {})
+            for run_id in "ab"
+            for name in [f"omrig.t.{run_id * 12}"]
+        )
+        group = Group(2, "", joined.append)
+        ending.callback(hosting.Host(login, "t", leader, print, pytest.fail, group).close)
+        with pytest.raises(RunError, match="no consumer answered"):
+            # Producers are answered when all are there.
+            find(login, "p", "t", wait_s=1.5)
+        key = meeting.group_key("t")
+        found = meeting.find(login, key, other.run_id, 15.0, lambda _left_s: None, other)
+        assert found.consumer.run_id == leader.run_id
+        wait_for(joined, 1)
+        assert joined[0].run_id == other.run_id
+        assert find(login, "p", "t").consumer.run_id == leader.run_id
+        group = Group(2, leader.run_id)
+        host = hosting.Host(login, "t", other, print, lambda *each: asked.append(each), group)
+        ending.callback(host.close)
+        to_other = meeting.Found(login, leader.run_id, joined[0], 1)
+        ending.callback(to_other.release)
+        to_other.listen(answers.append)
+        to_other.tell(events.Ask(1, "warmed", {"producer": "x"}))
+        wait_for(asked, 1)
+        asked[0][0].tell(events.Answer(1, {"consumer": 3}))
+        wait_for(answers, 1)
+        assert answers == [events.Answer(1, {"consumer": 3})]
 
 
 @pytest.fixture

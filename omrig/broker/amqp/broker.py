@@ -5,9 +5,11 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import amqp
+
 from omrig.broker import process
 from omrig.broker.amqp import cleanup, hosting, meeting, preflight
-from omrig.broker.base import BrokerInfo, Consumer, Hearer, Needs, QueueState
+from omrig.broker.base import BrokerInfo, Consumer, Group, Hearer, Held, Needs, QueueState
 from omrig.broker.leftovers import Left
 from omrig.drivers import rabbit
 from omrig.model import events
@@ -56,17 +58,42 @@ class AmqpBroker:
         plan: Plan,
         tell: Callable[[str], None],
         asked: Callable[[Hearer, events.Ask], None],
+        group: Group,
     ) -> hosting.Host:
         """Answer producers of the topic that this consumer can serve them."""
-        about = Consumer(
+        topic = plan.transport.topic
+        return hosting.Host(self._login, topic, self._about(plan), tell, asked, group)
+
+    def join(self, plan: Plan, waiting: Callable[[float], None]) -> tuple[Held, Consumer | None]:
+        """Be the first of the topic, or join whoever is."""
+        topic = plan.transport.topic
+        try:
+            return meeting.Lead(self._login, topic), None
+        except amqp.ResourceLocked:
+            key = meeting.group_key(topic)
+            wait_s, about = plan.load.wait_s, self._about(plan)
+            found = meeting.find(self._login, key, plan.run_id, wait_s, waiting, about)
+        try:
+            meeting.check_options(self._options, found.consumer)
+        except UsageError:
+            found.release()
+            raise
+        return found, found.consumer
+
+    def reach(self, plan: Plan, consumer: Consumer) -> meeting.Found:
+        """Ask a consumer that has joined."""
+        return meeting.Found(self._login, plan.run_id, consumer, 1, is_there=False)
+
+    def _about(self, plan: Plan) -> Consumer:
+        own = plan.with_transport(served_topic="", served_exchange="")
+        return Consumer(
             run_id=plan.run_id,
-            topic=plan.queue_topic,
-            exchange=plan.exchange,
+            topic=own.queue_topic,
+            exchange=own.exchange,
             host=socket.gethostname(),
             pid=os.getpid(),
             options=self._options,
         )
-        return hosting.Host(self._login, plan.transport.topic, about, tell, asked)
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The process that listens where the broker answered."""

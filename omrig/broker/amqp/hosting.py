@@ -12,7 +12,7 @@ from omrig.broker.amqp import meeting
 from omrig.broker.amqp.cleanup import bounded
 from omrig.broker.amqp.connection import cut, drop
 from omrig.broker.amqp.line import Line
-from omrig.broker.base import Consumer, Hearer
+from omrig.broker.base import Consumer, Group, Hearer
 from omrig.model import events
 from omrig.model.transport import Login
 from omrig.model.values import Json
@@ -25,7 +25,8 @@ class Host:
     """Answers for a consumer, in a thread of its own, until it is closed.
 
     ``tell`` is called by that thread with a line for a person, when producers cannot reach the
-    consumer and when they can again; ``asked`` with what those that it serves ask.
+    consumer and when they can again; ``asked`` with what those that it serves ask. Of a ``group``
+    of several the first answers producers once all are there, and the others answer the first.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Host:
         about: Consumer,
         tell: Callable[[str], None],
         asked: Callable[[Hearer, events.Ask], None],
+        group: Group,
     ) -> None:
         self._login = login
         self._topic = topic
@@ -42,7 +44,9 @@ class Host:
         self._tell = tell
         self._asked = asked
         self._line: Line | None = None
-        self._claims: set[str] = set()
+        self._group = group
+        self._claims: set[str] = {group.leader} if group.leader else set()
+        self._missing = group.size - 1
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
         self._failed = False
@@ -78,17 +82,42 @@ class Host:
             channel = connection.channel()
             channel.exchange_declare(meeting.EXCHANGE, "direct", durable=False, auto_delete=True)
             channel.queue_declare(self._queue, exclusive=True, auto_delete=True)
-            channel.queue_bind(self._queue, meeting.EXCHANGE, self._topic)
+            for key in self._keys():
+                channel.queue_bind(self._queue, meeting.EXCHANGE, key)
             channel.basic_consume(self._queue, no_ack=True, callback=self._take)
             if self._failed:
                 self._failed = False
                 self._tell("producers find this consumer again")
+            self._channel = channel
             with contextlib.closing(Line(connection, channel)) as self._line:
                 while not self._closed.is_set():
                     if not self._line.hear(CHECK_S):
                         channel.queue_declare(self._queue, passive=True)
         finally:
             drop(connection)
+
+    def _keys(self) -> list[str]:
+        """What is asked of this consumer: by the others of its group, and by producers."""
+        if self._group.leader:
+            return []
+        keys = [meeting.group_key(self._topic)] if self._group.size > 1 else []
+        return keys if self._missing > 0 else [*keys, self._topic]
+
+    def _accepts(self, asked: Mapping[str, Any]) -> bool:
+        """Whether who asks has seen all others, and is no consumer more than the group has."""
+        is_seen = asked.get("serves") == len(self._claims)
+        return is_seen and ("joins" not in asked or self._missing > 0)
+
+    def _join(self, asked: Mapping[str, Any]) -> None:
+        """Count in another consumer of the group that has claimed this one."""
+        joining = meeting.known_answer({**asked["joins"], "serves": 0})
+        if joining is None:
+            return
+        self._missing -= 1
+        self._group.joined(joining[0])
+        if not self._missing:
+            # No answer is waited for in the midst of what comes.
+            self._channel.queue_bind(self._queue, meeting.EXCHANGE, self._topic, nowait=True)
 
     def _take(self, message: Any) -> None:
         asked = meeting.value_of(message)
@@ -98,9 +127,11 @@ class Host:
             answer = dataclasses.asdict(self._about)
         elif asked.get("ask") == "claim":
             producer = str(asked.get("producer"))
-            accepted = producer in self._claims or asked.get("serves") == len(self._claims)
-            if accepted:
+            accepted = producer in self._claims or self._accepts(asked)
+            if accepted and producer not in self._claims:
                 self._claims.add(producer)
+                if "joins" in asked:
+                    self._join(asked)
             answer = {"accepted": accepted}
         elif asked.get("ask") == "control":
             self._pass_on(asked, reply_to)

@@ -8,12 +8,14 @@ not by those that are measured: a consumer answers however busy it is.
 
 A message is a JSON object, ``ask`` says which: ``who`` (answered by a :class:`Consumer` and how
 many producers it ``serves``), ``claim`` (with the ``serves`` that the producer has seen: another
-one may have been faster; answered by ``accepted``), ``release``, and ``control`` of who has claimed
+one may have been faster; answered by ``accepted``; of another consumer of the group, which
+``joins``), ``release``, and ``control`` of who has claimed
 it: a question of the producer's measured process (:class:`omrig.model.events.Ask`), answered by
 ``number`` and ``values``.
 """
 
 import contextlib
+import dataclasses
 import json
 import socket
 import threading
@@ -84,11 +86,15 @@ def check_options(ours: Mapping[str, bool], consumer: Consumer) -> None:
 class Found:
     """A consumer that a producer has claimed; ``answered`` consumers were there to choose from.
 
-    What its measured processes are to hear is said by a thread, once :meth:`listen` was called.
+    What its measured processes are to hear is said by a thread, once :meth:`listen` was called. One
+    that is not there yet is waited for.
     """
 
-    def __init__(self, login: Login, producer: str, consumer: Consumer, answered: int) -> None:
+    def __init__(
+        self, login: Login, producer: str, consumer: Consumer, answered: int, is_there: bool = True
+    ) -> None:
         self.consumer = consumer
+        self._is_there = is_there
         self.answered = answered
         self.name = consumer.who
         self._login = login
@@ -126,6 +132,9 @@ class Found:
                 take(answer)
 
         def returned(_error: Any, _exchange: str, _key: str, message: Any) -> None:
+            if not self._is_there:
+                # It has joined its group and declares its queues: it will be asked again.
+                return
             # Nobody is there any more.
             if answer := self._answer({**value_of(message), "values": {}}):
                 take(answer)
@@ -155,6 +164,7 @@ class Found:
             return None
         if self._open.pop(number, None) is None:
             return None
+        self._is_there = True
         if isinstance(begin_in := value.get(BEGIN_IN), int):
             values[events.BEGIN_AT] = time.perf_counter_ns() + begin_in
         return events.Answer(number, values)
@@ -174,10 +184,42 @@ class Found:
             connection.close()
 
 
+class Lead:
+    """That a consumer is the first of its group: nobody else can be as long as it is held.
+
+    Raises :class:`amqp.ResourceLocked` where somebody is.
+    """
+
+    def __init__(self, login: Login, topic: str) -> None:
+        self._connection = bounded(login, CONNECT_S, ANSWER_S)
+        try:
+            queue = f"{EXCHANGE}.first.{topic}"
+            self._connection.channel().queue_declare(queue, exclusive=True, auto_delete=True)
+        except FAILURES:
+            drop(self._connection)
+            raise
+
+    def release(self) -> None:
+        """Let others be the first."""
+        drop(self._connection)
+
+
+def group_key(topic: str) -> str:
+    """The routing key by which the consumers of a group find the first of them."""
+    return f"{topic} first"
+
+
 def find(
-    login: Login, topic: str, producer: str, wait_s: float, waiting: Callable[[float], None]
+    login: Login,
+    topic: str,
+    producer: str,
+    wait_s: float,
+    waiting: Callable[[float], None],
+    joins: Consumer | None = None,
 ) -> Found:
     """The consumer of ``topic`` that serves the fewest producers, claimed for the run ``producer``.
+
+    What ``joins`` the group of that consumer is one itself.
 
     ``waiting`` is called with the seconds that are left, again and again, while there is none.
     Raises ``RunError`` when none has answered within ``wait_s``.
@@ -187,7 +229,7 @@ def find(
     while True:
         try:
             connect_s = min(CONNECT_S, max(CONSUMER_S, deadline - time.monotonic()))
-            with contextlib.closing(_Search(login, topic, producer, connect_s)) as search:
+            with contextlib.closing(_Search(login, topic, producer, connect_s, joins)) as search:
                 while True:
                     problem = ""
                     if (found := search.try_once(deadline)) is not None:
@@ -215,9 +257,12 @@ def _wait(
 class _Search:
     """A producer's connection to the meeting."""
 
-    def __init__(self, login: Login, topic: str, producer: str, connect_s: float) -> None:
+    def __init__(
+        self, login: Login, topic: str, producer: str, connect_s: float, joins: Consumer | None
+    ) -> None:
         self._login = login
         self._topic = topic
+        self._joins = {} if joins is None else {"joins": dataclasses.asdict(joins)}
         self._producer = producer
         self._connection = bounded(login, connect_s, ANSWER_S)
         self._answers: list[dict[str, Any]] = []
@@ -269,7 +314,7 @@ class _Search:
         return [known for each in self._answers if (known := known_answer(each))]
 
     def _claim(self, channel: Any, consumer: Consumer, serves: int) -> bool:
-        asked = {"ask": "claim", "producer": self._producer, "serves": serves}
+        asked = {"ask": "claim", "producer": self._producer, "serves": serves, **self._joins}
         self._send(channel, asked, "", queue_of(consumer.run_id))
         self._drain(CONSUMER_S, until_first=True)
         return any(each.get("accepted") is True for each in self._answers)

@@ -11,7 +11,7 @@ import pytest
 from amqp.transport import SSLTransport
 
 from omrig.broker.amqp import connection, hosting
-from omrig.broker.base import Consumer
+from omrig.broker.base import Consumer, Group
 from omrig.model.transport import Login
 
 LONG_S = 10.0
@@ -82,7 +82,7 @@ def test_a_consumer_s_host_closes_from_under_the_thread_that_waits(opened, monke
     monkeypatch.setattr(opened, "drain_events", drain_events)
     monkeypatch.setattr(hosting, "bounded", lambda *_: opened)
     monkeypatch.setattr(threading, "excepthook", failures.append)
-    host = hosting.Host(Login(()), "t", Consumer("5a", "t", "t", "h", 1, {}), print, print)
+    host = hosting.Host(Login(()), "t", Consumer("5a", "t", "t", "h", 1, {}), print, print, Group())
     assert waits.wait(LONG_S)
     host.close()
     deadline = time.monotonic() + LONG_S

@@ -4,7 +4,7 @@ import pytest
 
 from omrig.broker import choice
 from omrig.broker.amqp.broker import AmqpBroker
-from omrig.broker.base import BrokerInfo
+from omrig.broker.base import BrokerInfo, Group
 from omrig.broker.memory import MemoryBroker
 from omrig.model.declared import Thing
 from omrig.model.plan import Plan
@@ -36,7 +36,7 @@ def test_in_memory_there_is_nobody_to_ask(tmp_path):
     assert memory.reachable()
     assert memory.state("q") is None
     assert memory.meet(PLAN, lambda _left_s: None) is None
-    assert memory.host(PLAN, lambda _text: None, lambda *_: None) is None
+    assert memory.host(PLAN, lambda _text: None, lambda *_: None, Group()) is None
     located = memory.locate(BrokerInfo("kombu", "1", "", "", "/", "h", 1))
     assert located.pid is None
 

@@ -61,10 +61,10 @@ def test_the_transport_url_is_not_public():
 
 def test_run_json_has_the_plan_in_one_level():
     assert " ".join(PLAN.public()) == (
-        "sides run_id messages size_bytes workers producers consumers expect_producers pattern"
-        " executor executor_pool_size warmup timeout_s wait_s idle_s profile sample twin clock gil"
-        " native targets config_files config_dirs project project_named topic served_topic"
-        " served_exchange served_by output debug"
+        "sides run_id messages size_bytes workers producers consumers expect_producers"
+        " expect_consumers pattern executor executor_pool_size warmup timeout_s wait_s"
+        " idle_s profile sample twin clock gil native targets config_files config_dirs"
+        " project project_named topic served_topic served_exchange served_by output debug"
     )
 
 
