@@ -21,6 +21,7 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
     broker = used.pop(series.BROKER, None)
     # Of one process: what limits it is its own core, however many there are.
     used = {name: share / _processes(sides, name) for name, share in used.items()}
+    server = result.resources.get(series.BROKER)
     return Facts(
         workers=some.plan.workers,
         processes={name: len(side.parts) for name, side in sides.items() if len(side.parts) > 1},
@@ -34,6 +35,7 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
         network={side: found for side, each in sides.items() if (found := network.of(each))},
         cpu_share={**used, **slicing.cpu_share(sliced, profiled=not quiet)},
         broker_cpu_share=broker,
+        broker_core_wait=server.sampled.core_wait_mean if server and server.sampled else None,
         machines=result.machines,
         is_measurement=not some.transport.in_memory,
         # Sides that were started one by one may differ.

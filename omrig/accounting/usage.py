@@ -76,7 +76,21 @@ def summary(samples: Samples, first_ns: int, last_ns: int) -> Sampled | None:
         threads_max=_highest(samples, "threads", first_ns, last_ns),
         descriptors_max=_highest(samples, "descriptors", first_ns, last_ns),
         samples=int(inside.sum()),
+        core_wait_mean=_core_wait(samples, first_ns, last_ns),
     )
+
+
+def _core_wait(samples: Samples, first_ns: int, last_ns: int) -> float | None:
+    """Threads that waited for a core, on average; None where two readings do not tell."""
+    waited = samples.get("core_wait_seconds")
+    if waited is None or numpy.count_nonzero(~numpy.isnan(waited)) < 2:
+        return None
+    known = samples["monotonic_ns"][~numpy.isnan(waited)]
+    # Read once a second: the load's ends are not at a reading, and may lie beyond the last one.
+    first, last = max(first_ns, int(known[0])), min(last_ns, int(known[-1]))
+    if last <= first:
+        return None
+    return round(_risen(samples, "core_wait_seconds", first, last) * NS / (last - first), 4)
 
 
 def shares(samples: Samples, first_ns: int, last_ns: int) -> dict[str, float] | None:

@@ -38,7 +38,8 @@ class Blocked:
 class Network:
     """What TCP says of a side's connections to the broker.
 
-    ``rtt_us`` is the round trip in microseconds, or None. ``retransmits`` counts segments. The
+    ``rtt_us`` is the round trip in microseconds, or None. ``retransmits`` counts segments that the
+    peer did not have already. The
     two shares (0 to 1) are of the time in which sending waited for the receive window or for the
     send buffer. ``unread_bytes_max`` is the most that lay unread in our socket.
     """
@@ -93,8 +94,9 @@ class Facts:
     (``reply_pool_size``), ``executor_pool_size`` ``executor_thread_pool_size``, ``prefetch``
     ``rabbit_qos_prefetch_count`` by side. ``combs`` and ``held`` are keyed by stage;
     ``network`` and ``cpu_share`` (CPU seconds per second of a measured process, of several their
-    mean) by side, ``broker_cpu_share`` likewise. ``spread`` is how several members of a side
-    differed.
+    mean) by side, ``broker_cpu_share`` likewise, and ``broker_core_wait`` how many of the broker's
+    threads were ready and waited for a core, on average. ``spread`` is how several members of a
+    side differed.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
     """
 
@@ -110,6 +112,7 @@ class Facts:
     network: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     cpu_share: Mapping[str, float] = dataclasses.field(default_factory=dict)
     broker_cpu_share: float | None = None
+    broker_core_wait: float | None = None
     machines: Sequence[Machine] = ()
     is_measurement: bool = True
     sample: int = 1

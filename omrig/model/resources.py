@@ -9,7 +9,8 @@ from omrig.model.values import UNLESS_NONE, Value
 class Sampled(Value):
     """A process during the load by samples: CPU in cores, and the highest of what rises and falls.
 
-    ``cpu_share_max`` is of the busiest second. None for what could not be read.
+    ``cpu_share_max`` is of the busiest second. ``core_wait_mean`` is how many of its threads were
+    ready and waited for a core, on average. None for what could not be read.
     """
 
     cpu_share_mean: float
@@ -19,6 +20,7 @@ class Sampled(Value):
     threads_max: int | None = None
     descriptors_max: int | None = None
     samples: int = 0
+    core_wait_mean: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,8 +36,10 @@ PROCESS_COLUMNS = (
     "descriptors",
     "voluntary_context_switches",
     "involuntary_context_switches",
+    "core_wait_seconds",
 )
-"""Of a process: CLOCK_MONOTONIC as in ``messages.npz``; CPU and switches since it began."""
+"""Of a process: CLOCK_MONOTONIC as in ``messages.npz``; CPU, switches and how long its threads were
+ready and waited for a core, all of them together, since it began."""
 
 MEMORY_COLUMNS = ("monotonic_ns", "rss_bytes", "anonymous_bytes", "children_rss_bytes")
 """Of a side: what is resident, and what of it is no file's, swapped or not. Pages of files come and

@@ -40,7 +40,7 @@ def _summary(rows: Integers) -> dict[str, Any]:
         return layout.INFO_ENDS.get(name, 0) <= known
 
     def grown(name: str) -> int | None:
-        return int(column[name][-1] - column[name][0]) if told(name) else None
+        return max(0, int(column[name][-1] - column[name][0])) if told(name) else None
 
     return {
         "connection": int(rows[0, 0]),

@@ -27,9 +27,9 @@ INTERVAL_S = 0.1
 """Between two samples."""
 
 SELDOM_S = 1.0
-"""Between two readings of what costs more: descriptors (a listing), threads and their context
-switches (a file a thread), unique memory (the kernel walks all pages of the process: 1 ms for a
-small one, 4 ms for a RabbitMQ without queues)."""
+"""Between two readings of what costs more: descriptors (a listing), threads, their context switches
+and their waits for a core (two files a thread), unique memory (the kernel walks all pages of the
+process: 1 ms for a small one, 4 ms for a RabbitMQ without queues)."""
 
 SHARE = 0.002
 """Of a core may each of these readings take; the larger the process, the more seldom it is."""
@@ -153,7 +153,7 @@ class _Process:
         self._write = _writer(self._open(folder / series.PROCESS), series.PROCESS_COLUMNS)
         self._unique = _Seldom(lambda: process.memory_full_info().uss)
         self._descriptors = _Seldom(process.num_fds)
-        self._switches = _Seldom(_Switches(process.pid))
+        self._threads = _Seldom(_Threads(process.pid))
         self._memory: _Memory | None = None
         if memory:
             self._memory = _Memory(
@@ -185,12 +185,12 @@ class _Process:
                 self.ended = True
                 return
         unique, descriptors = self._unique.read(), self._descriptors.read()
-        threads, *switches = self._switches.read() or (None, None, None)
+        threads, *counts = self._threads.read() or (None, None, None, None)
         self._used.append((now_ns, cpu.user + cpu.system))
         (since_ns, before), (_, used) = self._used[0], self._used[-1]
         if now_ns > since_ns:
             self.cpu = NS * (used - before) / (now_ns - since_ns)
-        self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *switches])
+        self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *counts])
         if self._memory:
             self._memory.sample(now_ns, epoch, rss)
 
@@ -259,24 +259,34 @@ class _Seldom(Generic[T]):
         return self.last
 
 
-class _Switches:
-    """Threads, voluntary and involuntary context switches of all threads, ended ones as last seen.
+class _Threads:
+    """How many threads there are; voluntary and involuntary context switches, and seconds for which
+    they waited for a core (None where the kernel does not count), ended threads as last seen.
 
-    The file of the process itself, which psutil reads, counts its first thread's only.
+    The files of the process itself, of which psutil reads one, count its first thread's only.
     """
 
     def __init__(self, pid: int) -> None:
         self._threads = Path(f"/proc/{pid}/task")
         self._counts: dict[str, tuple[int, int]] = {}
+        self._waited_ns: dict[str, int] = {}
 
-    def __call__(self) -> tuple[int, int, int]:
+    def __call__(self) -> tuple[int, int, int, float | None]:
         paths = [*self._threads.iterdir()]
         for path in paths:
             with contextlib.suppress(*_GONE):
                 voluntary, involuntary = _SWITCHES.findall((path / "status").read_bytes())
                 self._counts[path.name] = int(voluntary), int(involuntary)
+                _ran, waited, _times = (path / "schedstat").read_bytes().split()
+                self._waited_ns[path.name] = int(waited)
         counts = self._counts.values()
-        return len(paths), sum(one for one, _ in counts), sum(other for _, other in counts)
+        waited_s = sum(self._waited_ns.values()) / NS if self._waited_ns else None
+        return (
+            len(paths),
+            sum(one for one, _ in counts),
+            sum(other for _, other in counts),
+            waited_s,
+        )
 
 
 def _writer(file: TextIO, columns: tuple[str, ...]) -> Callable[[list[Any]], object]:

@@ -49,7 +49,7 @@ TCP_INFO_COLUMNS = (
     "t_ns",
     "rtt_us",  # smoothed
     "rttvar_us",
-    "retransmits",
+    "retransmits",  # less those of what the peer had already: nothing was lost, only late
     "bytes_acked",  # by the peer; the opening of the connection counts as one
     "bytes_received",
     "notsent_bytes",

@@ -44,7 +44,8 @@ from omrig.watcher.layout import (
 _TCP = _socket.IPPROTO_TCP
 _INFO_OPTION = _socket.TCP_INFO
 _INFO_ROOM = 512
-_INFO = struct.Struct("=68xII24xI16xQQ8xII16xQQQ8xQ")  # struct tcp_info, linux/tcp.h
+_INFO = struct.Struct("=68xII24xI16xQQ8xII16xQQQ8xQ8xI")  # struct tcp_info, linux/tcp.h
+_RETRANSMITS = 2
 _RECEIVED = struct.Struct("=128xQ")  # its tcpi_bytes_received alone
 _PASSED = struct.Struct("=i")
 _PASSED_SPACE = _socket.CMSG_SPACE(_PASSED.size)
@@ -257,7 +258,7 @@ class _Watcher:
         row = (
             connection.number,
             time.monotonic_ns(),
-            *_INFO.unpack(info[: _INFO.size].ljust(_INFO.size, b"\0")),
+            *told(info),
             _queue(connection.descriptor, _SIOCINQ),
             _queue(connection.descriptor, _SIOCOUTQ),
             len(info),
@@ -288,6 +289,17 @@ class _Watcher:
         self._flushed += len(self._arrivals.words)
         self._arrivals.flush()
         self._samples.flush()
+
+
+def told(info: bytes) -> list[int]:
+    """What a ``struct tcp_info`` says, as far as the kernel knows it: ``TCP_INFO_COLUMNS``, from
+    ``rtt_us`` to ``bytes_sent``.
+
+    A sender whose peer gets no core sends again what was not lost; the peer says so afterwards.
+    """
+    *columns, had_already = _INFO.unpack(info[: _INFO.size].ljust(_INFO.size, b"\0"))
+    columns[_RETRANSMITS] = max(0, columns[_RETRANSMITS] - had_already)
+    return columns
 
 
 def _queue(descriptor: int, request: int) -> int:

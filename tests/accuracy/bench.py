@@ -27,13 +27,14 @@ EXECUTORS = ("eventlet", "threading")
 class Run:
     """A run's result, the stages of its messages and how long the mode held them.
 
-    Both in ns, a row a message.
+    Both in ns, a row a message. ``folder`` is what the run left, as long as the bench is there.
     """
 
     result: Mapping[str, Any]
     stages: Mapping[str, "Integers"]
     seq: "Integers"
     injected: "Integers"
+    folder: Path
 
     def growth(self, statistic: str = "median") -> dict[str, float]:
         """How much longer each stage is with the fault on than with it off, in ns."""
@@ -168,7 +169,7 @@ def _read(folder: Path) -> Run:
         for number, burnt in json.loads((folder / side / HELD).read_text()).items()
     }
     injected = numpy.array([held.get(int(number), 0) for number in seq], numpy.int64)
-    return Run(json.loads((folder / "result.json").read_text()), stages, seq, injected)
+    return Run(json.loads((folder / "result.json").read_text()), stages, seq, injected, folder)
 
 
 @contextlib.contextmanager

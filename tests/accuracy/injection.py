@@ -9,6 +9,7 @@ import functools
 import json
 import mmap
 import os
+import sys
 import threading
 import time
 import types
@@ -21,7 +22,7 @@ from omrig.model.units import MS
 
 FAULT = "OMRIG_FAULT"
 """The environment variable that tells the mode what to do: JSON with ``kind``, ``side`` and ``ms``,
-and ``mark``, a file that it makes when the load begins."""
+``mark``, a file that it makes when the load begins, and ``stops``, a file for when it stopped."""
 
 HELD = "held.json"
 """What the mode leaves in a side's folder: ns by which it held each message."""
@@ -45,6 +46,25 @@ TAKEN = "taken.json"
 the epoch."""
 
 LEAK_S = 0.002
+
+STOPPER = """
+import os, signal, sys, time
+process, stops, held_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+for _ in range(stops):
+    time.sleep(1)
+    try:
+        os.kill(process, signal.SIGSTOP)
+        began = time.monotonic_ns()
+        time.sleep(held_s)
+        ended = time.monotonic_ns()
+        os.kill(process, signal.SIGCONT)
+    except ProcessLookupError:
+        break
+    print(began, ended, flush=True)
+"""
+"""What stops a process now and then, from outside, and prints when in ns of CLOCK_MONOTONIC."""
+
+STOPS = 4
 
 ROOM_BYTES = 1 << 30
 """Address space for the leak; of it only what was written is memory."""
@@ -154,6 +174,8 @@ class Faults(Profiler):
         if self._mine and self._fault["kind"] == "hog":
             # A greenlet where the executor is eventlet: it has patched both names.
             threading.Thread(target=self._hog, daemon=True).start()
+        if self._mine and self._fault["kind"] == "stop":
+            self._be_stopped()
 
     def stop(self) -> None:
         """Tame the hog."""
@@ -163,6 +185,17 @@ class Faults(Profiler):
         """Write how long each message was held, in ns by sequence number."""
         (folder / HELD).write_text(json.dumps(self._burnt))
         return []
+
+    def _be_stopped(self) -> None:
+        arguments = [str(os.getpid()), str(STOPS), str(self._ms / 1000)]
+        to_file = (os.POSIX_SPAWN_OPEN, 1, self._fault["stops"], os.O_WRONLY | os.O_CREAT, 0o644)
+        # Not subprocess, of which eventlet patches the half.
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", STOPPER, *arguments],
+            os.environ,
+            file_actions=[to_file],
+        )
 
     def _burn(self, seq: Any) -> None:
         # All messages are held, the faulty ones twice as long. A pause of any length has effects of

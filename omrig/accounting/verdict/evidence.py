@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from omrig.accounting.verdict.owners import parts_of, shares_of
-from omrig.accounting.verdict.phrases import percent, step, words
+from omrig.accounting.verdict.phrases import core_wait, percent, step, words
 from omrig.accounting.verdict.thresholds import (
     COMB_SHARE,
     FULL_MACHINE,
@@ -166,7 +166,11 @@ def _cpu_lines(facts: Facts) -> list[str]:
     if facts.broker_cpu_share is not None:
         # Unlike ours it runs on all cores at once.
         room = f" of {facts.machines[0].cores}" if len(facts.machines) == 1 else ""
-        lines.append(f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores")
+        starved = core_wait(facts)
+        lines.append(
+            f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores"
+            + (f"; its threads {starved}" if starved else "")
+        )
     return lines
 
 

@@ -1,7 +1,7 @@
 """Words that verdict, reasons and evidence share."""
 
-from omrig.accounting.verdict.thresholds import LONGEST_REASON
-from omrig.model.facts import Comb
+from omrig.accounting.verdict.thresholds import CORE_WAIT, CORE_WAIT_SEEN, LONGEST_REASON
+from omrig.model.facts import Comb, Facts
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.model.units import MS
@@ -37,6 +37,14 @@ def counted(number: int, name: str) -> str:
 def step(comb: Comb) -> str:
     """The period of a comb."""
     return f"{comb.period_ns / MS:g} ms"
+
+
+def core_wait(facts: Facts) -> str | None:
+    """That the broker's threads wait for a core, where that is most of the time that it takes."""
+    waited, ran = facts.broker_core_wait, facts.broker_cpu_share
+    if not waited or not ran or waited < max(CORE_WAIT_SEEN, CORE_WAIT * ran):
+        return None
+    return f"wait {waited / ran:.1f} times as long for a core as they run on one"
 
 
 def words(reason: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from omrig.accounting.verdict.owners import Part
-from omrig.accounting.verdict.phrases import counted, noun, percent, step, words
+from omrig.accounting.verdict.phrases import core_wait, counted, noun, percent, step, words
 from omrig.accounting.verdict.thresholds import (
     BLOCKED_SHARE,
     HELD_BACK,
@@ -35,6 +35,7 @@ _SENDERS = MappingProxyType(
     }
 )
 _REMEDY = "fewer workers or more processes"
+_MORE_CORES = "give it cores of its own, or send from another machine"
 _REPLY_WAITER_NS = 500 * MS
 
 
@@ -258,10 +259,10 @@ def _socket_wait(case: Case) -> str:
 
 
 def _confirm_wait(case: Case) -> str:
-    return (
-        f"the broker takes {case.mean} longer to confirm a message: look at its disk, and at"
-        " mirrored or quorum queues"
-    )
+    longer = f"the broker takes {case.mean} longer to confirm a message"
+    if starved := core_wait(case.facts):
+        return f"{longer}: its threads {starved}: {_MORE_CORES}"
+    return f"{longer}: look at its disk, and at mirrored or quorum queues"
 
 
 def _wire(case: Case) -> str:
@@ -295,6 +296,8 @@ def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
     lost = sender.retransmits + receiver.retransmits
     if lost and lost >= RETRANSMITS * case.stage.count * case.facts.sample:
         return f"{known}, and the network loses packets: {lost:,} retransmits"
+    if starved := core_wait(case.facts):
+        return f"{known}; the broker's threads {starved}: {_MORE_CORES}"
     if receiver.unread_bytes_max >= UNREAD_BYTES:
         unread = units.size(receiver.unread_bytes_max)
         return (

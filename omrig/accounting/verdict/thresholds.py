@@ -52,6 +52,14 @@ FULL_MACHINE = 0.9
 """Busy share of all cores from which it is the machine that limits the run: whatever runs next
 waits for a core."""
 
+CORE_WAIT = 1.0
+"""Seconds for which a process' threads waited for a core per second that they ran on one, from
+which most of what it takes for anything is this wait."""
+
+CORE_WAIT_SEEN = 0.1
+"""Threads that wait for a core, on average, below which it is no matter: a process that has hardly
+anything to do."""
+
 TAIL_SHARE = 0.05
 """Share of the time from which a stage with a tail is worth a line."""
 

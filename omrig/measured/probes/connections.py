@@ -4,7 +4,6 @@ A connection's own functions are replaced while messages are stamped, and given 
 """
 
 import _socket
-import array
 import contextlib
 import fcntl
 import functools
@@ -27,7 +26,16 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _IPPROTO_TCP = 6
 _TCP_INFO = 11
 _BYTES_RECEIVED = struct.Struct("Q").unpack_from  # at byte 128 of struct tcp_info
+_CLOSE_WAIT = 8  # the first byte of it, linux/tcp.h: the sender has closed its side
 _SIOCINQ = 0x541B
+_INT = struct.Struct("i").unpack_from
+
+_HELD_LOCK_BYTES = 1028
+"""A buffer of more than 1024 bytes goes to the ioctl as it is, with the interpreter's lock held.
+Whoever has to wait for that between two questions finds that more has come meanwhile."""
+
+_LOOKS = 10
+"""How often what is unread is compared with what was received: segments come less often."""
 
 _NO_WAIT = socket.MSG_DONTWAIT
 
@@ -324,8 +332,25 @@ def end_offset(link: Link) -> int:
 
 
 def consumed(sock: Any) -> int:
-    """Bytes of a TCP stream that a process has taken: what the kernel has less what is unread."""
-    unread = array.array("i", [0])
-    fcntl.ioctl(sock.fileno(), _SIOCINQ, unread)
-    info = sock.getsockopt(_IPPROTO_TCP, _TCP_INFO, 192)
-    return int(_BYTES_RECEIVED(info, 128)[0]) - unread[0]
+    """Bytes of a TCP stream that a process has taken: what the kernel has less what is unread.
+
+    Nobody else may read from it meanwhile.
+    """
+    number = sock.fileno()
+    before, took = _unread(number), 0
+    for _ in range(_LOOKS):
+        info = sock.getsockopt(_IPPROTO_TCP, _TCP_INFO, 192)
+        # The kernel counts the sender's last word, FIN, as a byte that came, but not as one unread.
+        took = _BYTES_RECEIVED(info, 128)[0] - (info[0] == _CLOSE_WAIT) - before
+        unread = _unread(number)
+        # Else bytes came between the two questions, which nobody has taken.
+        if unread == before:
+            break
+        before = unread
+    return int(took)
+
+
+def _unread(number: int) -> int:
+    answer = bytearray(_HELD_LOCK_BYTES)
+    fcntl.ioctl(number, _SIOCINQ, answer)
+    return int(_INT(answer)[0])

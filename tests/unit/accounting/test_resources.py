@@ -72,10 +72,7 @@ def sample(folder, name, share):
     write(
         folder / name / series.PROCESS,
         series.PROCESS_COLUMNS,
-        *(
-            [tenth * SECOND // 10, tenth * share / 10, 0, 1000, None, None, None, None, None]
-            for tenth in range(300)
-        ),
+        *([tenth * SECOND // 10, tenth * share / 10, 0, 1000, *[None] * 6] for tenth in range(300)),
     )
 
 
@@ -237,6 +234,23 @@ def test_a_full_machine_is_what_is_measured():
         "CPU of the broker: 1.45 of 2 cores",
         "all 2 cores were busy 96 % of the time: what is measured is the machine",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "said"),
+    [
+        pytest.param(0.11, 0.95, "; its threads wait 8.6 times as long", id="starved"),
+        pytest.param(0.5, 0.5, "; its threads wait 1.0 times as long", id="half of it"),
+        pytest.param(0.5, 0.49, "", id="runs more than it waits"),
+        pytest.param(0.01, 0.09, "", id="hardly anything to do"),
+        pytest.param(0.11, None, "", id="unknown"),
+    ],
+)
+def test_a_broker_that_waits_for_a_core_is_told(ran, waited, said):
+    (line,) = evidence(broker_cpu_share=ran, broker_core_wait=waited)
+    if said:
+        said += " for a core as they run on one"
+    assert line == f"CPU of the broker: {ran:.2f} cores{said}"
 
 
 def test_a_machine_with_room_others_and_a_hypervisor():

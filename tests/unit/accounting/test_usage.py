@@ -94,6 +94,22 @@ def test_samples_that_do_not_reach_into_the_load(span):
     assert usage.summary(samples(), first, last) is None
 
 
+def test_threads_that_wait_for_a_core_are_counted_between_readings():
+    seconds = numpy.arange(101) * 0.1
+    seldom = numpy.where(numpy.arange(101) % 10 == 0, 1.0, EMPTY)
+    waited = (7 + 3 * seconds) * seldom
+    found = usage.summary(samples(core_wait_seconds=waited), int(2.03 * SECOND), int(7.58 * SECOND))
+    assert found.core_wait_mean == pytest.approx(3.0)
+    # The load goes on after the last reading, of which nothing is known.
+    waited[60:] = EMPTY
+    found = usage.summary(samples(core_wait_seconds=waited), 2 * SECOND, 9 * SECOND)
+    assert found.core_wait_mean == pytest.approx(3.0)
+    waited[1:] = EMPTY
+    one = usage.summary(samples(core_wait_seconds=waited), 2 * SECOND, 9 * SECOND)
+    assert one.core_wait_mean is None
+    assert "core_wait_mean" not in one.to_json()
+
+
 def machine(busy=1.5, idle=0.3, iowait=0.1, steal=0.1):
     seconds = numpy.arange(101) * 0.1
     columns = {"busy": busy, "idle": idle, "iowait": iowait, "steal": steal}
@@ -108,8 +124,10 @@ def test_the_shares_of_a_machine_of_two_cores():
     assert found == {"busy_share": 0.75, "iowait_share": 0.05, "steal_share": 0.05}
 
 
-def _used(share=None):
-    sampled = None if share is None else Sampled(cpu_share_mean=share, cpu_share_max=share)
+def _used(share=None, wait=None):
+    sampled = None
+    if share is not None:
+        sampled = Sampled(cpu_share_mean=share, cpu_share_max=share, core_wait_mean=wait)
     return Resources(
         wall_seconds=8.0,
         cpu_user_seconds=1.0,
@@ -128,12 +146,13 @@ def test_facts_take_the_share_over_the_load_where_it_was_sampled():
         sides=("producer", "consumer"),
         is_measurement=True,
         messages=Counts(),
-        resources={"producer": _used(0.5), "consumer": _used(), "broker": _used(1.4)},
+        resources={"producer": _used(0.5), "consumer": _used(), "broker": _used(1.4, 2.1)},
         machines=(Machine(sides=("producer", "consumer"), cores=2, busy_share=0.9),),
     )
     found = facts.of({"producer": side}, result, None, quiet=False)
     assert found.cpu_share == {"producer": 0.5, "consumer": 0.25}
     assert found.broker_cpu_share == 1.4
+    assert found.broker_core_wait == 2.1
     assert found.machines[0].cores == 2
     result = dataclasses.replace(result, resources={**result.resources, "broker": None})
     assert facts.of({"producer": side}, result, None, quiet=False).broker_cpu_share is None

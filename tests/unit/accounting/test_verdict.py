@@ -123,6 +123,25 @@ REASONS = [
     ),
     (
         "amqp_request",
+        "threading",
+        {
+            "network": {"consumer": Network(rtt_us=100, unread_bytes_max=1 << 20)},
+            "broker_cpu_share": 0.11,
+            "broker_core_wait": 0.95,
+        },
+        [
+            "explain 50.0 µs of 70.0 ms; the broker's threads wait 8.6 times as long for a core",
+            "give it cores of its own",
+        ],
+    ),
+    (
+        "confirm_wait",
+        "threading",
+        {"broker_cpu_share": 0.11, "broker_core_wait": 0.95},
+        ["70.0 ms longer to confirm", "its threads wait 8.6 times", "cores of its own"],
+    ),
+    (
+        "amqp_request",
         "eventlet",
         {"network": {"consumer": Network(unread_bytes_max=1 << 20, rwnd_limited_share=0.4)}},
         [

@@ -1,5 +1,6 @@
 """The probes: put in and taken out, and what they note of a connection."""
 
+import fcntl
 import os
 import socket
 import struct
@@ -416,6 +417,33 @@ def test_the_end_of_a_stream_with_tls_is_what_the_kernel_says(pair, module):
     receiver.recv(60)
     assert connections.end_offset(link) == 60
     assert link.offset == 0
+    sender.close()
+    time.sleep(0.05)
+    assert connections.end_offset(link) == 60
+    receiver.recv(40)
+    assert connections.end_offset(link) == 100
+    assert receiver.recv(1) == b""
+    assert connections.end_offset(link) == 100
+
+
+def test_what_comes_while_the_kernel_is_asked_was_not_taken(pair, module, monkeypatch):
+    sender, receiver = pair
+    link = module.Link(1, receiver)
+    asked, more = fcntl.ioctl, [bytes(30), bytes(7)]
+
+    def ioctl(*arguments):
+        answer = asked(*arguments)
+        # As if whoever asks had lost the interpreter's lock, or its core.
+        if more:
+            sender.sendall(more.pop())
+            time.sleep(0.05)
+        return answer
+
+    sender.sendall(bytes(100))
+    receiver.recv(60)
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    assert connections.end_offset(link) == 60
+    assert not more
 
 
 def test_what_the_broker_says_of_a_connection_is_noted():

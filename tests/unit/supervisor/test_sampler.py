@@ -69,7 +69,7 @@ def test_a_process(sampled):
     header = (folder / "producer" / series.PROCESS).read_text().partition("\n")[0]
     assert header == (
         "monotonic_ns,cpu_user_seconds,cpu_system_seconds,rss_bytes,uss_bytes,threads,descriptors,"
-        "voluntary_context_switches,involuntary_context_switches"
+        "voluntary_context_switches,involuntary_context_switches,core_wait_seconds"
     )
     at = samples["monotonic_ns"]
     assert (numpy.diff(at) > 0).all()
@@ -87,6 +87,10 @@ def test_a_process(sampled):
     # The eight that wait switch a hundred times a second each, the first thread hardly does.
     switches = samples["voluntary_context_switches"]
     assert numpy.nanmax(switches) - numpy.nanmin(switches) > 50
+    waited = samples["core_wait_seconds"]
+    assert (numpy.diff(waited[~numpy.isnan(waited)]) >= 0).all()
+    # Ten threads, most of which sleep: they cannot wait for longer than they exist.
+    assert 0 < numpy.nanmax(waited) - numpy.nanmin(waited) < 10 * (at[-1] - at[0]) / 1e9
     assert sampler.about().failure is None
     assert sampler.about().turns >= len(at)
     assert 0 < sampler.about().cpu_seconds < sampler.about().wall_seconds

@@ -15,7 +15,7 @@ import numpy
 import pytest
 
 from omrig.recordings import arrivals, tcp_info
-from omrig.watcher import layout
+from omrig.watcher import layout, process
 from omrig.watcher.client import Watcher
 
 pytestmark = pytest.mark.measures
@@ -409,6 +409,18 @@ def test_tcp_info_tells_who_held_up_the_sender(watched, tmp_path):
     assert summary["rwnd_limited_us"] > 300_000
     assert summary["busy_us"] >= summary["rwnd_limited_us"]
     assert summary["send_queue_bytes_max"] > 0
+
+
+@pytest.mark.parametrize(
+    ("again", "had_already", "known", "lost"), [(5, 3, 240, 2), (5, 5, 240, 0), (5, 3, 192, 5)]
+)
+def test_what_the_peer_had_already_was_not_lost(again, had_already, known, lost):
+    info = bytearray(240)
+    info[100:104] = again.to_bytes(4, sys.byteorder)  # tcpi_total_retrans, linux/tcp.h
+    info[216:220] = had_already.to_bytes(4, sys.byteorder)  # tcpi_dsack_dups
+    columns = layout.TCP_INFO_COLUMNS[2:13]
+    found = dict(zip(columns, process.told(bytes(info[:known])), strict=True))
+    assert found == dict.fromkeys(columns, 0) | {"retransmits": lost}
 
 
 def test_tcp_info_columns_are_what_they_say(watched, tmp_path):
