@@ -64,8 +64,8 @@ def unheard(run: Run, sides: Sides) -> tuple[str, ...]:
     heard = [each.member.name for each in sides["consumer"].members] if "consumer" in sides else []
     if not heard:
         return ()
-    wanted = [name for name in run.wanted if members.side_of(name) == "consumer"]
-    return tuple(name for name in wanted if name not in heard)
+    named = [name for name in run.members if members.side_of(name) == "consumer"]
+    return tuple(name for name in named if name not in heard)
 
 
 def _lost(

@@ -12,6 +12,7 @@ from omrig.model.errors import UsageError
 from omrig.model.result import Artefact
 from omrig.model.run import Run
 from omrig.model.spread import MemberRow
+from omrig.model.values import Json
 from omrig.recordings import artefacts, recording
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording, Sides
@@ -19,14 +20,21 @@ from omrig.recordings.recording import Recording, Sides
 _POOL = "executor_thread_pool_size"
 
 
+_NOT_GIVEN = "its folder was not given"
+
+
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """A member that there was to be in the run of a folder; None where it left nothing."""
+    """A member that there was to be; ``found`` is None where it left nothing in its folder.
+
+    ``given`` is False where no folder was given that it could have left something in.
+    """
 
     folder: Path
     side: str
     name: str
     found: Recording | None
+    given: bool = True
 
 
 def merge(folders: Sequence[Path]) -> Accounted:
@@ -42,12 +50,13 @@ def merge(folders: Sequence[Path]) -> Accounted:
         raise UsageError(f"RUN: {twice} is given twice")
     places = [each for folder, run in runs.items() for each in _places(folder, run)]
     _check(runs, places)
-    places = _named(places)
+    places = _named([*places, *_unknown_consumers(places)])
     sides = recording.held(recording.join(each.found for each in places if each.found))
     found = accounting.of_sides(_whole(runs, places, sides), sides)
     made = dataclasses.replace(found.result, artefacts=tuple(_artefacts(places)))
-    if not_given := _not_given(sides):
-        rows = (*members.all_rows(found.run, sides), *not_given)
+    unknown = _unknown_producers(sides)
+    if unknown or not all(each.given for each in places):
+        rows = (*_told(members.all_rows(found.run, sides), places), *unknown)
         made = dataclasses.replace(made, members=rows)
     return dataclasses.replace(found, result=made)
 
@@ -89,9 +98,32 @@ def _ties(run: Run, folder: Path, places: Sequence[_Place]) -> set[tuple[object,
         about = each.about
         if each.side == "producer":
             found.add(("producer", about.producer_id))
+            found |= {("consumer", *_process(who)) for who in about.consumers.values()}
         else:
+            found.add(("consumer", about.boot_id, about.pid))
             found |= {("producer", producer) for producer in about.producers}
     return found
+
+
+def _process(who: Json) -> tuple[Json, Json]:
+    """What tells a process that others have met from all others."""
+    return (who.get("boot_id"), who.get("pid")) if isinstance(who, Mapping) else (None, None)
+
+
+def _unknown_consumers(places: Sequence[_Place]) -> list[_Place]:
+    """The consumers that the producers met and of which no folder was given."""
+    met: dict[tuple[Json, Json], None] = {}
+    for each in [place.found for place in places if place.found]:
+        met |= dict.fromkeys(_process(who) for who in each.about.consumers.values())
+    consumers = [place for place in places if place.side == "consumer"]
+    known = [(p.found.about.boot_id, p.found.about.pid) for p in consumers if p.found]
+    # Who left nothing in a folder that was given is one of those that are not known.
+    silent = sum(place.found is None for place in consumers)
+    unknown = [process for process in met if process not in known][silent:]
+    return [
+        _Place(places[0].folder, "consumer", f"other-{number}", None, given=False)
+        for number, _ in enumerate(unknown)
+    ]
 
 
 def _strangers(first: Path, stranger: Path, places: Sequence[_Place]) -> str:
@@ -115,7 +147,7 @@ def _named(places: Sequence[_Place]) -> list[_Place]:
     named: list[_Place] = []
     for side in ("producer", "consumer"):
         mine = [each for each in places if each.side == side]
-        several = len({each.folder for each in mine}) > 1
+        several = len({each.folder for each in mine}) > 1 or not all(each.given for each in mine)
         new = names.names(side, len(mine)) if several else [each.name for each in mine]
         named += [
             dataclasses.replace(
@@ -134,9 +166,12 @@ def _whole(runs: dict[Path, Run], places: Sequence[_Place], sides: Sides) -> Run
     held = {side: [each.folder for each in places if each.side == side] for side in both}
     present = tuple(side for side in both if held[side])
     senders = dict.fromkeys(held[present[0]])
+    not_given = [place.name for place in places if not place.given]
     first = runs[next(iter(senders))]
     messages = [runs[each].plan.messages for each in senders]
     because = dict.fromkeys(run.ended_because for run in runs.values() if run.ended_because)
+    if not_given:
+        because[f"the folder of {' and '.join(not_given)} was not given"] = None
     plan = first.plan
     if any(len(mine) > 1 for mine in held.values()):
         known = [count for count in messages if count is not None]
@@ -153,7 +188,7 @@ def _whole(runs: dict[Path, Run], places: Sequence[_Place], sides: Sides) -> Run
         first,
         plan=plan,
         sides=present,
-        began=None,
+        began=tuple(place.name for place in places if place.given),
         ended_because="; ".join(because) or None,
         pools=pools,
     )
@@ -173,7 +208,14 @@ def _artefacts(places: Sequence[_Place]) -> Iterator[Artefact]:
             )
 
 
-def _not_given(sides: Sides) -> list[MemberRow]:
+def _told(rows: Sequence[MemberRow], places: Sequence[_Place]) -> Iterator[MemberRow]:
+    """The rows, which know nothing of folders."""
+    not_given = [place.name for place in places if not place.given]
+    for row in rows:
+        yield dataclasses.replace(row, reason=_NOT_GIVEN) if row.name in not_given else row
+
+
+def _unknown_producers(sides: Sides) -> list[MemberRow]:
     """The producers that the consumers served and of which no folder was given."""
     if "consumer" not in sides:
         return []
@@ -185,7 +227,7 @@ def _not_given(sides: Sides) -> list[MemberRow]:
             side="producer",
             host=str(who.get("host", "")) if isinstance(who, Mapping) else "",
             complete=False,
-            reason="its folder was not given",
+            reason=_NOT_GIVEN,
         )
         for producer, who in sides["consumer"].about.producers.items()
         if producer not in given

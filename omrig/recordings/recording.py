@@ -48,8 +48,9 @@ class SlicingPlan(Value):
 class About(Value):
     """What a member counted, and who it is: its ``side.json``.
 
-    ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's; ``producers`` by
-    their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
+    ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's, and so are the
+    ``consumers`` that it met, by their names; ``producers`` by their ids, and the rest of the
+    counts, a consumer's. ``usage`` is what the process used during
     the load, None where none began. ``offer`` is None where no profiler was asked for its own.
     """
 
@@ -62,6 +63,7 @@ class About(Value):
     done: int = 0
     errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
     producers: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    consumers: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     received: int = 0
     duplicated: int = 0
     out_of_range: int = 0

@@ -218,7 +218,7 @@ def apart(folder, *groups, run_id="own"):
     made = []
     about = json.loads((folder / "run.json").read_text())
     for number, names in enumerate(groups):
-        part = folder.parent / f"part-{number}"
+        part = folder.parent / f"{run_id}-{number}"
         part.mkdir()
         counts = {f"{s}s": sum(n.startswith(s) for n in names) for s in ("producer", "consumer")}
         sides = [side for side in ("producer", "consumer") if counts[f"{side}s"]]
@@ -263,6 +263,27 @@ def test_a_producer_whose_folder_was_not_given_is_said(folder):
     assert [row.reason for row in missing] == ["its folder was not given"]
     assert merged.result.messages.of_other_producers == 40
     assert "its folder was not given" in terminal.text(parts, merged.run, merged.result)
+
+
+def test_a_consumer_whose_folder_was_not_given_is_said_and_its_messages_are_not_lost(folder):
+    """Nothing tells of the consumer but what the producers met."""
+    met = {f"consumer-{n}": {"pid": 199 + n, "boot_id": "b"} for n in (1, 2, 3)}
+    for name in ("producer-1", "producer-2", "consumer-1", "consumer-2"):
+        path = folder / name / "side.json"
+        about = {**json.loads(path.read_text()), "boot_id": "b", "consumers": met}
+        path.write_text(json.dumps(about))
+    parts = apart(folder, ["producer-1", "producer-2"], ["consumer-1"], ["consumer-2"])
+    found = merging.merge(parts).result
+    assert found.reason == "the folder of consumer-3 was not given"
+    assert (found.messages.received, found.messages.lost) == (54, 0)
+    assert [(row.name, row.reason) for row in found.members if not row.complete] == [
+        ("consumer-3", "its folder was not given")
+    ]
+    # Producers alone are of one run where they met the same consumers.
+    alone = apart(folder, ["producer-1"], ["producer-2"], run_id="alone")
+    found = merging.merge(alone).result
+    assert found.sides == ("producer",) and found.messages.sent == 80
+    assert found.reason == "the folder of consumer-1 and consumer-2 and consumer-3 was not given"
 
 
 def test_a_member_of_a_folder_that_left_nothing_is_missing(folder):
