@@ -38,6 +38,9 @@ def check(sides: Sides, timeline: Timeline) -> Closure:
     if producer is None:
         return closure
     checks = list(_checks(sides, timeline))
+    if not checks:
+        # Of several clocks that nobody could compare.
+        return closure
     close = numpy.ones(timeline.rows, numpy.bool_)
     for added, measured in checks:
         close &= within_tolerance(added, measured)

@@ -1,4 +1,4 @@
-"""``omrig report``: show a run again, or the sides of one run together."""
+"""``omrig report``: show a run again, or what lies of one run in several folders together."""
 
 import argparse
 import json
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from omrig.recordings.messages import Messages
 
 ABOUT = """\
-Show a run again. Several folders are the sides of one run: what a producer and a consumer recorded
-each for itself is matched message by message.
+Show a run again. Several folders are of one run: what producers and consumers recorded each for
+itself is matched message by message. Members that are missing are named, and folders of different
+runs refused.
 
   omrig report RUN               one run
-  omrig report PRODUCER CONSUMER the two sides of one run
+  omrig report PRODUCER CONSUMER the two sides of one run, in as many folders as there are
   omrig report RUN --html        draw its report.html again
   omrig report RUN --csv stages  the table of stages for a spreadsheet
 """

@@ -210,6 +210,33 @@ def test_a_producer_that_left_nothing_is_named(folder):
     assert found.messages.sent == 40 and found.messages.lost == 0
 
 
+def test_consumers_alone_are_one_consumer(folder):
+    (part,) = apart(folder, ["consumer-1", "consumer-2", "consumer-3"])
+    found = results.account(part, Losses(part))
+    assert found.sides == ("consumer",)
+    assert (found.messages.received, found.messages.requested) == (80, 80)
+    assert found.complete and found.latency is None
+    assert [row.received for row in found.members] == [27, 27, 26]
+    assert sum(row.count for row in found.stages if row.name == "endpoint") == 80
+    kept = [messages.read(part / f"consumer-{n}").stage("endpoint") for n in (1, 2, 3)]
+    assert [len(each) for each in kept] == [27, 27, 26]
+
+
+def test_clocks_of_three_hosts_are_not_compared(folder):
+    """What each host sees stays, and nothing is said to add up that nobody could add up."""
+    for number, name in enumerate(("producer-1", "producer-2", "consumer-1")):
+        path = folder / name / "side.json"
+        about = {**json.loads(path.read_text()), "boot_id": f"boot-{number}"}
+        path.write_text(json.dumps(about))
+    found = accounted(folder).result
+    assert found.clock is None
+    assert found.messages.lost == 0 and found.complete
+    assert not any(row.side == "wire" for row in found.stages)
+    assert found.closure.matched == 80
+    assert found.closure.within_tolerance is None
+    assert found.verdict.objection == "not checked"
+
+
 # Several folders
 
 
