@@ -222,6 +222,22 @@ def test_consumers_alone_are_one_consumer(folder):
     assert [len(each) for each in kept] == [27, 27, 26]
 
 
+def test_the_clocks_of_two_hosts_are_compared_whatever_the_members(folder):
+    for name in ("consumer-1", "consumer-2", "consumer-3"):
+        path = folder / name / "side.json"
+        about = {**json.loads(path.read_text()), "boot_id": "another"}
+        path.write_text(json.dumps(about))
+    found = accounted(folder).result
+    # Both clocks are one here.
+    assert not found.clock.same_host
+    assert abs(found.clock.offset_ns) <= found.clock.error_ns
+    assert found.closure.within_tolerance == found.closure.matched == 80
+    assert [(each.sides, each.cores) for each in found.machines] == [
+        (("producer",), 2),
+        (("consumer",), 2),
+    ]
+
+
 def test_clocks_of_three_hosts_are_not_compared(folder):
     """What each host sees stays, and nothing is said to add up that nobody could add up."""
     for number, name in enumerate(("producer-1", "producer-2", "consumer-1")):
