@@ -50,7 +50,7 @@ def merge(folders: Sequence[Path]) -> Accounted:
         raise UsageError(f"RUN: {twice} is given twice")
     places = [each for folder, run in runs.items() for each in _places(folder, run)]
     _check(runs, places)
-    places = _named([*places, *_unknown_consumers(places)])
+    places = _named([*places, *_unknown_consumers(runs, places)])
     sides = recording.held(recording.join(each.found for each in places if each.found))
     found = accounting.of_sides(_whole(runs, places, sides), sides)
     made = dataclasses.replace(found.result, artefacts=tuple(_artefacts(places)))
@@ -110,8 +110,9 @@ def _process(who: Json) -> tuple[Json, Json]:
     return (who.get("boot_id"), who.get("pid")) if isinstance(who, Mapping) else (None, None)
 
 
-def _unknown_consumers(places: Sequence[_Place]) -> list[_Place]:
-    """The consumers that the producers met and of which no folder was given."""
+def _unknown_consumers(runs: dict[Path, Run], places: Sequence[_Place]) -> list[_Place]:
+    """The consumers that the producers met, or the other consumers expected, and of which no folder
+    was given."""
     met: dict[tuple[Json, Json], None] = {}
     for each in [place.found for place in places if place.found]:
         met |= dict.fromkeys(_process(who) for who in each.about.consumers.values())
@@ -119,10 +120,12 @@ def _unknown_consumers(places: Sequence[_Place]) -> list[_Place]:
     known = [(p.found.about.boot_id, p.found.about.pid) for p in consumers if p.found]
     # Who left nothing in a folder that was given is one of those that are not known.
     silent = sum(place.found is None for place in consumers)
-    unknown = [process for process in met if process not in known][silent:]
+    unknown = len([process for process in met if process not in known]) - silent
+    folders = {place.folder for place in consumers}
+    expected = max((runs[each].plan.expect_consumers or 1 for each in folders), default=1)
     return [
         _Place(places[0].folder, "consumer", f"other-{number}", None, given=False)
-        for number, _ in enumerate(unknown)
+        for number in range(max(unknown, expected - len(folders) if folders else 0))
     ]
 
 

@@ -329,6 +329,16 @@ def test_a_consumer_whose_folder_was_not_given_is_said_and_its_messages_are_not_
     assert found.reason == "the folder of consumer-1 and consumer-2 and consumer-3 was not given"
 
 
+def test_consumers_that_waited_for_others_tell_how_many_folders_there_are(folder):
+    parts = apart(folder, ["producer-1", "producer-2"], ["consumer-1"], ["consumer-2"])
+    for part in parts[1:]:
+        about = json.loads((part / "run.json").read_text())
+        about["plan"]["expect_consumers"] = 3
+        (part / "run.json").write_text(json.dumps(about))
+    found = merging.merge(parts).result
+    assert found.reason == "the folder of consumer-3 was not given"
+
+
 def test_a_member_of_a_folder_that_left_nothing_is_missing(folder):
     kill(folder, "consumer-3")
     parts = apart(folder, ["producer-1", "producer-2"], ["consumer-1", "consumer-2", "consumer-3"])
