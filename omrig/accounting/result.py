@@ -14,6 +14,7 @@ from omrig.accounting import (
     latency,
     littles_law,
     members,
+    nested,
     overhead,
     prefetch,
     quantised,
@@ -35,6 +36,7 @@ from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import artefacts, messages, recording
 from omrig.recordings import folder as run_folder
+from omrig.recordings import nested as nested_calls
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import Recording, Sides
 from omrig.recordings.stamping import Stamping
@@ -92,7 +94,11 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     counted = counts.count(run, sides)
     reason = counts.incomplete(run, sides, counted)
     sliced = slicing.read(sides)
+    calls = nested_calls.sides(sides["consumer"]) if "consumer" in sides else None
+    called = nested.tables(calls) if calls and _is_stamped(sides) else {}
     tables = _tables(sides)
+    if "consumer" in tables:
+        tables["consumer"] = nested.without(tables["consumer"], called.get("producer"))
     every = _timeline(run, sides, tables, slicing.in_slices(sliced))
     keep = slicing.undisturbed(sliced)
     quiet = _timeline(run, sides, tables, keep) if keep else None
@@ -123,6 +129,10 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     result = _with_latencies(result, sides)
     if shown:
         result = _with_stages(result, sides, tables, shown)
+    if calls:
+        served = sides["consumer"].about.received
+        found = nested.account(calls, called, served, result.stage("endpoint"))
+        result = dataclasses.replace(result, nested=found)
     slices = [(each.first, each.end) for each in sliced.slices] if sliced else []
     law = littles_law.check(
         run.plan, result.throughput, result.latency, sides.get("producer"), slices
@@ -132,9 +142,13 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     return Accounted(run, sides, result, every)
 
 
+def _is_stamped(sides: Sides) -> bool:
+    # In memory nothing was on a wire, and nothing of it would be a measurement.
+    return not any(side.run.transport.in_memory for side in sides.values())
+
+
 def _tables(sides: Sides) -> dict[str, StampTable]:
-    if any(side.run.transport.in_memory for side in sides.values()):
-        # Nothing was on a wire, and nothing of it would be a measurement.
+    if not _is_stamped(sides):
         return {}
     tables = ((name, stamp_table.read(side)) for name, side in sides.items())
     return {name: table for name, table in tables if table}

@@ -39,6 +39,14 @@ def apart(messages: Counts) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in shown if count)
 
 
+def expected_errors(messages: Counts) -> str:
+    """What endpoints raised because they were told to; empty for nothing."""
+    raised, answered = messages.errors_raised, messages.errors_answered
+    parts = [f"{count:,} {name} raised" for name, count in (raised or {}).items()]
+    parts += [f"{count:,} {name} came back" for name, count in (answered or {}).items()]
+    return ", ".join(parts)
+
+
 def caveats(run: Run, result: Result) -> list[str]:
     """What to know before the figures of a run are believed or quoted."""
     warnings = []
@@ -101,6 +109,10 @@ def load(run: Run) -> str:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
         parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
+    if plan.endpoint:
+        parts.append(f"endpoint {', '.join(plan.endpoint)}")
+    if plan.scenario:
+        parts.append(f"scenario {plan.scenario}")
     parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)
 

@@ -30,6 +30,11 @@ def client(transport: Any, plan: Plan) -> Any:
     return make(transport, target, timeout=plan.load.timeout_s)
 
 
+def server_name() -> str:
+    """What the servers of this process are called."""
+    return f"{socket.gethostname()}.{os.getpid()}"
+
+
 def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
     """A started server with this endpoint; when this returns its queues exist, and one of them
     takes what is sent to all servers.
@@ -41,7 +46,7 @@ def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
     target = oslo_messaging.Target(
         exchange=plan.exchange,
         topic=plan.queue_topic,
-        server=f"{socket.gethostname()}.{os.getpid()}",
+        server=server_name(),
     )
     server = oslo_messaging.get_rpc_server(
         transport, target, [endpoint], access_policy=oslo_messaging.DefaultRPCAccessPolicy
