@@ -78,6 +78,19 @@ def test_nested_calls_have_stages_of_their_own(measured, run, executor):
     assert "in nested calls and" in out
 
 
+def test_several_members_count_and_add_up_alike(measured):
+    told = measured(
+        "r", "-m", 250, "-w", 3, "--producers", 2, "--consumers", 2,
+        "--endpoint", "call:1,error:4%",
+    )  # fmt: skip
+    assert told["messages"]["errors_raised"] == {"InjectedError": 10}
+    assert told["messages"]["errors_answered"] == {"InjectedError": 10}
+    assert told["messages"]["replied"] == told["closure"]["within_tolerance"] == 250
+    nested = told["nested"]
+    assert nested["messages"]["replied"] == nested["closure"]["within_tolerance"] == 250
+    assert nested["closure"]["negative_stages"] == 0
+
+
 @pytest.mark.parametrize("name", scenarios.titles())
 def test_each_scenario_runs(measured, name):
     few = ("-m", 60, "-w", 3, "--warmup", 6)
