@@ -29,7 +29,7 @@ def account(
     """What the nested calls came to.
 
     ``served`` is how many messages they were made for, ``endpoint`` the stage that they are part
-    of, None where that was not measured.
+    of, None where that was not measured, or not of all of them.
     """
     producer, consumer = calls["producer"].about, calls["consumer"].about
     took = latency.of_ended(calls["producer"])

@@ -131,7 +131,9 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         result = _with_stages(result, sides, tables, shown)
     if calls:
         served = sides["consumer"].about.received
-        found = nested.account(calls, called, served, result.stage("endpoint"))
+        # Where stages are of some messages, those had not the time of all in their calls.
+        endpoint = None if quiet else result.stage("endpoint")
+        found = nested.account(calls, called, served, endpoint)
         result = dataclasses.replace(result, nested=found)
     slices = [(each.first, each.end) for each in sliced.slices] if sliced else []
     law = littles_law.check(
