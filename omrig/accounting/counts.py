@@ -45,7 +45,7 @@ def count(run: Run, sides: Sides) -> Counts:
         of_other_producers=others,
         errors=producer.errors if producer else {},
         errors_raised=_expected(sides.get("consumer"), lambda about: about.errors_raised),
-        errors_answered=_expected(sides.get("producer"), lambda about: about.errors_answered),
+        errors_replied=_expected(sides.get("producer"), lambda about: about.errors_replied),
     )
 
 

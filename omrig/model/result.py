@@ -41,7 +41,7 @@ class Counts(Value):
     counts the messages that failed by the name of the exception. Where each of several consumers
     has a copy, ``expected`` is how many copies of what was ``sent`` there were to be, and
     ``received`` and ``lost`` are counts of copies.
-    Endpoints were told to raise ``errors_raised``; ``errors_answered`` came back to their callers,
+    Endpoints were told to raise ``errors_raised``; ``errors_replied`` came back to their callers,
     which is no failure. Both are by name, and None without any.
     """
 
@@ -57,9 +57,7 @@ class Counts(Value):
     of_other_producers: int | None = None
     errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
     errors_raised: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
-    errors_answered: Mapping[str, int] | None = dataclasses.field(
-        default=None, metadata=UNLESS_NONE
-    )
+    errors_replied: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @property
     def failed(self) -> int:

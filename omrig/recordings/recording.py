@@ -62,7 +62,7 @@ class About(Value):
     ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's; ``producers`` by
     their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
     the load, None where none began. ``offer`` is None where no profiler was asked for its own.
-    ``errors_answered`` are what endpoints were told to raise and a producer got back,
+    ``errors_replied`` are what endpoints were told to raise and a producer got back,
     ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made.
     """
 
@@ -79,7 +79,7 @@ class About(Value):
     duplicated: int = 0
     out_of_range: int = 0
     foreign: int = 0
-    errors_answered: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    errors_replied: Mapping[str, int] = dataclasses.field(default_factory=dict)
     errors_raised: Mapping[str, int] = dataclasses.field(default_factory=dict)
     nested: Calls | None = None
     offer: Offer | None = None

@@ -41,7 +41,7 @@ def apart(messages: Counts) -> str:
 
 def expected_errors(messages: Counts) -> str:
     """What endpoints raised because they were told to; empty for nothing."""
-    raised, answered = messages.errors_raised, messages.errors_answered
+    raised, answered = messages.errors_raised, messages.errors_replied
     parts = [f"{count:,} {name} raised" for name, count in (raised or {}).items()]
     parts += [f"{count:,} {name} came back" for name, count in (answered or {}).items()]
     return ", ".join(parts)

@@ -40,7 +40,7 @@ def test_a_stage_grows_by_what_was_asked_and_errors_are_answers(measured, execut
     names = ("reply_serialize", "reply_deserialize", "reply_publish")
     assert median(told["stages"], *names) > median(plain["stages"], *names) + 0.5
     messages = told["messages"]
-    assert messages["errors_raised"] == messages["errors_answered"] == {"InjectedError": 3}
+    assert messages["errors_raised"] == messages["errors_replied"] == {"InjectedError": 3}
     assert messages["errors"] == {}
     assert messages["lost"] == 0
     assert messages["replied"] == told["latency"]["count"] == 200
@@ -51,7 +51,7 @@ def test_a_stage_grows_by_what_was_asked_and_errors_are_answers(measured, execut
 def test_casts_err_where_nobody_hears_of_it(measured, tmp_path):
     told = measured("r", "-m", 300, "-w", 5, "--pattern", "cast", "--endpoint", "error:10%")
     assert told["messages"]["errors_raised"] == {"InjectedError": 30}
-    assert "errors_answered" not in told["messages"]
+    assert "errors_replied" not in told["messages"]
     assert told["messages"]["received"] == 300
     assert "ERROR" not in (tmp_path / "r/consumer/log.txt").read_text()
 
@@ -84,7 +84,7 @@ def test_several_members_count_and_add_up_alike(measured):
         "--endpoint", "call:1,error:4%",
     )  # fmt: skip
     assert told["messages"]["errors_raised"] == {"InjectedError": 10}
-    assert told["messages"]["errors_answered"] == {"InjectedError": 10}
+    assert told["messages"]["errors_replied"] == {"InjectedError": 10}
     assert told["messages"]["replied"] == told["closure"]["within_tolerance"] == 250
     nested = told["nested"]
     assert nested["messages"]["replied"] == nested["closure"]["within_tolerance"] == 250

@@ -236,7 +236,7 @@ class Answered:
     def about(self) -> dict[str, Json]:
         """What the producer counted of it; nothing without errors."""
         count = len(self.errors)
-        return {"errors_answered": {InjectedError.__name__: count}} if count else {}
+        return {"errors_replied": {InjectedError.__name__: count}} if count else {}
 
 
 class _Numbering:

@@ -165,7 +165,7 @@ def test_a_sized_reply_is_the_message_s_own():
 def test_an_error_of_the_endpoint_is_an_answer():
     answers, send = sent(behaviour.InjectedError(3), "error:1%")
     send(3)
-    assert answers.about() == {"errors_answered": {"InjectedError": 1}}
+    assert answers.about() == {"errors_replied": {"InjectedError": 1}}
     with pytest.raises(rpc.ReplyMismatch, match=r"message 4 got the error \(3,\)"):
         send(4)
 
