@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy
 
 from omrig.accounting import (
+    beginning,
     closure,
     counts,
     coverage,
@@ -115,6 +116,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         sides=tuple(sides),
         is_measurement=not run.transport.in_memory,
         messages=counted,
+        beginning=beginning.account(sides),
         members=rows,
         spread=members.spread(rows),
         throughput=throughput.measure(run, sides, sliced),

@@ -139,6 +139,15 @@ class Load:
         " (repeatable, or separated by commas)",
         **UNLESS_NONE,
     )
+    services: int | None = option(
+        None,
+        "--services",
+        kind="count",
+        metavar="N",
+        help="services in each process, that connect and declare by themselves and at once"
+        " (default: a process is one)",
+        **UNLESS_NONE,
+    )
     scenario: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     def __post_init__(self) -> None:
@@ -158,6 +167,11 @@ class Load:
             )
         _check_choice("--pattern", self.pattern, tuple(PATTERNS))
         _check_choice("--executor", self.executor, EXECUTORS)
+        if self.services is not None and PATTERNS[self.pattern].copies:
+            raise UsageError(
+                f"--services: each would get a copy of a {PATTERNS[self.pattern].noun}, and a"
+                " process counts one; leave it out, or use --consumers"
+            )
         behaviour.check(behaviour.parse(self.endpoint or ()), PATTERNS[self.pattern])
 
     @property

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self, TypeAlias
 
+from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
@@ -371,6 +372,7 @@ class Result(Value):
     resources: Mapping[str, Resources | None] = dataclasses.field(default_factory=dict)
     machines: tuple[Machine, ...] = ()
     profiles: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
+    beginning: Beginning | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     nested: Nested | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     artefacts: tuple[Artefact, ...] = ()
     littles_law: LittlesLaw | None = dataclasses.field(default=None, metadata=key("little"))

@@ -87,6 +87,7 @@ class RecordedPlan(Value):
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     endpoint: tuple[str, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    services: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     scenario: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     def names(self, side: str) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ class About(Value):
     their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
     the load, None where none began. ``offer`` is None where no profiler was asked for its own.
     ``errors_replied`` are what endpoints were told to raise and a producer got back,
-    ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made.
+    ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made,
+    ``listening_ns`` how long each of its services took to listen.
     """
 
     boot_id: str = ""
@@ -82,6 +83,7 @@ class About(Value):
     errors_replied: Mapping[str, int] = dataclasses.field(default_factory=dict)
     errors_raised: Mapping[str, int] = dataclasses.field(default_factory=dict)
     nested: Calls | None = None
+    listening_ns: tuple[int, ...] = ()
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()

@@ -39,6 +39,23 @@ def apart(messages: Counts) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in shown if count)
 
 
+def beginning(result: Result) -> str:
+    """How services began that connected all at once; empty where a process was one."""
+    found = result.beginning
+    if found is None:
+        return ""
+    text = (
+        f"of {found.services:,} services half listened after {units.duration(found.p50_ns)}, all"
+        f" after {units.duration(found.max_ns)}"
+    )
+    if found.served_ns is not None:
+        text += (
+            f"; the first message of each of {found.first:,} had ended"
+            f" {units.duration(found.served_ns)} after the first was sent"
+        )
+    return text
+
+
 def expected_errors(messages: Counts) -> str:
     """What endpoints raised because they were told to; empty for nothing."""
     raised, answered = messages.errors_raised, messages.errors_replied
@@ -109,6 +126,8 @@ def load(run: Run) -> str:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
         parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
+    if plan.services:
+        parts.append(f"{plan.services} services a process")
     if plan.endpoint:
         parts.append(f"endpoint {', '.join(plan.endpoint)}")
     if plan.scenario:

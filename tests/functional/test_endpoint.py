@@ -2,9 +2,11 @@
 
 import json
 
+import numpy
 import pytest
 
 from omrig.cli import scenarios
+from omrig.model.stamps import PRODUCER_COLUMNS
 
 
 def median(rows, *names):
@@ -91,8 +93,25 @@ def test_several_members_count_and_add_up_alike(measured):
     assert nested["closure"]["negative_stages"] == 0
 
 
-@pytest.mark.parametrize("name", scenarios.titles())
-def test_each_scenario_runs(measured, name):
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_services_begin_all_at_once_each_with_connections_of_its_own(
+    measured, executor, channel, tmp_path
+):
+    told = measured("r", "--scenario", "restart-storm", "--services", 8, "-m", 16, "-w", 8,
+        "--executor", executor)  # fmt: skip
+    assert told["messages"]["replied"] == told["closure"]["within_tolerance"] == 16
+    beginning = told["beginning"]
+    assert (beginning["services"], beginning["first"]) == (16, 16)
+    assert 0 < beginning["p50_ns"] <= beginning["max_ns"] < 60e9
+    # Whoever sent first waited for the slowest of them no longer than all took.
+    assert beginning["served_ns"] == pytest.approx(told["latency"]["max"], rel=0.5)
+    stamps = numpy.load(tmp_path / "r/producer-1/stamps.npz")["producer"]
+    connections = stamps[:, PRODUCER_COLUMNS.index("connection")]
+    assert len(set(connections.tolist())) == 8
+
+
+@pytest.mark.parametrize("name", sorted(set(scenarios.titles()) - {"restart-storm"}))
+def test_each_other_scenario_runs(measured, name):
     few = ("-m", 60, "-w", 3, "--warmup", 6)
     told = measured("r", "--scenario", name, *few)
     assert told["complete"]

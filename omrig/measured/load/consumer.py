@@ -8,7 +8,7 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import rpc
+from omrig.measured.load import services
 from omrig.measured.load.behaviour import Behaving
 from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
 from omrig.measured.load.tally import Tally
@@ -87,6 +87,7 @@ class Consumer:
         self.offer = offer
         self._tally = Tally(plan.load.messages)
         self._behaving = Behaving(plan)
+        self._server: Any = None
         self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
@@ -99,9 +100,9 @@ class Consumer:
 
         Raises what oslo.messaging raises when it cannot listen.
         """
-        self._behaving.connect(transport)
+        self._behaving.connect(services.one_of(transport))
         endpoint = self._behaving.endpoint(Endpoint(self._tally).message)
-        self._server = rpc.serve(transport, self._plan, endpoint)
+        self._server = services.serve(transport, self._plan, endpoint)
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -249,6 +250,7 @@ class Consumer:
             "ended": self._ended,
             "stopped": self._stop.requested,
             **self._behaving.about(),
+            **services.about(self._server),
         }
         writer.save_recording(
             folder,

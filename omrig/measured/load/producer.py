@@ -10,7 +10,7 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline, rpc
+from omrig.measured.load import deadline, rpc, services
 from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.behaviour import Answered
 from omrig.measured.load.control import PATIENCE_S, Answers, Control
@@ -55,7 +55,7 @@ class Producer:
 
     def connect(self, transport: Any) -> None:
         """Make the client; no message is sent."""
-        self._client = rpc.client(transport, self._plan)
+        self._client = services.client(transport, self._plan)
         arguments = payload.build(self._plan.load.size_bytes)
         client = self._answered.client(self._client)
         self._send = self._answered.taken(rpc.sender(self._pattern, client, self._id, arguments))

@@ -160,6 +160,7 @@ def _endpoint(result: Result) -> dict[str, Any]:
     """What came of what the endpoint was told to do."""
     return {
         "nested": nested.lines(result),
+        "beginning": words.beginning(result),
         "expected_errors": words.expected_errors(result.messages),
     }
 

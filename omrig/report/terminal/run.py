@@ -189,6 +189,8 @@ def _messages(result: Result) -> RenderableType:
         grid.add_row(
             "errors", ", ".join(f"{name} {count:,}" for name, count in messages.errors.items())
         )
+    if began := words.beginning(result):
+        grid.add_row("beginning", began)
     if expected := words.expected_errors(messages):
         grid.add_row("expected", expected)
     if throughput:
