@@ -1,13 +1,14 @@
 """How many messages a run had, and why it is incomplete."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 from omrig.model import members
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Counts
 from omrig.model.run import Run
 from omrig.recordings import joined
-from omrig.recordings.recording import Sides
+from omrig.recordings.recording import About, Recording, Sides
 
 
 def count(run: Run, sides: Sides) -> Counts:
@@ -43,7 +44,19 @@ def count(run: Run, sides: Sides) -> Counts:
         foreign=consumer.foreign if consumer else None,
         of_other_producers=others,
         errors=producer.errors if producer else {},
+        errors_raised=_expected(sides.get("consumer"), lambda about: about.errors_raised),
+        errors_replied=_expected(sides.get("producer"), lambda about: about.errors_replied),
     )
+
+
+def _expected(
+    side: Recording | None, of: Callable[[About], Mapping[str, int]]
+) -> Mapping[str, int] | None:
+    """The errors that endpoints were told to raise, as the members of a side counted them."""
+    found: Counter[str] = Counter()
+    for each in side.members if side else ():
+        found.update(of(each.about))
+    return found or None
 
 
 def _received(sides: Sides, copies: bool) -> int:

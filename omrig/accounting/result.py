@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy
 
 from omrig.accounting import (
+    beginning,
     closure,
     counts,
     coverage,
@@ -14,6 +15,7 @@ from omrig.accounting import (
     latency,
     littles_law,
     members,
+    nested,
     overhead,
     prefetch,
     quantised,
@@ -35,6 +37,7 @@ from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import artefacts, messages, recording
 from omrig.recordings import folder as run_folder
+from omrig.recordings import nested as nested_calls
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import Recording, Sides
 from omrig.recordings.stamping import Stamping
@@ -92,7 +95,11 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     counted = counts.count(run, sides)
     reason = counts.incomplete(run, sides, counted)
     sliced = slicing.read(sides)
+    calls = nested_calls.sides(sides["consumer"]) if "consumer" in sides else None
+    called = nested.tables(calls) if calls and _is_stamped(sides) else {}
     tables = _tables(sides)
+    if "consumer" in tables:
+        tables["consumer"] = nested.without(tables["consumer"], called.get("producer"))
     every = _timeline(run, sides, tables, slicing.in_slices(sliced))
     keep = slicing.undisturbed(sliced)
     quiet = _timeline(run, sides, tables, keep) if keep else None
@@ -109,6 +116,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         sides=tuple(sides),
         is_measurement=not run.transport.in_memory,
         messages=counted,
+        beginning=beginning.account(sides),
         members=rows,
         spread=members.spread(rows),
         throughput=throughput.measure(run, sides, sliced),
@@ -123,6 +131,12 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     result = _with_latencies(result, sides)
     if shown:
         result = _with_stages(result, sides, tables, shown)
+    if calls:
+        served = sides["consumer"].about.received
+        # Where stages are of some messages, those had not the time of all in their calls.
+        endpoint = None if quiet else result.stage("endpoint")
+        found = nested.account(calls, called, served, endpoint)
+        result = dataclasses.replace(result, nested=found)
     slices = [(each.first, each.end) for each in sliced.slices] if sliced else []
     law = littles_law.check(
         run.plan, result.throughput, result.latency, sides.get("producer"), slices
@@ -132,9 +146,13 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
     return Accounted(run, sides, result, every)
 
 
+def _is_stamped(sides: Sides) -> bool:
+    # In memory nothing was on a wire, and nothing of it would be a measurement.
+    return not any(side.run.transport.in_memory for side in sides.values())
+
+
 def _tables(sides: Sides) -> dict[str, StampTable]:
-    if any(side.run.transport.in_memory for side in sides.values()):
-        # Nothing was on a wire, and nothing of it would be a measurement.
+    if not _is_stamped(sides):
         return {}
     tables = ((name, stamp_table.read(side)) for name, side in sides.items())
     return {name: table for name, table in tables if table}

@@ -17,7 +17,7 @@ class Command:
 
     ``usage`` is None where argparse may say it. What follows a ``--`` is for the command itself
     where it ``has_rest``. Where it ``has_modes``, profiler modes of other packages add options, by
-    the module's ``add_modes(parser, arguments)``.
+    the module's ``add_modes(parser, arguments)``; where it ``has_scenarios``, one may be named.
     """
 
     module: str
@@ -25,6 +25,7 @@ class Command:
     usage: str | None = None
     has_rest: bool = False
     has_modes: bool = False
+    has_scenarios: bool = False
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             ),
             usage="omrig run [options]",
             has_modes=True,
+            has_scenarios=True,
         ),
         "": Command(
             "omrig.cli.side",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omrig import cli
 from omrig.cli import streams
-from omrig.cli.main import execute, parser_of
+from omrig.cli.main import execute, parsed
 from omrig.cli.options import Parser, count
 from omrig.model.errors import RunError, UsageError, naming
 from omrig.model.plan import SIDES, Plan
@@ -104,8 +104,7 @@ def _split(rest: list[str]) -> list[list[str]]:
 
 def _plan(name: str, arguments: list[str]) -> Plan:
     try:
-        module, parser = parser_of("run", arguments)
-        options = parser.parse_args(arguments)
+        module, options = parsed("run", arguments)
         for option, attribute in _NOT_THERE.items():
             if getattr(options, attribute):
                 raise UsageError(f"{option}: goes before the first --, it is not of one of the two")

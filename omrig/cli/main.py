@@ -1,5 +1,6 @@
 """Here a command is chosen and run, and what failed is said."""
 
+import argparse
 import importlib
 import sys
 import traceback
@@ -51,10 +52,27 @@ def execute(name: str, arguments: Sequence[str]) -> int:
     if cli.COMMANDS[name].has_rest and "--" in own:
         at = own.index("--")
         own, rest = own[:at], own[at:]
-    module, parser = parser_of(name, own)
-    options = parser.parse_args(own)
+    module, options = parsed(name, own)
     options.rest = rest
     return int(module.run(options))
+
+
+def parsed(name: str, arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of the command called ``name``, and what its ``arguments`` say.
+
+    Raises ``UsageError`` for arguments that it does not take.
+    """
+    scenario = None
+    if cli.COMMANDS[name].has_scenarios:
+        from omrig.cli import scenarios
+
+        scenario = scenarios.named(arguments)
+    if scenario is None:
+        module, parser = parser_of(name, arguments)
+        return module, parser.parse_args(arguments)
+    found = scenarios.read(scenario)
+    module, parser = parser_of(name, [*found.modes, *arguments])
+    return module, scenarios.parse(parser, found, arguments)
 
 
 def parser_of(name: str, arguments: Sequence[str]) -> tuple[ModuleType, Parser]:

@@ -47,6 +47,29 @@ class Parser(argparse.ArgumentParser):
                 self._refuse_logins(name, value if isinstance(value, list) else [value])
         return parsed
 
+    def action_of(self, name: str) -> argparse.Action | None:
+        """The option with this long name, with ``-`` or with ``_``; None where there is none."""
+        return self._known().get(name.replace("_", "-"))
+
+    def long_names(self) -> list[str]:
+        """The long names of all options."""
+        return sorted(
+            name.removeprefix("--") for name in self._option_string_actions if name[:2] == "--"
+        )
+
+    def given(self, args: Sequence[str]) -> set[str]:
+        """The attributes of the options that are among ``args``."""
+        nothing = argparse.Namespace(**dict.fromkeys(action.dest for action in self._actions))
+        parsed = self.parse_args(args, nothing)
+        return {name for name, value in vars(parsed).items() if value is not None}
+
+    def _known(self) -> dict[str, argparse.Action]:
+        return {
+            name.removeprefix("--").replace("_", "-"): action
+            for name, action in self._option_string_actions.items()
+            if name.startswith("--")
+        }
+
     def _refuse_logins(self, name: str, values: Iterable[Any]) -> None:
         """A URL in the wrong place would be quoted, or cut up and quoted, with its password."""
         from omrig.model import redaction
@@ -60,6 +83,11 @@ class Parser(argparse.ArgumentParser):
                     f"--{name.replace('_', '-')}: {shown} looks like a URL with a login; give it"
                     " with --transport-url"
                 )
+
+
+def is_repeatable(action: argparse.Action) -> bool:
+    """Whether an option may be given more than once."""
+    return isinstance(action, argparse._AppendAction)
 
 
 def add_version(parser: Parser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig import cli
-from omrig.cli import results, streams
+from omrig.cli import results, scenarios, streams
 from omrig.cli.options import (
     TRANSPORT,
     Parser,
@@ -51,6 +51,7 @@ Load oslo.messaging and learn where the time of a message went.
 def add_options(parser: Parser) -> None:
     """Add the options of both sides."""
     add_version(parser)
+    scenarios.add_option(parser)
     add_plan(parser)
 
 
@@ -121,14 +122,16 @@ def make_plan(
 
     Raises ``UsageError`` when they contradict each other.
     """
-    return Plan(
-        sides=sides,
-        run_id=uuid.uuid4().hex,
-        load=Load(**{"messages": messages} | given(options, Load)),
-        profiling=profiling(options),
-        transport=transport(options),
-        output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
-    )
+    scenario: str | None = vars(options).get("scenario")
+    with scenarios.naming_keys(options):
+        return Plan(
+            sides=sides,
+            run_id=uuid.uuid4().hex,
+            load=Load(**{"messages": messages} | given(options, Load), scenario=scenario),
+            profiling=profiling(options),
+            transport=transport(options),
+            output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
+        )
 
 
 def _default_output(sides: tuple[str, ...]) -> str:

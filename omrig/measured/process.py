@@ -141,7 +141,7 @@ def _run(
     import oslo_messaging
 
     from omrig.drivers import configuration, settings
-    from omrig.measured.load import control, identity
+    from omrig.measured.load import behaviour, control, identity, services
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import SHUT_DOWN_S
@@ -163,8 +163,11 @@ def _run(
     measurement = Measurement(registry.make(plan.profiling.modes, context))
     for profiler in measurement.profilers:
         profiler.install()
-    messaging = oslo_messaging.get_rpc_transport(
-        found.conf, identity.take(found.conf, plan, url.url)
+    own_url = identity.take(found.conf, plan, url.url)
+    messaging = services.transport(
+        plan,
+        executor,
+        lambda: oslo_messaging.get_rpc_transport(found.conf, own_url, behaviour.EXCEPTIONS_OF),
     )
     consumer = producer = None
     relayed = control.Relayed(emit, stop)

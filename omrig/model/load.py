@@ -6,9 +6,11 @@ stands nowhere else.
 
 import dataclasses
 
+from omrig.model import behaviour
 from omrig.model.errors import UsageError
 from omrig.model.option import choices, option
 from omrig.model.patterns import PATTERNS
+from omrig.model.values import UNLESS_NONE
 
 EXECUTORS = ("eventlet", "threading")
 
@@ -32,7 +34,8 @@ class Load:
     ``messages`` is None only for a consumer that runs until it is stopped; several ``producers``
     share them, and ``workers`` are those of each. ``size_bytes`` is the size of the payload as
     :mod:`omrig.model.payload` defines it. ``timeout_s`` is None for the configuration's
-    ``rpc_response_timeout``.
+    ``rpc_response_timeout``. ``endpoint`` is what :mod:`omrig.model.behaviour` reads, ``scenario``
+    the name or the file of the one that gave options.
 
     Raises ``UsageError`` when a value makes no sense.
     """
@@ -127,6 +130,25 @@ class Load:
         metavar="SECONDS",
         help="end the consumer when no message came for so long (default: never)",
     )
+    endpoint: tuple[str, ...] | None = option(
+        None,
+        "--endpoint",
+        kind="list",
+        metavar="KIND:VALUE",
+        help="what the endpoint does: cpu:2ms, sleep:5ms, call:1, error:1%%, reply:50KB"
+        " (repeatable, or separated by commas)",
+        **UNLESS_NONE,
+    )
+    services: int | None = option(
+        None,
+        "--services",
+        kind="count",
+        metavar="N",
+        help="services in each process, that connect and declare by themselves and at once"
+        " (default: a process is one)",
+        **UNLESS_NONE,
+    )
+    scenario: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     def __post_init__(self) -> None:
         if self.messages is not None:
@@ -145,6 +167,12 @@ class Load:
             )
         _check_choice("--pattern", self.pattern, tuple(PATTERNS))
         _check_choice("--executor", self.executor, EXECUTORS)
+        if self.services is not None and PATTERNS[self.pattern].copies:
+            raise UsageError(
+                f"--services: each would get a copy of a {PATTERNS[self.pattern].noun}, and a"
+                " process counts one; leave it out, or use --consumers"
+            )
+        behaviour.check(behaviour.parse(self.endpoint or ()), PATTERNS[self.pattern])
 
     @property
     def patience_s(self) -> float:

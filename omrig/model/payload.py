@@ -4,7 +4,12 @@ Definition of the size: the bytes that the payload adds to the message, that is 
 ``oslo_serialization.jsonutils.dumps(arguments)`` less its two braces. No argument at all is
 therefore 0 bytes. oslo's JSON is ASCII (a non-ASCII character is written as ``\\uXXXX``), so its
 length in characters is its length in bytes.
+
+A reply that was given a size is a dictionary whose whole JSON has it; else it is the message's
+number alone.
 """
+
+from collections.abc import Callable
 
 from omrig.model.errors import UsageError
 from omrig.model.values import Json
@@ -16,6 +21,13 @@ _FILLER = "user_data"
 
 SMALLEST_BYTES = len(f'"{_FILLER}": ""')
 """Size of the smallest payload that is not empty."""
+
+_SEQ = "seq"
+_SEQ_DIGITS = 12
+_NO_REPLY = {_SEQ: "0" * _SEQ_DIGITS, _FILLER: ""}
+
+SMALLEST_REPLY_BYTES = sum(len(f'"{key}": "{value}"') for key, value in _NO_REPLY.items()) + 4
+"""Size of the smallest reply that was given a size: its braces, and a comma and a space."""
 
 _REALISTIC: dict[str, Json] = {
     "instance": {
@@ -69,6 +81,31 @@ def build(size_bytes: int) -> dict[str, Json]:
         room = size_bytes - serialised_size(filled)
     filled[_FILLER] = _text(room)
     return filled
+
+
+def sized_reply(size_bytes: int) -> Callable[[int], Json]:
+    """What makes the reply to the message with a number, of exactly ``size_bytes``.
+
+    Raises ``UsageError`` for fewer than ``SMALLEST_REPLY_BYTES``.
+    """
+    if size_bytes < SMALLEST_REPLY_BYTES:
+        raise UsageError(
+            f"--endpoint: no reply has {size_bytes} bytes; give reply:{SMALLEST_REPLY_BYTES}B or"
+            " more"
+        )
+    filler = _text(size_bytes - SMALLEST_REPLY_BYTES)
+
+    def reply(seq: int) -> Json:
+        # As wide for each: the size does not depend on it.
+        return {_SEQ: f"{seq:0{_SEQ_DIGITS}}", _FILLER: filler}
+
+    return reply
+
+
+def number_in(reply: Json) -> int | None:
+    """The number of the message to which this is a sized reply; None where it is none."""
+    number = reply.get(_SEQ) if isinstance(reply, dict) else None
+    return int(number) if isinstance(number, str) else None
 
 
 def _text(length: int) -> str:

@@ -273,7 +273,7 @@ class Plan:
             sides=tuple(values["sides"]),
             run_id=values["run_id"],
             member=values["member"],
-            load=Load(**values["load"]),
+            load=Load(**_tuples(values["load"])),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
             output=Output(**values["output"]),
@@ -284,8 +284,12 @@ def _public(part: Load | Where | Output) -> dict[str, Any]:
     return {
         field.metadata.get("key", field.name): getattr(part, field.name)
         for field in dataclasses.fields(part)
-        if not field.metadata.get("private")
+        if not field.metadata.get("private") and _is_told(part, field)
     }
+
+
+def _is_told(part: Load | Where | Output, field: dataclasses.Field[Any]) -> bool:
+    return "unless_none" not in field.metadata or getattr(part, field.name) is not None
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self, TypeAlias
 
+from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
@@ -41,6 +42,8 @@ class Counts(Value):
     counts the messages that failed by the name of the exception. Where each of several consumers
     has a copy, ``expected`` is how many copies of what was ``sent`` there were to be, and
     ``received`` and ``lost`` are counts of copies.
+    Endpoints were told to raise ``errors_raised``; ``errors_replied`` came back to their callers,
+    which is no failure. Both are by name, and None without any.
     """
 
     requested: int | None = None
@@ -54,6 +57,8 @@ class Counts(Value):
     foreign: int | None = None
     of_other_producers: int | None = None
     errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    errors_raised: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    errors_replied: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @property
     def failed(self) -> int:
@@ -311,6 +316,19 @@ Stages: TypeAlias = tuple[StageRow, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Nested(Value):
+    """The calls that endpoints made: of a mean message's ``endpoint`` they were ``calls_ns``, the
+    rest ``own_ns``. What stages are needed for is None without them."""
+
+    messages: Counts
+    latency: Latency | None = None
+    stages: Stages | None = None
+    closure: Closure | None = None
+    calls_ns: int = 0
+    own_ns: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
@@ -354,6 +372,8 @@ class Result(Value):
     resources: Mapping[str, Resources | None] = dataclasses.field(default_factory=dict)
     machines: tuple[Machine, ...] = ()
     profiles: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
+    beginning: Beginning | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    nested: Nested | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     artefacts: tuple[Artefact, ...] = ()
     littles_law: LittlesLaw | None = dataclasses.field(default=None, metadata=key("little"))
 

@@ -46,7 +46,9 @@ class RecordedPlan(Value):
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
     ``stages_refused`` is which mode refused ``stages``, and why; None where none did. ``producers``
-    and ``consumers`` are None where a side could be one process alone.
+    and ``consumers`` are None where a side could be one process alone. ``endpoint`` is what the
+    endpoint was told to do, None where it only answered; ``scenario`` the name or the file of the
+    one that gave options, None where none did.
     """
 
     sides: tuple[str, ...] = ()
@@ -84,6 +86,9 @@ class RecordedPlan(Value):
     debug: bool = False
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    endpoint: tuple[str, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    services: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    scenario: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     def names(self, side: str) -> tuple[str, ...]:
         """The names of a side's members."""

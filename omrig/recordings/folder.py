@@ -32,6 +32,9 @@ MESSAGES = "messages.npz"
 """In a side's folder: when each message was, on the load's own clock; see
 :mod:`omrig.recordings.messages`."""
 
+NESTED = "nested.npz"
+"""In a consumer's folder: when each call was that its endpoint made, as a producer keeps it."""
+
 STAMPS = "stamps.npz"
 """In a side's folder: the rows of stamps of each side that ran in the process."""
 

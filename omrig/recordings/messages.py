@@ -113,18 +113,18 @@ def _is_reading(name: str) -> bool:
     return not (name == SEQ or name.startswith(STAGE))
 
 
-def read(folder: Path) -> Messages | None:
-    """All columns of the member in ``folder``; None where it left none."""
-    with opened(folder) as messages:
+def read(folder: Path, name: str = run_folder.MESSAGES) -> Messages | None:
+    """All columns of the member in ``folder``, in this file of it; None where there is none."""
+    with opened(folder, name) as messages:
         if messages is None:
             return None
         return Messages({n: messages.columns[n].astype(numpy.int64) for n in messages.columns})
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Messages | None]:
+def opened(folder: Path, name: str = run_folder.MESSAGES) -> Iterator[Messages | None]:
     """The member in ``folder`` with columns that are read one at a time; None as :func:`read`."""
-    path = folder / run_folder.MESSAGES
+    path = folder / name
     if not path.exists():
         yield None
         return

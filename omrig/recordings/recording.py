@@ -45,6 +45,17 @@ class SlicingPlan(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Calls(Value):
+    """What a consumer counted of the calls that its endpoint made, as producer and as consumer."""
+
+    producer_id: str
+    sent: int
+    done: int
+    errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    received: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class About(Value):
     """What a member counted, and who it is: its ``side.json``.
 
@@ -52,6 +63,9 @@ class About(Value):
     ``consumers`` that it met, by their names; ``producers`` by their ids, and the rest of the
     counts, a consumer's. ``usage`` is what the process used during
     the load, None where none began. ``offer`` is None where no profiler was asked for its own.
+    ``errors_replied`` are what endpoints were told to raise and a producer got back,
+    ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made,
+    ``listening_ns`` how long each of its services took to listen.
     """
 
     boot_id: str = ""
@@ -68,6 +82,10 @@ class About(Value):
     duplicated: int = 0
     out_of_range: int = 0
     foreign: int = 0
+    errors_replied: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    errors_raised: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    nested: Calls | None = None
+    listening_ns: tuple[int, ...] = ()
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
@@ -136,7 +154,7 @@ def members(folder: Path) -> list[Recording]:
         dataclasses.replace(
             each,
             messages=messages.read(each.folder) or Messages(),
-            stamps=_read_stamps(_stamps_in(each), each.side),
+            stamps=read_stamps(_stamps_in(each), each.side),
             stamping=stamping.read(_stamps_in(each)),
         )
         for each in _found(folder)
@@ -281,7 +299,8 @@ def on_one_host(members: Iterable[Member]) -> bool:
     return len({member.boot_id for member in members}) == 1
 
 
-def _read_stamps(folder: Path, side: str) -> Integers | None:
+def read_stamps(folder: Path, side: str) -> Integers | None:
+    """The rows of stamps that a process, whose folder it is, made of messages as this side."""
     path = folder / run_folder.STAMPS
     if not path.exists():
         return None

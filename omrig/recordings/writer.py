@@ -104,6 +104,16 @@ def save_recording(
     )
 
 
+def save_nested(folder: Path, columns: "Mapping[str, array.array[int]]") -> None:
+    """Write ``nested.npz``: of the calls that an endpoint made what a producer's columns say."""
+    import numpy
+
+    save_columns(
+        folder / run_folder.NESTED,
+        {name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()},
+    )
+
+
 def save_stamps(folder: Path, about: dict[str, Any], rows: "Mapping[str, array.array[int]]") -> str:
     """Write ``stages.json`` and ``stamps.npz`` into the folder of a side; the name of the latter.
 

@@ -15,7 +15,7 @@ from omrig.model.verdict import ONE_SIDE
 def notes(run: Run, result: Result) -> list[tuple[str, str]]:
     """How far to trust the stages: lines of a label and a text."""
     lines = [
-        ("books", _books(result.closure)),
+        ("books", books(result.closure)),
         ("little", _little(run, result)),
         ("clock", _clock(result)),
         ("arrivals", _watcher(result.instrument or {})),
@@ -26,7 +26,8 @@ def notes(run: Run, result: Result) -> list[tuple[str, str]]:
     return [(label, line) for label, line in lines if line]
 
 
-def _books(closure: Closure | None) -> str:
+def books(closure: Closure | None) -> str:
+    """How well stages add up; empty where there are none."""
     if not closure:
         return ""
     messages, matched = closure.messages, closure.matched

@@ -39,6 +39,31 @@ def apart(messages: Counts) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in shown if count)
 
 
+def beginning(result: Result) -> str:
+    """How services began that connected all at once; empty where a process was one."""
+    found = result.beginning
+    if found is None:
+        return ""
+    text = (
+        f"of {found.services:,} services half listened after {units.duration(found.p50_ns)}, all"
+        f" after {units.duration(found.max_ns)}"
+    )
+    if found.served_ns is not None:
+        text += (
+            f"; the first message of each of {found.first:,} had ended"
+            f" {units.duration(found.served_ns)} after the first was sent"
+        )
+    return text
+
+
+def expected_errors(messages: Counts) -> str:
+    """What endpoints raised because they were told to; empty for nothing."""
+    raised, answered = messages.errors_raised, messages.errors_replied
+    parts = [f"{count:,} {name} raised" for name, count in (raised or {}).items()]
+    parts += [f"{count:,} {name} came back" for name, count in (answered or {}).items()]
+    return ", ".join(parts)
+
+
 def caveats(run: Run, result: Result) -> list[str]:
     """What to know before the figures of a run are believed or quoted."""
     warnings = []
@@ -101,6 +126,12 @@ def load(run: Run) -> str:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
         parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
+    if plan.services:
+        parts.append(f"{plan.services} services a process")
+    if plan.endpoint:
+        parts.append(f"endpoint {', '.join(plan.endpoint)}")
+    if plan.scenario:
+        parts.append(f"scenario {plan.scenario}")
     parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)
 

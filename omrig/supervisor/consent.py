@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
+from omrig.model import behaviour
 from omrig.model.errors import UsageError
 from omrig.model.load import KILOBYTE
 from omrig.model.plan import Plan
@@ -26,7 +27,9 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
     display.tell(_destination(plan, transport, info))
     if "producer" not in plan.sides or transport.is_named or plan.transport.yes:
         return
-    total = plan.load.messages
+    calls = behaviour.parse(plan.load.endpoint or ()).calls
+    # Each of them is a message more.
+    total = plan.load.messages and plan.load.messages * (1 + calls)
     if total is not None and total <= MOST_UNASKED:
         return
     many = "a load without an end" if total is None else f"{total:,} messages"

@@ -309,6 +309,13 @@ def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
 
 def _endpoint(case: Case) -> str:
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
+    nested = case.result.nested
+    if nested and nested.own_ns is not None:
+        return (
+            f"the endpoint takes {case.mean} (p99 {units.duration(case.stage.p99_ns)}),"
+            f" {units.duration(nested.calls_ns)} of it in calls to another server, which have"
+            f" stages of their own{waits}"
+        )
     return (
         f"the endpoint's own method takes {case.mean} (p99"
         f" {units.duration(case.stage.p99_ns)}){waits}: messaging is not the reason"

@@ -8,7 +8,8 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import rpc
+from omrig.measured.load import services
+from omrig.measured.load.behaviour import Behaving
 from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
 from omrig.measured.load.tally import Tally
 from omrig.measured.measurement import Measurement
@@ -85,6 +86,8 @@ class Consumer:
         self._stop = stop
         self.offer = offer
         self._tally = Tally(plan.load.messages)
+        self._behaving = Behaving(plan)
+        self._server: Any = None
         self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
@@ -97,7 +100,9 @@ class Consumer:
 
         Raises what oslo.messaging raises when it cannot listen.
         """
-        self._server = rpc.serve(transport, self._plan, Endpoint(self._tally))
+        self._behaving.connect(services.one_of(transport))
+        endpoint = self._behaving.endpoint(Endpoint(self._tally).message)
+        self._server = services.serve(transport, self._plan, endpoint)
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -134,6 +139,7 @@ class Consumer:
         def shut_down() -> None:
             self._server.stop()
             self._server.wait()
+            self._behaving.stop()
 
         self._executor.spawn(shut_down, "main").join(seconds)
 
@@ -155,6 +161,7 @@ class Consumer:
     def _hello(self, producer: str, messages: int, about: dict[str, Any]) -> Json:
         """A producer presents itself and how many messages it will send."""
         self._tally.expect(producer, messages)
+        self._behaving.expect(producer, messages, about["pid"])
         self.producers[producer] = about
         return {**told(member("consumer")), "offer": self.offer}
 
@@ -242,6 +249,8 @@ class Consumer:
             "slicing": self._slicing,
             "ended": self._ended,
             "stopped": self._stop.requested,
+            **self._behaving.about(),
+            **services.about(self._server),
         }
         writer.save_recording(
             folder,
@@ -251,3 +260,4 @@ class Consumer:
                 for producer, column in self._tally.received.items()
             },
         )
+        self._behaving.save(folder)

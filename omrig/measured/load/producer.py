@@ -10,8 +10,9 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline, rpc
+from omrig.measured.load import deadline, rpc, services
 from omrig.measured.load.ahead import Ahead
+from omrig.measured.load.behaviour import Answered
 from omrig.measured.load.control import PATIENCE_S, Answers, Control
 from omrig.measured.load.side import DRAIN_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import Workers
@@ -43,6 +44,7 @@ class Producer:
         self._stop = stop
         self._id = uuid.uuid4().hex
         self._total = plan.load.messages or 0
+        self._answered = Answered(plan)
         self._workers = Workers(plan, executor, stop)
         self._slices: list[dict[str, Any]] = []
         self._slicing: dict[str, Any] | None = None
@@ -53,9 +55,10 @@ class Producer:
 
     def connect(self, transport: Any) -> None:
         """Make the client; no message is sent."""
-        self._client = rpc.client(transport, self._plan)
+        self._client = services.client(transport, self._plan)
         arguments = payload.build(self._plan.load.size_bytes)
-        self._send = rpc.sender(self._pattern, self._client, self._id, arguments)
+        client = self._answered.client(self._client)
+        self._send = self._answered.taken(rpc.sender(self._pattern, client, self._id, arguments))
 
     def run(self, measurement: Measurement) -> None:
         """Present itself, warm up, send the load.
@@ -195,6 +198,7 @@ class Producer:
             "requested": self._total,
             "sent": self._workers.sent,
             "done": self._total - self._workers.ended.count(0),
+            **self._answered.about(),
             "errors": self._workers.errors.by_name(),
             "error_examples": self._workers.errors.examples(),
             "usage": measurement.usage.summary(),

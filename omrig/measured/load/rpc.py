@@ -30,9 +30,15 @@ def client(transport: Any, plan: Plan) -> Any:
     return make(transport, target, timeout=plan.load.timeout_s)
 
 
-def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
-    """A started server with this endpoint; when this returns its queues exist, and one of them
-    takes what is sent to all servers.
+def server_name() -> str:
+    """What the servers of this process are called."""
+    return f"{socket.gethostname()}.{os.getpid()}"
+
+
+def serve(transport: Any, plan: Plan, endpoint: object, name: str = "") -> Any:
+    """A started server with this endpoint, called ``name``, or as those of this process are.
+
+    When this returns its queues exist, and one of them takes what is sent to all servers.
 
     Raises what oslo.messaging raises when it cannot listen.
     """
@@ -41,7 +47,7 @@ def serve(transport: Any, plan: Plan, endpoint: object) -> Any:
     target = oslo_messaging.Target(
         exchange=plan.exchange,
         topic=plan.queue_topic,
-        server=f"{socket.gethostname()}.{os.getpid()}",
+        server=name or server_name(),
     )
     server = oslo_messaging.get_rpc_server(
         transport, target, [endpoint], access_policy=oslo_messaging.DefaultRPCAccessPolicy

@@ -13,7 +13,7 @@ from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
-from omrig.report import layout, notes, owners, resources
+from omrig.report import layout, nested, notes, owners, resources
 from omrig.report import members as member_words
 from omrig.report import text as words
 from omrig.report.html import bars, charts, events, messages, profiled, usage
@@ -29,6 +29,7 @@ _UNSEEN = 0.0005
 _SECTIONS = {
     "message": "A message, to scale",
     "stages": "Every stage",
+    "nested": "Nested calls",
     "shares": "Whose time it is",
     "latency": "Latency",
     "members": "Members",
@@ -119,6 +120,7 @@ def page(
         "members": [(row, member_words.figures(row)) for row in result.members or ()],
         "member_figures": member_words.FIGURES,
         "spread": list(member_words.spread(result)),
+        **_endpoint(result),
         "load": words.load(run),
         "settings": words.settings(run),
         "latency_is": words.latency(run),
@@ -154,6 +156,15 @@ def page(
     return {**content, "sections": _sections(content)}
 
 
+def _endpoint(result: Result) -> dict[str, Any]:
+    """What came of what the endpoint was told to do."""
+    return {
+        "nested": nested.lines(result),
+        "beginning": words.beginning(result),
+        "expected_errors": words.expected_errors(result.messages),
+    }
+
+
 def _usage_notes(run: Run, result: Result, totals: Sequence[usage.Total]) -> list[str]:
     counted = {total.name for total in totals}
     return [f"{name}: {line}" for name, line in resources.lines(run, result) if name not in counted]
@@ -185,6 +196,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
     has = {
         "message": content["message"],
         "stages": content["stages"],
+        "nested": content["nested"],
         "shares": content["stages"],
         "latency": result.latency or result.latency_with_failures,
         "members": content["members"],

@@ -21,7 +21,7 @@ from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
 from omrig.report import text as words
-from omrig.report.terminal import by_stage, members, stages, waterfall
+from omrig.report.terminal import by_stage, members, nested, stages, waterfall
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
@@ -81,6 +81,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
         parts += _stages(run, result, console)
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(notes.costs(result))]
+    parts += nested.render(result, console.width, run.plan.sample > 1)
     parts += by_stage.render(result, console.width)
     parts += overhead.render(result, console.width)
     parts += renderers.render(result, console.width)
@@ -188,6 +189,10 @@ def _messages(result: Result) -> RenderableType:
         grid.add_row(
             "errors", ", ".join(f"{name} {count:,}" for name, count in messages.errors.items())
         )
+    if began := words.beginning(result):
+        grid.add_row("beginning", began)
+    if expected := words.expected_errors(messages):
+        grid.add_row("expected", expected)
     if throughput:
         grid.add_row(
             "throughput",

@@ -25,7 +25,7 @@ def executor():
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
-    monkeypatch.setattr("omrig.model.plan.SHORTEST_PATIENCE_S", 0.2)
+    monkeypatch.setattr("omrig.model.load.SHORTEST_PATIENCE_S", 0.2)
 
 
 def test_what_ends_in_time_has_ended(executor):

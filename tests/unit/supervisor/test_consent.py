@@ -23,13 +23,17 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def ask(monkeypatch, capsys):
-    def ask(*, named=False, terminal=False, answer="", sides=("producer",), messages=1, yes=False):
+    def ask(
+        *, named=False, terminal=False, answer="", sides=("producer",), messages=1, yes=False,
+        endpoint=None,
+    ):  # fmt: skip
         transport = Transport(
             scheme="rabbit", broker="amqp", patterns=("call",), login=Login((), "/nova"),
             options={}, settings={}, is_named=named,
             redacted="rabbit://u:***@ctl1/nova", source="/etc/nova/nova.conf", url="",
         )  # fmt: skip
-        plan = Plan(sides=sides, run_id="1", load=Load(messages=messages), transport=Where(yes=yes))
+        load = Load(messages=messages, endpoint=endpoint)
+        plan = Plan(sides=sides, run_id="1", load=load, transport=Where(yes=yes))
         shown = Terminal() if terminal else io.StringIO()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", Terminal(answer) if terminal else io.StringIO(answer))
@@ -64,6 +68,12 @@ def test_a_large_load_to_a_broker_that_was_found_wants_a_yes(ask, messages):
     assert ask(messages=messages, terminal=True, answer="y\n")[1] is None
     assert ask(messages=messages, yes=True)[1] is None
     assert ask(messages=messages, named=True)[1] is None
+
+
+def test_the_calls_of_an_endpoint_are_messages_too(ask):
+    assert ask(messages=25_000, endpoint=("call:3",))[1] is None
+    _, error = ask(messages=25_001, endpoint=("call:3",))
+    assert "100,004 messages to the broker" in error
 
 
 def test_neither_a_small_load_nor_a_consumer_is_asked_about(ask):
