@@ -25,6 +25,7 @@ from omrig.cli.options import (
 )
 from omrig.model.errors import RunError, UsageError
 from omrig.model.load import DEFAULT_MESSAGES, Load
+from omrig.model.pace import Pace
 from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
 from omrig.supervisor.interrupts import Interrupts
@@ -56,7 +57,9 @@ def add_options(parser: Parser) -> None:
 
 def add_plan(parser: Parser) -> None:
     """Add the options that a Plan is made of, and how it is shown."""
-    add_fields(parser.add_argument_group("load"), Load)
+    load = parser.add_argument_group("load")
+    add_fields(load, Load)
+    add_fields(load, Pace)
     _add_profiling(parser)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
     output = parser.add_argument_group("output")
@@ -115,16 +118,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def make_plan(
-    options: argparse.Namespace, sides: tuple[str, ...], messages: int | None = DEFAULT_MESSAGES
+    options: argparse.Namespace,
+    sides: tuple[str, ...],
+    asked: int | None = None,
+    default: int | None = DEFAULT_MESSAGES,
 ) -> Plan:
-    """The plan that parsed options ask for, of so many ``messages`` unless they say so.
+    """The plan that parsed options ask for.
 
-    Raises ``UsageError`` when they contradict each other.
+    ``asked`` is how many messages a side's own option asks for, ``default`` how many they are where
+    nothing says it. Raises ``UsageError`` when options contradict each other.
     """
+    chosen = given(options, Load)
+    pace = Pace(**given(options, Pace))
+    messages = pace.messages(chosen.get("messages", asked), default)
     return Plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
-        load=Load(**{"messages": messages} | given(options, Load)),
+        load=Load(**chosen | {"messages": messages}),
+        pace=pace,
         profiling=profiling(options),
         transport=transport(options),
         output=Output(**{"folder": _default_output(sides)} | given(options, Output)),

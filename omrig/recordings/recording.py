@@ -45,12 +45,22 @@ class SlicingPlan(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Paced(Value):
+    """When an open loop ``began`` on the load's clock, and for how long all its workers together
+    were ``held`` until the consumer had caught up, in ns."""
+
+    began_ns: int
+    held_ns: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class About(Value):
     """What a member counted, and who it is: its ``side.json``.
 
     ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's; ``producers`` by
     their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
-    the load, None where none began. ``offer`` is None where no profiler was asked for its own.
+    the load, None where none began. ``offer`` is None where no profiler was asked for its own,
+    ``pacing`` for a closed loop.
     """
 
     boot_id: str = ""
@@ -69,6 +79,7 @@ class About(Value):
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
+    pacing: Paced | None = None
 
     def member(self, side: str, name: str = "") -> Member:
         """The process that was this side, or one ``name`` of its members."""
