@@ -130,6 +130,11 @@ def make_plan(
     """
     chosen = given(options, Load)
     pace = Pace(**given(options, Pace))
+    if "producer" not in sides and pace != Pace():
+        raise UsageError(
+            "--rate, --ramp, --duration and --think-time are of who sends; give them to the"
+            " producer"
+        )
     messages = pace.messages(chosen.get("messages", asked), default)
     return Plan(
         sides=sides,

@@ -85,6 +85,11 @@ class Pace:
         return self.rate is not None or self.ramp is not None
 
     @property
+    def how(self) -> str:
+        """How the messages of an open loop follow each other."""
+        return self.arrivals or ARRIVALS[0]
+
+    @property
     def rates(self) -> tuple[float, ...]:
         """The rates of an open loop in msg/s, in their order; empty for a closed one."""
         if self.ramp is not None:
@@ -125,5 +130,4 @@ class Pace:
         self, messages: int | None, seed: str, member: int = 0, members: int = 1
     ) -> Offsets:
         """When each message of a member is to be sent, as :func:`arrivals.offsets` has it."""
-        how = self.arrivals or ARRIVALS[0]
-        return arrivals.offsets(self.steps(messages), how, seed, member, members)
+        return arrivals.offsets(self.steps(messages), self.how, seed, member, members)

@@ -54,7 +54,7 @@ def _write_latencies(folder: Path, run: Run) -> bool:
     ended = ends > 0
     if not ended.any():
         return False
-    latencies = (ends - began)[ended]
+    latencies = (ends - sent.due_ns)[ended]
     lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:

@@ -16,7 +16,7 @@ from omrig.model.verdict import Verdict
 from omrig.report import layout, notes, owners, resources
 from omrig.report import members as member_words
 from omrig.report import text as words
-from omrig.report.html import bars, charts, events, messages, profiled, usage
+from omrig.report.html import bars, charts, events, messages, profiled, rate, usage
 from omrig.report.html.bars import Message
 from omrig.report.html.recorded import Recorded
 
@@ -31,8 +31,7 @@ _SECTIONS = {
     "stages": "Every stage",
     "shares": "Whose time it is",
     "latency": "Latency",
-    "members": "Members",
-    "time": "Over time",
+th    "time": "Over time",
     "slowest": "The slowest messages",
     "usage": "CPU and memory",
     "profiles": "What the profilers found",
@@ -123,6 +122,7 @@ def page(
         "settings": words.settings(run),
         "latency_is": words.latency(run),
         "with_failures": words.with_failures(run, result) if result.latency_with_failures else None,
+        "rate": rate.shown(result),
         "began": datetime.datetime.fromisoformat(run.started_at).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
@@ -174,6 +174,8 @@ def _figures(
         figures["latency"] = charts.latency(curve, result.latency)
     if series:
         figures["time"] = charts.over_time(series, happened, seconds)
+    if result.ramp:
+        figures["rate"] = charts.ramp(result.ramp)
     if usages:
         figures["usage"] = charts.usage(usages, seconds)
     return figures
@@ -187,8 +189,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "stages": content["stages"],
         "shares": content["stages"],
         "latency": result.latency or result.latency_with_failures,
-        "members": content["members"],
-        "time": content["series"],
+th        "time": content["series"],
         "slowest": content["slowest"],
         "usage": content["usages"] or content["totals"],
         "profiles": content["by_stage"] or content["calls"] or content["lines"] or content["facts"],
