@@ -97,6 +97,11 @@ class Pace:
         return () if self.rate is None else (self.rate,)
 
     @property
+    def longest_s(self) -> float:
+        """How long there may be nothing to send, in a load in which nothing is wrong."""
+        return max(1 / min(self.rates) if self.rates else 0.0, self.think_time_s or 0.0)
+
+    @property
     def gives_up(self) -> bool:
         """Whether what could not be sent in its time is not sent at all."""
         return self.duration_s is not None or self.ramp is not None

@@ -19,8 +19,8 @@ class Pacer:
     """The times at which messages are due, by sequence number, once the load has begun.
 
     ``offsets`` are from then on, as are the ``steps`` of the load. With ``gives_up`` a message that
-    could not be sent in its step of the load is not sent. ``clock`` tells ns and ``sleep`` blocks the worker for seconds, under
-    whichever executor it runs.
+    could not be sent in its step of the load is not sent. ``clock`` tells ns and ``sleep`` blocks
+    the worker for seconds, under whichever executor it runs.
     """
 
     def __init__(

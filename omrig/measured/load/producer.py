@@ -218,7 +218,9 @@ class Producer:
 
     def _present(self) -> bool:
         """Tell the consumers who sends how much; False when the run is to end."""
-        answers = self._ask("hello", messages=self._total, about=told(member("producer")))
+        answers = self._ask(
+            "hello", messages=self._plan.load.messages, about=told(member("producer"))
+        )
         if answers is not None and not answers:
             raise deadline.NoAnswer("the consumer is gone")
         self._consumers = dict(answers or {})

@@ -17,6 +17,7 @@ from omrig.measured.load import deadline, pacer
 from omrig.measured.load.pacer import Pacer
 from omrig.measured.load.rpc import Send
 from omrig.measured.load.side import POLL_S, Errors, Stop, now_ns
+from omrig.measured.load.tally import MORE
 from omrig.measured.probes.stamp import clock
 from omrig.model import events
 from omrig.model.errors import RunError
@@ -38,9 +39,6 @@ RECENT_LATENCIES = 400
 
 UNCOUNTED = 1 << 62
 """More messages than any load has: of one that ends with its time."""
-
-_MORE = 1 << 16
-"""So many further messages there is room for where nobody knows how many there will be."""
 
 
 class Workers:
@@ -74,6 +72,7 @@ class Workers:
         # Of an open loop, in which most workers may have nothing to do.
         self._numbers = itertools.count(1)
         self._begun_now = 0
+        self._is_over = False
         self._under_way: list[None] = []
         self._held_ns: list[int] = []
         self.errors = Errors()
@@ -100,7 +99,9 @@ class Workers:
 
     def progress(self) -> dict[str, int]:
         """Messages sent, ended well and failed so far; those of busy workers have not ended."""
-        if self.pacer:
+        if self.pacer and self._is_over:
+            sent, busy = self.sent, len(self._under_way)
+        elif self.pacer:
             sent, busy = self._begun_now, len(self._under_way)
         else:
             sent, busy = self._taken, self._busy
@@ -168,6 +169,7 @@ class Workers:
             end = UNCOUNTED
         self._sequence, self._begun = iter(range(first, end)), end
         self._run(self._plan.load.workers, functools.partial(self._loop(), send, catch_up))
+        self._is_over = True
 
     def _loop(self) -> Callable[[Send, CatchUp], None]:
         """What a worker does with the load, which begins now."""
@@ -290,8 +292,8 @@ class Workers:
         with self._growing:
             while seq >= len(self.started):
                 # Last what is looked at: whoever sees room finds it in both.
-                self.ended.frombytes(bytes(8 * _MORE))
-                self.started.frombytes(bytes(8 * _MORE))
+                self.ended.frombytes(bytes(8 * MORE))
+                self.started.frombytes(bytes(8 * MORE))
 
     def _caught_up(self, catch_up: CatchUp) -> bool:
         """Wait for the consumers; False when they do not come as far."""
