@@ -53,6 +53,12 @@ def add_options(parser: Parser) -> None:
     """Add the options of both sides."""
     add_version(parser)
     add_plan(parser)
+    parser.add_argument_group("search").add_argument(
+        "--find-rate",
+        metavar="GATE",
+        help="find the highest rate at which GATE is kept, for example 'p99<50ms': runs in turn,"
+        " each of --duration (default 5 s, and as many messages as its percentile needs)",
+    )
 
 
 def add_plan(parser: Parser) -> None:
@@ -114,6 +120,10 @@ def _options_of_other_packages(arguments: Sequence[str]) -> list[Option[Value]]:
 
 def run(options: argparse.Namespace) -> int:
     """Measure both sides and show them; the exit status."""
+    if options.find_rate:
+        from omrig.cli import find_rate
+
+        return find_rate.run(options)
     return measure_and_show(make_plan(options, SIDES), options)
 
 

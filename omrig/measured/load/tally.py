@@ -29,7 +29,8 @@ class Tally:
         self.wake = threading.Event()
 
     def expect(self, producer: str, messages: int | None) -> None:
-        """A producer will send so many messages, None where it does not know; nobody else's count."""
+        """A producer will send so many messages, None where it does not know; nobody else's
+        count."""
         if messages is None:
             self._open.add(producer)
         self.warmed.setdefault(producer, [])
