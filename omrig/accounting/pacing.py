@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy
 
-from omrig.accounting import latency
+from omrig.accounting import latency, littles_law
 from omrig.accounting.statistics import percentile
 from omrig.accounting.verdict.phrases import counted
 from omrig.accounting.verdict.thresholds import FULL_MACHINE, SATURATED_CPU
 from omrig.model import units
 from omrig.model.columns import Flags, Integers
 from omrig.model.facts import Machine
+from omrig.model.members import side_of
 from omrig.model.pacing import LATE_NS, LimitedBy, Pacing
 from omrig.model.patterns import PATTERNS, Pattern
 from omrig.model.resources import Resources
@@ -105,14 +106,18 @@ def _limited_by(
     asked: float,
 ) -> LimitedBy:
     """What kept messages from being sent when they were due, from what was measured meanwhile."""
-    shares = {name: each.cpu_share for name, each in used.items() if each}
+    shares: dict[str, float] = {}
+    for name, each in used.items():
+        # Of several members the one that has most to do.
+        shares[side_of(name)] = max(shares.get(side_of(name), 0.0), each.cpu_share if each else 0.0)
     full = next((each for each in machines if each.busy_share >= FULL_MACHINE), None)
     cores = f"all {full.cores} cores of {full.host} were busy" if full else ""
     if shares.get("producer", 0.0) >= SATURATED_CPU:
         text = f"the producer's core was full (CPU {shares['producer']:.2f})"
         return LimitedBy(what="producer", text=text)
     plan = producer.run.plan
-    pattern, workers = PATTERNS[plan.pattern], counted(plan.workers, "worker")
+    total = littles_law.all_workers(plan, producer)
+    pattern, workers = PATTERNS[plan.pattern], counted(total, "worker")
     if _found_none_free(producer) < MOST:
         if full:
             return LimitedBy(what="machine", text=f"{cores}, and workers did not get their turn")
@@ -120,7 +125,7 @@ def _limited_by(
             what="unknown",
             text="nothing that was measured says why: workers were free, and no core was full",
         )
-    who = f"{'all ' if plan.workers > 1 else ''}{workers}"
+    who = f"{'all ' if total > 1 else ''}{workers}"
     waited = f"{who} waited for {_awaited(pattern)}"
     if _held_share(producer) >= MOST:
         waited = f"{who} waited for the consumer to catch up, after every {pattern.ahead}"
@@ -133,7 +138,9 @@ def _limited_by(
     if full:
         return LimitedBy(what="machine", text=f"{cores}: {waited}")
     took_ns = float(latency.of_service(producer).mean())
-    needed = max(plan.workers + 1, math.ceil(asked * took_ns / NS / MOST))
+    needed = max(total + 1, math.ceil(asked * took_ns / NS / MOST))
+    # Each producer has as many.
+    needed = math.ceil(needed / max(1, len(producer.members)))
     return LimitedBy(
         what="workers", text=f"{waited}, {units.duration(took_ns)} each: give -w {needed:,} or more"
     )
@@ -156,8 +163,9 @@ def _found_none_free(producer: Recording) -> float:
         ended[number] = at
     begun = numpy.searchsorted(numpy.sort(started[sent]), intended[late], side="right")
     done = numpy.searchsorted(numpy.sort(ended[ended > 0]), intended[late], side="right")
-    busy = begun - done + round(_held_share(producer) * producer.run.plan.workers)
-    return float((busy >= producer.run.plan.workers).mean())
+    workers = littles_law.all_workers(producer.run.plan, producer)
+    busy = begun - done + round(_held_share(producer) * workers)
+    return float((busy >= workers).mean())
 
 
 def _held_share(producer: Recording) -> float:
@@ -165,5 +173,6 @@ def _held_share(producer: Recording) -> float:
     span = producer.messages.span_ns()
     if span is None or producer.about.pacing is None or span[1] <= span[0]:
         return 0.0
-    whole = (span[1] - span[0]) * producer.run.plan.workers
+    workers = littles_law.all_workers(producer.run.plan, producer)
+    whole = (span[1] - span[0]) * workers
     return min(1.0, producer.about.pacing.held_ns / whole)

@@ -5,7 +5,9 @@ import dataclasses
 import datetime
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omrig import cli
 from omrig.cli import streams
@@ -13,8 +15,11 @@ from omrig.compare import gates, metrics
 from omrig.compare.gates import Gate
 from omrig.model.errors import UsageError
 from omrig.model.found_rate import FoundRate
-from omrig.model.plan import SIDES
+from omrig.model.plan import SIDES, Plan
 from omrig.model.result import Result
+
+if TYPE_CHECKING:
+    from omrig.supervisor.interleaved import Measure
 
 RESULT = "find-rate.json"
 """What was found, in the folder of the runs."""
@@ -25,9 +30,15 @@ BEYOND = 10
 _PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
-def run(options: argparse.Namespace) -> int:
-    """Search, and show what was found; the exit status."""
-    from omrig.cli.run import make_plan, measure
+def run(
+    options: argparse.Namespace,
+    make_plan: Callable[[argparse.Namespace, tuple[str, ...]], Plan],
+    measure: "Measure",
+) -> int:
+    """Search, and show what was found; the exit status.
+
+    ``make_plan`` makes the plan that options ask for, ``measure`` does what a plan says.
+    """
     from omrig.recordings import writer
     from omrig.report.terminal import found_rate, progress
     from omrig.supervisor.search import Search

@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     if options.find_rate:
         from omrig.cli import find_rate
 
-        return find_rate.run(options)
+        return find_rate.run(options, make_plan, measure)
     return measure_and_show(make_plan(options, SIDES), options)
 
 

@@ -237,10 +237,23 @@ def _producers(parts: Sequence[Recording]) -> Recording:
         errors=dict(errors),
         usage=None,
         slices=(),
+        pacing=_paced(parts),
     )
     ahead = [_ahead(each, parts[0]) for each in parts]
     sent = joined.of_producers([each.messages for each in parts], numbering, ahead)
     return dataclasses.replace(made, about=about, messages=sent)
+
+
+def _paced(parts: Sequence[Recording]) -> Paced | None:
+    """The pace of several producers: it begins with the first of them, on the first one's clock."""
+    found = [
+        (pacing.began_ns - _ahead(each, parts[0]), pacing.held_ns)
+        for each in parts
+        if (pacing := each.about.pacing)
+    ]
+    if not found:
+        return None
+    return Paced(began_ns=min(began for began, _ in found), held_ns=sum(held for _, held in found))
 
 
 def _ahead(each: Recording, first: Recording) -> int:
