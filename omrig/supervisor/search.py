@@ -31,7 +31,7 @@ BEGINS = 0.7
 UP, DOWN = 1.5, 0.5
 """Steps until one rate holds and another does not."""
 
-MOST_STEPS = 12
+MOST_STEPS = 16
 """So many steps in one direction: further away there is nothing to be found."""
 
 TRIAL_S = 5.0
