@@ -113,11 +113,7 @@ def _judged(gate: Gate, result: Result) -> tuple[float | None, str | None]:
 
 def _why(found: FoundRate) -> str | None:
     """Why the lowest rate that did not hold did not: what its last run says."""
-    broken = [
-        each
-        for each in found.trials
-        if each.broke and found.broken_rate and each.rate == float(f"{found.broken_rate:.4g}")
-    ]
+    broken = [each for each in found.trials if each.broke and each.rate == found.broken_rate]
     return broken[-1].broke if broken else None
 
 

@@ -48,21 +48,26 @@ def highest(first: float, holds: Callable[[float], bool]) -> tuple[float | None,
     None for one of them where it was not found within :data:`MOST_STEPS`.
     """
     low = high = None
-    rate = first
+    rate = _rounded(first)
     for _ in range(MOST_STEPS):
         if holds(rate):
-            low, rate = rate, rate * UP
+            low, rate = rate, _rounded(rate * UP)
         else:
-            high, rate = rate, rate * DOWN
+            high, rate = rate, _rounded(rate * DOWN)
         if low is not None and high is not None:
             break
     while low is not None and high is not None and high > low * CLOSE:
-        rate = math.sqrt(low * high)
+        rate = _rounded(math.sqrt(low * high))
         if holds(rate):
             low = rate
         else:
             high = rate
     return low, high
+
+
+def _rounded(rate: float) -> float:
+    """A rate as it is shown, and asked for again."""
+    return float(f"{rate:.3g}")
 
 
 class Search:
@@ -152,7 +157,6 @@ class Search:
         self, rate: float, arrivals: str | None, made: Callable[[Pace], tuple[Path, Result]]
     ) -> bool:
         """Whether two of up to three runs at this rate hold."""
-        rate = float(f"{rate:.4g}")
         lasts_s = max(self._plan.pace.duration_s or TRIAL_S, self._needed / rate)
         votes: list[bool] = []
         while max(votes.count(True), votes.count(False)) < 2:
