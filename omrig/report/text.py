@@ -100,8 +100,9 @@ def _loop(pace: Pace, workers: str) -> str:
     """How messages follow each other, and for how long."""
     lasting = f" for {pace.duration_s:g} s" if pace.duration_s else ""
     if not pace.is_open:
-        thinking = f" that think for {pace.think_time_s:g} s" if pace.think_time_s else ""
-        return f"{workers}{thinking} in a closed loop{lasting}"
+        think_s = pace.think_time_s
+        thinking = f", {think_s:g} s of thinking between two messages" if think_s else ""
+        return f"{workers} in a closed loop{lasting}{thinking}"
     rates = pace.rates
     count = f" in {len(rates)} steps" if len(rates) > 1 else ""
     asked = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
