@@ -9,10 +9,17 @@ from omrig.recordings.recording import Recording
 
 
 def of_ended(producer: Recording) -> Integers:
-    """What the messages took that ended well, in ns."""
-    started, ended = producer.messages.start_ns, producer.messages.end_ns
-    latencies: Integers = (ended - started)[ended > 0]
+    """What the messages took that ended well, in ns: in an open loop from when they were due."""
+    due, ended = producer.messages.due_ns, producer.messages.end_ns
+    latencies: Integers = (ended - due)[ended > 0]
     return latencies
+
+
+def of_service(producer: Recording) -> Integers:
+    """As :func:`of_ended`, from when they were sent."""
+    started, ended = producer.messages.start_ns, producer.messages.end_ns
+    took: Integers = (ended - started)[ended > 0]
+    return took
 
 
 def span_ns(producer: Recording) -> tuple[int, int]:
@@ -26,7 +33,7 @@ def of_failed(producer: Recording) -> Integers | None:
     if producer.messages.failed is None:
         return None
     number, at = producer.messages.failed
-    took: Integers = at - producer.messages.start_ns[number]
+    took: Integers = at - producer.messages.due_ns[number]
     return took
 
 

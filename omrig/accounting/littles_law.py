@@ -31,12 +31,18 @@ def check(
 
     A cross-check of latency by counting alone: ``ratio`` is measured over expected and should be
     near 1. Where it is not, ``explanation`` says in words why, else it is None. ``slices`` are
-    first and end of the sequence numbers of each, where the load was sent in several.
+    first and end of the sequence numbers of each, where the load was sent in several. What workers
+    think between two messages is no latency. None for an open loop, in which they need not be busy.
     """
     if throughput is None or measured is None or not PATTERNS[plan.pattern].replies:
         return None
+    if plan.pace.is_open:
+        return None
     workers = min(all_workers(plan, producer), measured.count)
-    expected = workers / throughput.messages_per_second * NS
+    expected = workers / throughput.messages_per_second * NS - (plan.think_time_s or 0.0) * NS
+    if expected <= 0:
+        # Too short to tell: most workers were still thinking when it ended.
+        return None
     ratio = measured.mean / expected
     return LittlesLaw(
         expected_mean_ns=int(expected),

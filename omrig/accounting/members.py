@@ -45,7 +45,7 @@ def _producer(each: Recording) -> MemberRow:
     took = latency.of_ended(each)
     found, used = summary(took), usage.of_member(each)
     sent, failed = each.about.sent, sum(each.about.errors.values())
-    unsent = len(each.messages.start_ns) - sent
+    unsent = 0 if each.run.plan.pace.gives_up else len(each.messages.start_ns) - sent
     return MemberRow(
         name=each.member.name,
         side=each.side,

@@ -17,8 +17,10 @@ from omrig.accounting import (
     members,
     nested,
     overhead,
+    pacing,
     prefetch,
     quantised,
+    ramp,
     slicing,
     stalls,
     stamp_table,
@@ -129,6 +131,11 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         },
     )
     result = _with_latencies(result, sides)
+    result = dataclasses.replace(
+        result,
+        pacing=pacing.of_run(sides, used, result.machines),
+        ramp=ramp.of_run(run, sides),
+    )
     if shown:
         result = _with_stages(result, sides, tables, shown)
     if calls:
@@ -213,6 +220,9 @@ def _with_latencies(result: Result, sides: Sides) -> Result:
     return dataclasses.replace(
         result,
         latency=statistics.summary(latencies),
+        service_time=statistics.summary(latency.of_service(producer))
+        if producer.about.pacing
+        else None,
         latency_with_failures=latency.with_failures(
             latencies, latency.of_failed_at_least(producer)
         ),
@@ -230,7 +240,9 @@ def _with_verdict(
         return result
     rest = others.within(result) if others else None
     known = facts.of(sides, rest or result, sliced, quiet)
-    return dataclasses.replace(result, verdict=decision.decide(result, known, rest))
+    # The stages are of what a message took from when it was sent.
+    judged = dataclasses.replace(result, latency=result.service_time or result.latency)
+    return dataclasses.replace(result, verdict=decision.decide(judged, known, rest))
 
 
 def _instrument(stamping: Stamping) -> Instrument:

@@ -19,7 +19,7 @@ def measure(run: Run, sides: Sides, sliced: Slicing | None) -> Throughput | None
     Where the load was sent in slices, the time between them does not count. A consumer alone sees
     arrivals only: the first one starts the time and is not counted in the rate.
     """
-    ended, first = _ended(run, sides)
+    ended, first = ended_of(run, sides)
     if not len(ended):
         return None
     paused_s, pauses = slicing.pauses(sliced)
@@ -40,7 +40,7 @@ def measure(run: Run, sides: Sides, sliced: Slicing | None) -> Throughput | None
     )
 
 
-def _ended(run: Run, sides: Sides) -> tuple[Integers, int]:
+def ended_of(run: Run, sides: Sides) -> tuple[Integers, int]:
     """When each message ended, and when the first one began; nothing ended: an empty column.
 
     Where messages end with their receipt, both sides on one host give the consumer's messages from

@@ -108,6 +108,8 @@ def _plan(name: str, arguments: list[str]) -> Plan:
         for option, attribute in _NOT_THERE.items():
             if getattr(options, attribute):
                 raise UsageError(f"{option}: goes before the first --, it is not of one of the two")
+        if options.find_rate:
+            raise UsageError("--find-rate: one of two configurations is measured as it is")
         plan: Plan = module.make_plan(options, SIDES)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error

@@ -244,6 +244,11 @@ def seconds(text: str) -> float:
     return float(_number(text, float, 0, "seconds, 0 or more"))
 
 
+def rate(text: str) -> float:
+    """Messages a second, for argparse: 0 or more."""
+    return float(_number(text, float, 0, "messages a second, above 0"))
+
+
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:
     try:
         value = kind(text)
@@ -259,6 +264,7 @@ _NUMBERS: Mapping[str, Callable[[str], float]] = MappingProxyType(
         "count": count,
         "count_or_none": count_or_none,
         "kilobytes": kilobytes,
+        "rate": rate,
         "seconds": seconds,
     }
 )

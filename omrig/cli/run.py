@@ -25,6 +25,7 @@ from omrig.cli.options import (
 )
 from omrig.model.errors import RunError, UsageError
 from omrig.model.load import DEFAULT_MESSAGES, Load
+from omrig.model.pace import Pace
 from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
 from omrig.supervisor.interrupts import Interrupts
@@ -53,11 +54,19 @@ def add_options(parser: Parser) -> None:
     add_version(parser)
     scenarios.add_option(parser)
     add_plan(parser)
+    parser.add_argument_group("search").add_argument(
+        "--find-rate",
+        metavar="GATE",
+        help="find the highest rate at which GATE is kept, for example 'p99<50ms': runs in turn,"
+        " each of --duration (default 5 s, and as many messages as its percentile needs)",
+    )
 
 
 def add_plan(parser: Parser) -> None:
     """Add the options that a Plan is made of, and how it is shown."""
-    add_fields(parser.add_argument_group("load"), Load)
+    load = parser.add_argument_group("load")
+    add_fields(load, Load)
+    add_fields(load, Pace)
     _add_profiling(parser)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
     output = parser.add_argument_group("output")
@@ -112,22 +121,38 @@ def _options_of_other_packages(arguments: Sequence[str]) -> list[Option[Value]]:
 
 def run(options: argparse.Namespace) -> int:
     """Measure both sides and show them; the exit status."""
+    if options.find_rate:
+        from omrig.cli import find_rate
+
+        return find_rate.run(options, make_plan, measure)
     return measure_and_show(make_plan(options, SIDES), options)
 
 
 def make_plan(
-    options: argparse.Namespace, sides: tuple[str, ...], messages: int | None = DEFAULT_MESSAGES
+    options: argparse.Namespace,
+    sides: tuple[str, ...],
+    asked: int | None = None,
+    default: int | None = DEFAULT_MESSAGES,
 ) -> Plan:
-    """The plan that parsed options ask for, of so many ``messages`` unless they say so.
+    """The plan that parsed options ask for.
 
-    Raises ``UsageError`` when they contradict each other.
+    ``asked`` is how many messages a side's own option asks for, ``default`` how many they are where
+    nothing says it. Raises ``UsageError`` when options contradict each other.
     """
-    scenario: str | None = vars(options).get("scenario")
+    chosen = given(options, Load)
+    pace = Pace(**given(options, Pace))
+    if "producer" not in sides and pace != Pace():
+        raise UsageError(
+            "--rate, --ramp, --duration and --think-time are of who sends; give them to the"
+            " producer"
+        )
+    messages = pace.messages(chosen.get("messages", asked), default)
     with scenarios.naming_keys(options):
         return Plan(
             sides=sides,
             run_id=uuid.uuid4().hex,
-            load=Load(**{"messages": messages} | given(options, Load), scenario=scenario),
+            load=Load(**chosen | {"messages": messages}, scenario=vars(options).get("scenario")),
+            pace=pace,
             profiling=profiling(options),
             transport=transport(options),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),

@@ -40,7 +40,9 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure one side and show it; the exit status."""
     sides = _side(options)
-    return both.measure_and_show(both.make_plan(options, sides, _messages(options, sides)), options)
+    default = DEFAULT_MESSAGES if sides == ("producer",) else None
+    plan = both.make_plan(options, sides, _messages(options, sides), default)
+    return both.measure_and_show(plan, options)
 
 
 def _side(options: argparse.Namespace) -> tuple[str, ...]:
@@ -62,4 +64,4 @@ def _messages(options: argparse.Namespace, sides: tuple[str, ...]) -> int | None
     if own and asked and own != asked:
         flag = "-p" if sides == ("producer",) else "-c"
         raise UsageError(f"{flag} {own} and -m {asked}: the counts differ; give one of them")
-    return own or asked or (None if sides == ("consumer",) else DEFAULT_MESSAGES)
+    return own or asked

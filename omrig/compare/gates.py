@@ -10,12 +10,13 @@ from omrig.compare import metrics
 from omrig.compare.metrics import Unit
 from omrig.compare.resample import Estimate
 from omrig.compare.table import Row, by_name
+from omrig.model import units
 from omrig.model.errors import UsageError
 
 Outcome = Literal["met", "failed", "undecided"]
 
 _GATE = re.compile(
-    r"\s*(?P<metric>[A-Za-z0-9_.-]+)\s*(?P<operator><=|>=)\s*"
+    r"\s*(?P<metric>[A-Za-z0-9_.-]+)\s*(?P<operator><=|>=|<|>)\s*"
     r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*(?P<unit>%|[A-Za-zµμ/]*)\s*"
 )
 
@@ -54,31 +55,32 @@ class Ruling:
     high: float | None
 
 
-def parse(text: str) -> Gate:
+def parse(text: str, option: str = "--gate") -> Gate:
     """The gate that ``text`` asks for, for example ``p99<=+5%`` or ``stage.publish<=300us``.
 
-    Raises ``UsageError`` when it asks for none.
+    ``<`` and ``<=`` are the same: no figure is exactly its limit but by chance. Raises
+    ``UsageError``, which names the ``option``, when it asks for none.
     """
     found = _GATE.fullmatch(text)
     if not found:
         raise UsageError(
-            f"--gate: {text!r} is no gate; write METRIC<=LIMIT or METRIC>=LIMIT, for example"
+            f"{option}: {text!r} is no gate; write METRIC<=LIMIT or METRIC>=LIMIT, for example"
             f" 'p99<=+5%' or 'throughput>=900'; METRIC is one of {metrics.NAMES}"
         )
     metric = metrics.find(found["metric"])
     if metric is None:
         raise UsageError(
-            f"--gate: {text!r}: there is no metric {found['metric']!r}; use {metrics.NAMES}"
+            f"{option}: {text!r}: there is no metric {found['metric']!r}; use {metrics.NAMES}"
         )
-    number, at_most = float(found["number"]), found["operator"] == "<="
+    number, at_most = float(found["number"]), found["operator"].startswith("<")
     if found["unit"] == "%":
         if metric.unit == "count":
-            raise UsageError(f"--gate: {text!r}: a count has no percentage; give a number")
+            raise UsageError(f"{option}: {text!r}: a count has no percentage; give a number")
         return Gate(text, metric.name, at_most, True, 1 + number / 100)
     units = _UNITS[metric.unit]
     if found["unit"] not in units:
         known = ", ".join(repr(unit) for unit in ("%", *units) if unit.isascii() and unit)
-        raise UsageError(f"--gate: {text!r}: give the limit in one of {known}")
+        raise UsageError(f"{option}: {text!r}: give the limit in one of {known}")
     return Gate(text, metric.name, at_most, False, number * units[found["unit"]])
 
 
@@ -92,7 +94,7 @@ def rule(gate: Gate, rows: Sequence[Row], errors: int) -> Ruling:
     or no interval of it.
     """
     if gate.metric == metrics.ERRORS:
-        return Ruling(gate, "failed" if _beyond(gate, errors) else "met", errors, None, None)
+        return Ruling(gate, "failed" if beyond(gate, errors) else "met", errors, None, None)
     row = by_name(rows).get(gate.metric)
     if row is None:
         raise UsageError(
@@ -116,11 +118,11 @@ def rule(gate: Gate, rows: Sequence[Row], errors: int) -> Ruling:
 
 
 def _of_nothing(gate: Gate) -> Outcome:
-    return "failed" if _beyond(gate, 1.0 if gate.relative else 0.0) else "met"
+    return "failed" if beyond(gate, 1.0 if gate.relative else 0.0) else "met"
 
 
 def _outcome(gate: Gate, estimate: Estimate) -> Outcome:
-    if not _beyond(gate, estimate.value):
+    if not beyond(gate, estimate.value):
         return "met"
     # A limit that tolerates a change is exceeded by a change that is real; a limit that asks for
     # one, or for an absolute figure, is missed only where the interval lies beyond it.
@@ -131,5 +133,14 @@ def _outcome(gate: Gate, estimate: Estimate) -> Outcome:
     return "failed" if certain else "undecided"
 
 
-def _beyond(gate: Gate, value: float) -> bool:
+def shown(gate: Gate, value: float) -> str:
+    """A figure of the gate's metric as people read it."""
+    metric = metrics.find(gate.metric)
+    if metric is not None and metric.unit == "duration":
+        return units.duration(value)
+    return units.size(value) if metric is not None and metric.unit == "size" else f"{value:,.4g}"
+
+
+def beyond(gate: Gate, value: float) -> bool:
+    """Whether a figure does not keep the limit."""
     return value > gate.limit if gate.at_most else value < gate.limit

@@ -138,7 +138,7 @@ def read_messages(stored: StoredRun) -> Messages | None:
     done = first.end_ns > 0
     order = numpy.argsort(first.end_ns[done], kind="stable")
     ended = first.end_ns[done][order]
-    latency = (first.end_ns - first.start_ns)[done][order]
+    latency = (first.end_ns - first.due_ns)[done][order]
     stages, seq = first.stages(), first.seq()
     if stages and seq is not None:
         by_end = numpy.argsort(first.end_ns[seq], kind="stable")

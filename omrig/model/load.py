@@ -31,8 +31,9 @@ MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 class Load:
     """How many messages of what kind are sent, and by how many workers.
 
-    ``messages`` is None only for a consumer that runs until it is stopped; several ``producers``
-    share them, and ``workers`` are those of each. ``size_bytes`` is the size of the payload as
+    ``messages`` is None for a consumer that runs until it is stopped, and where a load ends with
+    its time (:class:`omrig.model.pace.Pace`); several ``producers`` share them, and ``workers`` are
+    those of each. ``size_bytes`` is the size of the payload as
     :mod:`omrig.model.payload` defines it. ``timeout_s`` is None for the configuration's
     ``rpc_response_timeout``. ``endpoint`` is what :mod:`omrig.model.behaviour` reads, ``scenario``
     the name or the file of the one that gave options.
@@ -62,7 +63,7 @@ class Load:
         "--worker_count",
         kind="count",
         metavar="N",
-        help="workers of the producer, in a closed loop (default {default})",
+        help="workers of a producer: so many messages are under way at once (default {default})",
     )
     producers: int = option(
         1,

@@ -13,6 +13,7 @@ from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.load import Load, at_least
 from omrig.model.option import option
+from omrig.model.pace import Pace
 from omrig.model.patterns import PATTERNS
 from omrig.model.profiling import Profiling
 from omrig.model.slices import twin_messages
@@ -134,11 +135,13 @@ class Plan:
     run_id: str
     member: str = ""
     load: Load = dataclasses.field(default_factory=Load)
+    pace: Pace = dataclasses.field(default_factory=Pace)
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     transport: Where = dataclasses.field(default_factory=Where)
     output: Output = dataclasses.field(default_factory=Output)
 
     def __post_init__(self) -> None:
+        self._check_twin()
         several = max(self.load.producers, self.load.consumers) > 1
         if self.profiling.twin and several:
             raise UsageError(
@@ -173,6 +176,14 @@ class Plan:
                 f"--expect-consumers: of several consumers none knows how many of"
                 f" {self.load.messages} messages it gets; leave the count out, and give --idle"
                 " SECONDS to have them end"
+            )
+
+    def _check_twin(self) -> None:
+        is_twin = self.profiling.twin and "producer" in self.sides
+        if is_twin and (self.pace.is_open or self.pace.duration_s):
+            raise UsageError(
+                "--twin: slices of a load can be compared where it is as fast as it can be and has"
+                " an end; leave out --rate, --ramp and --duration"
             )
 
     @property
@@ -210,7 +221,8 @@ class Plan:
             return (dataclasses.replace(self, sides=(side,)),)
         messages: tuple[int | None, ...] = (self.load.messages,) * count
         if side == "producer":
-            messages = members.shares(self.load.messages or 0, count)
+            if self.load.messages is not None:
+                messages = members.shares(self.load.messages, count)
         elif not PATTERNS[self.load.pattern].copies:
             messages = (None,) * count
         return tuple(
@@ -218,6 +230,7 @@ class Plan:
                 self,
                 sides=(side,),
                 member=name,
+                pace=dataclasses.replace(self.pace, messages_of_all=self.load.messages),
                 load=dataclasses.replace(self.load, messages=its_messages),
             )
             for name, its_messages in zip(self.names(side), messages, strict=True)
@@ -256,6 +269,7 @@ class Plan:
             "sides": self.sides,
             "run_id": self.run_id,
             **_public(self.load),
+            **{name: value for name, value in _public(self.pace).items() if value is not None},
             **self.profiling.public(),
             **_public(self.transport),
             **_public(self.output),
@@ -274,13 +288,14 @@ class Plan:
             run_id=values["run_id"],
             member=values["member"],
             load=Load(**_tuples(values["load"])),
+            pace=Pace(**values["pace"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
             output=Output(**values["output"]),
         )
 
 
-def _public(part: Load | Where | Output) -> dict[str, Any]:
+def _public(part: Load | Pace | Where | Output) -> dict[str, Any]:
     return {
         field.metadata.get("key", field.name): getattr(part, field.name)
         for field in dataclasses.fields(part)
@@ -288,7 +303,7 @@ def _public(part: Load | Where | Output) -> dict[str, Any]:
     }
 
 
-def _is_told(part: Load | Where | Output, field: dataclasses.Field[Any]) -> bool:
+def _is_told(part: Load | Pace | Where | Output, field: dataclasses.Field[Any]) -> bool:
     return "unless_none" not in field.metadata or getattr(part, field.name) is not None
 
 

@@ -8,7 +8,8 @@ schema what it brought
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
-       ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``
+       ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
+       ``service_time``, ``pacing`` and ``ramp`` of an open loop
 ====== ============================================================================================
 """
 
@@ -20,6 +21,7 @@ from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
+from omrig.model.pacing import Pacing, Ramp
 from omrig.model.resources import Resources
 from omrig.model.spread import MemberRow, Spread
 from omrig.model.values import UNLESS_NONE, Json, Value, key
@@ -338,6 +340,9 @@ class Result(Value):
     ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
     known), ``profiles`` by side and mode. Where a side has several members,
     ``instrument`` and ``profiles`` are by member.
+
+    In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
+    be sent; ``service_time`` is from when they were. All three are None for a closed loop.
     """
 
     schema: int = SCHEMA
@@ -354,6 +359,9 @@ class Result(Value):
     latency: Latency | None = None
     latency_with_failures: Latency | None = None
     latency_of_failures: Latency | None = None
+    service_time: Latency | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    pacing: Pacing | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    ramp: Ramp | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages: Stages | None = None
     buckets: Mapping[str, float] | None = None
     closure: Closure | None = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from omrig.model import members
+from omrig.model.pace import Pace
 from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
@@ -89,6 +90,22 @@ class RecordedPlan(Value):
     endpoint: tuple[str, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     services: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     scenario: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    rate: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    arrivals: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    duration_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    ramp: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    think_time_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    @property
+    def pace(self) -> Pace:
+        """When the producers sent, and for how long."""
+        return Pace(
+            rate=self.rate,
+            arrivals=self.arrivals,
+            duration_s=self.duration_s,
+            ramp=self.ramp,
+            think_time_s=self.think_time_s,
+        )
 
     def names(self, side: str) -> tuple[str, ...]:
         """The names of a side's members."""

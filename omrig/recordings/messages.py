@@ -2,7 +2,8 @@
 
 A measured process writes the readings of the load's own clock (CLOCK_MONOTONIC, ns, by sequence
 number, 0 for none): ``start_ns`` and ``end_ns`` of a producer, ``failed_ns`` of the messages that
-``failed_seq`` numbers, and a consumer's ``received_ns.<producer>``. The accounting adds the stages:
+``failed_seq`` numbers, ``intended_ns`` when each was to be sent in an open loop, and a consumer's
+``received_ns.<producer>``. The accounting adds the stages:
 ``stage.<name>`` in ns, a row each message that ``seq`` numbers.
 """
 
@@ -30,6 +31,9 @@ STAGE = "stage."
 SEQ = "seq"
 """The numbers of the messages whose stages are known."""
 
+INTENDED = "intended_ns"
+"""When messages of an open loop were to be sent."""
+
 FAILED = ("failed_seq", "failed_ns")
 """The numbers of the messages that failed, and when they did."""
 
@@ -49,6 +53,18 @@ class Messages:
     def end_ns(self) -> Integers:
         """When each message ended well, by sequence number; empty on a consumer."""
         return self._column("end_ns")
+
+    @property
+    def intended_ns(self) -> Integers | None:
+        """When each message was to be sent, by sequence number; None in a closed loop."""
+        return self._column(INTENDED) if INTENDED in self.columns else None
+
+    @property
+    def due_ns(self) -> Integers:
+        """From when a message's latency counts: when it was to be sent, in a closed loop when it
+        was. 0 for one that never was sent."""
+        intended, started = self.intended_ns, self.start_ns
+        return started if intended is None else numpy.where(started > 0, intended, 0)
 
     @property
     def failed(self) -> tuple[Integers, Integers] | None:

@@ -56,6 +56,15 @@ class Calls(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Paced(Value):
+    """When an open loop ``began`` on the load's clock, and for how long all its workers together
+    were ``held`` until the consumer had caught up, in ns."""
+
+    began_ns: int
+    held_ns: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class About(Value):
     """What a member counted, and who it is: its ``side.json``.
 
@@ -65,7 +74,8 @@ class About(Value):
     the load, None where none began. ``offer`` is None where no profiler was asked for its own.
     ``errors_replied`` are what endpoints were told to raise and a producer got back,
     ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made,
-    ``listening_ns`` how long each of its services took to listen.
+    ``listening_ns`` how long each of its services took to listen, ``pacing`` is None for
+    a closed loop.
     """
 
     boot_id: str = ""
@@ -89,6 +99,7 @@ class About(Value):
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
+    pacing: Paced | None = None
 
     def member(self, side: str, name: str = "") -> Member:
         """The process that was this side, or one ``name`` of its members."""
@@ -246,10 +257,23 @@ def _producers(parts: Sequence[Recording]) -> Recording:
         errors=dict(errors),
         usage=None,
         slices=(),
+        pacing=_paced(parts),
     )
     ahead = [_ahead(each, parts[0]) for each in parts]
     sent = joined.of_producers([each.messages for each in parts], numbering, ahead)
     return dataclasses.replace(made, about=about, messages=sent)
+
+
+def _paced(parts: Sequence[Recording]) -> Paced | None:
+    """The pace of several producers: it begins with the first of them, on the first one's clock."""
+    found = [
+        (pacing.began_ns - _ahead(each, parts[0]), pacing.held_ns)
+        for each in parts
+        if (pacing := each.about.pacing)
+    ]
+    if not found:
+        return None
+    return Paced(began_ns=min(began for began, _ in found), held_ns=sum(held for _, held in found))
 
 
 def _ahead(each: Recording, first: Recording) -> int:

@@ -53,9 +53,11 @@ def _little(run: Run, result: Result) -> str:
     workers = run.plan.workers * len(run.plan.names("producer"))
     workers = min(workers, result.latency.count)
     noun, make = ("worker", "makes") if workers == 1 else ("workers", "make")
+    think_s = run.plan.think_time_s
+    thinking = f" beside the {think_s:g} s that it thinks" if think_s else ""
     return (
         f"{workers:,} {noun} at {rate:,.0f} msg/s {make}"
-        f" {units.duration(little.expected_mean_ns)} a message,"
+        f" {units.duration(little.expected_mean_ns)} a message{thinking},"
         f" {units.duration(little.measured_mean_ns)} were measured: ratio {little.ratio:.2f}"
         + (f"; {little.explanation}" if little.explanation else "")
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.pace import Pace
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Counts, Overhead, Result
 from omrig.model.run import RecordedSetting, Run
@@ -10,7 +11,10 @@ from omrig.model.run import RecordedSetting, Run
 
 def latency(run: Run) -> str:
     """From where to where a latency of this run is."""
-    return PATTERNS[run.plan.pattern].latency
+    pattern = PATTERNS[run.plan.pattern]
+    if not run.plan.pace.is_open:
+        return pattern.latency
+    return f"due time{pattern.latency.removeprefix(pattern.method)}"
 
 
 def with_failures(run: Run, result: Result) -> str:
@@ -117,6 +121,19 @@ def _slowed(run: Run, result: Result) -> list[str]:
     return [line]
 
 
+def _loop(pace: Pace, workers: str) -> str:
+    """How messages follow each other, and for how long."""
+    lasting = f" for {pace.duration_s:g} s" if pace.duration_s else ""
+    if not pace.is_open:
+        think_s = pace.think_time_s
+        thinking = f", {think_s:g} s of thinking between two messages" if think_s else ""
+        return f"{workers} in a closed loop{lasting}{thinking}"
+    rates = pace.rates
+    count = f" in {len(rates)} steps" if len(rates) > 1 else ""
+    asked = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return f"{asked} msg/s{count}{lasting} in an open loop ({pace.how}), {workers}"
+
+
 def load(run: Run) -> str:
     """The load in one line."""
     plan = run.plan
@@ -125,7 +142,8 @@ def load(run: Run) -> str:
     if "producer" in run.sides:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
-        parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
+        loop = _loop(plan.pace, f"{workers}{each}")
+        parts.append(f"{loop}, {units.size(plan.size_bytes)} payload")
     if plan.services:
         parts.append(f"{plan.services} services a process")
     if plan.endpoint:

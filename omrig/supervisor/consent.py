@@ -32,7 +32,9 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
     total = plan.load.messages and plan.load.messages * (1 + calls)
     if total is not None and total <= MOST_UNASKED:
         return
-    many = "a load without an end" if total is None else f"{total:,} messages"
+    lasts_s = plan.pace.duration_s
+    endless = f"a load of {lasts_s:g} s" if lasts_s else "a load without an end"
+    many = endless if total is None else f"{total:,} messages"
     where = f"the broker that {transport.source} names"
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
@@ -52,5 +54,7 @@ def _destination(plan: Plan, transport: "Transport", info: "BrokerInfo") -> str:
     if "producer" not in plan.sides:
         return f"messages are taken from {at}"
     total = plan.load.messages
-    many = "messages without an end" if total is None else f"{total:,} messages"
+    lasts_s = plan.pace.duration_s
+    endless = f"messages for {lasts_s:g} s" if lasts_s else "messages without an end"
+    many = endless if total is None else f"{total:,} messages"
     return f"the load goes to {at}: {many} of {size}"

@@ -148,8 +148,9 @@ class Ending:
             if not self._running("producer"):
                 self._producer_ended_at = time.monotonic()
         elif self._producer_ended_at is None and self._of("producer"):
-            wanted = self._plan.load.messages or 0
-            if not self._running("consumer") and self._counted("received") < wanted:
+            wanted = self._plan.load.messages
+            has_all = wanted is not None and self._counted("received") >= wanted
+            if not self._running("consumer") and not has_all:
                 self.end("the consumer ended before the producer")
 
     def _of(self, side: str) -> list[Member]:
@@ -248,7 +249,8 @@ class Ending:
         if not producers or any(each.phase.limit_s is not None for each in producers):
             return
         ended = self._counted("done") + self._counted("errors")
-        if ended >= (self._plan.load.messages or 0):
+        wanted = self._plan.load.messages
+        if wanted is not None and ended >= wanted:
             # Nothing is left that could get through: the profilers come to their end.
             return
         limit_s = phases.quiet_limit_s(self._plan, self._timeout_s)

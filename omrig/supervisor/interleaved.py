@@ -8,7 +8,7 @@ every pair is made within one and the same stretch, and each is first as often a
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ def run(
     done = 0
     begun: set[str] = set()
     interrupts = Interrupts()
-    with interrupts.handled(), _broker(plans, make_display(None)) as broker:
+    with interrupts.handled(), one_broker(plans, make_display(None)) as broker:
         for number, name in order(pairs):
             plan = plans[NAMES.index(name)]
             # Who agreed to the first run of a plan did to the others.
@@ -83,7 +83,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _broker(plans: tuple[Plan, Plan], display: Display) -> "Iterator[Embedded | None]":
+def one_broker(plans: Sequence[Plan], display: Display) -> "Iterator[Embedded | None]":
+    """An embedded broker for all runs; None where none of the plans needs one."""
     if not any(destination.needs_broker(plan) for plan in plans):
         yield None
         return

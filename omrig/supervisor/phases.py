@@ -71,7 +71,7 @@ def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
     # Who sees its consumer sees what that receives.
     alone = "consumer" not in plan.sides
     catching_up = CATCH_UP_S if PATTERNS[plan.load.pattern].ahead and alone else 0.0
-    return max(timeout_s, ANSWER_S, plan.load.wait_s, catching_up) + LATE_S
+    return max(timeout_s, ANSWER_S, plan.load.wait_s, catching_up) + LATE_S + plan.pace.longest_s
 
 
 @dataclasses.dataclass

@@ -330,13 +330,27 @@ class Supervision:
                 self._begin(each)
 
     def _expect(self) -> None:
-        """Tell consumers that share the messages that they have all of them: none knows alone."""
-        load = self._to.plan.load
-        shared = load.consumers > 1 and not PATTERNS[load.pattern].copies
-        if shared and not self._all_there and load.messages:
-            self._all_there = self._counts("consumer").get("received", 0) >= load.messages
-            if self._all_there:
-                self._relay.tell_all("expect", {"messages": None})
+        """Tell consumers when they have all of the messages, where they do not know by themselves.
+
+        Consumers that share them do not, and none does where the time has ended the load.
+        """
+        load, total = self._to.plan.load, self._total()
+        if total is None or self._all_there:
+            return
+        if load.consumers == 1 or PATTERNS[load.pattern].copies:
+            self._all_there = True
+            if total != load.messages:
+                self._relay.tell_all("expect", {"messages": total})
+        elif self._counts("consumer").get("received", 0) >= total:
+            self._all_there = True
+            self._relay.tell_all("expect", {"messages": None})
+
+    def _total(self) -> int | None:
+        """How many messages there are in the end; None as long as nobody knows."""
+        if not self._to.plan.pace.gives_up:
+            return self._to.plan.load.messages
+        over = [each.phase.is_saving or each.saved for each in self._producers()]
+        return self._counts("producer").get("sent", 0) if over and all(over) else None
 
     def _has_consumers(self) -> bool:
         return any("consumer" in each.sides for each in self._children.values())
@@ -355,6 +369,7 @@ class Supervision:
             child.phase = phases.working()
         elif phase == "saving":
             child.phase = phases.saving(child.name)
+            self._expect()
             if "consumer" in child.sides and self._host:
                 # It serves nobody any more.
                 self._host.close()

@@ -60,13 +60,14 @@ class Behaving:
         self.raised: list[None] = []
         self.nested = Nested(plan) if self._asked.calls else None
 
-    def expect(self, producer: str, messages: int, pid: int) -> None:
-        """A producer, which is the process ``pid``, will send so many messages of the load.
+    def expect(self, producer: str, messages: int | None, pid: int) -> None:
+        """A producer, which is the process ``pid``, will send so many messages of the load; None
+        where it does not know.
 
         Each consumer numbers the messages of all in the order of the processes: which of them err
         is the same everywhere.
         """
-        self._messages[pid, producer] = messages
+        self._messages[pid, producer] = messages or 0
         ordered = {name: count for (_, name), count in sorted(self._messages.items())}
         self._offsets.update(offsets(ordered))
 

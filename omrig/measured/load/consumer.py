@@ -45,6 +45,8 @@ class Endpoint:
             again = column[seq]
             column[seq] = clock.entered()
         except (KeyError, IndexError) as error:
+            if isinstance(error, IndexError) and tally.make_room(producer, seq):
+                return self.message(ctxt, seq, producer)
             tally.out_of_range.append(None)
             if isinstance(error, KeyError):
                 tally.foreign.append(None)
@@ -158,8 +160,9 @@ class Consumer:
         }
         return answers[method](**arguments)
 
-    def _hello(self, producer: str, messages: int, about: dict[str, Any]) -> Json:
-        """A producer presents itself and how many messages it will send."""
+    def _hello(self, producer: str, messages: int | None, about: dict[str, Any]) -> Json:
+        """A producer presents itself and how many messages it will send; None where only its time
+        says."""
         self._tally.expect(producer, messages)
         self._behaving.expect(producer, messages, about["pid"])
         self.producers[producer] = about
@@ -191,7 +194,7 @@ class Consumer:
         if messages is None:
             self._tally.finished = True
         else:
-            self._tally.wanted = messages
+            self._tally.want(messages)
         self._tally.wake.set()
 
     def _ask(self, profiling: bool, slow_only: bool = False) -> None:

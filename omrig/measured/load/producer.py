@@ -20,6 +20,7 @@ from omrig.measured.measurement import Measurement
 from omrig.model import events, payload, slices
 from omrig.model.errors import RunError
 from omrig.model.events import BEGIN_AT, Emit
+from omrig.model.pace import Pace
 from omrig.model.patterns import CATCH_UP_S, PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.units import NS
@@ -120,6 +121,12 @@ class Producer:
                 "slices of the load are compared between one producer and one consumer only"
             )
             return slices.whole(self._total)
+        if plan.pace != Pace():
+            self._slicing["reason"] = (
+                "slices of a load are compared where it is as fast as it can be and has an end:"
+                " without --rate, --ramp, --duration and --think-time"
+            )
+            return slices.whole(self._total)
         if self._total < needed:
             self._slicing["reason"] = (
                 f"{self._total:,} messages of {plan.load.workers:,} workers are too few to compare"
@@ -195,9 +202,9 @@ class Producer:
             **told(member("producer")),
             "run_id": self._plan.run_id,
             "producer_id": self._id,
-            "requested": self._total,
+            "requested": self._plan.load.messages,
             "sent": self._workers.sent,
-            "done": self._total - self._workers.ended.count(0),
+            "done": self._workers.done,
             **self._answered.about(),
             "errors": self._workers.errors.by_name(),
             "error_examples": self._workers.errors.examples(),
@@ -209,11 +216,15 @@ class Producer:
             "slicing": self._slicing,
             "stopped": self._stop.requested,
         }
+        if pacing := self._workers.pacing():
+            about["pacing"] = pacing
         writer.save_recording(folder, about, self._workers.columns())
 
     def _present(self) -> bool:
         """Tell the consumers who sends how much; False when the run is to end."""
-        answers = self._ask("hello", messages=self._total, about=told(member("producer")))
+        answers = self._ask(
+            "hello", messages=self._plan.load.messages, about=told(member("producer"))
+        )
         if answers is not None and not answers:
             raise deadline.NoAnswer("the consumer is gone")
         self._consumers = dict(answers or {})

@@ -4,6 +4,9 @@ import array
 import itertools
 import threading
 
+MORE = 1 << 16
+"""So many further messages there is room for where nobody knows how many there will be."""
+
 
 class Tally:
     """What arrived: when, by producer and sequence number."""
@@ -14,6 +17,8 @@ class Tally:
         self.received: dict[str, array.array[int]] = {}
         self.numbers = itertools.count(1)
         self.last = 0
+        self._open: set[str] = set()
+        self._growing = threading.Lock()
         self.warmed: dict[str, list[None]] = {}
         """Of each producer, one for each message of the warm-up that came."""
         self.finished = False
@@ -23,10 +28,30 @@ class Tally:
         self.foreign: list[None] = []
         self.wake = threading.Event()
 
-    def expect(self, producer: str, messages: int) -> None:
-        """A producer will send so many messages; nobody else's count."""
+    def expect(self, producer: str, messages: int | None) -> None:
+        """A producer will send so many messages, None where it does not know; nobody else's
+        count."""
+        if messages is None:
+            self._open.add(producer)
         self.warmed.setdefault(producer, [])
-        self.received.setdefault(producer, array.array("Q", bytes(8 * messages)))
+        self.received.setdefault(producer, array.array("Q", bytes(8 * (messages or 0))))
+
+    def make_room(self, producer: str, seq: int) -> bool:
+        """Make room for a message of a producer that did not know how many it will send, and for
+        more of them; False where it did."""
+        if producer not in self._open:
+            return False
+        column = self.received[producer]
+        with self._growing:
+            while seq >= len(column):
+                column.frombytes(bytes(8 * MORE))
+        return True
+
+    def want(self, messages: int) -> None:
+        """So many messages will come in all."""
+        for producer in self._open:
+            self.make_room(producer, messages - 1)
+        self.wanted = messages
 
     def unique(self) -> int:
         """How many different messages arrived."""

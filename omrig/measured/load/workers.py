@@ -1,4 +1,8 @@
-"""The workers of a producer: a closed loop, in which each sends when its last message has ended."""
+"""The workers of a producer.
+
+In a closed loop each sends when its last message has ended, in an open loop when the next message
+is due. Which of the two it is is decided before the load, and costs a message of the other nothing.
+"""
 
 import array
 import functools
@@ -6,18 +10,22 @@ import itertools
 import operator
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline
+from omrig.measured.load import deadline, pacer
+from omrig.measured.load.pacer import Pacer
 from omrig.measured.load.rpc import Send
-from omrig.measured.load.side import POLL_S, Errors, Stop
+from omrig.measured.load.side import POLL_S, Errors, Stop, now_ns
+from omrig.measured.load.tally import MORE
 from omrig.measured.probes.stamp import clock
 from omrig.model import events
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
 from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
+from omrig.model.units import NS
+from omrig.model.values import Json
 
 CatchUp = Callable[[], None]
 """Waits until the consumers have kept up; returns at once where they have."""
@@ -29,19 +37,26 @@ RECENT_LATENCIES = 400
 """So many are told at a time, at most."""
 
 
+UNCOUNTED = 1 << 62
+"""More messages than any load has: of one that ends with its time."""
+
+
 class Workers:
     """Send messages by number and keep when each began and ended.
 
     ``started`` and ``ended`` are :func:`time.perf_counter_ns` by sequence number, ``ended`` 0 for a
     message that has not ended well. ``left_behind`` is why workers gave up: the consumer did not
-    catch up with what they had sent ahead.
+    catch up with what they had sent ahead. ``pacer`` says when messages of an open loop are due.
     """
 
     def __init__(self, plan: Plan, executor: Executor, stop: Stop) -> None:
         self._plan = plan
         self._executor = executor
         self._stop = stop
-        total = plan.load.messages or 0
+        pace, total = plan.pace, plan.load.messages or 0
+        self.pacer: Pacer | None = None
+        if pace.is_open:
+            self.pacer = pacer.of_plan(plan, stop)
         # Shared by the workers: taking the next number is atomic, so exactly these are sent.
         self._sequence = iter(range(0))
         self._begun = 0
@@ -52,6 +67,14 @@ class Workers:
         self._looked_at = 0
         self._open: list[int] = []
         self._busy = 0
+        self._growing = threading.Lock()
+        self._over_ns = 0
+        # Of an open loop, in which most workers may have nothing to do.
+        self._numbers = itertools.count(1)
+        self._begun_now = 0
+        self._is_over = False
+        self._under_way: list[None] = []
+        self._held_ns: list[int] = []
         self.errors = Errors()
         self.left_behind: list[Exception] = []
         self.warmed = 0
@@ -60,21 +83,39 @@ class Workers:
     @property
     def sent(self) -> int:
         """How many messages have been begun."""
+        if self.pacer:
+            return len(self.started) - self.started.count(0)
+        return self._taken
+
+    @property
+    def done(self) -> int:
+        """How many messages have ended well."""
+        return len(self.ended) - self.ended.count(0)
+
+    @property
+    def _taken(self) -> int:
+        """How many numbers have been taken by a worker."""
         return self._begun - operator.length_hint(self._sequence)
 
     def progress(self) -> dict[str, int]:
         """Messages sent, ended well and failed so far; those of busy workers have not ended."""
-        sent, errors = self.sent, len(self.errors)
-        return {"sent": sent, "done": max(0, sent - errors - self._busy), "errors": errors}
+        if self.pacer and self._is_over:
+            sent, busy = self.sent, len(self._under_way)
+        elif self.pacer:
+            sent, busy = self._begun_now, len(self._under_way)
+        else:
+            sent, busy = self._taken, self._busy
+        errors = len(self.errors)
+        return {"sent": sent, "done": max(0, sent - errors - busy), "errors": errors}
 
     def recent_ns(self) -> list[int]:
         """Latencies of messages that ended since the last time, in ns: all, or evenly chosen."""
-        sent = self.sent
-        step = 1 + (sent - self._looked_at) // RECENT_LATENCIES
-        self._open.extend(range(self._looked_at, sent, step))
-        self._looked_at = sent
-        started, ended = self.started, self.ended
-        latencies = [ended[seq] - started[seq] for seq in self._open if ended[seq]]
+        taken = min(self._taken, len(self.ended))
+        step = 1 + (taken - self._looked_at) // RECENT_LATENCIES
+        self._open.extend(range(self._looked_at, taken, step))
+        self._looked_at = taken
+        began, ended = self.pacer.due_ns if self.pacer else self.started.__getitem__, self.ended
+        latencies = [ended[seq] - began(seq) for seq in self._open if ended[seq]]
         self._open = [seq for seq in self._open if not ended[seq]]
         return latencies
 
@@ -82,12 +123,22 @@ class Workers:
         """What is kept of each message, and of those that failed."""
         # At once: who still has a message under way may fail meanwhile.
         failed = list(self._failed.items())
+        used = len(self.started) if self._plan.load.messages else self.sent
+        intended = {"intended_ns": self.pacer.intended_ns()} if self.pacer else {}
         return {
-            "start_ns": self.started,
-            "end_ns": self.ended,
+            "start_ns": self.started[:used],
+            "end_ns": self.ended[:used],
             "failed_seq": array.array("Q", [seq for seq, _ in failed]),
             "failed_ns": array.array("Q", [at for _, at in failed]),
+            **intended,
         }
+
+    def pacing(self) -> dict[str, Json] | None:
+        """When an open loop began, and how long its workers waited for the consumer to catch up,
+        added up; None of a closed one."""
+        if self.pacer is None:
+            return None
+        return {"began_ns": self.pacer.began_ns, "held_ns": sum(self._held_ns)}
 
     def warm_up(self, send: Send, emit: Emit) -> None:
         """Send the messages before the load.
@@ -112,10 +163,25 @@ class Workers:
         self.warmed = warming.through
 
     def load(self, first: int, end: int, send: Send, catch_up: CatchUp) -> None:
-        """Send the messages from ``first`` to before ``end``; ``catch_up`` waits for the consumer
-        where workers may not run far ahead of it."""
+        """Send the messages from ``first`` to before ``end``, or until the load's time is over;
+        ``catch_up`` waits for the consumer where workers may not run far ahead of it."""
+        if self._plan.load.messages is None:
+            end = UNCOUNTED
         self._sequence, self._begun = iter(range(first, end)), end
-        self._run(self._plan.load.workers, functools.partial(self._load, send, catch_up))
+        self._run(self._plan.load.workers, functools.partial(self._loop(), send, catch_up))
+        self._is_over = True
+
+    def _loop(self) -> Callable[[Send, CatchUp], None]:
+        """What a worker does with the load, which begins now."""
+        pace = self._plan.pace
+        if self.pacer:
+            self.pacer.begin()
+            return functools.partial(self._load_of, self._paced)
+        if pace.duration_s is None and pace.think_time_s is None:
+            return self._load
+        lasts_s = float("inf") if pace.duration_s is None else pace.duration_s
+        self._over_ns = now_ns() + int(min(lasts_s * NS, UNCOUNTED))
+        return functools.partial(self._load_of, self._timed)
 
     def _run(
         self, count: int, target: Callable[[], None], look: Callable[[], None] | None = None
@@ -168,6 +234,66 @@ class Workers:
                 ended[seq] = end()
             if every and number % every == 0 and not self._caught_up(catch_up):
                 return
+
+    def _load_of(self, numbers: Callable[[], Iterator[int]], send: Send, catch_up: CatchUp) -> None:
+        """As :meth:`_load`, with the messages whose turn ``numbers`` says it is."""
+        started, ended, failed = self.started, self.ended, self._failed
+        ahead = PATTERNS[self._plan.load.pattern].ahead
+        every = ahead // 2 if ahead else 0
+        begin, end, under_way = clock.begin, clock.end, self._under_way
+        for number, seq in enumerate(numbers(), 1):
+            self._begun_now = next(self._numbers)
+            under_way.append(None)
+            started[seq] = begin(seq)
+            try:
+                send(seq)
+            except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
+                failed[seq] = end()
+                self.errors.add(error)
+            else:
+                ended[seq] = end()
+            under_way.pop()
+            if every and number % every == 0:
+                since = now_ns()
+                if not self._caught_up(catch_up):
+                    return
+                self._held_ns.append(now_ns() - since)
+
+    def _paced(self) -> Iterator[int]:
+        """The messages that are due, for one worker, each of them when it is."""
+        wait = self.pacer.wait if self.pacer else bool
+        for seq in self._sequence:
+            if self._stop.requested:
+                return
+            if wait(seq):
+                yield seq
+
+    def _timed(self) -> Iterator[int]:
+        """The messages of a closed loop for one worker, until its time is over."""
+        think_s = self._plan.pace.think_time_s
+        while not self._stop.requested and now_ns() < self._over_ns:
+            seq = next(self._sequence, None)
+            if seq is None:
+                return
+            if seq >= len(self.started):
+                self._grow(seq)
+            yield seq
+            if think_s:
+                self._think(think_s)
+
+    def _think(self, seconds: float) -> None:
+        """Wait before the next message, no longer than the load lasts."""
+        until = min(now_ns() + int(seconds * NS), self._over_ns)
+        while not self._stop.requested and (left := until - now_ns()) > 0:
+            time.sleep(min(left / NS, POLL_S))
+
+    def _grow(self, seq: int) -> None:
+        """Make room for a message, and for more of them."""
+        with self._growing:
+            while seq >= len(self.started):
+                # Last what is looked at: whoever sees room finds it in both.
+                self.ended.frombytes(bytes(8 * MORE))
+                self.started.frombytes(bytes(8 * MORE))
 
     def _caught_up(self, catch_up: CatchUp) -> bool:
         """Wait for the consumers; False when they do not come as far."""

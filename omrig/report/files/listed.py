@@ -50,11 +50,11 @@ def _write_latencies(folder: Path, run: Run) -> bool:
     """Write ``latency.hlog``; False, and no file, where no message of a producer ended."""
     with recording.opened([folder]) as sides:
         sent = sides["producer"].messages if "producer" in sides else Messages()
-        began, ends = sent.start_ns, sent.end_ns
+        began, due, ends = sent.start_ns, sent.due_ns, sent.end_ns
     ended = ends > 0
     if not ended.any():
         return False
-    latencies = (ends - began)[ended]
+    latencies = (ends - due)[ended]
     lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from omrig.model.members import side_of
+from omrig.model.pacing import Ramp
 from omrig.model.result import Latency
 from omrig.report.html.events import Event
 from omrig.report.html.messages import Series
@@ -205,6 +206,49 @@ def _shape(event: Event) -> dict[str, Any]:
         "line": {"width": 0},
         "layer": "below",
     }
+
+
+def ramp(found: Ramp) -> Figure:
+    """Throughput above latency over the rate that was asked for, with the knee across both."""
+    rows = found.rows
+    rates = [row.asked_per_second for row in rows]
+    factor, unit = _unit(max((row.p99_ns or 0 for row in rows), default=0))
+    common = {"type": "scatter", "mode": "lines+markers", "x": rates}
+    dotted = {"color": "var(--soft)", "width": 1, "dash": "dot"}
+    done = [row.messages_per_second for row in rows]
+    traces: list[dict[str, Any]] = [
+        {**common, "name": "asked", "mode": "lines", "y": rates, "line": dotted},
+        {**common, "name": "throughput", "y": done, "line": {"color": "var(--ink)", "width": 2}},
+    ]
+    traces = [{**trace, "hovertemplate": "%{y:,.0f} msg/s"} for trace in traces]
+    for name, values in (
+        ("p50", [row.p50_ns for row in rows]),
+        ("p99", [row.p99_ns for row in rows]),
+    ):
+        traces.append(
+            {
+                **common,
+                "name": f"{name} latency",
+                "y": [None if value is None else _scaled(value, factor) for value in values],
+                "yaxis": "y2",
+                "line": _CURVES[name],
+                "hovertemplate": f"%{{y:,.3~f}} {unit}",
+            }
+        )
+    axis = {**_axis("msg/s asked for"), "hoverformat": ",.0f", "anchor": "y2"}
+    layout = _layout(xaxis=axis, hovermode="x unified")
+    layout["yaxis"] = {**_axis("msg/s"), "domain": (0.56, 1.0)}
+    # Beyond the knee a message waits for seconds, before it for milliseconds.
+    layout["yaxis2"] = {**_axis(f"latency, {unit}"), "type": "log", "domain": (0.0, 0.5)}
+    if found.knee:
+        layout["shapes"] = [_across(found.knee.messages_per_second)]
+    return {"height": 460, "data": traces, "layout": layout}
+
+
+def _across(at: float) -> dict[str, Any]:
+    line = {"color": "var(--warn)", "width": 2, "dash": "dash"}
+    ends = {"x0": at, "x1": at, "y0": 0, "y1": 1}
+    return {"type": "line", "xref": "x", "yref": "paper", "line": line, **ends}
 
 
 def usage(usages: Sequence[Usage], length_s: float) -> Figure:

@@ -108,7 +108,7 @@ def _recorded(
             BROKER: next(iter(origins.values()), 0),
         },
         ended=counted,
-        latency=(ends - starts)[done],
+        latency=(ends - sent.due_ns)[done],
         latency_at=ends[done] - began,
         numbers=numpy.flatnonzero(done),
         unanswered=numpy.sort(starts[(starts > 0) & ~done] - began),

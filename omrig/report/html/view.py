@@ -16,7 +16,7 @@ from omrig.model.verdict import Verdict
 from omrig.report import layout, nested, notes, owners, resources
 from omrig.report import members as member_words
 from omrig.report import text as words
-from omrig.report.html import bars, charts, events, messages, profiled, usage
+from omrig.report.html import bars, charts, events, messages, profiled, rate, usage
 from omrig.report.html.bars import Message
 from omrig.report.html.recorded import Recorded
 
@@ -32,6 +32,7 @@ _SECTIONS = {
     "nested": "Nested calls",
     "shares": "Whose time it is",
     "latency": "Latency",
+    "rate": "The rate",
     "members": "Members",
     "time": "Over time",
     "slowest": "The slowest messages",
@@ -125,6 +126,7 @@ def page(
         "settings": words.settings(run),
         "latency_is": words.latency(run),
         "with_failures": words.with_failures(run, result) if result.latency_with_failures else None,
+        "rate": rate.shown(result),
         "began": datetime.datetime.fromisoformat(run.started_at).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
@@ -185,6 +187,8 @@ def _figures(
         figures["latency"] = charts.latency(curve, result.latency)
     if series:
         figures["time"] = charts.over_time(series, happened, seconds)
+    if result.ramp:
+        figures["rate"] = charts.ramp(result.ramp)
     if usages:
         figures["usage"] = charts.usage(usages, seconds)
     return figures
@@ -199,6 +203,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "nested": content["nested"],
         "shares": content["stages"],
         "latency": result.latency or result.latency_with_failures,
+        "rate": content["rate"],
         "members": content["members"],
         "time": content["series"],
         "slowest": content["slowest"],

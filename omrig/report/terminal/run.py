@@ -21,7 +21,7 @@ from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
 from omrig.report import text as words
-from omrig.report.terminal import by_stage, members, nested, stages, waterfall
+from omrig.report.terminal import by_stage, members, nested, pacing, stages, waterfall
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
@@ -72,6 +72,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
     parts.append(_messages(result))
+    parts += pacing.render(result)
     if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
     parts += members.render(result, console.width)
@@ -221,13 +222,16 @@ def _latency(run: Run, result: Result, width: int) -> RenderableType:
     failing = result.latency_with_failures
     if failing:
         rows.append((words.with_failures(run, result), failing))
+    if result.service_time:
+        rows.append(("service time, from when they were sent", result.service_time))
     if width < _WITH_LATENCY_TABLE:
         grid = grid_of_notes()
         for number, (label, row) in enumerate(rows):
             values = ", ".join(
                 f"{shown} {units.duration(row.named(name))}" for name, shown in _LATENCIES.items()
             )
-            grid.add_row("" if number else "latency", f"{label}: {values}" if failing else values)
+            named = failing or result.service_time
+            grid.add_row("" if number else "latency", f"{label}: {values}" if named else values)
         return grid
     table = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False)
     table.add_column(f"latency, {words.latency(run)}")
