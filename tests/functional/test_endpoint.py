@@ -14,6 +14,12 @@ def median(rows, *names):
     return sum(row["p50_ns"] for row in rows if row["name"] in names) / 1e6
 
 
+def shortest(folder):
+    """The shortest endpoint of a run, in ms."""
+    with numpy.load(folder / "producer/messages.npz") as messages:
+        return messages["stage.endpoint"].min() / 1e6
+
+
 @pytest.fixture
 def measured(run, broker, tmp_path):
     """Run omrig with these arguments against the broker: its result."""
@@ -30,15 +36,16 @@ def measured(run, broker, tmp_path):
 
 
 @pytest.mark.parametrize("executor", ["eventlet", "threading"])
-def test_a_stage_grows_by_what_was_asked_and_errors_are_answers(measured, executor):
+def test_a_stage_grows_by_what_was_asked_and_errors_are_answers(measured, tmp_path, executor):
     load = ("-m", 200, "-w", 1, "-s", 1, "--executor", executor)
     plain = measured("plain", *load)
     told = measured(
         "told", *load, "--endpoint", "cpu:4ms,sleep:15ms", "--endpoint", "error:1.5%,reply:300KB"
     )
     grown = median(told["stages"], "endpoint") - median(plain["stages"], "endpoint")
-    # A sleep ends late, and the processor is not ours alone.
-    assert 19 <= grown < 25
+    assert grown >= 19
+    # A sleep ends late, and the processor is not ours alone: whoever was held up least tells.
+    assert shortest(tmp_path / "told") - shortest(tmp_path / "plain") == pytest.approx(19, rel=0.05)
     names = ("reply_serialize", "reply_deserialize", "reply_publish")
     assert median(told["stages"], *names) > median(plain["stages"], *names) + 0.5
     messages = told["messages"]
