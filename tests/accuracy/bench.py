@@ -211,7 +211,7 @@ def wait_for(file: Path) -> str:
 
 def evaluate(broker: "Embedded", expression: str) -> str:
     """What the broker's Erlang machine makes of an expression."""
-    from omrig.broker.rabbitmq import node
+    from omrig.broker.rabbitmq import installed
 
     environment = dict(
         variable.split("=", 1)
@@ -220,7 +220,7 @@ def evaluate(broker: "Embedded", expression: str) -> str:
     )
     done = subprocess.run(
         # Not the wrapper on PATH, which wants to be root.
-        [str(node.LIB / "bin" / "rabbitmqctl"), "eval", expression],
+        [str(installed.SYSTEM / "bin" / "rabbitmqctl"), "eval", expression],
         env=environment,
         check=True,
         capture_output=True,
