@@ -19,7 +19,7 @@ from typing import Self, TypeAlias
 from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
-from omrig.model.facts import Comb, Held, Machine
+from omrig.model.facts import Comb, Held, Machine, Outage
 from omrig.model.resources import Resources
 from omrig.model.spread import MemberRow, Spread
 from omrig.model.values import UNLESS_NONE, Json, Value, key
@@ -337,7 +337,8 @@ class Result(Value):
     recorded stages; ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side,
     ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
     known), ``profiles`` by side and mode. Where a side has several members,
-    ``instrument`` and ``profiles`` are by member.
+    ``instrument`` and ``profiles`` are by member. ``outages`` are None where no node of the broker
+    was lost.
     """
 
     schema: int = SCHEMA
@@ -364,6 +365,7 @@ class Result(Value):
     held: Mapping[str, Held] | None = dataclasses.field(default=None, metadata=key("prefetch"))
     instrument: Mapping[str, Instrument] | None = None
     stalls: Stalls | None = None
+    outages: tuple[Outage, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     verdict: Verdict | None = None
     overhead: Mapping[str, Overhead | NotMeasured] = dataclasses.field(
         default_factory=dict, metadata=key("distortion")

@@ -20,13 +20,14 @@ import amqp
 import psutil
 import pytest
 
-from omrig.broker.amqp import cleanup, preflight
+from omrig.broker.amqp import cleanup, preflight, reaching
 from omrig.broker.base import QueueState
 from omrig.broker.rabbitmq import installed
 from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.model.declared import Thing
 from omrig.model.errors import RunError, UsageError
 from omrig.model.transport import Endpoint, Login
+from tests.rabbitmqctl import control
 
 GONE_SECONDS = 20.0
 HOLDER = """
@@ -112,7 +113,7 @@ def test_up_and_described(broker):
     assert info.cluster_name == "omrig-embedded"
     assert (info.host, info.port, info.vhost) == (broker.host, broker.port, "/")
     assert broker.is_alive()
-    assert preflight.reachable([endpoint_of(broker)])
+    assert reaching.reachable([endpoint_of(broker)])
 
 
 def test_carries_messages(channel):
@@ -255,15 +256,8 @@ def test_what_is_left_is_told_with_the_command_that_deletes_it(broker, channel):
     for thing in things:
         command = shlex.split(cleanup.not_deleted("/", thing, "busy").command)
         assert command[0] == "rabbitmqctl"
-        rabbitmqctl(broker, *command[1:])
+        control(broker, *command[1:])
     assert cleanup.remaining(Login([endpoint_of(broker)]), things) == []
-
-
-def rabbitmqctl(broker, *arguments):
-    lines = Path(f"/proc/{broker.beam_pid}/environ").read_text().split("\0")
-    environment = dict(line.split("=", 1) for line in lines if "=" in line)
-    program = str(installed.SYSTEM / "bin" / "rabbitmqctl")
-    subprocess.run([program, *arguments], env=environment, check=True, timeout=60)
 
 
 def test_stopped_broker_is_reported_in_time(broker):

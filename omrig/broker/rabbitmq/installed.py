@@ -63,15 +63,23 @@ def find(named: str, programs: Path) -> Installed:
     Scripts that start an Erlang which is not installed are written into the new folder
     ``programs``. Raises ``UsageError`` where there is none.
     """
+    script = server(named)
     if not named:
-        return Installed(_system_server(), _system_epmd(), search_path())
+        return Installed(script, _system_epmd(), search_path())
     folder = Path(named).absolute()
-    server = _server_in(folder)
     erlang = next(_erlangs(folder), None)
     if erlang is None:
-        return Installed(server, _system_epmd(f" and none beside {folder}"), search_path())
+        return Installed(script, _system_epmd(f" and none beside {folder}"), search_path())
     _write_programs(folder, erlang, programs)
-    return Installed(server, str(programs / "epmd"), f"{programs}:{search_path()}")
+    return Installed(script, str(programs / "epmd"), f"{programs}:{search_path()}")
+
+
+def server(named: str) -> Path:
+    """The script that starts the RabbitMQ in the folder ``named``, or that of this machine.
+
+    Its other commands are beside it. Raises ``UsageError`` where there is none.
+    """
+    return _server_in(Path(named).absolute()) if named else _system_server()
 
 
 def search_path() -> str:
