@@ -333,12 +333,10 @@ class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
     ``reason`` is why it is incomplete. ``members`` and their ``spread`` are None where no side has
-    several. From ``stages`` to ``instrument`` all is None where no side
-    recorded stages; ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side,
-    ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
-    known), ``profiles`` by side and mode. Where a side has several members,
-    ``instrument`` and ``profiles`` are by member. ``outages`` are None where no node of the broker
-    was lost.
+    several. From ``stages`` to ``instrument`` all is None where no side recorded stages;
+    ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
+    profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
+    several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
     """
 
     schema: int = SCHEMA
