@@ -1,9 +1,11 @@
 """What the verdict is told beside the times of the stages."""
 
-from omrig.accounting import network, prefetch, slicing
+from omrig.accounting import network, prefetch, slicing, usage
 from omrig.accounting.slicing import Slicing
 from omrig.model.facts import Facts
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
+from omrig.model.run import Run
 from omrig.recordings import series
 from omrig.recordings.recording import Sides
 
@@ -32,6 +34,10 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
         held=result.held or {},
         combs=result.quantised or {},
         blocked=[block for each in sides.values() for block in network.blocked(each)],
+        outages=result.outages or (),
+        broker_nodes=usage.nodes(some),
+        quorum=_quorum(some),
+        native_heartbeat=bool(some.driver_option("heartbeat_in_pthread", False)),
         network={side: found for side, each in sides.items() if (found := network.of(each))},
         cpu_share={**used, **slicing.cpu_share(sliced, profiled=not quiet)},
         broker_cpu_share=broker,
@@ -46,3 +52,19 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
 
 def _processes(sides: Sides, side: str) -> int:
     return len(sides[side].members) if side in sides else 1
+
+
+def _quorum(run: Run) -> frozenset[str]:
+    """The wires on which messages wait in a quorum queue."""
+    request = PATTERNS[run.plan.pattern].copies
+    queues = {
+        "amqp_request": "rabbit_transient_quorum_queue" if request else "rabbit_quorum_queue",
+        "amqp_reply": "rabbit_transient_quorum_queue",
+    }
+    # A stream is no quorum queue, whatever the others of its kind are.
+    streams = request and run.driver_option("rabbit_stream_fanout", False)
+    return frozenset(
+        stage
+        for stage, option in queues.items()
+        if run.driver_option(option, False) and not (streams and stage == "amqp_request")
+    )

@@ -16,6 +16,7 @@ from omrig.accounting import (
     littles_law,
     members,
     nested,
+    outages,
     overhead,
     pacing,
     prefetch,
@@ -235,7 +236,7 @@ def _with_verdict(
 ) -> Result:
     """The result with its stalls and, where there is anything to judge, the verdict."""
     told, others = stalls.of_run(sides, shown) or (None, None)
-    result = dataclasses.replace(result, stalls=told)
+    result = dataclasses.replace(result, stalls=told, outages=outages.of_run(sides, result.clock))
     if not result.stages and not (result.messages.errors and not result.latency):
         return result
     rest = others.within(result) if others else None

@@ -280,6 +280,11 @@ def _broker(members: Sequence[Recording]) -> Resources | None:
     return None
 
 
+def nodes(run: Run) -> int:
+    """How many nodes of the broker were sampled together."""
+    return max(1, sum(bool(each.process.pid) for each in run.broker_nodes or ()))
+
+
 def _machine(group: list[Recording]) -> Machine | None:
     some = group[0]
     samples, span = series.read(some.folder.parent / series.MACHINE), _span(group)

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from omrig.drivers import assigned
 from omrig.drivers import files as config_files
+from omrig.drivers.assigned import Assigned
 from omrig.model.errors import UsageError
 from omrig.model.interpreter import option_variables
 from omrig.model.plan import Plan
@@ -39,7 +41,7 @@ class Configuration:
 
     ``files`` and ``dirs`` were read, ``unreadable`` could not be looked into. ``is_named`` says
     whether the command line named a file, a folder or a project. With ``uses_environment`` the
-    options in the environment outrank the files.
+    options in the environment outrank the files; what is ``assigned`` outranks both.
     """
 
     conf: Any
@@ -48,6 +50,7 @@ class Configuration:
     unreadable: Sequence[str]
     is_named: bool
     uses_environment: bool
+    assigned: Sequence[Assigned] = ()
 
     def read_files(self) -> list[str]:
         """Every file that was read, in the order in which later ones override earlier ones."""
@@ -104,17 +107,24 @@ def load(plan: Plan) -> Configuration:
         found = Configuration(cfg.CONF, files, dirs, (), True, bool(plan.transport.environment))
     else:
         found = _look_for(plan)
+    found = dataclasses.replace(found, assigned=assigned.parse(plan.transport.assigned))
     with errors_of(found):
-        cfg.CONF(
-            args=[],
-            project=plan.transport.project,
-            prog=plan.transport.project,
-            default_config_files=list(found.files),
-            default_config_dirs=list(found.dirs),
-            use_env=found.uses_environment,
-        )
+        read(found, cfg.CONF, plan.transport.project)
         _register_url(cfg.CONF)
     return found
+
+
+def read(found: Configuration, conf: Any, project: str) -> None:
+    """Fill ``conf``, oslo.config's, from what was found; raises what oslo.config does."""
+    conf(
+        args=[],
+        project=project,
+        prog=project,
+        default_config_files=list(found.files),
+        default_config_dirs=list(found.dirs),
+        use_env=found.uses_environment,
+    )
+    assigned.put_in(conf, found.assigned, found.uses_environment)
 
 
 def find_url(found: Configuration, plan: Plan) -> Found | None:

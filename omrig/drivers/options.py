@@ -1,29 +1,10 @@
-"""The options of the installed oslo.messaging: which there are, and where a value comes from."""
+"""Options in files: those that nobody knows, and where a value comes from."""
 
 from typing import Any
 
-from omrig.drivers import files
+from omrig.drivers import files, known
 from omrig.drivers.configuration import Configuration
-from omrig.drivers.rabbit import GROUP
 from omrig.model.errors import UsageError
-
-
-def known() -> list[tuple[str | None, list[Any]]]:
-    """The options of the installed oslo.messaging by group, copies: None for [DEFAULT]."""
-    import copy
-
-    from oslo_messaging import opts
-    from oslo_messaging._drivers import base
-
-    # Until release 14 those of all drivers were listed under [DEFAULT], and read from the driver's
-    # own group.
-    moved = copy.deepcopy(getattr(base, "base_opts", []))
-    names = {option.dest for option in moved}
-    listed = [
-        (group, [each for each in options if group or each.dest not in names])
-        for group, options in opts.list_opts()
-    ]
-    return [*listed, (GROUP, moved)]
 
 
 def unknown(found: Configuration) -> list[str]:
@@ -32,7 +13,7 @@ def unknown(found: Configuration) -> list[str]:
     In the form ``[group] name (file)``; never their values, which may be secrets.
     """
     names_of: dict[str, set[str]] = {}
-    for group, options in known():
+    for group, options in known.options():
         names = names_of.setdefault(group or "DEFAULT", set())
         for option in options:
             names |= {option.name, option.dest} | {each.name for each in option.deprecated_opts}

@@ -6,7 +6,7 @@ the report shows, the verdict judges by and ``omrig compare`` compares is what w
 
 from typing import Any
 
-from omrig.drivers import configuration, login, options, rabbit
+from omrig.drivers import configuration, known, login, options, rabbit
 from omrig.drivers.configuration import Configuration, Found
 from omrig.drivers.driver import Driver, by_scheme
 from omrig.model import interpreter, redaction, transport_url
@@ -25,9 +25,6 @@ _POOL_SIZE = "rpc_conn_pool_size"
 _ALWAYS = (_RESPONSE_TIMEOUT, _EXECUTOR_POOL_SIZE, _POOL_SIZE)
 """Options whose value and source are told even where they are the defaults: they decide how long
 is waited, and for what."""
-
-_SECRET_NAMES = ("password", "passwd", "secret", "secret_key", "auth_token", "transport_url")
-"""How the names of options end whose values are secrets, in whatever service."""
 
 _NO_SECRETS = frozenset({"true", "false", "yes", "no", "on", "off", "none"})
 
@@ -122,17 +119,18 @@ def remember_secrets(found: Configuration) -> None:
     """
     from oslo_config import cfg
 
-    values = [
+    values = [each.value for each in found.assigned if each.is_secret]
+    values += [
         value
         for name, value in interpreter.option_variables().items()
-        if name.lower().endswith(_SECRET_NAMES)
+        if name.lower().endswith(known.SECRET_NAMES)
     ]
     for path in found.read_files():
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         for section in sections.values():
             for name, given in section.items():
-                if name.lower().endswith(_SECRET_NAMES):
+                if name.lower().endswith(known.SECRET_NAMES):
                     values += given
     for value in values:
         if "://" in value:
@@ -150,7 +148,7 @@ def _check_query(option: str, parsed: Any, driver: Driver) -> None:
     """Refuse what the driver would refuse of a query, without showing the value."""
     types = {
         each.dest: each.type
-        for group, listed in options.known()
+        for group, listed in known.options()
         if group == rabbit.GROUP
         for each in listed
     }
@@ -166,23 +164,13 @@ def _check_query(option: str, parsed: Any, driver: Driver) -> None:
             types[name](value)
         except ValueError:
             raise UsageError(
-                f"{option}: {name} in the query is no {_type_name(types[name])}; correct it"
+                f"{option}: {name} in the query is no {known.type_name(types[name])}; correct it"
             ) from None
 
 
 def _shown_name(name: str) -> str:
     """Of a URL that was cut up, what stands for a name may be part of a password."""
     return name if name.replace("_", "").isalpha() and name.islower() else redaction.HIDDEN
-
-
-def _type_name(kind: Any) -> str:
-    """What an option takes, in words, as oslo.config's types know it."""
-    names = {"Integer": "whole number", "Float": "number"}
-    words = names.get(type(kind).__name__, "value that it may have")
-    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
-    if least is not None and most is not None:
-        return f"{words} from {least:g} to {most:g}"
-    return f"{words} of {least:g} or more" if least is not None else words
 
 
 def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
@@ -194,20 +182,13 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
     from oslo_config import cfg
 
     copied = cfg.ConfigOpts()
-    copied(
-        args=[],
-        project=found.conf.project,
-        prog=found.conf.project,
-        default_config_files=list(found.files),
-        default_config_dirs=list(found.dirs),
-        use_env=found.uses_environment,
-    )
+    configuration.read(found, copied, found.conf.project)
     settings = {}
-    for group, listed in options.known():
+    for group, listed in known.options():
         copied.register_opts(listed, group=group)
         for option in listed:
             name = f"[{group}] {option.name}" if group else option.name
-            if not option.secret and name not in rabbit.NOT_TAKEN:
+            if not known.is_secret(option) and name not in rabbit.NOT_TAKEN:
                 settings[name] = _setting(found, copied, option, group, parsed)
     return settings
 

@@ -35,6 +35,41 @@ class Blocked:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LostConnections(Value):
+    """The connections of a ``side`` to one node of the broker that broke together.
+
+    All times are in ns since the load began: when the first of ``lost`` was found to be lost
+    (``at_ns``), when the first one was open again and when as many were (None: never), and at which
+    addresses (``nodes``). What is not needed is not opened again.
+    """
+
+    side: str
+    lost: int
+    at_ns: int
+    first_again_ns: int | None = None
+    all_again_ns: int | None = None
+    nodes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outage(Value):
+    """A node of the broker that was lost during the load: ``node`` is its ``host:port``.
+
+    ``at_ns`` is when, since the load began: by its process where that was on this host (``ended``),
+    else by the first connection that was lost. ``still_ns`` is for how long no message ended then,
+    from ``still_from_ns`` on; ``ended_again`` says whether one did at all afterwards.
+    """
+
+    node: str
+    at_ns: int
+    ended: bool = False
+    still_from_ns: int = 0
+    still_ns: int = 0
+    ended_again: bool = True
+    sides: tuple[LostConnections, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
     """What TCP says of a side's connections to the broker.
 
@@ -94,9 +129,11 @@ class Facts:
     (``reply_pool_size``), ``executor_pool_size`` ``executor_thread_pool_size``, ``prefetch``
     ``rabbit_qos_prefetch_count`` by side. ``combs`` and ``held`` are keyed by stage;
     ``network`` and ``cpu_share`` (CPU seconds per second of a measured process, of several their
-    mean) by side, ``broker_cpu_share`` likewise, and ``broker_core_wait`` how many of the broker's
-    threads were ready and waited for a core, on average. ``spread`` is how several members of a
-    side differed.
+    mean) by side, ``broker_cpu_share`` likewise, of all its ``broker_nodes`` on this host, and
+    ``broker_core_wait`` how many of the broker's threads were ready and waited for a core, on
+    average. ``spread`` is how several members of a side differed. ``quorum`` are the wires
+    (``amqp_request``, ``amqp_reply``) on which messages wait in a quorum queue;
+    ``native_heartbeat`` says that the driver sends heartbeats from a thread of its own.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
     """
 
@@ -109,6 +146,10 @@ class Facts:
     held: Mapping[str, Held] = dataclasses.field(default_factory=dict)
     combs: Mapping[str, Comb] = dataclasses.field(default_factory=dict)
     blocked: Sequence[Blocked] = ()
+    outages: Sequence[Outage] = ()
+    broker_nodes: int = 1
+    quorum: frozenset[str] = frozenset()
+    native_heartbeat: bool = False
     network: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     cpu_share: Mapping[str, float] = dataclasses.field(default_factory=dict)
     broker_cpu_share: float | None = None

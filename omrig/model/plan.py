@@ -37,8 +37,9 @@ _PRIVATE: dict[str, Any] = {"private": True}
 class Where:
     """Which broker the messages go to, how to get in, and who meets there.
 
-    ``url`` and ``environment`` may hold a password: they are left out of ``repr`` and of
-    :meth:`Plan.public`. ``project_named`` says whether the command line named the project. What
+    ``url``, ``assigned`` and ``environment`` may hold a password: they are left out of ``repr`` and
+    of :meth:`Plan.public`. ``assigned`` are options of oslo.messaging's and their values, as they
+    were typed. ``project_named`` says whether the command line named the project. What
     :attr:`is_resolved` is for a measured process: its files, folders, URL and ``OS_...`` variables
     are all there is, and nothing is looked for.
 
@@ -65,6 +66,15 @@ class Where:
     )
     config_dirs: tuple[str, ...] = option(
         (), "--config-dir", kind="list", metavar="DIR", help="repeatable"
+    )
+    assigned: tuple[str, ...] = option(
+        (),
+        "--set",
+        kind="list",
+        metavar="[GROUP.]OPTION=VALUE",
+        help="an option of oslo.messaging, above the configuration; repeatable",
+        **_PRIVATE,
+        repr=False,
     )
     project: str = option(
         DEFAULT_PROJECT,

@@ -20,7 +20,7 @@ from typing import Self, TypeAlias
 from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
 from omrig.model.estimate import Estimate
-from omrig.model.facts import Comb, Held, Machine
+from omrig.model.facts import Comb, Held, Machine, Outage
 from omrig.model.pacing import Pacing, Ramp
 from omrig.model.resources import Resources
 from omrig.model.spread import MemberRow, Spread
@@ -335,11 +335,10 @@ class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
     ``reason`` is why it is incomplete. ``members`` and their ``spread`` are None where no side has
-    several. From ``stages`` to ``instrument`` all is None where no side
-    recorded stages; ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side,
-    ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
-    known), ``profiles`` by side and mode. Where a side has several members,
-    ``instrument`` and ``profiles`` are by member.
+    several. From ``stages`` to ``instrument`` all is None where no side recorded stages;
+    ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
+    profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
+    several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
 
     In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
     be sent; ``service_time`` is from when they were. All three are None for a closed loop.
@@ -372,6 +371,7 @@ class Result(Value):
     held: Mapping[str, Held] | None = dataclasses.field(default=None, metadata=key("prefetch"))
     instrument: Mapping[str, Instrument] | None = None
     stalls: Stalls | None = None
+    outages: tuple[Outage, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     verdict: Verdict | None = None
     overhead: Mapping[str, Overhead | NotMeasured] = dataclasses.field(
         default_factory=dict, metadata=key("distortion")

@@ -20,7 +20,8 @@ schema what it brought
 ====== ============================================================================================
 1      the first one. Later runs of the same schema have more keys: ``settings``, ``driver_options``
        and ``configuration``; ``broker_process`` and ``sampling``; ``began``, ``bad_usage`` and
-       ``left_on_broker``; ``stamps``; what was added to the plan, as :class:`RecordedPlan` has it
+       ``left_on_broker``; ``stamps``; ``broker_nodes``; what was added to the plan, as
+       :class:`RecordedPlan` has it
 ====== ============================================================================================
 """
 
@@ -174,6 +175,19 @@ class BrokerProcess(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class BrokerNode(Value):
+    """A node of a cluster by its ``host:port``, and its process on this host.
+
+    ``ended_ns`` is when that ended during the run, on this host's CLOCK_MONOTONIC; None where it
+    did not.
+    """
+
+    address: str
+    process: BrokerProcess
+    ended_ns: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordedSetting(Value):
     """An option's value and where it comes from; no ``source`` where that was not recorded."""
 
@@ -217,7 +231,8 @@ class Run(Value):
 
     ``options`` differ from oslo.messaging's defaults, ``settings`` are those that matter with their
     sources (None in runs that did not record them), ``driver_options`` what the driver was told.
-    ``pools`` are sizes by the name of their option. ``ended_because`` is why it ended early, None
+    ``pools`` are sizes by the name of their option; ``broker_nodes`` are those of a cluster, None
+    where the transport URL has one host. ``ended_because`` is why it ended early, None
     where it came to its end.
 
     The last five are None until the run has ended: ``began`` are the sides or members that were
@@ -235,6 +250,9 @@ class Run(Value):
     environment: Environment
     transport: RecordedTransport
     broker_process: BrokerProcess | None = None
+    broker_nodes: tuple[BrokerNode, ...] | None = dataclasses.field(
+        default=None, metadata=UNLESS_NONE
+    )
     pools: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, RecordedSetting] | None = dataclasses.field(

@@ -7,8 +7,8 @@ from typing import Literal, Self, TypeAlias
 from omrig.model.values import UNLESS_NONE, Json, Value, key
 
 EvidenceKind: TypeAlias = Literal[
-    "stalls", "shares", "prefetch", "closure", "tail", "steps", "blocked", "network", "cpu",
-    "members", "machine", "sample", "profiled", "other",
+    "stalls", "outage", "shares", "prefetch", "closure", "tail", "steps", "blocked", "network",
+    "cpu", "heartbeat", "members", "machine", "sample", "profiled", "other",
 ]  # fmt: skip
 """What a line of evidence is about; ``other`` where an older omrig did not say."""
 

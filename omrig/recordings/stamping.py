@@ -48,7 +48,9 @@ class Stamping(Value):
     ``realtime_offsets`` are readings of CLOCK_MONOTONIC and of how far CLOCK_REALTIME was ahead,
     the first and the last around the load. ``missing`` are words on what the driver did not have,
     ``lost_stages`` those that cannot be told without it. ``notices`` are the broker's: when, and
-    why it blocked, empty where it went on. ``stamps`` is in what they were made, ``c`` or
+    why it blocked, empty where it went on. ``connections`` are notes on those to the broker: when,
+    their number, what happened (:mod:`omrig.model.connections`) and at which address; empty where
+    none was lost. ``stamps`` is in what they were made, ``c`` or
     ``python``; ``failures`` are what went wrong in the instrument and did not break a message;
     ``cost`` is None where that was not recorded.
     """
@@ -59,6 +61,7 @@ class Stamping(Value):
     missing: tuple[str, ...] = ()
     lost_stages: tuple[str, ...] = ()
     notices: Sequence[tuple[int, str]] = dataclasses.field(default=(), metadata={"key": "blocked"})
+    connections: Sequence[tuple[int, int, str, str]] = ()
     receive_buffer_bytes: int = 0
     stamps: str | None = None
     failures: tuple[str, ...] = ()

@@ -73,6 +73,7 @@ def describe(to: Destination) -> Run:
         ),
         transport=_transport(to),
         broker_process=to.process,
+        broker_nodes=to.nodes,
         pools=to.pools,
         options=settings.differing_options(to.transport),
         settings=settings.with_sources(to.transport, to.plan),

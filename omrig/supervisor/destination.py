@@ -19,7 +19,7 @@ from omrig.supervisor import consent
 if TYPE_CHECKING:
     from omrig.broker.base import BrokerInfo, Met
     from omrig.broker.rabbitmq.embedded import Embedded
-    from omrig.model.run import BrokerProcess
+    from omrig.model.run import BrokerNode, BrokerProcess
     from omrig.model.transport import Transport
     from omrig.supervisor.display import Display
 
@@ -34,8 +34,9 @@ class Destination:
     ``configuration`` is what was read, ``pools`` and ``timeout_s`` what it comes to. ``info`` is
     what the ``broker`` said of itself, ``needs`` what it will be asked for; ``embedded`` is set
     where it is ours. ``process`` is the broker's on this host, or why it is not known; None without
-    a broker. ``peer`` is the consumer that a producer alone has met, ``alone`` says why it has met
-    none. ``leader`` is the run of the consumer whose group a consumer has joined.
+    a broker. ``nodes`` are those of a cluster, None where the URL has one host. ``peer`` is the
+    consumer that a producer alone has met, ``alone`` says why it has met none. ``leader`` is the
+    run of the consumer whose group a consumer has joined.
     """
 
     plan: Plan
@@ -49,6 +50,7 @@ class Destination:
     embedded: "Embedded | None" = None
     process: "BrokerProcess | None" = None
     peer: "Met | None" = None
+    nodes: "tuple[BrokerNode, ...] | None" = None
     alone: str | None = None
     leader: str = ""
 
@@ -234,6 +236,20 @@ def _joined(to: Destination, display: "Display") -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def locate_nodes(to: Destination) -> "tuple[BrokerNode, ...] | None":
+    """The nodes that the transport URL names, each with its process; None where it names one."""
+    from omrig.model.run import BrokerNode
+
+    addresses = {each.address: each for each in to.transport.login.endpoints}
+    if to.info is None or len(addresses) < 2:
+        return None
+    product = to.info.product
+    return tuple(
+        BrokerNode(address=address, process=broker_process.locate(each.host, each.port, product))
+        for address, each in addresses.items()
+    )
 
 
 def locate(to: Destination) -> "BrokerProcess | None":

@@ -23,7 +23,7 @@ from omrig.model.events import Event
 from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
-from omrig.model.run import Left, Run
+from omrig.model.run import BrokerNode, Left, Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, destination, phases, reports
@@ -79,6 +79,7 @@ def run(
     try:
         with destination.opened(plan, display, broker) as to:
             to.process = destination.locate(to)
+            to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
                 before = beginning.begin(folder, to)
                 supervision = Supervision(to, recorded, before, display, interrupts)
@@ -184,7 +185,9 @@ class Supervision:
         last.callback(self._stop)
         self._sampler.start()
         if to.process and to.process.pid:
-            self._sampler.watch(series.BROKER, to.process.pid)
+            pids = dict.fromkeys(each.process.pid for each in to.nodes or ())
+            others = [pid for pid in pids if pid and pid != to.process.pid]
+            self._sampler.watch(series.BROKER, to.process.pid, others=others)
         try:
             self._start()
         except OSError as error:
@@ -384,6 +387,16 @@ class Supervision:
 
         return tell
 
+    def _nodes(self) -> tuple[BrokerNode, ...] | None:
+        """The nodes of the broker, with when those ended that did."""
+        ended = self._sampler.ended_ns()
+        if self._to.nodes is None:
+            return None
+        return tuple(
+            dataclasses.replace(each, ended_ns=ended.get(each.process.pid or 0))
+            for each in self._to.nodes
+        )
+
     def _note_end(self) -> None:
         children = self._children.values()
         self._run = dataclasses.replace(
@@ -393,6 +406,7 @@ class Supervision:
             began=tuple(name for child in children if child.began for name in child.members),
             stamps={name: child.stamps for child in children for name in child.members},
             sampling=self._sampler.about(),
+            broker_nodes=self._nodes(),
             left_on_broker=self._left,
         )
         with self._losses.noted():

@@ -8,11 +8,12 @@ seldom, and its cells are empty in between.
 import collections
 import contextlib
 import csv
+import operator
 import re
 import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -67,16 +68,19 @@ class Sampler:
         self._turns = 0
         self._failure: str | None = None
 
-    def watch(self, name: str, pid: int, memory: bool = False) -> None:
+    def watch(self, name: str, pid: int, memory: bool = False, others: Sequence[int] = ()) -> None:
         """Sample a process into the folder ``name``, with ``memory`` its memory as well.
 
-        A process that is gone already leaves no samples.
+        What ``others`` use is added to it: the nodes of a broker are sampled as one. A process that
+        is gone already leaves no samples.
         """
         folder = self._folder / name
         try:
             folder.mkdir(exist_ok=True)
             with contextlib.suppress(*_GONE):
-                self._processes.append(_Process(name, psutil.Process(pid), folder, memory))
+                first = psutil.Process(pid)
+                several = [first, *(each for pid in others for each in _found(pid))]
+                self._processes.append(_Process(name, several, folder, memory))
         except OSError as error:
             self._note(error)
 
@@ -94,6 +98,11 @@ class Sampler:
             except OSError as error:
                 # It had rows left for which there was no room.
                 self._note(error)
+
+    def ended_ns(self) -> dict[int, int]:
+        """When each process was found to have ended, on CLOCK_MONOTONIC, by pid."""
+        members = [each for process in self._processes for each in process.members]
+        return {each.pid: each.ended_ns for each in members if each.ended_ns is not None}
 
     def cpu(self) -> dict[str, float]:
         """CPU seconds a second of each process over the last second; who has no two samples
@@ -140,25 +149,34 @@ class Sampler:
                 return
 
 
-class _Process:
-    """One process and the files of its samples."""
+def _found(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(*_GONE):
+        return [psutil.Process(pid)]
+    return []
 
-    def __init__(self, name: str, process: psutil.Process, folder: Path, memory: bool) -> None:
+
+class _Process:
+    """One process, or several as one, and the files of the samples."""
+
+    def __init__(
+        self, name: str, processes: Sequence[psutil.Process], folder: Path, memory: bool
+    ) -> None:
         self.name = name
         self.cpu: float | None = None
+        self.members = [_Member(process) for process in processes]
         self._used: collections.deque[tuple[int, float]] = collections.deque(maxlen=_CPU_SAMPLES)
-        self._process = process
-        self.ended = False
         self._files = contextlib.ExitStack()
         self._write = _writer(self._open(folder / series.PROCESS), series.PROCESS_COLUMNS)
-        self._unique = _Seldom(lambda: process.memory_full_info().uss)
-        self._descriptors = _Seldom(process.num_fds)
-        self._threads = _Seldom(_Threads(process.pid))
         self._memory: _Memory | None = None
         if memory:
             self._memory = _Memory(
-                process, self._open(folder / series.MEMORY), self._open(folder / series.MPROF)
+                processes[0], self._open(folder / series.MEMORY), self._open(folder / series.MPROF)
             )
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has ended."""
+        return all(member.ended_ns is not None for member in self.members)
 
     def _open(self, path: Path) -> TextIO:
         return self._files.enter_context(
@@ -172,27 +190,69 @@ class _Process:
         """Append a row, unless the process has ended."""
         if self.ended:
             return
-        try:
-            self._sample()
-        except (*_GONE, psutil.AccessDenied):
-            self.ended = True
-
-    def _sample(self) -> None:
-        process, now_ns, epoch = self._process, time.monotonic_ns(), time.time()
-        with process.oneshot():
-            cpu, rss = process.cpu_times(), process.memory_info().rss
-            if process.status() == psutil.STATUS_ZOMBIE:
-                self.ended = True
-                return
-        unique, descriptors = self._unique.read(), self._descriptors.read()
-        threads, *counts = self._threads.read() or (None, None, None, None)
-        self._used.append((now_ns, cpu.user + cpu.system))
+        now_ns, epoch = time.monotonic_ns(), time.time()
+        for member in self.members:
+            member.sample(now_ns)
+        alive = [member for member in self.members if member.ended_ns is None]
+        if not alive:
+            return
+        user, system = (sum(each.cpu[which] for each in self.members) for which in (0, 1))
+        rss = sum(member.rss for member in alive)
+        self._used.append((now_ns, user + system))
         (since_ns, before), (_, used) = self._used[0], self._used[-1]
         if now_ns > since_ns:
             self.cpu = NS * (used - before) / (now_ns - since_ns)
-        self._write([now_ns, cpu.user, cpu.system, rss, unique, threads, descriptors, *counts])
+        unique = _together([member.unique for member in alive], lambda last: last)
+        descriptors = _together([member.descriptors for member in alive], lambda last: last)
+        threads = _together([member.threads for member in alive], lambda last: last[0])
+        # What the threads of a process that has ended did is counted all the same.
+        known = [member.threads for member in self.members if member.threads.last]
+        counts = [
+            _together(known, operator.itemgetter(which)) if threads else None for which in (1, 2, 3)
+        ]
+        self._write([now_ns, user, system, rss, unique, threads, descriptors, *counts])
         if self._memory:
             self._memory.sample(now_ns, epoch, rss)
+
+
+def _together(readings: "Sequence[_Seldom[T]]", value: Callable[[T], float | None]) -> float | None:
+    """The sum of what was read last, where any of it is new and all of it is known."""
+    found = [value(each.last) for each in readings if each.last is not None]
+    known = [each for each in found if each is not None]
+    is_new = any(each.fresh for each in readings)
+    return sum(known) if is_new and len(known) == len(readings) else None
+
+
+class _Member:
+    """A process, and what was last read of it."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.pid = process.pid
+        self.ended_ns: int | None = None
+        self.cpu = (0.0, 0.0)
+        self.rss = 0
+        self.unique = _Seldom(lambda: int(process.memory_full_info().uss))
+        self.descriptors = _Seldom(process.num_fds)
+        self.threads = _Seldom(_Threads(process.pid))
+        self._process = process
+
+    def sample(self, now_ns: int) -> None:
+        """Read what is due, unless the process has ended."""
+        if self.ended_ns is not None:
+            return
+        try:
+            self._sample()
+        except (*_GONE, psutil.AccessDenied):
+            self.ended_ns = now_ns
+
+    def _sample(self) -> None:
+        with self._process.oneshot():
+            cpu, rss = self._process.cpu_times(), self._process.memory_info().rss
+            if self._process.status() == psutil.STATUS_ZOMBIE:
+                raise psutil.ZombieProcess(self.pid)
+        for reading in (self.unique, self.descriptors, self.threads):
+            reading.read()
+        self.cpu, self.rss = (cpu.user, cpu.system), rss
 
 
 class _Memory:
@@ -240,6 +300,8 @@ class _Seldom(Generic[T]):
         self, read: Callable[[], T], interval_s: float = SELDOM_S, share: float = SHARE
     ) -> None:
         self.last: T | None = None
+        self.fresh = False
+        """Whether it was read in the last turn."""
         self._read = read
         self._interval_s = interval_s
         self._share = share
@@ -247,12 +309,14 @@ class _Seldom(Generic[T]):
 
     def read(self) -> T | None:
         now, used = time.monotonic(), time.thread_time()
+        self.fresh = False
         if now < self._due:
             return None
         try:
             self.last = self._read()
         except (psutil.AccessDenied, PermissionError):
             self.last = None
+        self.fresh = self.last is not None
         used = time.thread_time() - used
         # A little early: a turn is not to be missed for being a few microseconds before it.
         self._due = now + max(self._interval_s - INTERVAL_S / 2, used / self._share)

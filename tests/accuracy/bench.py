@@ -211,20 +211,6 @@ def wait_for(file: Path) -> str:
 
 def evaluate(broker: "Embedded", expression: str) -> str:
     """What the broker's Erlang machine makes of an expression."""
-    from omrig.broker.rabbitmq import node
+    from tests.rabbitmqctl import control
 
-    environment = dict(
-        variable.split("=", 1)
-        for variable in Path(f"/proc/{broker.beam_pid}/environ").read_text().split("\0")
-        if "=" in variable
-    )
-    done = subprocess.run(
-        # Not the wrapper on PATH, which wants to be root.
-        [str(node.LIB / "bin" / "rabbitmqctl"), "eval", expression],
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.stdout
+    return control(broker, "eval", expression)

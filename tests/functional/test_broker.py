@@ -20,13 +20,14 @@ import amqp
 import psutil
 import pytest
 
-from omrig.broker.amqp import cleanup, preflight
+from omrig.broker.amqp import cleanup, preflight, reaching
 from omrig.broker.base import QueueState
-from omrig.broker.rabbitmq import node
+from omrig.broker.rabbitmq import installed
 from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.model.declared import Thing
 from omrig.model.errors import RunError, UsageError
 from omrig.model.transport import Endpoint, Login
+from tests.rabbitmqctl import control
 
 GONE_SECONDS = 20.0
 HOLDER = """
@@ -112,7 +113,7 @@ def test_up_and_described(broker):
     assert info.cluster_name == "omrig-embedded"
     assert (info.host, info.port, info.vhost) == (broker.host, broker.port, "/")
     assert broker.is_alive()
-    assert preflight.reachable([endpoint_of(broker)])
+    assert reaching.reachable([endpoint_of(broker)])
 
 
 def test_carries_messages(channel):
@@ -255,15 +256,8 @@ def test_what_is_left_is_told_with_the_command_that_deletes_it(broker, channel):
     for thing in things:
         command = shlex.split(cleanup.not_deleted("/", thing, "busy").command)
         assert command[0] == "rabbitmqctl"
-        rabbitmqctl(broker, *command[1:])
+        control(broker, *command[1:])
     assert cleanup.remaining(Login([endpoint_of(broker)]), things) == []
-
-
-def rabbitmqctl(broker, *arguments):
-    lines = Path(f"/proc/{broker.beam_pid}/environ").read_text().split("\0")
-    environment = dict(line.split("=", 1) for line in lines if "=" in line)
-    program = str(node.LIB / "bin" / "rabbitmqctl")
-    subprocess.run([program, *arguments], env=environment, check=True, timeout=60)
 
 
 def test_stopped_broker_is_reported_in_time(broker):
@@ -456,7 +450,7 @@ def answer_of_launcher(folder, tries, taken):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    request = {"folder": str(folder), "tls": False, "extra_config": {}}
+    request = {"folder": str(folder), "rabbitmq": "", "tls": False, "extra_config": {}}
     process.stdin.write(json.dumps(request).encode() + b"\n")
     process.stdin.flush()
     answer = json.loads(process.stdout.readline())
@@ -474,3 +468,30 @@ def test_a_port_that_is_never_free_is_told(tmp_path, taken):
     answer = answer_of_launcher(tmp_path, 1, taken)
     assert "could_not_start_listener" in answer["error"]
     assert "eaddrinuse" in answer["error"]
+
+
+@pytest.mark.parametrize("layout", ["tarball", "root"])
+def test_a_rabbitmq_that_was_unpacked_to_a_folder_is_started_from_there(
+    tmp_path, monkeypatch, layout
+):
+    """A tarball with its Erlang beside it; and a root of packages, with their own C library."""
+    folder = Path("/")
+    if layout == "tarball":
+        folder = tmp_path
+        home = installed.find("", tmp_path / "unused").server.resolve().parents[1]
+        (tmp_path / home.name).symlink_to(home)
+        (tmp_path / "erlang").symlink_to("/usr/lib/erlang")
+    monkeypatch.setenv(installed.VARIABLE, str(folder))
+    with embedded_broker() as running:
+        command = psutil.Process(running.beam_pid).cmdline()
+        assert psutil.Process(running.beam_pid).name() == "beam.smp"
+        assert str(running.data_dir / "programs") in " ".join(command)
+        connect(running).close()
+    assert not running.data_dir.exists()
+
+
+def test_a_folder_without_a_rabbitmq_is_told(tmp_path, run, monkeypatch):
+    monkeypatch.setenv(installed.VARIABLE, str(tmp_path))
+    status, _, err = run("run", "-m", 1)
+    assert status == 2
+    assert f"omrig: OMRIG_RABBITMQ: {tmp_path} has no RabbitMQ (looked for " in err

@@ -40,6 +40,7 @@ def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
         ],
         "members": _member_lines(result, facts),
         "cpu": _cpu_lines(facts),
+        "heartbeat": _heartbeat_lines(result, facts),
         "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
         "sample": [sampled] if facts.sample > 1 else [],
         "profiled": _profiled_lines(result),
@@ -156,6 +157,15 @@ def _most_members(facts: Facts) -> int:
     return max(facts.processes.values(), default=1)
 
 
+def _heartbeat_lines(result: Result, facts: Facts) -> list[str]:
+    if not facts.native_heartbeat or result.executor != "eventlet":
+        return []
+    return [
+        "heartbeat_in_pthread: a native thread sends the heartbeats; it takes the interpreter from"
+        " the hub, and a connection that it uses holds up whoever wants it"
+    ]
+
+
 def _cpu_lines(facts: Facts) -> list[str]:
     """Which process had nothing left, and what the broker used."""
     lines = [
@@ -167,8 +177,9 @@ def _cpu_lines(facts: Facts) -> list[str]:
         # Unlike ours it runs on all cores at once.
         room = f" of {facts.machines[0].cores}" if len(facts.machines) == 1 else ""
         starved = core_wait(facts)
+        nodes = f"'s {facts.broker_nodes} nodes" if facts.broker_nodes > 1 else ""
         lines.append(
-            f"CPU of the broker: {facts.broker_cpu_share:.2f}{room} cores"
+            f"CPU of the broker{nodes}: {facts.broker_cpu_share:.2f}{room} cores"
             + (f"; its threads {starved}" if starved else "")
         )
     return lines

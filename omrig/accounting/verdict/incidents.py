@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from omrig.accounting.verdict.phrases import counted, noun, percent, words
 from omrig.accounting.verdict.thresholds import BLOCKING, QUEUED
 from omrig.model import units
-from omrig.model.facts import Blocked
+from omrig.model.facts import Blocked, LostConnections, Outage
 from omrig.model.result import Result, Stalls
 from omrig.model.units import NS
 from omrig.model.verdict import Evidence
@@ -32,9 +32,36 @@ def failures(result: Result) -> str | None:
     return f"{failed:,} of {sent:,} {noun(result)}s failed: {names}"
 
 
+def outage(lost: Outage) -> str:
+    """Which node of the broker was lost, when, and for how long nothing moved then."""
+    what = f"the broker's node {lost.node} ended" if lost.ended else f"the broker at {lost.node}"
+    verb = "" if lost.ended else " was lost"
+    at = f"{what}{verb} at {lost.at_ns / NS:.1f} s of the load"
+    if not lost.ended_again:
+        return f"{at}, and nothing moved any more"
+    return f"{at}, and for {_seconds(lost.still_ns)} nothing moved"
+
+
+def recovery(lost: LostConnections, node: str) -> str:
+    """How a side lost its connections to a node, and when it had others."""
+    line = f"the {lost.side} lost {counted(lost.lost, 'connection')} to {node}"
+    line += f", the first at {lost.at_ns / NS:.2f} s"
+    if lost.first_again_ns is None:
+        return f"{line}, and opened none again"
+    first = _seconds(lost.first_again_ns - lost.at_ns)
+    if lost.all_again_ns is None:
+        when = f"the first was open again {first} later, not as many were needed"
+    elif lost.lost == 1:
+        when = f"it was open again {first} later"
+    else:
+        every = _seconds(lost.all_again_ns - lost.at_ns)
+        when = f"the first was open again {first} later, as many {every} later"
+    return f"{line}; {when} (to {', '.join(lost.nodes)})"
+
+
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """Failures and stalls of a ``result`` around its verdict.
+    """Failures, stalls and lost nodes of a ``result`` around its verdict.
 
     ``left_out`` says that the verdict is on the messages without those of the stalls, ``blocked``
     when the broker took nothing from those that publish.
@@ -57,6 +84,8 @@ class Told:
         """What is to be said beside the verdict, the stalls first."""
         stalls, failed = self.result.stalls, failures(self.result)
         told = [self._few(stalls)] if stalls else []
+        lost = (outage(each) for each in self.result.outages or ())
+        told += [text for text in lost if text not in verdict]
         return [*told, failed] if failed and failed not in verdict else told
 
     def without(self) -> str | None:
@@ -91,8 +120,13 @@ class Told:
     def evidence(self) -> list[Evidence]:
         """Lines for what the sentence has no room for."""
         stalls = self.result.stalls
+        recovered = [
+            Evidence("outage", recovery(side, each.node))
+            for each in self.result.outages or ()
+            for side in each.sides
+        ]
         if not stalls:
-            return []
+            return recovered
         line = (
             "a closed loop sends nothing new while it waits: the percentiles have no message of"
             " those that would have come meanwhile"
@@ -100,7 +134,7 @@ class Told:
         lines = [line] if stalls.stalls else []
         if self.left_out:
             lines.append(f"what follows is without the {counted(stalls.messages, 'message')}")
-        return [Evidence("stalls", line) for line in lines]
+        return [*recovered, *(Evidence("stalls", line) for line in lines)]
 
 
 def _how(stalls: Stalls) -> str:

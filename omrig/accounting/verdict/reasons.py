@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from omrig.accounting.verdict import incidents
 from omrig.accounting.verdict.owners import Part
 from omrig.accounting.verdict.phrases import core_wait, counted, noun, percent, step, words
 from omrig.accounting.verdict.thresholds import (
@@ -92,7 +93,7 @@ def reason_of(case: Case) -> str:
     """Why the time of a part goes where it goes, and what would help."""
     if case.part.held:
         return _held_back(case)
-    return _blocked(case) or _steps(case) or REASONS.get(case.name, _own_code)(case)
+    return _blocked(case) or _lost(case) or _steps(case) or REASONS.get(case.name, _own_code)(case)
 
 
 def _held_back(case: Case) -> str:
@@ -140,6 +141,17 @@ def _blocked(case: Case) -> str | None:
     )
 
 
+def _lost(case: Case) -> str | None:
+    """The loss of a node of the broker, where nothing moved for most of the stage's time then."""
+    found = [each for each in case.facts.outages if each.still_ns]
+    # All workers wait at the same time, as while the broker blocks.
+    explained = sum(each.still_ns for each in found) * (case.facts.workers or case.stage.count)
+    if not found or explained < HELD_BACK * case.stage.total_ns * case.facts.sample:
+        return None
+    longest = max(found, key=lambda each: each.still_ns)
+    return f"{incidents.outage(longest)}: messages waited for another node"
+
+
 def _receive_lag(case: Case) -> str:
     is_reply = case.name == "reply_receive_lag"
     what = "replies" if is_reply else "messages"
@@ -153,8 +165,10 @@ def _busy(case: Case) -> str:
     if case.cpu is not None and case.cpu <= IDLE_CPU:
         shared = "or other processes take its core"
         if case.is_eventlet:
+            native = "the native heartbeat thread or " if case.facts.native_heartbeat else ""
             return (
-                f"the process hardly runs{cpu}: a call that does not yield holds the hub, {shared}"
+                f"the process hardly runs{cpu}: {native}a call that does not yield holds the hub,"
+                f" {shared}"
             )
         return f"the process hardly runs{cpu}: a lock or a blocking call holds it, {shared}"
     full = f", its core is full{cpu}" if case.is_saturated else cpu
@@ -262,6 +276,12 @@ def _confirm_wait(case: Case) -> str:
     longer = f"the broker takes {case.mean} longer to confirm a message"
     if starved := core_wait(case.facts):
         return f"{longer}: its threads {starved}: {_MORE_CORES}"
+    if "amqp_request" in case.facts.quorum:
+        return (
+            f"{longer}: it goes to a quorum queue, which confirms what most of its nodes have"
+            " written to disk: a faster disk helps, or rabbit_quorum_queue = false where messages"
+            " may be lost"
+        )
     return f"{longer}: look at its disk, and at mirrored or quorum queues"
 
 
@@ -304,7 +324,8 @@ def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
             f"{known}, and up to {unread} lay unread in our socket: we read too slowly: {_REMEDY}"
         )
     rest = ", the rest is the broker or what stands before it" if trip_ns else ""
-    return f"{known}{rest}: a backlog in the queue, or a busy broker"
+    quorum = " (a quorum queue writes to disk first)" if case.name in case.facts.quorum else ""
+    return f"{known}{rest}: a backlog in the queue{quorum}, or a busy broker"
 
 
 def _endpoint(case: Case) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import amqp
 
 from omrig.broker import process
-from omrig.broker.amqp import cleanup, hosting, meeting, preflight
+from omrig.broker.amqp import cleanup, hosting, meeting, preflight, reaching
 from omrig.broker.base import BrokerInfo, Consumer, Group, Hearer, Held, Needs, QueueState
 from omrig.broker.leftovers import Left
 from omrig.drivers import rabbit
@@ -35,7 +35,7 @@ class AmqpBroker:
 
     def reachable(self) -> bool:
         """Whether any address takes a TCP connection."""
-        return preflight.reachable(self._login.endpoints)
+        return reaching.reachable(self._login.endpoints)
 
     def state(self, queue: str) -> QueueState | None:
         """How a queue is."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omrig.broker import leftovers
-from omrig.broker.amqp import refusals
+from omrig.broker.amqp import reaching, refusals
 from omrig.broker.amqp.connection import drop, open_first
 from omrig.broker.leftovers import Left, of_kind
 from omrig.model.declared import EXCHANGE, QUEUE, Thing
@@ -23,10 +23,16 @@ CONNECT_S = 4.0
 ANSWER_S = 3.0
 """How long it may take to answer."""
 
+DELETE_S = 10.0
+"""How long it may take to delete a queue: of a quorum queue it waits for nodes that are gone."""
+
 BUSY_S = 5.0
 """How long our own connections, which have ended, may still count as users."""
 
 _RETRY_S = 0.2
+
+_NODE_IS_DOWN = "is down or inaccessible"
+"""What a broker says of a durable queue that only a node has which is gone."""
 
 
 class Busy(Exception):
@@ -37,10 +43,12 @@ def remove(login: Login, things: Sequence[Thing]) -> list[Left]:
     """Delete what a run declared; what was left behind.
 
     What other connections consume or bind stays; only of a stream the broker does not tell. What
-    is not the run's own is deleted only where nobody uses it, and is not told of. A thing that is
-    not there counts as deleted. Each is tried alone: neither one that fails nor a broker that is
-    gone keeps the others from being tried or raises anything. A ``login`` that names no broker is
-    for files alone. Takes up to 13 seconds, and 3 more for each thing at which the broker hangs.
+    is not the run's own is deleted only where nobody uses it, and is not told of. Where a node of
+    the broker is gone, what still counts as a consumer of the run's own queues are the run's, which
+    were connected there. A thing that is not there counts as deleted. Each is tried alone: neither
+    one that fails nor a broker that is gone keeps the others from being tried or raises anything. A
+    ``login`` that names no broker is for files alone. Takes up to 13 seconds, and up to 13 more for
+    each thing at which the broker hangs.
     """
     left = leftovers.remove_files(things)
     if not login.endpoints:
@@ -50,7 +58,7 @@ def remove(login: Login, things: Sequence[Thing]) -> list[Left]:
     with _Connection(login) as broker:
         deadline = time.monotonic() + BUSY_S
         for thing in wanted:
-            reason = _delete(broker, thing, deadline)
+            reason = _delete(broker, thing, deadline, login)
             if reason and thing.is_own:
                 left.append(not_deleted(login.vhost, thing, reason))
     strange = [each for each in of_kind(QUEUE, things) if not each.is_own]
@@ -75,7 +83,7 @@ def remaining(login: Login, things: Sequence[Thing]) -> list[Thing]:
         for thing in of_kind(QUEUE, things) + of_kind(EXCHANGE, things):
             try:
                 is_there = broker.consumers(thing) is not None
-            except (OSError, amqp.AMQPError):
+            except (OSError, amqp.AMQPError, Busy):
                 # Nothing was learnt of it: the attempt to delete it will say why.
                 is_there = True
             if thing.is_own and is_there:
@@ -139,7 +147,10 @@ class _Connection:
             raise
 
     def consumers(self, thing: Thing) -> int | None:
-        """How many consume a queue, 0 for an exchange; None when it is not there."""
+        """How many consume a queue, 0 for an exchange; None when it is not there.
+
+        Raises :class:`Busy` where its node is down, with which it comes back.
+        """
         import amqp
 
         try:
@@ -148,11 +159,16 @@ class _Connection:
                     channel.exchange_declare(thing.name, "topic", passive=True)
                     return 0
                 return int(channel.queue_declare(thing.name, passive=True).consumer_count)
-        except amqp.NotFound:
+        except amqp.NotFound as error:
+            if _NODE_IS_DOWN in refusals.said(error):
+                raise Busy(refusals.said(error)) from error
             return None
 
-    def delete(self, thing: Thing) -> None:
-        """Delete it unless it is used. Raises :class:`Busy` then, and what py-amqp raises."""
+    def delete(self, thing: Thing, used: bool = False) -> None:
+        """Delete it unless it is used, or also if it is ``used``.
+
+        Raises :class:`Busy` where it is not to be, and what py-amqp raises.
+        """
         import amqp
 
         try:
@@ -164,24 +180,26 @@ class _Connection:
                 with self.channel() as channel:
                     channel.exchange_delete(thing.name, if_unused=True)
                 return
-            if consumers:
+            if consumers and not used:
                 raise Busy(f"{consumers} other{'s consume' if consumers > 1 else ' consumes'} it")
-            self._delete_queue(thing.name)
+            self._delete_queue(thing.name, if_unused=not used)
         except amqp.NotFound:
             return
         except amqp.PreconditionFailed as error:
             raise Busy("it is in use") from error
 
-    def _delete_queue(self, name: str) -> None:
+    def _delete_queue(self, name: str, if_unused: bool) -> None:
         import amqp
 
         try:
             with self.channel() as channel:
-                channel.queue_delete(name, if_unused=True)
+                # It has just answered: it is at work.
+                channel.connection.transport.sock.settimeout(DELETE_S)
+                channel.queue_delete(name, if_unused=if_unused)
+                channel.connection.transport.sock.settimeout(ANSWER_S)
         except amqp.AMQPNotImplementedError:
             # Quorum queues and streams know no if-unused, and end the connection for it.
-            with self.channel() as channel:
-                channel.queue_delete(name)
+            self._delete_queue(name, if_unused=False)
 
 
 def not_deleted(vhost: str, thing: Thing, reason: str) -> Left:
@@ -195,13 +213,14 @@ def not_deleted(vhost: str, thing: Thing, reason: str) -> Left:
     return Left(thing, reason, shlex.join(command))
 
 
-def _delete(broker: _Connection, thing: Thing, deadline: float) -> str:
+def _delete(broker: _Connection, thing: Thing, deadline: float, login: Login) -> str:
     """Delete a thing; why it is still there, empty when it is not."""
     import amqp
 
+    used = False
     while True:
         try:
-            broker.delete(thing)
+            broker.delete(thing, used)
         except Busy as error:
             reason = str(error)
         except UsageError as error:
@@ -213,6 +232,10 @@ def _delete(broker: _Connection, thing: Thing, deadline: float) -> str:
         else:
             return ""
         # Another's queue or exchange is only looked at: it may be in use for long.
-        if not thing.is_own or time.monotonic() > deadline:
+        if not thing.is_own or (time.monotonic() > deadline and used):
             return reason
+        if time.monotonic() > deadline:
+            used = thing.kind == QUEUE and reaching.has_lost_one(login.endpoints)
+            if not used:
+                return reason
         time.sleep(_RETRY_S)

@@ -1,16 +1,12 @@
 """The check before a run: does a broker answer, does it let us in, does it do what we need?"""
 
-import socket
 import time
-from collections.abc import Sequence
 
 from omrig.broker.amqp import trial
 from omrig.broker.amqp.connection import call_within, drop, open_first
 from omrig.broker.base import BrokerInfo, Needs, QueueState
 from omrig.model.errors import UsageError
-from omrig.model.transport import Endpoint, Login
-
-REACHABLE_SECONDS = 1.0
+from omrig.model.transport import Login
 
 TRIAL_SECONDS = 3.0
 """A trial has so long at least, however long the login took."""
@@ -60,22 +56,6 @@ def state(login: Login, queue: str, deadline_s: float = 3.0) -> QueueState | Non
     finally:
         drop(connection)
     return QueueState(int(declared.consumer_count), int(declared.message_count))
-
-
-def reachable(endpoints: Sequence[Endpoint]) -> bool:
-    """Whether any endpoint takes a TCP connection; each gets a second. Never raises."""
-    return any(_connects(endpoint) for endpoint in endpoints)
-
-
-def _connects(endpoint: Endpoint) -> bool:
-    def connect() -> None:
-        socket.create_connection((endpoint.host, endpoint.port), REACHABLE_SECONDS).close()
-
-    try:
-        call_within(REACHABLE_SECONDS, connect)
-    except (OSError, UnicodeError):
-        return False
-    return True
 
 
 def _text(value: object) -> str:

@@ -1,6 +1,7 @@
 """A RabbitMQ of our own for one run, started for it and gone after it, whatever ends the run."""
 
 import json
+import os
 import select
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from types import MappingProxyType
 
 import psutil
 
+from omrig.broker.rabbitmq import installed
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
 
@@ -56,14 +58,20 @@ def embedded_broker(
     With ``tls`` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
     ``ca_file``. ``extra_config`` are further lines of rabbitmq.conf. Any user can run it. No
     process and no file is left afterwards, also if this process or the launcher is killed.
-    Raises UsageError if RabbitMQ is not installed, RunError if it does not come up.
+    Which RabbitMQ that is, :mod:`omrig.broker.rabbitmq.installed` says.
+    Raises UsageError if there is none, RunError if it does not come up.
     """
     folder = Path(tempfile.mkdtemp(prefix="omrig-broker-"))
     launcher: subprocess.Popen[bytes] | None = None
     broker: Embedded | None = None
     try:
         launcher = _launch()
-        request = {"folder": str(folder), "tls": tls, "extra_config": dict(extra_config)}
+        request = {
+            "folder": str(folder),
+            "rabbitmq": os.environ.get(installed.VARIABLE, ""),
+            "tls": tls,
+            "extra_config": dict(extra_config),
+        }
         broker = _ask(launcher, request, folder)
         yield broker
     finally:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from omrig.broker.rabbitmq import node
+from omrig.broker.rabbitmq import installed, node
 from omrig.model.errors import RunError, UsageError
 
 READY_SECONDS = 60.0
@@ -89,14 +89,14 @@ def _start(
     must_stop: Callable[[float], bool],
 ) -> tuple["subprocess.Popen[bytes]", dict[str, object]]:
     """The node's process and its description, which is empty if we were told to stop."""
-    server, epmd = node.find_server(), node.find_epmd()
+    found = installed.find(str(request["rabbitmq"]), folder / "programs")
     tls = bool(request["tls"])
     extra_config = request["extra_config"]
     assert isinstance(extra_config, dict)
     password = secrets.token_urlsafe(24)
     port, epmd_port = node.free_port(), node.free_port()
     node.write_files(folder, port, password, tls, extra_config)
-    environment = node.environment(folder, epmd_port)
+    environment = node.environment(folder, epmd_port, found.path)
 
     launcher = os.getpid()
 
@@ -119,9 +119,9 @@ def _start(
             )
 
         # Our own, in the foreground: Erlang would leave a daemon behind.
-        spawn(epmd, "-port", str(epmd_port), "-address", node.HOST)
+        spawn(found.epmd, "-port", str(epmd_port), "-address", node.HOST)
         _wait_listening(epmd_port)
-        broker = spawn(str(server))
+        broker = spawn(str(found.server))
     ca_file = str(folder / "ca.pem") if tls else None
     if not _wait_ready(broker, port, password, ca_file, folder, must_stop):
         return broker, {}

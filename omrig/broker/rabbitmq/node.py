@@ -18,8 +18,6 @@ from omrig.model.errors import RunError, UsageError
 USERNAME = "omrig"
 HOST = "127.0.0.1"
 
-LIB = Path("/usr/lib/rabbitmq")
-
 LOG_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\w+\] <[\d.]+>")
 BOOT_FAILED = "BOOT FAILED"
 PORT_TAKEN = "eaddrinuse"
@@ -42,39 +40,6 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = DNS:localhost, IP:127.0.0.1
 """
-
-
-def find_server() -> Path:
-    """The ``rabbitmq-server`` script to start. Raises UsageError if there is none.
-
-    The packages' wrapper on PATH changes to the rabbitmq user and so needs root: it comes last.
-    """
-    direct = LIB / "bin" / "rabbitmq-server"
-    if direct.exists():
-        return direct
-    versions = LIB.glob("lib/rabbitmq_server-*/sbin/rabbitmq-server")
-    if found := sorted(versions, key=lambda path: [int(n) for n in re.findall(r"\d+", str(path))]):
-        return found[-1]
-    if on_path := shutil.which("rabbitmq-server"):
-        return Path(on_path)
-    raise UsageError(
-        "no RabbitMQ on this machine: install it (`apt-get install rabbitmq-server`), or give"
-        " --transport-url of a broker elsewhere"
-    )
-
-
-def find_epmd() -> str:
-    """Erlang's port mapper daemon. Raises UsageError if there is none."""
-    if on_path := shutil.which("epmd", path=search_path()):
-        return on_path
-    for path in sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd")):
-        return str(path)
-    raise UsageError("no epmd on this machine: install Erlang (`apt-get install erlang-base`)")
-
-
-def search_path() -> str:
-    """The caller's PATH, with the places in which a service user's may be lacking."""
-    return os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/bin"
 
 
 def free_port() -> int:
@@ -140,8 +105,11 @@ def write_files(
     (folder / "inetrc").write_text('{lookup, [file]}.\n{host, {127,0,0,1}, ["localhost"]}.\n')
 
 
-def environment(folder: Path, epmd_port: int) -> dict[str, str]:
-    """The whole environment of the node; nothing of the caller's settings leaks into it."""
+def environment(folder: Path, epmd_port: int, path: str) -> dict[str, str]:
+    """The whole environment of the node; nothing of the caller's settings leaks into it.
+
+    ``path`` is its PATH.
+    """
     name, distribution_port = f"omrig-{secrets.token_hex(6)}@localhost", free_port()
     # With its name from the start the node is spared the second Erlang machine that it would
     # boot only to start a port mapper, which would stay behind as a daemon.
@@ -149,9 +117,11 @@ def environment(folder: Path, epmd_port: int) -> dict[str, str]:
         f"-sname {name} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}"
         f" -kernel inet_dist_listen_min {distribution_port}"
         f" -kernel inet_dist_listen_max {distribution_port}"
+        # Helper processes that RabbitMQ never asks: not every C library has what they want.
+        " -os_mon start_cpu_sup false -os_mon start_disksup false -os_mon start_memsup false"
     )
     return {
-        "PATH": search_path(),
+        "PATH": path,
         "LANG": "C.UTF-8",
         "HOME": str(folder / "home"),
         "ERL_EPMD_PORT": str(epmd_port),

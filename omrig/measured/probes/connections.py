@@ -95,8 +95,9 @@ def _note_tcp(state: State, transport: Any) -> None:
         # Somebody's own kind of socket: what it does cannot be done in its place. Not compared with
         # socket.socket, which eventlet may have replaced.
         return
-    transport._omrig_link = state.new_link()
+    transport._omrig_link = link = state.new_link()
     state.transports.add(transport)
+    state.note_connection(link.number, transport)
     if state.stamping:
         _stamp_tcp(state, transport)
 
@@ -104,14 +105,16 @@ def _note_tcp(state: State, transport: Any) -> None:
 def _note_tls(state: State, transport: Any) -> None:
     if not isinstance(transport.sock, _socket.socket):
         return
-    transport._omrig_link = state.new_link(transport.sock)
+    transport._omrig_link = link = state.new_link(transport.sock)
     state.transports.add(transport)
+    state.note_connection(link.number, transport)
     if state.stamping:
         _stamp_tls(state, transport)
 
 
 def _let_go(state: State, transport: Any) -> None:
     if transport in state.transports:
+        state.note_closing(transport._omrig_link.number, transport)
         state.watcher.drop(transport._omrig_link.number)
 
 

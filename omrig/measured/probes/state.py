@@ -7,6 +7,7 @@ from typing import Any
 
 from omrig.measured.probes.stamp import Link, Stamps, now
 from omrig.model import places
+from omrig.model.connections import CLOSED, LOST, OPENED
 
 
 class State:
@@ -25,6 +26,8 @@ class State:
         self.links = 0
         self.transports: weakref.WeakSet[Any] = weakref.WeakSet()
         self.blocked: list[tuple[int, str]] = []
+        self.connections: dict[int, list[tuple[int, str, str]]] = {}
+        """What happened to each connection, by its number: when, what, and at which address."""
         self.receive_buffer_bytes = 0
         self.failures: list[str] = []
         """What went wrong in the instrument itself, and did not break a message."""
@@ -47,6 +50,19 @@ class State:
         """A link with the next number."""
         self.links += 1
         return Link(self.links, tls_socket)
+
+    def note_connection(self, number: int, transport: Any) -> None:
+        """A connection to an address of the broker was made."""
+        address = f"{transport.host}:{transport.port}"
+        self.connections.setdefault(number, []).append((now(), OPENED, address))
+
+    def note_closing(self, number: int, transport: Any) -> None:
+        """... or is closed, by us, or because it was found to be lost."""
+        noted = self.connections.get(number)
+        if noted and noted[-1][1] == OPENED:
+            # py-amqp marks it when a read or a write fails.
+            what = CLOSED if transport.connected else LOST
+            noted.append((now(), what, noted[-1][2]))
 
     def note_blocked(self, reason: str) -> None:
         """The broker takes no more from a connection."""

@@ -18,6 +18,7 @@ from omrig.measured.probes.state import State, realtime_offset_ns
 from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.whereabouts import Passed, Whereabouts
 from omrig.model import interpreter
+from omrig.model.connections import LOST
 from omrig.model.places import PLACES
 from omrig.model.profiling import OPTIONS, SAMPLE, TARGETS
 from omrig.model.stamps import COLUMNS, CPU, ID
@@ -156,12 +157,23 @@ class StagesProfiler(Profiler):
         broken = self._state.stamps.failure
         return [*self._state.failures, *([f"stamps were turned off: {broken}"] if broken else [])]
 
+    def _connections(self) -> dict[str, Json]:
+        """What happened to all connections, where one of them was lost."""
+        noted = [
+            (when, number, what, address)
+            for number, each in self._state.connections.items()
+            for when, what, address in each
+        ]
+        is_lost = any(what == LOST for _, _, what, _ in noted)
+        return {"connections": sorted(noted)} if is_lost else {}
+
     def _meta(self) -> dict[str, Json]:
         return {
             "realtime_offsets": self._offsets,
             "missing": self._missing,
             "lost_stages": sorted(self._lost | self._state.lost_stages),
             "blocked": self._state.blocked,
+            **self._connections(),
             "sample": self._state.sample,
             "stamps": IMPLEMENTATION,
             "cost": {"made": self._state.stamps.made, **self._cost._asdict()},

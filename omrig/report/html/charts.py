@@ -45,7 +45,9 @@ _EVENTS = {
     "blocked": ("square", "var(--warn)", "blocked"),
     "opened": ("triangle-up-open", "var(--ink)", "connection opened"),
     "lost": ("triangle-down", "var(--ink)", "connection lost"),
+    "node": ("square", "var(--bad)", "node of the broker lost"),
 }
+"""The kinds of events, a row each; the last one is there only where there is one of it."""
 
 _SIDES = {
     "producer": {"color": "var(--ink)", "width": 2},
@@ -116,13 +118,17 @@ def over_time(series: Series, events: Sequence[Event], length_s: float) -> Figur
         layout["yaxis3"] = {
             "domain": (0.0, 0.07),
             "visible": False,
-            "range": (-0.5, len(_EVENTS) - 0.5),
+            "range": (-0.5, len(_EVENTS) - (0.5 if _has_node(events) else 1.5)),
             "fixedrange": True,
         }
         layout["shapes"] = [_shape(event) for event in events if event.kind != "opened"]
     layout["xaxis"]["anchor"] = "free"
     layout["xaxis"]["position"] = 0
     return {"height": 520 if has_latency else 320, "data": traces, "layout": layout}
+
+
+def _has_node(events: Sequence[Event]) -> bool:
+    return any(event.kind == "node" for event in events)
 
 
 def _throughput(series: Series) -> dict[str, Any]:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy
 
+from omrig.model.connections import LOST, OPENED
+from omrig.model.facts import Outage
 from omrig.model.units import NS
 from omrig.recordings import stamping, tcp_info
+from omrig.recordings.series import BROKER
 from omrig.report.html.recorded import Recorded
 
 LOST_BEFORE_END_NS = 2 * NS
@@ -22,8 +25,9 @@ _TOGETHER = 0.01
 class Event:
     """Something that happened ``at_ns`` after the load began, until ``until_ns`` if it lasted.
 
-    ``kind`` is one of ``unanswered``, ``blocked``, ``opened`` and ``lost``; ``side`` where it was
-    seen; ``count`` how many of them came together; ``text`` the broker's words, if any.
+    ``kind`` is one of ``unanswered``, ``blocked``, ``opened``, ``lost`` and ``node``, of which the
+    last is a node of the broker that was lost; ``side`` where it was seen; ``count`` how many of
+    them came together; ``text`` the broker's words, or the address, if any.
     """
 
     kind: str
@@ -37,18 +41,21 @@ class Event:
     def words(self) -> str:
         """The event in words."""
         several = "s" if self.count > 1 else ""
+        at = f" at {self.text}" if self.text else ""
         return {
             "unanswered": f"{self.count:,} message{several} sent that never ended well",
             "blocked": f"the broker blocked the connection: {self.text}",
-            "opened": f"{self.count:,} connection{several} to the broker opened",
-            "lost": f"{self.count:,} connection{several} to the broker closed or lost",
+            "opened": f"{self.count:,} connection{several} to the broker{at} opened",
+            "lost": f"{self.count:,} connection{several} to the broker{at}"
+            f" {'' if at else 'closed or '}lost",
+            "node": f"node {self.text} of the broker lost, nothing moved",
         }[self.kind]
 
 
-def found(recorded: Recorded) -> list[Event]:
-    """All events of the load, in the order of time."""
+def found(recorded: Recorded, outages: Sequence[Outage] = ()) -> list[Event]:
+    """All events of the load, in the order of time, the ``outages`` of the result among them."""
     near_ns = max(1, int(_TOGETHER * recorded.length_ns))
-    events = [*_unanswered(recorded, near_ns)]
+    events = [*_unanswered(recorded, near_ns), *_nodes(outages)]
     for side, folder in recorded.folders.items():
         if side in recorded.origins:
             origin = recorded.origins[side]
@@ -64,8 +71,15 @@ def connections_seen(recorded: Recorded) -> bool:
     return any(tcp_info.sampled(folder) for folder in recorded.folders.values())
 
 
-def _kind_and_time(event: Event) -> tuple[str, int]:
-    return event.kind, event.at_ns
+def _kind_and_time(event: Event) -> tuple[str, str, int]:
+    return event.kind, event.text, event.at_ns
+
+
+def _nodes(outages: Sequence[Outage]) -> Iterator[Event]:
+    """Each node that was lost, and until when nothing moved."""
+    for each in outages:
+        until = each.still_from_ns + each.still_ns
+        yield Event("node", BROKER, each.at_ns, max(each.at_ns, until), text=each.node)
 
 
 def _unanswered(recorded: Recorded, near_ns: int) -> Iterator[Event]:
@@ -86,6 +100,12 @@ def _blocked(side: str, folder: Path, origin: int) -> Iterator[Event]:
 
 
 def _connections(side: str, folder: Path, origin: int, length: int) -> Iterator[Event]:
+    noted = stamping.read(folder)
+    if noted and noted.connections:
+        for when, _, what, address in noted.connections:
+            if what in (OPENED, LOST) and 0 < when - origin < length:
+                yield Event(what, side, when - origin, text=address)
+        return
     if not tcp_info.sampled(folder):
         return
     for connection in tcp_info.read(folder):
@@ -100,7 +120,8 @@ def _together(events: Sequence[Event], near_ns: int) -> Iterator[Event]:
     """``events`` by kind and time, those of a kind that come closely together as one."""
     group: Event | None = None
     for event in events:
-        if group and event.kind == group.kind and event.at_ns - group.at_ns <= near_ns:
+        is_same = group and (event.kind, event.text) == (group.kind, group.text)
+        if group and is_same and event.at_ns - group.at_ns <= near_ns:
             group = dataclasses.replace(group, count=group.count + 1)
             continue
         if group:

@@ -103,7 +103,7 @@ def page(
 ) -> dict[str, Any]:
     """Everything that the templates show."""
     stages = result.stages or ()
-    happened = events.found(recorded)
+    happened = events.found(recorded, result.outages or ())
     series = messages.series(recorded)
     usages = usage.found(recorded, tuple(folders))
     profiles = result.profiles or {}

@@ -6,7 +6,7 @@ import pytest
 
 from omrig.accounting.verdict import reasons
 from omrig.accounting.verdict.decision import decide
-from omrig.model.facts import Blocked, Comb, Facts, Held, Network
+from omrig.model.facts import Blocked, Comb, Facts, Held, Network, Outage
 from omrig.model.result import Result
 from omrig.model.stages import BY_NAME, OWNERS, STAGES
 from omrig.model.units import MS
@@ -17,6 +17,7 @@ NOTHING = synthetic_values.result(executor="eventlet").to_json()
 
 MESSAGES = 1000
 MEAN_NS = 100 * MS
+LOST_NODE = Outage(node="h:1", at_ns=2 * 10**9, ended=True, still_ns=3 * 10**9)
 LOW_MEMORY = Blocked(side="producer", reason="low on\n memory", duration_ns=5_000_000_000)
 HALF_SECOND = Comb(500 * MS, 0.97, "sleep")
 SATURATED = {"producer": 0.99, "consumer": 0.99}
@@ -198,6 +199,30 @@ REASONS = [
     ("reply_decode", "eventlet", {}, ["handed to the waiting caller)"]),
     ("reply_deserialize", "eventlet", {}, ["JSON decoding"]),
     ("confirm_wait", "eventlet", {}, ["longer to confirm", "disk", "quorum queues"]),
+    (
+        "confirm_wait",
+        "eventlet",
+        {"quorum": frozenset({"amqp_request"})},
+        ["it goes to a quorum queue", "rabbit_quorum_queue"],
+    ),
+    (
+        "amqp_reply",
+        "eventlet",
+        {"quorum": frozenset({"amqp_reply"})},
+        ["a backlog in the queue (a quorum queue writes"],
+    ),
+    (
+        "amqp_request",
+        "eventlet",
+        {"outages": [LOST_NODE], "workers": 100},
+        ["node h:1 ended at 2.0 s of the load, and for 3.0 s nothing moved", "another node"],
+    ),
+    (
+        "receive_lag",
+        "eventlet",
+        {"cpu_share": {"consumer": 0.1}, "native_heartbeat": True},
+        ["the native heartbeat thread or a call"],
+    ),
     ("confirm_wait", "eventlet", {"blocked": [LOW_MEMORY]}, ["blocked by the broker (low on mem"]),
     ("wakeup", "eventlet", {}, ["until the caller's greenlet runs", "hub is busy"]),
     ("wakeup", "threading", {}, ["until the caller's thread runs", "GIL"]),

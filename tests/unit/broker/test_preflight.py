@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from omrig.broker import leftovers
-from omrig.broker.amqp import cleanup, preflight
+from omrig.broker.amqp import cleanup, preflight, reaching
 from omrig.broker.amqp.connection import call_within
 from omrig.model.declared import Thing
 from omrig.model.errors import UsageError
@@ -153,9 +153,9 @@ def test_ipv6_address_is_bracketed():
 
 
 def test_reachable(closed_port, black_hole):
-    assert not preflight.reachable([endpoint(closed_port)])
-    assert preflight.reachable([endpoint(closed_port), endpoint(black_hole)])
-    assert not preflight.reachable([])
+    assert not reaching.reachable([endpoint(closed_port)])
+    assert reaching.reachable([endpoint(closed_port), endpoint(black_hole)])
+    assert not reaching.reachable([])
 
 
 def test_call_within_gives_up():

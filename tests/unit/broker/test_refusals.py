@@ -9,7 +9,7 @@ from amqp import spec
 from omrig.broker.amqp import cleanup, meeting, refusals, trial
 from omrig.model import redaction
 from omrig.model.declared import Thing
-from omrig.model.transport import Endpoint
+from omrig.model.transport import Endpoint, Login
 
 
 def refused(code, text, method=None, kind=amqp.ChannelError):
@@ -44,8 +44,8 @@ def test_no_password_is_in_them(monkeypatch):
         assert refusals.quoted(OSError("at rabbit://u:another@h/")) == "at rabbit://u:***@h/"
         assert refusals.quoted(amqp.exceptions.MessageNacked()) == "MessageNacked"
         assert meeting.reason_of(error) == "no ***"
-        broker = SimpleNamespace(delete=lambda _: (_ for _ in ()).throw(error))
-        assert cleanup._delete(broker, Thing("queue", "q", True), 0.0) == "no ***"
+        broker = SimpleNamespace(delete=lambda *_: (_ for _ in ()).throw(error))
+        assert cleanup._delete(broker, Thing("queue", "q", True), 0.0, Login([])) == "no ***"
         endpoint = Endpoint("h", 1, "u", "s3cret/pw")
         about = SimpleNamespace(doing="declare a queue")
         for each in (trial.Blocked("s3cret/pw"), OSError("s3cret/pw"), error):

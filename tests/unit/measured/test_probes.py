@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 
+import amqp
 import pytest
 
 from omrig.drivers import maps
@@ -17,6 +18,7 @@ from omrig.measured.probes import actions, connections, install
 from omrig.measured.probes.state import State
 from omrig.model import stamps as at
 from omrig.model.actions import FORMS, Action
+from omrig.model.connections import CLOSED, LOST, OPENED
 from omrig.model.stage_map import Probe
 from tests.unit.measured.stamping import IMPLEMENTATIONS, NoWatcher
 
@@ -457,6 +459,36 @@ def test_what_the_broker_says_of_a_connection_is_noted():
     (blocked, reason), (unblocked, nothing) = state.blocked
     assert (reason, nothing) == ("memory", "")
     assert blocked < unblocked
+
+
+def test_a_connection_that_was_lost_is_told_from_one_that_was_closed():
+    """With the address of the node at which it was; py-amqp closes what it has found to be lost."""
+    state = _state()
+    sites = [site for site in _sites() if site.probe.action.name == "wrap"]
+    with socket.create_server(("127.0.0.1", 0)) as server, install.installed(state, sites):
+        port = server.getsockname()[1]
+        made = []
+        for _ in range(2):
+            transport = amqp.transport.TCPTransport(f"127.0.0.1:{port}")
+            transport.connect()
+            made.append((transport, server.accept()[0]))
+        (kept, kept_peer), (cut, cut_peer) = made
+        kept.close()
+        cut_peer.close()
+        with pytest.raises(OSError, match=r"closed|reset"):
+            cut.read_frame()
+        cut.close()
+        cut.close()
+        kept_peer.close()
+    noted = {
+        number: [(what, address) for _, what, address in each]
+        for number, each in state.connections.items()
+    }
+    address = f"127.0.0.1:{port}"
+    assert noted == {
+        1: [(OPENED, address), (CLOSED, address)],
+        2: [(OPENED, address), (LOST, address)],
+    }
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

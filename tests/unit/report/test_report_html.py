@@ -13,11 +13,12 @@ import pytest
 from omrig import cli
 from omrig.model.coverage import Coverage, Disturbance
 from omrig.model.estimate import Estimate
+from omrig.model.facts import Outage
 from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 from omrig.recordings.messages import Messages
-from omrig.report.html import bars, events, messages, profiled, recorded, source, usage
+from omrig.report.html import bars, charts, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
 from tools import synthetic, synthetic_values
@@ -300,6 +301,29 @@ def test_a_lost_connection_is_told_from_one_that_lasted(tmp_path):
         lost = [event for event in events.found(found) if event.kind == "lost"]
     assert [(event.side, event.count) for event in lost] == [("producer", 1), ("consumer", 1)]
     assert lost[0].at_ns == pytest.approx(found.length_ns / 2, rel=0.01)
+
+
+def test_a_node_that_was_lost_and_where_connections_were(tmp_path):
+    _, opened = made(tmp_path / "run", messages=4000)
+    lost = Outage(node="h:1", at_ns=10, ended=True, still_from_ns=5, still_ns=100)
+    instrument = tmp_path / "run" / "producer" / run_folder.INSTRUMENT
+    about = json.loads(instrument.read_text())
+    with opened as found:
+        at = found.origins["producer"] + found.length_ns // 2
+        about["connections"] = [(at, 1, "lost", "h:1"), (at + 1, 2, "lost", "h:1")]
+        about["connections"] += [(at + 2, 3, "opened", "h:2"), (at + 3, 3, "closed", "h:2")]
+        instrument.write_text(json.dumps(about))
+        happened = [each for each in events.found(found, [lost]) if each.side != "consumer"]
+    words = [each.words for each in happened if each.kind in ("node", "lost", "opened")]
+    assert words == [
+        "node h:1 of the broker lost, nothing moved",
+        "2 connections to the broker at h:1 lost",
+        "1 connection to the broker at h:2 opened",
+    ]
+    (node,) = (each for each in happened if each.kind == "node")
+    assert (node.at_ns, node.until_ns) == (10, 105)
+    drawn = charts.over_time(messages.series(found), happened, 1.0)
+    assert "node of the broker lost" in [each["name"] for each in drawn["data"]]
 
 
 def test_usage_is_a_difference_of_samples(tmp_path):

@@ -163,6 +163,32 @@ def test_what_may_not_be_read_stays_empty(tmp_path, busy, monkeypatch):
     assert samples["threads"][0] == 10
 
 
+def test_several_processes_are_sampled_as_one_and_count_after_their_end(tmp_path, busy):
+    """The nodes of a broker: what one has used stays used when it is gone."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"])
+    sampler = sampling.Sampler(tmp_path)
+    sampler.watch("broker", other.pid, others=[busy.pid, 2**22 + 1])
+    sampler.start()
+    time.sleep(10 * sampling.INTERVAL_S)
+    alone = psutil.Process(busy.pid).memory_info().rss
+    both = alone + psutil.Process(other.pid).memory_info().rss
+    before = time.monotonic_ns()
+    other.kill()
+    other.wait()
+    time.sleep(10 * sampling.INTERVAL_S)
+    sampler.stop()
+    samples = series.read(tmp_path / "broker" / series.PROCESS)
+    at, used = samples["monotonic_ns"], samples["cpu_user_seconds"] + samples["cpu_system_seconds"]
+    assert (numpy.diff(used) >= 0).all()
+    assert used[-1] >= used[at < before][-1] > 0
+    assert samples["rss_bytes"][at < before][-1] == pytest.approx(both, rel=0.2)
+    assert samples["rss_bytes"][-1] == pytest.approx(alone, rel=0.2)
+    assert samples["threads"][0] == 11
+    ((pid, ended),) = sampler.ended_ns().items()
+    assert pid == other.pid
+    assert before <= ended < before + 5 * sampling.INTERVAL_S * 1e9
+
+
 def test_a_full_disk_ends_the_samples_and_is_told(tmp_path):
     (tmp_path / series.MACHINE).mkdir()
     sampler = sampling.Sampler(tmp_path)

@@ -12,6 +12,7 @@ from omrig.model import events
 from omrig.model.errors import Losses, UsageError
 from omrig.model.plan import Output, Plan
 from omrig.model.result import Counts
+from omrig.model.run import BrokerNode, BrokerProcess
 from omrig.model.transport import Login
 from omrig.report.terminal.progress import Progress
 from omrig.supervisor import cleaning
@@ -37,6 +38,8 @@ def make_run(tmp_path):
             peer=None,
             needs=None,
             timeout_s=60.0,
+            nodes=None,
+            leader="",
         )
         vars(to).update(changed)
         recorded = supervisor.Recorded(tmp_path, Losses(tmp_path))
@@ -169,3 +172,12 @@ def test_bad_usage_is_the_end_where_nothing_was_measured(tmp_path, bad_usage, se
     with expected if bad_usage and not sent else contextlib.nullcontext():
         _refuse(recorded, result)
     _refuse(supervisor.Recorded(tmp_path, Losses(tmp_path)), result)
+
+
+def test_a_node_of_the_broker_that_ended_is_in_run_json(make_run):
+    nodes = tuple(
+        BrokerNode(address=f"h:{pid}", process=BrokerProcess(pid=pid or None)) for pid in (1, 2, 0)
+    )
+    run = make_run("producer", nodes=nodes)
+    run._sampler = SimpleNamespace(ended_ns=lambda: {2: 77, 9: 1})
+    assert [each.ended_ns for each in run._nodes()] == [None, 77, None]
