@@ -18,12 +18,11 @@ from omrig.model.result import (
     Overhead,
     Result,
     StageRow,
-    Stall,
-    Stalls,
     Throughput,
 )
 from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
 from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.stalls import Stall, Stalls
 from omrig.model.units import MS, NS
 from omrig.model.values import Value
 

@@ -7,7 +7,6 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import latency
-from omrig.model.patterns import PATTERNS
 from omrig.model.result import Latency, LittlesLaw, Throughput
 from omrig.model.run import RecordedPlan
 from omrig.model.units import NS
@@ -33,7 +32,11 @@ def check(
     near 1. Where it is not, ``explanation`` says in words why, else it is None. ``slices`` are
     first and end of the sequence numbers of each, where the load was sent in several.
     """
-    if throughput is None or measured is None or not PATTERNS[plan.pattern].replies:
+    if (
+        throughput is None
+        or measured is None
+        or not all(pattern.replies for pattern in plan.patterns)
+    ):
         return None
     workers = min(all_workers(plan, producer), measured.count)
     expected = workers / throughput.messages_per_second * NS

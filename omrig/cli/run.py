@@ -20,6 +20,7 @@ from omrig.cli.options import (
     add_mode_option,
     add_version,
     given,
+    load,
     profiling,
     transport,
 )
@@ -124,7 +125,7 @@ def make_plan(
     return Plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
-        load=Load(**{"messages": messages} | given(options, Load)),
+        load=load(options, messages),
         profiling=profiling(options),
         transport=transport(options),
         output=Output(**{"folder": _default_output(sides)} | given(options, Output)),

@@ -4,10 +4,20 @@ import dataclasses
 from typing import Any, Literal
 
 Kind = Literal[
-    "count", "count_or_none", "kilobytes", "seconds", "fraction", "text", "names", "list", "flag"
+    "count",
+    "count_or_none",
+    "sizes",
+    "mix",
+    "seconds",
+    "fraction",
+    "text",
+    "names",
+    "list",
+    "flag",
 ]
-"""How an option is written: a number from 1 or from 0, kilobytes for bytes, seconds, ``1/N`` for N,
-a text, several in one separated by commas, one each time it is given, or nothing at all."""
+"""How an option is written: a number from 1 or from 0, kilobytes for bytes or what stands for many
+sizes, patterns with their proportions, seconds, ``1/N`` for N, a text, several in one separated by
+commas, one each time it is given, or nothing at all."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import Any
 from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.load import Load, at_least
+from omrig.model.mix import Mix
 from omrig.model.option import option
-from omrig.model.patterns import PATTERNS
 from omrig.model.profiling import Profiling
+from omrig.model.sizes import Sizes
 from omrig.model.slices import twin_messages
 
 SIDES = ("producer", "consumer")
@@ -167,7 +168,9 @@ class Plan:
                 f"{asked[0]}: it is the consumer (omrig -c) that waits for others; omrig run knows"
                 " all of its own processes"
             )
-        shares = self.load.expect_consumers > 1 and not PATTERNS[self.load.pattern].copies
+        shares = self.load.expect_consumers > 1 and not all(
+            pattern.copies for pattern in self.load.patterns
+        )
         if shares and self.load.messages is not None:
             raise UsageError(
                 f"--expect-consumers: of several consumers none knows how many of"
@@ -211,7 +214,7 @@ class Plan:
         messages: tuple[int | None, ...] = (self.load.messages,) * count
         if side == "producer":
             messages = members.shares(self.load.messages or 0, count)
-        elif not PATTERNS[self.load.pattern].copies:
+        elif not all(pattern.copies for pattern in self.load.patterns):
             messages = (None,) * count
         return tuple(
             dataclasses.replace(
@@ -273,7 +276,7 @@ class Plan:
             sides=tuple(values["sides"]),
             run_id=values["run_id"],
             member=values["member"],
-            load=Load(**values["load"]),
+            load=Load.from_values(values["load"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
             output=Output(**values["output"]),
@@ -282,10 +285,17 @@ class Plan:
 
 def _public(part: Load | Where | Output) -> dict[str, Any]:
     return {
-        field.metadata.get("key", field.name): getattr(part, field.name)
+        field.metadata.get("key", field.name): _recorded(getattr(part, field.name))
         for field in dataclasses.fields(part)
         if not field.metadata.get("private")
+        and not ("unless_none" in field.metadata and getattr(part, field.name) is None)
     }
+
+
+def _recorded(value: Any) -> Any:
+    if isinstance(value, Mix):
+        return value.weights
+    return value.recorded().to_json() if isinstance(value, Sizes) else value
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ schema what it brought
        ``latency_with_failures`` and ``latency_of_failures``; of the verdict ``head``, ``reason``,
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
-       ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``
+       ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
+       ``patterns`` and ``sizes``
 ====== ============================================================================================
 """
 
@@ -21,6 +22,7 @@ from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
 from omrig.model.spread import MemberRow, Spread
+from omrig.model.stalls import Stalls
 from omrig.model.values import UNLESS_NONE, Json, Value, key
 from omrig.model.verdict import Verdict
 
@@ -182,36 +184,6 @@ class Instrument(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stall(Value):
-    """Nothing ended from ``begins_ns`` to ``ends_ns``, in ns since the load began, and yet
-    ``messages`` were under way."""
-
-    begins_ns: int
-    ends_ns: int
-    messages: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stalls(Value):
-    """The few messages that hold much of all time: ``messages`` of ``of``, with their ``share``.
-
-    ``stalled_ns`` is how long nothing ended, in the ``stalls`` (none where others ended while these
-    took so long). ``owner_share`` of their time is ``owner``'s, None where that is not known, and
-    ``queue_share`` in queues behind others.
-    """
-
-    messages: int
-    of: int
-    share: float
-    longest_ns: int
-    stalled_ns: int
-    stalls: tuple[Stall, ...] = ()
-    owner: str | None = None
-    owner_share: float | None = None
-    queue_share: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageOverhead(Value):
     """A stage without and with profilers; ratios are None where it took no time without."""
 
@@ -311,6 +283,43 @@ Stages: TypeAlias = tuple[StageRow, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Part(Value):
+    """The messages of one pattern of a mix, or of one class of sizes: what they came to.
+
+    The fields are those of :class:`Result`. A class of sizes has payloads from ``least_bytes`` to
+    ``most_bytes``, and no verdict of its own; a pattern has its classes in ``sizes``.
+    """
+
+    least_bytes: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    most_bytes: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    messages: Counts
+    throughput: Throughput | None = None
+    latency: Latency | None = None
+    latency_with_failures: Latency | None = None
+    latency_of_failures: Latency | None = None
+    stages: Stages | None = None
+    buckets: Mapping[str, float] | None = None
+    closure: Closure | None = None
+    waterfall: Waterfall | None = None
+    stalls: Stalls | None = None
+    verdict: Verdict | None = None
+    sizes: Mapping[str, "Part"] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        """The part that :meth:`to_json` wrote."""
+        found = super().from_json(data)
+        return dataclasses.replace(found, sizes=parts(found.sizes))
+
+
+def parts(data: object) -> dict[str, Part] | None:
+    """The parts in a JSON object by their keys; None where there is none."""
+    if not isinstance(data, Mapping):
+        return None
+    return {name: Part.from_json(each) for name, each in data.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
@@ -320,6 +329,10 @@ class Result(Value):
     ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
     known), ``profiles`` by side and mode. Where a side has several members,
     ``instrument`` and ``profiles`` are by member.
+
+    In a mix ``patterns`` has what is of one of them, by name: latencies, waterfall, stalls and
+    verdict stand there alone, and the rest is over all messages. ``sizes`` are by class, where
+    payloads have several and the pattern is one.
     """
 
     schema: int = SCHEMA
@@ -347,6 +360,8 @@ class Result(Value):
     instrument: Mapping[str, Instrument] | None = None
     stalls: Stalls | None = None
     verdict: Verdict | None = None
+    patterns: Mapping[str, Part] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    sizes: Mapping[str, Part] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     overhead: Mapping[str, Overhead | NotMeasured] = dataclasses.field(
         default_factory=dict, metadata=key("distortion")
     )

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from typing import Self
 
 from omrig.model import members
+from omrig.model.mix import MIX
+from omrig.model.patterns import PATTERNS, Pattern
+from omrig.model.sizes import RecordedSizes
 from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
@@ -46,7 +49,9 @@ class RecordedPlan(Value):
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
     ``stages_refused`` is which mode refused ``stages``, and why; None where none did. ``producers``
-    and ``consumers`` are None where a side could be one process alone.
+    and ``consumers`` are None where a side could be one process alone. ``sizes`` sums up those of
+    the payloads where they have several, and ``size_bytes`` is then their mean; ``mix`` are the
+    proportions of several patterns, and ``pattern`` then says no more than that there are some.
     """
 
     sides: tuple[str, ...] = ()
@@ -84,6 +89,14 @@ class RecordedPlan(Value):
     debug: bool = False
     mode_options: Mapping[str, Json] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages_refused: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    sizes: RecordedSizes | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    mix: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The pattern of the messages, or those of the mix in its order."""
+        names = tuple(self.mix or ()) if self.pattern == MIX else (self.pattern,)
+        return tuple(PATTERNS[name] for name in names)
 
     def names(self, side: str) -> tuple[str, ...]:
         """The names of a side's members."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.mix import MIX
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Counts, Overhead, Result
 from omrig.model.run import RecordedSetting, Run
@@ -10,7 +11,14 @@ from omrig.model.run import RecordedSetting, Run
 
 def latency(run: Run) -> str:
     """From where to where a latency of this run is."""
+    if run.plan.pattern == MIX:
+        return "sending a message to its end, which each pattern has of its own"
     return PATTERNS[run.plan.pattern].latency
+
+
+def noun(pattern: str) -> str:
+    """What a message of this pattern is called; of a mix just that."""
+    return "message" if pattern == MIX else PATTERNS[pattern].noun
 
 
 def with_failures(run: Run, result: Result) -> str:
@@ -92,15 +100,23 @@ def _slowed(run: Run, result: Result) -> list[str]:
     return [line]
 
 
+def patterns(run: Run) -> str:
+    """The pattern of a run, or its mix."""
+    if not run.plan.mix:
+        return run.plan.pattern
+    return f"{MIX} {', '.join(f'{name}={weight}' for name, weight in run.plan.mix.items())}"
+
+
 def load(run: Run) -> str:
     """The load in one line."""
     plan = run.plan
     sides = " and ".join(_side(run, side) for side in run.sides)
-    parts = [f"{sides}, pattern {plan.pattern}, {plan.executor}"]
+    parts = [f"{sides}, pattern {patterns(run)}, {plan.executor}"]
     if "producer" in run.sides:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
-        parts.append(f"{workers}{each} in a closed loop, {units.size(plan.size_bytes)} payload")
+        payload = str(plan.sizes) if plan.sizes else f"{units.size(plan.size_bytes)} payload"
+        parts.append(f"{workers}{each} in a closed loop, {payload}")
     parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)
 

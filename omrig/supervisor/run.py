@@ -20,7 +20,6 @@ from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload, redaction
 from omrig.model.errors import Losses, RunError
 from omrig.model.events import Event
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
 from omrig.model.run import Left, Run
@@ -70,7 +69,8 @@ def run(
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
     """
     _set_up_logging(plan.output.debug)
-    payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
+    if not plan.load.sizes:
+        payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
     registry.load(plan.profiling.modes, plan.load.executor)
     registry.check_targets(plan.profiling.modes, plan.profiling.value(TARGETS))
     folder = run_folder.create(plan.output.folder, plan.members)
@@ -155,7 +155,7 @@ class Supervision:
         self._sampler = Sampler(self._folder)
         # In one process nothing is on a wire, and nothing of it would be a measurement.
         members = () if to.broker.one_process else to.plan.members
-        self._recent = Recent(self._folder, to.plan.load.pattern, members)
+        self._recent = Recent(self._folder, to.plan.load.patterns, members)
         self._all_there = False
         self._others: list[Met] = []
         # The first of a group waits for them all, and then asks the others.
@@ -332,9 +332,9 @@ class Supervision:
     def _expect(self) -> None:
         """Tell consumers that share the messages that they have all of them: none knows alone."""
         load = self._to.plan.load
-        shared = load.consumers > 1 and not PATTERNS[load.pattern].copies
+        shared = load.consumers > 1 and not all(pattern.copies for pattern in load.patterns)
         if shared and not self._all_there and load.messages:
-            self._all_there = self._counts("consumer").get("received", 0) >= load.messages
+            self._all_there = self._counts("consumer").get("received", 0) >= load.receipts
             if self._all_there:
                 self._relay.tell_all("expect", {"messages": None})
 

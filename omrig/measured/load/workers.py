@@ -13,10 +13,9 @@ from omrig.measured.load import deadline
 from omrig.measured.load.rpc import Send
 from omrig.measured.load.side import POLL_S, Errors, Stop
 from omrig.measured.probes.stamp import clock
-from omrig.model import events
+from omrig.model import events, failures
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 
 CatchUp = Callable[[], None]
@@ -87,7 +86,15 @@ class Workers:
             "end_ns": self.ended,
             "failed_seq": array.array("Q", [seq for seq, _ in failed]),
             "failed_ns": array.array("Q", [at for _, at in failed]),
+            **self._failed_kinds([seq for seq, _ in failed]),
         }
+
+    def _failed_kinds(self, failed: list[int]) -> dict[str, "array.array[int]"]:
+        """Which error each failure was, where messages differ."""
+        if not (self._plan.load.mix or self._plan.load.sizes):
+            return {}
+        kinds = self.errors.by_seq()
+        return {"failed_kind": array.array("I", [failures.kind(kinds[seq]) for seq in failed])}
 
     def warm_up(self, send: Send, emit: Emit) -> None:
         """Send the messages before the load.
@@ -151,8 +158,9 @@ class Workers:
     def _load(self, send: Send, catch_up: CatchUp) -> None:
         stop, sequence = self._stop, self._sequence
         started, ended, failed = self.started, self.ended, self._failed
-        ahead = PATTERNS[self._plan.load.pattern].ahead
-        every = ahead // 2 if ahead else 0
+        limits = (pattern.ahead for pattern in self._plan.load.patterns)
+        ahead = min((limit for limit in limits if limit), default=0)
+        every = ahead // 2
         begin, end = clock.begin, clock.end
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
@@ -162,8 +170,10 @@ class Workers:
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
-                failed[seq] = end()
-                self.errors.add(error)
+                at = end()
+                # First what it was: whoever reads when it was knows what.
+                self.errors.add(error, seq)
+                failed[seq] = at
             else:
                 ended[seq] = end()
             if every and number % every == 0 and not self._caught_up(catch_up):
