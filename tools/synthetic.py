@@ -21,13 +21,7 @@ from omrig.accounting import closure, statistics
 from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.facts import Facts
-from omrig.model.result import (
-    Artefact,
-    Clock,
-    Closure,
-    Counts,
-    Result,
-)
+from omrig.model.result import Artefact, Clock, Closure, Counts, Result
 from omrig.model.run import Run
 from omrig.model.stages import STAGES
 from omrig.model.units import MS, NS

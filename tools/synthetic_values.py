@@ -8,22 +8,13 @@ import numpy
 
 import omrig
 from omrig.accounting import closure, statistics
+from omrig.model.latency import Latency
+from omrig.model.overhead import Overhead
 from omrig.model.resources import Resources
-from omrig.model.result import (
-    Clock,
-    Closure,
-    Counts,
-    Latency,
-    LittlesLaw,
-    Overhead,
-    Result,
-    StageRow,
-    Stall,
-    Stalls,
-    Throughput,
-)
+from omrig.model.result import Clock, Closure, Counts, LittlesLaw, Result, StageRow, Throughput
 from omrig.model.run import Environment, RecordedPlan, RecordedTransport, Run
 from omrig.model.stages import BY_NAME, STAGES
+from omrig.model.stalls import Stall, Stalls
 from omrig.model.units import MS, NS
 from omrig.model.values import Value
 

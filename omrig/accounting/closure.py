@@ -5,7 +5,7 @@ and the endpoint's, when it was entered. A way is checked where every leg of it 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy
 
@@ -44,11 +44,10 @@ def check(sides: Sides, timeline: Timeline) -> Closure:
     close = numpy.ones(timeline.rows, numpy.bool_)
     for added, measured in checks:
         close &= within_tolerance(added, measured)
-    unexplained = sum(abs(int((measured - added).sum())) for added, measured in checks)
     return dataclasses.replace(
         closure,
         within_tolerance=len(numpy.setdiff1d(whole, timeline.message[~close])),
-        unexplained_share=unexplained / max(1, sum(int(m.sum()) for _, m in checks)),
+        unexplained_share=_unexplained_share(checks),
     )
 
 
@@ -58,6 +57,34 @@ def _whole(sides: Sides, timeline: Timeline) -> Integers:
     copies = len(sides["consumer"].members) if timeline.consumer and timeline.pattern.copies else 1
     whole: Integers = found[rows >= copies]
     return whole
+
+
+def of_all(parts: Sequence[tuple[Sides, Timeline]]) -> Closure:
+    """How well the timelines of all ``parts`` of a run add up, each by its own ways."""
+    found = [check(sides, timeline) for sides, timeline in parts]
+    checks = [
+        each for sides, timeline in parts if timeline.producer for each in _checks(sides, timeline)
+    ]
+    is_checked = any(timeline.producer for _, timeline in parts)
+    return Closure(
+        messages=sum(each.messages for each in found),
+        matched=_sum([each.matched for each in found]),
+        within_tolerance=_sum([each.within_tolerance for each in found]),
+        negative_stages=sum(each.negative_stages for each in found),
+        flagged_arrivals=sum(each.flagged_arrivals for each in found),
+        tolerance=TOLERANCE,
+        unexplained_share=_unexplained_share(checks) if is_checked else None,
+    )
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _unexplained_share(checks: Sequence[tuple[Integers, Integers]]) -> float:
+    unexplained = sum(abs(int((measured - added).sum())) for added, measured in checks)
+    return unexplained / max(1, sum(int(measured.sum()) for _, measured in checks))
 
 
 def _checks(sides: Sides, timeline: Timeline) -> Iterator[tuple[Integers, Integers]]:

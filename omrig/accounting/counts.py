@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from omrig.model import members
-from omrig.model.patterns import PATTERNS
 from omrig.model.result import Counts
 from omrig.model.run import Run
 from omrig.recordings import joined
@@ -15,16 +14,17 @@ def count(run: Run, sides: Sides) -> Counts:
     """The counts of the run; None for what no side of it could see."""
     producer = sides["producer"].about if "producer" in sides else None
     consumer = sides["consumer"].about if "consumer" in sides else None
-    pattern = PATTERNS[run.plan.pattern]
+    is_copied = all(pattern.copies for pattern in run.plan.patterns)
     sent = producer.sent if producer else None
     received = consumer.received if consumer else None
     others = None
     if producer and consumer:
         # The same consumer may have served other producers.
-        received = _received(sides, copies=pattern.copies)
+        received = _received(sides, copies=is_copied)
         others = consumer.received - received
-    replied = producer.done if producer and pattern.replies else None
-    copies = len(sides["consumer"].members) if consumer and pattern.copies else 1
+    replies = all(pattern.replies for pattern in run.plan.patterns)
+    replied = producer.done if producer and replies else None
+    copies = len(sides["consumer"].members) if consumer and is_copied else 1
     expected = None if sent is None or copies == 1 else sent * copies
     return Counts(
         requested=run.plan.messages,
@@ -37,7 +37,7 @@ def count(run: Run, sides: Sides) -> Counts:
             received,
             replied,
             # A copy for whoever left nothing is not expected.
-            knows_all=pattern.copies or not unheard(run, sides),
+            knows_all=is_copied or not unheard(run, sides),
         ),
         duplicated=consumer.duplicated if consumer else None,
         out_of_range=consumer.out_of_range if consumer else None,
@@ -120,7 +120,7 @@ def incomplete(run: Run, sides: Sides, messages: Counts) -> str | None:
     if messages.lost:
         reasons.append(_lost_words(sides, messages))
     if list(sides) == ["consumer"] and requested is not None:
-        if PATTERNS[run.plan.pattern].copies:
+        if all(pattern.copies for pattern in run.plan.patterns):
             requested *= len(sides["consumer"].members)
         absent = requested - (messages.received or 0)
         if absent > 0:

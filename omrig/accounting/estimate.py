@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from omrig.accounting.slicing import Slicing
 from omrig.model.estimate import Estimate
+from omrig.model.overhead import NotMeasured, Overhead
 from omrig.model.profiling import STAGES
 from omrig.model.resources import Resources
-from omrig.model.result import NotMeasured, Overhead
 from omrig.model.units import NS
 from omrig.recordings.recording import Recording, Sides
 

@@ -4,7 +4,7 @@ import numpy
 
 from omrig.accounting.statistics import summary
 from omrig.model.columns import Integers
-from omrig.model.result import Latency
+from omrig.model.latency import Latency
 from omrig.recordings.recording import Recording
 
 

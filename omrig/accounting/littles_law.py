@@ -7,8 +7,8 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import latency
-from omrig.model.patterns import PATTERNS
-from omrig.model.result import Latency, LittlesLaw, Throughput
+from omrig.model.latency import Latency
+from omrig.model.result import LittlesLaw, Throughput
 from omrig.model.run import RecordedPlan
 from omrig.model.units import NS
 from omrig.recordings.recording import Recording
@@ -34,7 +34,11 @@ def check(
     first and end of the sequence numbers of each, where the load was sent in several. What workers
     think between two messages is no latency. None for an open loop, in which they need not be busy.
     """
-    if throughput is None or measured is None or not PATTERNS[plan.pattern].replies:
+    if (
+        throughput is None
+        or measured is None
+        or not all(pattern.replies for pattern in plan.patterns)
+    ):
         return None
     if plan.pace.is_open:
         return None

@@ -8,7 +8,6 @@ import numpy
 from omrig.accounting import latency, usage
 from omrig.accounting.statistics import summary
 from omrig.model.columns import Integers
-from omrig.model.patterns import PATTERNS
 from omrig.model.resources import Resources
 from omrig.model.run import Run
 from omrig.model.spread import MemberRow, Range, Spread
@@ -71,7 +70,7 @@ def _consumer(run: Run, each: Recording, sides: Sides) -> MemberRow:
     if producer:
         times = joined.received_at(each.messages, producer.numbering())
         received = int((times > 0).sum())
-        if PATTERNS[run.plan.pattern].copies:
+        if all(pattern.copies for pattern in run.plan.patterns):
             lost = producer.about.sent - received
     came = each.messages.received()
     return MemberRow(

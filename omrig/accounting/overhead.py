@@ -17,14 +17,8 @@ from omrig.accounting.slicing import Slicing, TimedSlice
 from omrig.accounting.statistics import summary
 from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Integers
-from omrig.model.result import (
-    Latency,
-    LatencyPair,
-    NotMeasured,
-    Overhead,
-    StageOverhead,
-    Swap,
-)
+from omrig.model.latency import Latency
+from omrig.model.overhead import LatencyPair, NotMeasured, Overhead, StageOverhead, Swap
 from omrig.recordings.recording import Sides, SlicingPlan
 
 SEEN_SHARE = 0.02

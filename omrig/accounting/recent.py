@@ -6,15 +6,17 @@ watchers' logs are on disk already: what is accounted here is a sample of what t
 
 import collections
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
 
 from omrig.accounting import arrival, clocks, stamp_table, statistics, timeline
+from omrig.accounting.legs import Stages
 from omrig.accounting.stamp_table import StampTable
+from omrig.model.columns import Flags
 from omrig.model.members import side_of
-from omrig.model.patterns import PATTERNS
+from omrig.model.patterns import Pattern
 from omrig.model.result import Clock, StageRow
 from omrig.model.stages import BY_NAME, OWNERS
 from omrig.model.stamps import COLUMNS
@@ -36,13 +38,15 @@ SHARE = 0.005
 class Recent:
     """The rows of stamps of the last seconds, and what they add up to.
 
-    ``folder`` is the run's, ``pattern`` that of its plan; of other than these ``members`` nothing
+    ``folder`` is the run's, ``patterns`` those of its plan; of other than these ``members`` nothing
     is taken.
     """
 
-    def __init__(self, folder: Path, pattern: str, members: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, patterns: Sequence[Pattern], members: tuple[str, ...]) -> None:
         self._folder = folder
-        self._pattern = PATTERNS[pattern]
+        # What a message of a mix is of, its stamps do not say; but whether it was replied to.
+        self._kinds = tuple({pattern.replies: pattern for pattern in patterns}.values())
+        self._copies = any(pattern.copies for pattern in patterns)
         self._rows: dict[str, collections.deque[tuple[float, list[int]]]] = {
             name: collections.deque() for name in members
         }
@@ -72,24 +76,40 @@ class Recent:
         for rows in self._rows.values():
             while rows and rows[0][0] < now - WINDOW_S:
                 rows.popleft()
-        found: dict[str, list[StampTable]] = {side_of(name): [] for name in self._rows}
+        every: dict[str, list[StampTable]] = {side_of(name): [] for name in self._rows}
         for name in self._rows:
-            if table := self._table(name, now - SETTLED_S):
-                found[side_of(name)].append(table)
+            every[side_of(name)].append(self._table(name, now - SETTLED_S))
+        found = [part for kind in self._kinds if (part := self._stages(kind, every))]
+        return _owners(statistics.table(*found)) if found else None
+
+    def _stages(self, pattern: Pattern, every: Mapping[str, Sequence[StampTable]]) -> Stages | None:
+        """The stages of the messages that went the ways of ``pattern``."""
+        whole = {
+            side: [
+                table.take(timeline.whole(pattern, table) & self._is_of(pattern, table))
+                for table in tables
+            ]
+            for side, tables in every.items()
+        }
+        found = {side: [table for table in tables if table.rows] for side, tables in whole.items()}
         if not all(found.values()):
             return None
         tables = {side: stamp_table.as_one(each) for side, each in found.items()}
         producer, consumer = tables.get("producer"), tables.get("consumer")
         if producer and consumer:
-            here, there = clocks.match(producer["id"], consumer["id"], self._pattern.copies)
+            here, there = clocks.match(producer["id"], consumer["id"], self._copies)
             producer, consumer = producer.take(here), consumer.take(there)
-        made = timeline.of_tables(self._pattern, producer, consumer, Clock(same_host=True))
-        if made is None or not made.rows:
-            return None
-        return _owners(statistics.table(made.durations))
+        made = timeline.of_tables(pattern, producer, consumer, Clock(same_host=True))
+        return made.durations if made and made.rows else None
 
-    def _table(self, member: str, until: float) -> StampTable | None:
-        """The rows of whole messages that a member has shown by ``until``."""
+    def _is_of(self, pattern: Pattern, table: StampTable) -> Flags:
+        if len(self._kinds) == 1 or table.side == "consumer":
+            return numpy.ones(table.rows, numpy.bool_)
+        replied: Flags = table["put"] > 0
+        return replied if pattern.replies else ~replied
+
+    def _table(self, member: str, until: float) -> StampTable:
+        """The rows that a member has shown by ``until``."""
         rows = [row for when, row in self._rows[member] if when <= until]
         side = side_of(member)
         stamps = numpy.array(rows, dtype=numpy.uint64).astype(numpy.int64)
@@ -102,7 +122,7 @@ class Recent:
             log = {}
         watched = arrivals.times(log, columns["connection"], columns["offset"])
         arrived = arrival.latest(columns["read"], watched)
-        table = StampTable(
+        return StampTable(
             side=side,
             columns=columns,
             arrival=arrived,
@@ -113,8 +133,6 @@ class Recent:
             member=numpy.zeros_like(arrived),
             busy=stamp_table.busy(columns, side, folder),
         )
-        whole = table.take(timeline.whole(self._pattern, table))
-        return whole if whole.rows else None
 
 
 def _owners(rows: Iterable[StageRow]) -> dict[str, float]:

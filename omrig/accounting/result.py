@@ -1,12 +1,14 @@
 """From the recordings of a run to its result."""
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy
 
 from omrig.accounting import (
     beginning,
+    classes,
     closure,
     counts,
     coverage,
@@ -30,12 +32,15 @@ from omrig.accounting import (
     timeline,
     usage,
 )
+from omrig.accounting.classes import Class
+from omrig.accounting.legs import Stages
 from omrig.accounting.slicing import Keep, Slicing
 from omrig.accounting.stamp_table import StampTable
 from omrig.accounting.timeline import Timeline
 from omrig.accounting.verdict import decision
+from omrig.model.columns import Integers
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Instrument, Result, Summary
+from omrig.model.result import Instrument, Part, Result, Summary, Throughput
 from omrig.model.run import Run
 from omrig.model.units import NS
 from omrig.recordings import artefacts, messages, recording
@@ -48,34 +53,45 @@ from omrig.recordings.stamping import Stamping
 
 @dataclasses.dataclass(frozen=True)
 class Accounted:
-    """A run's result, with the timelines of all its messages (None where nobody stamped them)."""
+    """A run's result, with the timelines of all its messages, one for each pattern of a mix.
+
+    There are none where nobody stamped them. ``shown`` are those that the stages are of.
+    """
 
     run: Run
     sides: Sides
     result: Result
-    timeline: Timeline | None
+    timelines: tuple[Timeline, ...]
+    shown: tuple[Timeline, ...]
 
     def stages(self) -> Messages:
         """The stages of each message that has a sequence number, and nothing else of them."""
-        if self.timeline is None or self.timeline.seq is None:
-            return Messages()
-        return Messages().with_stages(self.timeline.seq, self.timeline.durations)
+        seq = self._seq()
+        return Messages() if seq is None else Messages().with_stages(seq, self._joined())
 
     def save_stages(self) -> None:
         """Add the stages to the messages of the side that numbers them. Raises OSError."""
-        if self.timeline is None:
+        if not self.timelines:
             return
-        table = self.timeline.table
-        side = self.sides[table.side]
-        offsets = side.numbering().offsets
+        table_of = self.timelines[0].table
+        side = self.sides[table_of.side]
+        offsets, seq = side.numbering().offsets, self._seq()
+        owner = numpy.concatenate([each.table.member for each in self.timelines])
+        every = self._joined()
         for number, each in enumerate(side.members):
-            mine = numpy.flatnonzero(table.member == number)
-            seq = self.timeline.seq
+            mine = numpy.flatnonzero(owner == number)
             found = each.messages.with_stages(
                 None if seq is None else seq[mine] - offsets[number],
-                {name: values[mine] for name, values in self.timeline.durations.items()},
+                {name: values[mine] for name, values in every.items()},
             )
             messages.save(each.folder, found)
+
+    def _joined(self) -> Stages:
+        return statistics.joined([each.durations for each in self.timelines])
+
+    def _seq(self) -> Integers | None:
+        numbers = [each.seq for each in self.timelines if each.seq is not None]
+        return numpy.concatenate(numbers) if numbers else None
 
 
 def account(folder: Path, run: Run) -> Accounted:
@@ -95,23 +111,114 @@ def account(folder: Path, run: Run) -> Accounted:
 
 def of_sides(run: Run, sides: Sides) -> Accounted:
     """The result of the sides of a run, without its artefacts."""
-    counted = counts.count(run, sides)
-    reason = counts.incomplete(run, sides, counted)
-    sliced = slicing.read(sides)
+    sliced, tables = slicing.read(sides), _tables(sides)
     calls = nested_calls.sides(sides["consumer"]) if "consumer" in sides else None
     called = nested.tables(calls) if calls and _is_stamped(sides) else {}
-    tables = _tables(sides)
     if "consumer" in tables:
         tables["consumer"] = nested.without(tables["consumer"], called.get("producer"))
+    # Where stages are of some messages, those had not the time of all in their calls.
+    in_part = slicing.undisturbed(sliced) is not None
+
+    def with_nested(result: Result) -> Result:
+        if calls is None:
+            return result
+        served = sides["consumer"].about.received
+        endpoint = None if in_part else result.stage("endpoint")
+        return dataclasses.replace(result, nested=nested.account(calls, called, served, endpoint))
+
+    patterns = classes.by_pattern(run, sides)
+    if patterns is not None:
+        found = _of_mix(run, sides, tables, sliced, patterns)
+        return dataclasses.replace(found, result=with_nested(found.result))
+    found = _of_pattern(run, sides, tables, sliced, with_nested)
+    slices = [(each.first, each.end) for each in sliced.slices] if sliced else []
+    law = littles_law.check(
+        run.plan, found.result.throughput, found.result.latency, sides.get("producer"), slices
+    )
+    sizes = _sizes(run, sides, tables, sliced, found.result.throughput)
+    result = dataclasses.replace(found.result, littles_law=law, sizes=sizes)
+    return dataclasses.replace(found, result=result)
+
+
+def _of_pattern(
+    run: Run,
+    sides: Sides,
+    tables: dict[str, StampTable],
+    sliced: Slicing | None,
+    with_nested: Callable[[Result], Result] = lambda result: result,
+) -> Accounted:
+    """The result of messages of one pattern, ``with_nested`` calls before it is judged."""
     every = _timeline(run, sides, tables, slicing.in_slices(sliced))
     keep = slicing.undisturbed(sliced)
     quiet = _timeline(run, sides, tables, keep) if keep else None
     shown = quiet or every
     is_quiet = bool(quiet and sliced and slicing.are_told(sliced, tables.values()))
-    used = usage.resources(run, sides)
+    result = _begun(run, sides, sliced, every, is_quiet)
+    result = dataclasses.replace(result, throughput=throughput.measure(run, sides, sliced))
+    result = _with_latencies(result, sides)
+    if shown:
+        result = _with_stages(result, sides, tables, [(sides, shown)])
+    result = with_nested(result)
+    result = _with_verdict(result, sides, sliced, shown, is_quiet)
+    return Accounted(run, sides, result, (every,) if every else (), (shown,) if shown else ())
+
+
+def _of_mix(
+    run: Run,
+    sides: Sides,
+    tables: dict[str, StampTable],
+    sliced: Slicing | None,
+    patterns: Mapping[str, Class],
+) -> Accounted:
+    """The result of messages of several patterns: each one's, and what is of all of them."""
+    of_each = {
+        name: _of_pattern(each.run, each.sides, tables, sliced) for name, each in patterns.items()
+    }
+    every = tuple(timeline for each in of_each.values() for timeline in each.timelines)
+    shown = [(each.sides, timeline) for each in of_each.values() for timeline in each.shown]
+    is_quiet = any(
+        each.result.coverage and each.result.coverage.stages_of == "unprofiled"
+        for each in of_each.values()
+    )
+    result = _begun(run, sides, sliced, None, is_quiet, [each.result for each in of_each.values()])
+    ends = [(each.run, each.sides) for each in patterns.values()]
+    whole = throughput.measure(run, sides, sliced, ends)
+    parts = {
+        name: classes.part(
+            each,
+            of_each[name].result,
+            whole,
+            _sizes(each.run, each.sides, tables, sliced, whole),
+        )
+        for name, each in patterns.items()
+    }
+    result = dataclasses.replace(result, patterns=parts, throughput=whole)
+    if shown:
+        result = _with_stages(result, sides, tables, shown)
+    return Accounted(run, sides, result, every, tuple(timeline for _, timeline in shown))
+
+
+def _begun(
+    run: Run,
+    sides: Sides,
+    sliced: Slicing | None,
+    every: Timeline | None,
+    quiet: bool,
+    patterns: Sequence[Result] = (),
+) -> Result:
+    """What a result has whether or not there were stages, less throughput and latency.
+
+    ``patterns`` are those of a mix, whose messages have no timelines in common.
+    """
+    counted = counts.count(run, sides)
+    if patterns:
+        counted = classes.added(sides, counted, [each.messages for each in patterns])
+    reason = counts.incomplete(run, sides, counted)
+    used, machines = usage.resources(run, sides), usage.machines(sides)
     rows = members.rows(run, sides)
     costs = overhead.of_modes(sides, sliced, every)
-    result = Result(
+    has_stages = every is not None or any(each.stages for each in patterns)
+    return Result(
         complete=reason is None,
         reason=reason,
         pattern=run.plan.pattern,
@@ -122,36 +229,33 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         beginning=beginning.account(sides),
         members=rows,
         spread=members.spread(rows),
-        throughput=throughput.measure(run, sides, sliced),
         overhead=estimate.added(costs, estimate.of_stamps(sides, sliced, used)),
-        coverage=coverage.of_stages(sides, sliced, counted, shown is not None, is_quiet),
+        coverage=coverage.of_stages(sides, sliced, counted, has_stages, quiet),
         resources=used,
-        machines=usage.machines(sides),
+        machines=machines,
+        pacing=pacing.of_run(sides, used, machines),
+        ramp=ramp.of_run(run, sides),
         profiles={
             each.member.name: _profiles(each) for side in sides.values() for each in side.members
         },
     )
-    result = _with_latencies(result, sides)
-    result = dataclasses.replace(
-        result,
-        pacing=pacing.of_run(sides, used, result.machines),
-        ramp=ramp.of_run(run, sides),
-    )
-    if shown:
-        result = _with_stages(result, sides, tables, shown)
-    if calls:
-        served = sides["consumer"].about.received
-        # Where stages are of some messages, those had not the time of all in their calls.
-        endpoint = None if quiet else result.stage("endpoint")
-        found = nested.account(calls, called, served, endpoint)
-        result = dataclasses.replace(result, nested=found)
-    slices = [(each.first, each.end) for each in sliced.slices] if sliced else []
-    law = littles_law.check(
-        run.plan, result.throughput, result.latency, sides.get("producer"), slices
-    )
-    result = dataclasses.replace(result, littles_law=law)
-    result = _with_verdict(result, sides, sliced, shown, is_quiet)
-    return Accounted(run, sides, result, every)
+
+
+def _sizes(
+    run: Run,
+    sides: Sides,
+    tables: dict[str, StampTable],
+    sliced: Slicing | None,
+    whole: Throughput | None,
+) -> dict[str, Part] | None:
+    """What the messages of each class of sizes came to; None where all have the same size."""
+    found = classes.by_size(run, sides)
+    if found is None:
+        return None
+    return {
+        name: classes.part(each, _of_pattern(each.run, each.sides, tables, sliced).result, whole)
+        for name, each in found.items()
+    }
 
 
 def _is_stamped(sides: Sides) -> bool:
@@ -183,9 +287,13 @@ def _timeline(
 
 
 def _with_stages(
-    result: Result, sides: Sides, tables: dict[str, StampTable], shown: Timeline
+    result: Result,
+    sides: Sides,
+    tables: dict[str, StampTable],
+    shown: Sequence[tuple[Sides, Timeline]],
 ) -> Result:
-    rows = statistics.table(shown.durations)
+    """The result with the stages of the timelines ``shown``, each of the messages of its sides."""
+    rows = statistics.table(*(timeline.durations for _, timeline in shown))
     stamped = {
         each.member.name: each.stamping
         for name in tables
@@ -198,17 +306,24 @@ def _with_stages(
         for name, stamping in stamped.items()
         for text in stamping.failures
     }
-    return dataclasses.replace(
+    result = dataclasses.replace(
         result,
         stages=rows,
         buckets=statistics.buckets(rows),
-        closure=closure.check(sides, shown),
-        waterfall=statistics.waterfall(shown.durations, closure.total(shown.durations)),
-        clock=shown.clock,
+        closure=closure.of_all(shown),
+        clock=shown[0][1].clock,
         not_measured=tuple(sorted(missing)),
-        quantised=quantised.of_stages(rows, shown),
-        held={name: each.summary() for name, each in shown.held.items()},
         instrument={name: _instrument(stamping) for name, stamping in stamped.items()},
+    )
+    if len(shown) > 1:
+        # No message goes the ways of two patterns.
+        return result
+    ((_, timeline),) = shown
+    return dataclasses.replace(
+        result,
+        waterfall=statistics.waterfall(timeline.durations, closure.total(timeline.durations)),
+        quantised=quantised.of_stages(rows, timeline),
+        held={name: each.summary() for name, each in timeline.held.items()},
     )
 
 

@@ -10,7 +10,7 @@ import numpy
 
 from omrig.accounting.stamp_table import StampTable
 from omrig.model.columns import Flags, Integers
-from omrig.model.patterns import PATTERNS
+from omrig.model.mix import MIX
 from omrig.model.units import NS
 from omrig.recordings import recording, slices
 from omrig.recordings.recording import Recording, Sides, SlicingPlan
@@ -125,15 +125,23 @@ def _sent(sides: Sides) -> list[TimedSlice]:
 
 
 def _received_by_seq(sides: Sides) -> Integers | None:
-    """When the consumer received each message; None where replies end the messages."""
+    """When the consumer received each message; None where replies end the messages.
+
+    In a mix those that are replied to were received, for the slices, when the reply was.
+    """
     producer, consumer = sides["producer"], sides.get("consumer")
     if consumer is None or _ends_with_reply(producer):
         return None
-    return consumer.messages.received_of(producer.about.producer_id)
+    received = consumer.messages.received_of(producer.about.producer_id)
+    places = producer.messages.pattern
+    if received is None or places is None or producer.run.plan.pattern != MIX:
+        return received
+    replying = [pattern.ends == "reply" for pattern in producer.run.plan.patterns]
+    return numpy.where(numpy.array(replying)[places], producer.messages.end_ns, received)
 
 
 def _ends_with_reply(producer: Recording) -> bool:
-    return PATTERNS[producer.run.plan.pattern].ends == "reply"
+    return all(pattern.ends == "reply" for pattern in producer.run.plan.patterns)
 
 
 class _Times(NamedTuple):

@@ -11,7 +11,9 @@ from omrig.accounting.verdict import thresholds
 from omrig.accounting.verdict.owners import parts_of, shares_of
 from omrig.model.columns import Integers
 from omrig.model.facts import Comb, Facts, Held
-from omrig.model.result import Latency, Result, StageRow, Stall, Stalls
+from omrig.model.latency import Latency
+from omrig.model.result import Result, StageRow
+from omrig.model.stalls import Stall, Stalls
 from omrig.recordings.recording import Sides
 
 MIN_MESSAGES = 20

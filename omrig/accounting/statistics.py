@@ -1,13 +1,14 @@
 """The figures of many durations: percentiles, the table of stages, a typical message."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy
 
 from omrig.accounting.closure import total
 from omrig.accounting.legs import Stages
 from omrig.model.columns import Integers
-from omrig.model.result import Latency, StageRow, Waterfall
+from omrig.model.latency import Latency
+from omrig.model.result import StageRow, Waterfall
 from omrig.model.stages import STAGES
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
@@ -33,21 +34,23 @@ def summary(values: Integers) -> Latency | None:
     )
 
 
-def table(stages: Stages) -> tuple[StageRow, ...]:
+def table(*parts: Stages) -> tuple[StageRow, ...]:
     """The rows of the stage table; shares are of the sum of all stages and add up to 1.
 
-    ``share_error`` is the standard error of the share over messages (the ratio estimator's), for
-    samples.
+    ``parts`` are the stages of messages of one kind each: a row is of the messages that have its
+    stage, and its share of the time of all. ``share_error`` is the standard error of the share over
+    messages (the ratio estimator's), for samples.
     """
-    everything = total(stages)
+    everything = numpy.concatenate([total(part) for part in parts])
     whole = float(everything.sum()) or 1.0
     rows = []
     for stage in STAGES:
-        if stage.name not in stages:
+        having = [part[stage.name] for part in parts if stage.name in part]
+        if not having:
             continue
-        values = stages[stage.name]
+        values = numpy.concatenate(having)
         share = float(values.sum()) / whole
-        deviation = values - share * everything
+        deviation = _filled(parts, stage.name) - share * everything
         p50, p90, p99 = numpy.percentile(values, (50, 90, 99), method="inverted_cdf").tolist()
         rows.append(
             StageRow(
@@ -66,6 +69,19 @@ def table(stages: Stages) -> tuple[StageRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def _filled(parts: Sequence[Stages], name: str) -> Integers:
+    """A stage of the messages of all parts, 0 for those that have none of it."""
+    return numpy.concatenate(
+        [part[name] if name in part else numpy.zeros_like(total(part)) for part in parts]
+    )
+
+
+def joined(parts: Sequence[Stages]) -> Stages:
+    """The stages of the messages of all parts, one part after the other."""
+    names = [stage.name for stage in STAGES if any(stage.name in part for part in parts)]
+    return {name: _filled(parts, name) for name in names}
 
 
 def buckets(rows: Iterable[StageRow]) -> dict[str, float]:

@@ -10,11 +10,13 @@ from typing import Any, NoReturn, cast
 
 import omrig
 from omrig.cli import streams
+from omrig.model import mix, sizes
 from omrig.model.errors import UsageError
-from omrig.model.load import KILOBYTE
+from omrig.model.load import Load
 from omrig.model.option import FieldOption
 from omrig.model.plan import Where
 from omrig.model.profiling import BUILT_IN, Option, Profiling, Value
+from omrig.model.sizes import KILOBYTE, Sizes
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,8 +112,8 @@ def add_fields(group: argparse._ArgumentGroup, part: type, without: Collection[s
             kind = {"action": "store_true"}
         elif option.kind == "list":
             kind["action"] = "append"
-        elif option.kind in _NUMBERS:
-            kind["type"] = _NUMBERS[option.kind]
+        elif option.kind in _READERS:
+            kind["type"] = _READERS[option.kind]
         help_text = option.help.format(default=_typed(option, field.default))
         group.add_argument(*option.flags, default=None, help=help_text, **kind)
 
@@ -192,6 +194,19 @@ def _mode_value(options: argparse.Namespace, option: Option[Value]) -> Value:
     return cast(Value, value)
 
 
+def load(options: argparse.Namespace, messages: int | None) -> Load:
+    """What is sent by the options given, so many ``messages`` unless they say so.
+
+    Raises ``UsageError`` when they contradict each other.
+    """
+    values = {"messages": messages} | given(options, Load)
+    if values.get("mix") and "pattern" in values:
+        raise UsageError("--mix: the load has the patterns of the mix; leave --pattern out")
+    if isinstance(values.get("size_bytes"), Sizes):
+        values["sizes"] = values.pop("size_bytes")
+    return Load(**values)
+
+
 TRANSPORT = "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"
 """The title of the options that say which broker, and how to get in."""
 
@@ -206,7 +221,7 @@ def transport(options: argparse.Namespace) -> Where:
 
 def _typed(option: FieldOption, default: Any) -> str:
     """A default as it would be typed."""
-    if option.kind == "kilobytes":
+    if option.kind == "sizes":
         return f"{default / KILOBYTE:g}"
     return f"{default:g}" if isinstance(default, float) else str(default)
 
@@ -235,11 +250,6 @@ def count_or_none(text: str) -> int:
     return int(_number(text, int, 0, "a whole number of 0 or more"))
 
 
-def kilobytes(text: str) -> int:
-    """A size in kilobytes, for argparse; the value is in bytes."""
-    return round(_number(text, float, 0, "kilobytes, 0 or more") * KILOBYTE)
-
-
 def seconds(text: str) -> float:
     """A time in seconds, for argparse: 0 or more."""
     return float(_number(text, float, 0, "seconds, 0 or more"))
@@ -260,13 +270,14 @@ def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -
     return value
 
 
-_NUMBERS: Mapping[str, Callable[[str], float]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
     {
         "count": count,
         "count_or_none": count_or_none,
-        "kilobytes": kilobytes,
         "rate": rate,
+        "sizes": sizes.parse,
+        "mix": mix.parse,
         "seconds": seconds,
     }
 )
-"""How argparse reads the kinds of options that are numbers."""
+"""How argparse reads the kinds of options that are no texts."""

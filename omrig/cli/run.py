@@ -20,6 +20,7 @@ from omrig.cli.options import (
     add_mode_option,
     add_version,
     given,
+    load,
     profiling,
     transport,
 )
@@ -151,7 +152,7 @@ def make_plan(
         return Plan(
             sides=sides,
             run_id=uuid.uuid4().hex,
-            load=Load(**chosen | {"messages": messages}, scenario=vars(options).get("scenario")),
+            load=load(options, messages),
             pace=pace,
             profiling=profiling(options),
             transport=transport(options),

@@ -9,7 +9,7 @@ from omrig.compare import metrics
 from omrig.compare.runs import RunSet, StoredRun
 from omrig.compare.table import MIN_PAIRS, Design, Slices
 from omrig.model.facts import OTHER_CPU, STOLEN
-from omrig.model.run import RecordedTransport
+from omrig.model.run import RecordedPlan, RecordedTransport
 from omrig.model.values import Json
 
 ADVISED_RUNS = 5
@@ -86,7 +86,7 @@ def differences(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[Dif
 
 
 def _spoils(name: str) -> bool:
-    return name in _MACHINE or name.startswith("broker") or name in ("pattern", "sides")
+    return name in _MACHINE or name.startswith("broker") or name in ("pattern", "mix", "sides")
 
 
 def _conditions(stored: StoredRun) -> dict[str, Json]:
@@ -101,10 +101,22 @@ def _conditions(stored: StoredRun) -> dict[str, Json]:
         "driver": transport.driver,
         "sides": " and ".join(stored.result.sides),
         **{name: value for name, value in plan.to_json().items() if name not in _UNTOLD},
+        **_traffic(plan),
         **{f"{side}s": len(plan.names(side)) for side in run.sides},
         **run.pools,
         **run.options,
     }
+
+
+def _traffic(plan: RecordedPlan) -> dict[str, Json]:
+    """The mix and the sizes in words, where there are any."""
+    found: dict[str, Json] = {}
+    if plan.mix:
+        found["mix"] = ",".join(f"{name}={weight}" for name, weight in plan.mix.items())
+    if plan.sizes:
+        # Two files of one name may differ.
+        found["sizes"] = f"{plan.sizes}, {plan.sizes.digest}"
+    return found
 
 
 def _broker_address(transport: RecordedTransport) -> str:

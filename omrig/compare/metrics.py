@@ -8,6 +8,7 @@ import numpy
 from omrig.accounting import statistics
 from omrig.compare.runs import Messages
 from omrig.model.columns import Floats, Integers
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.model.units import NS
 
@@ -28,8 +29,8 @@ END_TO_END = "stages"
 ERRORS = "errors"
 
 NAMES = (
-    "throughput, mean, p50, p90, p99, p999, max, cpu[.SIDE], memory[.SIDE], memory_growth.SIDE,"
-    " stage.NAME[.p50|.p90|.p99], bucket.NAME, errors"
+    "throughput, mean, p50, p90, p99, p999, max (of a mix each with .PATTERN), cpu[.SIDE],"
+    " memory[.SIDE], memory_growth.SIDE, stage.NAME[.p50|.p90|.p99], bucket.NAME, errors"
 )
 """Every metric, for people who ask for one that is none."""
 
@@ -61,8 +62,7 @@ def find(name: str) -> Metric | None:
     if name == "throughput":
         return Metric(name, "throughput", "rate", "headline", higher_is_better=True)
     if name in LATENCIES:
-        shown = "p99.9" if name == "p999" else name
-        return Metric(name, f"latency {shown}", "duration", "headline")
+        return Metric(name, _latency(name), "duration", "headline")
     if name == "cpu":
         return Metric(name, "CPU a message", "duration", "headline")
     if name == "memory":
@@ -72,7 +72,15 @@ def find(name: str) -> Metric | None:
     return Metric(name, "all stages", "duration", "detail") if name == END_TO_END else None
 
 
+def _latency(statistic: str) -> str:
+    return f"latency {'p99.9' if statistic == 'p999' else statistic}"
+
+
 def _of_part(name: str, kind: str, rest: str) -> Metric | None:
+    if kind in LATENCIES and rest in PATTERNS:
+        return Metric(name, f"{_latency(kind)}, {rest}", "duration", "headline")
+    if kind == "throughput" and rest in PATTERNS:
+        return Metric(name, f"throughput, {rest}", "rate", "headline", higher_is_better=True)
     if kind == "stage":
         stage, dot, statistic = rest.partition(".")
         if not stage or (dot and statistic not in STAGE_STATISTICS):
@@ -99,6 +107,11 @@ def of_run(result: Result) -> dict[str, float]:
         figures["throughput"] = result.throughput.messages_per_second
     if result.latency:
         figures |= {name: result.latency.named(name) for name in LATENCIES}
+    for pattern, part in (result.patterns or {}).items():
+        if part.throughput:
+            figures[f"throughput.{pattern}"] = part.throughput.messages_per_second
+        if part.latency:
+            figures |= {f"{name}.{pattern}": part.latency.named(name) for name in LATENCIES}
     figures |= _resources(result)
     figures |= _stages(result)
     return figures

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from omrig.model import payload
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.values import Json
 
@@ -25,9 +24,9 @@ def body_bytes(plan: Plan, options: Mapping[str, Json]) -> int:
         from kombu import compression as codecs
 
         compress: Any = codecs.compress
-        return len(compress(_body(plan, plan.load.size_bytes), compression)[0])
-    sample = min(plan.load.size_bytes, _SAMPLE_BYTES)
-    return len(_body(plan, sample)) + plan.load.size_bytes - sample
+        return len(compress(_body(plan, plan.load.largest_bytes), compression)[0])
+    sample = min(plan.load.largest_bytes, _SAMPLE_BYTES)
+    return len(_body(plan, sample)) + plan.load.largest_bytes - sample
 
 
 def _body(plan: Plan, size_bytes: int) -> bytes:
@@ -41,7 +40,7 @@ def _body(plan: Plan, size_bytes: int) -> bytes:
         "method": payload.METHOD,
         "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
     }
-    if PATTERNS[plan.load.pattern].replies:
+    if any(pattern.replies for pattern in plan.load.patterns):
         message |= {"_msg_id": unique, "_reply_q": f"reply_{unique}", "_timeout": None}
     message["_unique_id"] = unique
     dumps: Any = serialization.dumps

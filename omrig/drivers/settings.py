@@ -104,12 +104,14 @@ def pool_sizes(transport: Transport, plan: Plan) -> dict[str, int]:
 
 
 def check_pattern(transport: Transport, plan: Plan) -> None:
-    """Raise ``UsageError`` where the driver does not carry the pattern of ``plan``."""
-    if plan.load.pattern not in transport.patterns:
-        raise UsageError(
-            f"--pattern: {transport.scheme}:// does not carry {plan.load.pattern!r}; choose from"
-            f" {', '.join(transport.patterns)}"
-        )
+    """Raise ``UsageError`` where the driver does not carry a pattern of ``plan``."""
+    option = "--mix" if plan.load.mix else "--pattern"
+    for pattern in plan.load.patterns:
+        if pattern.name not in transport.patterns:
+            raise UsageError(
+                f"{option}: {transport.scheme}:// does not carry {pattern.name!r}; choose from"
+                f" {', '.join(transport.patterns)}"
+            )
 
 
 def remember_secrets(found: Configuration) -> None:

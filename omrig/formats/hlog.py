@@ -1,5 +1,6 @@
 """Durations as an HdrHistogram log, for its plotter and every other reader of the format."""
 
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 import numpy
@@ -18,27 +19,33 @@ DIGITS = 3
 OPEN_WITH = "any HdrHistogram log viewer; values are in ns"
 
 
-def write(file: TextIO, values: Nanoseconds, started_s: float, ended_s: float) -> None:
-    """Write ``values`` into an open file as one interval of a log.
+def write(
+    file: TextIO, values: Mapping[str, Nanoseconds], started_s: float, ended_s: float
+) -> None:
+    """Write ``values`` into an open file as an interval of a log for each tag; ``""`` is none.
 
     ``started_s`` and ``ended_s`` are seconds since the epoch.
     """
     from hdrh.histogram import HdrHistogram
     from hdrh.log import HistogramLogWriter
 
-    histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, DIGITS)
-    for value, count in zip(*_condensed(values), strict=True):
-        histogram.record_value(int(value), int(count))
     log = HistogramLogWriter(file)
     log.output_log_format_version()
     log.output_base_time(int(started_s * 1000))
     log.output_legend()
-    log.output_interval_histogram(
-        histogram,
-        start_time_stamp_sec=0.0,
-        end_time_stamp_sec=ended_s - started_s,
-        max_value_unit_ratio=1.0,
-    )
+    for tag, tagged in values.items():
+        histogram = HdrHistogram(LOWEST_NS, HIGHEST_NS, DIGITS)
+        for value, count in zip(*_condensed(tagged), strict=True):
+            histogram.record_value(int(value), int(count))
+        if tag:
+            # The format has them, its writer has not.
+            file.write(f"Tag={tag},")
+        log.output_interval_histogram(
+            histogram,
+            start_time_stamp_sec=0.0,
+            end_time_stamp_sec=ended_s - started_s,
+            max_value_unit_ratio=1.0,
+        )
 
 
 def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:

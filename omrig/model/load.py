@@ -5,11 +5,14 @@ stands nowhere else.
 """
 
 import dataclasses
+from typing import Any
 
-from omrig.model import behaviour
+from omrig.model import behaviour, members, proportions, sizes
 from omrig.model.errors import UsageError
+from omrig.model.mix import MIX, Mix
 from omrig.model.option import choices, option
-from omrig.model.patterns import PATTERNS
+from omrig.model.patterns import PATTERNS, Pattern
+from omrig.model.sizes import KILOBYTE, Sizes
 from omrig.model.values import UNLESS_NONE
 
 EXECUTORS = ("eventlet", "threading")
@@ -17,14 +20,8 @@ EXECUTORS = ("eventlet", "threading")
 DEFAULT_MESSAGES = 10_000
 """Messages that a producer sends when no count is given: some ten seconds of load."""
 
-KILOBYTE = 1024
-"""Bytes in one kilobyte of ``--message_size``."""
-
 SHORTEST_PATIENCE_S = 10.0
 """A step before the load may take so long, however short ``--wait`` is."""
-
-MAX_MESSAGE_BYTES = 128 * 1024 * 1024
-"""Largest message that RabbitMQ accepts by default (``max_message_size`` since 3.8)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +30,9 @@ class Load:
 
     ``messages`` is None for a consumer that runs until it is stopped, and where a load ends with
     its time (:class:`omrig.model.pace.Pace`); several ``producers`` share them, and ``workers`` are
-    those of each. ``size_bytes`` is the size of the payload as
-    :mod:`omrig.model.payload` defines it. ``timeout_s`` is None for the configuration's
+    those of each. ``size_bytes`` is the size of the payload as :mod:`omrig.model.payload` defines
+    it; where payloads have several ``sizes`` it is their mean. With a ``mix`` of patterns
+    ``pattern`` is :data:`omrig.model.mix.MIX`. ``timeout_s`` is None for the configuration's
     ``rpc_response_timeout``. ``endpoint`` is what :mod:`omrig.model.behaviour` reads, ``scenario``
     the name or the file of the one that gave options.
 
@@ -53,10 +51,12 @@ class Load:
         10 * KILOBYTE,
         "-s",
         "--message_size",
-        kind="kilobytes",
+        kind="sizes",
         metavar="KB",
-        help="payload of a message in kilobytes of 1024 bytes (default {default})",
+        help="payload of a message in kilobytes of 1024 bytes, 1-100 for any size between them,"
+        " nova-boot for the sizes of a cloud, or a file of sizes (default {default})",
     )
+    sizes: Sizes | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     workers: int = option(
         100,
         "-w",
@@ -95,6 +95,14 @@ class Load:
         " (default {default})",
     )
     pattern: str = option("call", "--pattern", kind="text", help=choices(tuple(PATTERNS)))
+    mix: Mix | None = option(  # noqa: RUF009 - it makes a field
+        None,
+        "--mix",
+        kind="mix",
+        metavar="PATTERN=N,...",
+        help="several patterns in one load, in these proportions (call=70,cast=20,fanout=10)",
+        **UNLESS_NONE,
+    )
     executor: str = option("eventlet", "--executor", kind="text", help=choices(EXECUTORS))
     executor_pool_size: int | None = option(
         None,
@@ -161,24 +169,58 @@ class Load:
             at_least("--executor-pool-size", self.executor_pool_size, 1)
         _above_0("--timeout", self.timeout_s)
         _above_0("--idle", self.idle_s)
-        if not 0 <= self.size_bytes <= MAX_MESSAGE_BYTES:
-            raise UsageError(
-                f"--message_size: {self.size_bytes / KILOBYTE:g} is out of range; give kilobytes"
-                f" from 0 to {MAX_MESSAGE_BYTES // KILOBYTE}"
-            )
-        _check_choice("--pattern", self.pattern, tuple(PATTERNS))
+        sizes.within(self.size_bytes)
+        if self.sizes:
+            object.__setattr__(self, "size_bytes", self.sizes.mean_bytes)
+        if self.mix:
+            object.__setattr__(self, "pattern", MIX)
+        else:
+            _check_choice("--pattern", self.pattern, tuple(PATTERNS))
         _check_choice("--executor", self.executor, EXECUTORS)
-        if self.services is not None and PATTERNS[self.pattern].copies:
-            raise UsageError(
-                f"--services: each would get a copy of a {PATTERNS[self.pattern].noun}, and a"
-                " process counts one; leave it out, or use --consumers"
-            )
-        behaviour.check(behaviour.parse(self.endpoint or ()), PATTERNS[self.pattern])
+        for pattern in self.patterns:
+            if self.services is not None and pattern.copies:
+                raise UsageError(
+                    f"--services: each would get a copy of a {pattern.noun}, and a process counts"
+                    " one; leave it out, or use --consumers"
+                )
+            behaviour.check(behaviour.parse(self.endpoint or ()), pattern)
 
     @property
     def patience_s(self) -> float:
         """How long a step before the load may take: ``--wait``, and what a check may at least."""
         return max(SHORTEST_PATIENCE_S, self.wait_s)
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The pattern of the messages, or those of the mix in its order."""
+        return self.mix.patterns if self.mix else (PATTERNS[self.pattern],)
+
+    @property
+    def largest_bytes(self) -> int:
+        """The largest payload of the load."""
+        return self.sizes.largest_bytes if self.sizes else self.size_bytes
+
+    @property
+    def receipts(self) -> int:
+        """How many messages all consumers are to receive together: each copy is one."""
+        weights = list(self.mix.weights.values()) if self.mix else [1]
+        return sum(
+            count * (self.consumers if pattern.copies else 1)
+            for share in members.shares(self.messages or 0, self.producers)
+            for pattern, count in zip(
+                self.patterns, proportions.apportion(share, weights), strict=True
+            )
+        )
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> "Load":
+        """The load of which :func:`dataclasses.asdict` made ``values``."""
+        found = dict(values)
+        if found["sizes"]:
+            found["sizes"] = sizes.from_json(found["sizes"])
+        if found["mix"]:
+            found["mix"] = Mix(found["mix"]["weights"])
+        return cls(**found)
 
 
 def at_least(option: str, value: float, least: int) -> None:

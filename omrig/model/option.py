@@ -6,8 +6,9 @@ from typing import Any, Literal
 Kind = Literal[
     "count",
     "count_or_none",
-    "kilobytes",
     "rate",
+    "sizes",
+    "mix",
     "seconds",
     "fraction",
     "text",
@@ -15,9 +16,9 @@ Kind = Literal[
     "list",
     "flag",
 ]
-"""How an option is written: a number from 1 or from 0, kilobytes for bytes, messages a second,
-seconds, ``1/N`` for N, a text, several in one separated by commas, one each time it is given, or
-nothing at all."""
+"""How an option is written: a number from 1 or from 0, messages a second, kilobytes for bytes or
+what stands for many sizes, patterns with their proportions, seconds, ``1/N`` for N, a text, several
+in one separated by commas, one each time it is given, or nothing at all."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ them: nothing else compares their names.
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -150,9 +150,11 @@ class Pattern:
     latency: str
     ahead: int | None
 
-    def arrived(self, counts: Collection[int]) -> int:
-        """How many messages have arrived where they are to be, by what each consumer has."""
-        return min(counts, default=0) if self.copies else sum(counts)
+    @property
+    def stages(self) -> frozenset[str]:
+        """Every stage that a message of it can have, whoever sees it."""
+        names = {name for way in self.ways for name in way} | {"remote"}
+        return frozenset(stage for name in names for stage in LEGS[name].stages)
 
     def crossings(self) -> tuple[Crossing, ...]:
         """Where messages cross the wire, in the order of the ways, each of them once."""
@@ -231,3 +233,17 @@ PATTERNS: Mapping[str, Pattern] = MappingProxyType(
     {pattern.name: pattern for pattern in (CALL, CAST, FANOUT)}
 )
 """Every pattern under its name."""
+
+
+def all_reply(patterns: Iterable[Pattern]) -> bool:
+    """Whether whoever sends these waits for the receiver of each message."""
+    return all(pattern.replies for pattern in patterns)
+
+
+def arrived(patterns: Iterable[Pattern], counts: Collection[int]) -> int:
+    """How many messages have arrived where they are to be, by what each consumer has.
+
+    Where some have copies and others have not, as many as that at least were delivered.
+    """
+    copies = all(pattern.copies for pattern in patterns)
+    return min(counts, default=0) if copies else sum(counts)

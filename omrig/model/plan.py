@@ -12,10 +12,11 @@ from typing import Any
 from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.load import Load, at_least
+from omrig.model.mix import Mix
 from omrig.model.option import option
 from omrig.model.pace import Pace
-from omrig.model.patterns import PATTERNS
 from omrig.model.profiling import Profiling
+from omrig.model.sizes import Sizes
 from omrig.model.slices import twin_messages
 
 SIDES = ("producer", "consumer")
@@ -161,6 +162,12 @@ class Plan:
         if self.load.messages is not None and not self.member:
             at_least("--message_count", self.load.messages, self.load.producers)
         self._check_expected()
+        differs = self.load.mix or self.load.sizes
+        if differs and self.load.messages is None and "producer" in self.sides:
+            raise UsageError(
+                "--duration: how many messages there will be is not known, and what each of them is"
+                " is decided before the load; give -m, the most of them, or --rate as well"
+            )
         needed = twin_messages(self.load.workers)
         is_asked = self.profiling.twin and "producer" in self.sides
         if is_asked and (self.load.messages or 0) < needed:
@@ -180,7 +187,9 @@ class Plan:
                 f"{asked[0]}: it is the consumer (omrig -c) that waits for others; omrig run knows"
                 " all of its own processes"
             )
-        shares = self.load.expect_consumers > 1 and not PATTERNS[self.load.pattern].copies
+        shares = self.load.expect_consumers > 1 and not all(
+            pattern.copies for pattern in self.load.patterns
+        )
         if shares and self.load.messages is not None:
             raise UsageError(
                 f"--expect-consumers: of several consumers none knows how many of"
@@ -233,7 +242,7 @@ class Plan:
         if side == "producer":
             if self.load.messages is not None:
                 messages = members.shares(self.load.messages, count)
-        elif not PATTERNS[self.load.pattern].copies:
+        elif not all(pattern.copies for pattern in self.load.patterns):
             messages = (None,) * count
         return tuple(
             dataclasses.replace(
@@ -297,7 +306,7 @@ class Plan:
             sides=tuple(values["sides"]),
             run_id=values["run_id"],
             member=values["member"],
-            load=Load(**_tuples(values["load"])),
+            load=Load.from_values(values["load"]),
             pace=Pace(**values["pace"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
@@ -307,7 +316,7 @@ class Plan:
 
 def _public(part: Load | Pace | Where | Output) -> dict[str, Any]:
     return {
-        field.metadata.get("key", field.name): getattr(part, field.name)
+        field.metadata.get("key", field.name): _recorded(getattr(part, field.name))
         for field in dataclasses.fields(part)
         if not field.metadata.get("private") and _is_told(part, field)
     }
@@ -315,6 +324,12 @@ def _public(part: Load | Pace | Where | Output) -> dict[str, Any]:
 
 def _is_told(part: Load | Pace | Where | Output, field: dataclasses.Field[Any]) -> bool:
     return "unless_none" not in field.metadata or getattr(part, field.name) is not None
+
+
+def _recorded(value: Any) -> Any:
+    if isinstance(value, Mix):
+        return value.weights
+    return value.recorded().to_json() if isinstance(value, Sizes) else value
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

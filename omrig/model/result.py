@@ -9,7 +9,7 @@ schema what it brought
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
        ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
-       ``service_time``, ``pacing`` and ``ramp`` of an open loop
+       ``service_time``, ``pacing`` and ``ramp`` of an open loop; ``patterns`` and ``sizes``
 ====== ============================================================================================
 """
 
@@ -17,13 +17,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Self, TypeAlias
 
+from omrig.model import overhead
 from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
-from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine, Outage
+from omrig.model.latency import Latency
+from omrig.model.overhead import NotMeasured, Overhead
 from omrig.model.pacing import Pacing, Ramp
 from omrig.model.resources import Resources
 from omrig.model.spread import MemberRow, Spread
+from omrig.model.stalls import Stalls
 from omrig.model.values import UNLESS_NONE, Json, Value, key
 from omrig.model.verdict import Verdict
 
@@ -84,23 +87,6 @@ class Throughput(Value):
     bytes_per_second: float = 0.0
     duration_seconds: float = 0.0
     series: tuple[Second, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Latency(Value):
-    """How long ``count`` messages took, in ns."""
-
-    count: int
-    mean: int
-    p50: int
-    p90: int
-    p99: int
-    p999: int
-    max: int
-
-    def named(self, statistic: str) -> int:
-        """``mean``, ``p50`` ... ``max`` by its name."""
-        return int(getattr(self, statistic))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,109 +175,6 @@ class Instrument(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stall(Value):
-    """Nothing ended from ``begins_ns`` to ``ends_ns``, in ns since the load began, and yet
-    ``messages`` were under way."""
-
-    begins_ns: int
-    ends_ns: int
-    messages: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stalls(Value):
-    """The few messages that hold much of all time: ``messages`` of ``of``, with their ``share``.
-
-    ``stalled_ns`` is how long nothing ended, in the ``stalls`` (none where others ended while these
-    took so long). ``owner_share`` of their time is ``owner``'s, None where that is not known, and
-    ``queue_share`` in queues behind others.
-    """
-
-    messages: int
-    of: int
-    share: float
-    longest_ns: int
-    stalled_ns: int
-    stalls: tuple[Stall, ...] = ()
-    owner: str | None = None
-    owner_share: float | None = None
-    queue_share: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StageOverhead(Value):
-    """A stage without and with profilers; ratios are None where it took no time without."""
-
-    name: str
-    mean_ratio: float | None = None
-    mean_quartiles: tuple[float, ...] | None = None
-    p50_ratio: float | None = None
-    p50_quartiles: tuple[float, ...] | None = None
-    unprofiled_mean_ns: int
-    profiled_mean_ns: int
-    unprofiled_share: float
-    profiled_share: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Swap(Value):
-    """Two stages that changed places, in their order without and with profilers."""
-
-    unprofiled: tuple[str, ...]
-    profiled: tuple[str, ...]
-    pairs: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LatencyPair(Value):
-    """The latencies in the slices without and with profilers."""
-
-    unprofiled: Latency | None = None
-    profiled: Latency | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Overhead(Value):
-    """What profilers that were compared together cost: ratios with them over without.
-
-    Medians over ``pairs`` of slices, with quartiles. ``slower`` is whether they slowed the run
-    beyond chance. ``who`` they are is the subject of a sentence, ``text`` all of it in words;
-    ``estimate`` is the stages' own of their cost.
-    """
-
-    throughput_ratio: float
-    throughput_quartiles: tuple[float, ...] = ()
-    slower: bool = False
-    slower_pairs: int = 0
-    cpu_ratio: float | None = None
-    cpu_quartiles: tuple[float, ...] | None = None
-    pairs: int = 0
-    unprofiled_messages_per_second: float = 0.0
-    profiled_messages_per_second: float = 0.0
-    stages: tuple[StageOverhead, ...] | None = None
-    ranking_changed: bool | None = None
-    swaps: tuple[Swap, ...] | None = None
-    ranking_rule: str | None = None
-    who: str = ""
-    latency: LatencyPair | None = None
-    method: str = ""
-    text: str = ""
-    estimate: Estimate | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NotMeasured(Value):
-    """Why it is not known what a profiler cost; ``estimate`` is the stages' own of theirs."""
-
-    throughput_ratio: None = None
-    method: None = None
-    pairs: int = 0
-    reason: str = "no reason given"
-    text: str = ""
-    estimate: Estimate | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Artefact(Value):
     """A file of the run: what ``kind`` it is, whose ``side``, and the command that opens it.
 
@@ -331,6 +214,43 @@ class Nested(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Part(Value):
+    """The messages of one pattern of a mix, or of one class of sizes: what they came to.
+
+    The fields are those of :class:`Result`. A class of sizes has payloads from ``least_bytes`` to
+    ``most_bytes``, and no verdict of its own; a pattern has its classes in ``sizes``.
+    """
+
+    least_bytes: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    most_bytes: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    messages: Counts
+    throughput: Throughput | None = None
+    latency: Latency | None = None
+    latency_with_failures: Latency | None = None
+    latency_of_failures: Latency | None = None
+    stages: Stages | None = None
+    buckets: Mapping[str, float] | None = None
+    closure: Closure | None = None
+    waterfall: Waterfall | None = None
+    stalls: Stalls | None = None
+    verdict: Verdict | None = None
+    sizes: Mapping[str, "Part"] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        """The part that :meth:`to_json` wrote."""
+        found = super().from_json(data)
+        return dataclasses.replace(found, sizes=parts(found.sizes))
+
+
+def parts(data: object) -> dict[str, Part] | None:
+    """The parts in a JSON object by their keys; None where there is none."""
+    if not isinstance(data, Mapping):
+        return None
+    return {name: Part.from_json(each) for name, each in data.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
@@ -342,6 +262,10 @@ class Result(Value):
 
     In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
     be sent; ``service_time`` is from when they were. All three are None for a closed loop.
+
+    In a mix ``patterns`` has what is of one of them, by name: latencies, waterfall, stalls and
+    verdict stand there alone, and the rest is over all messages. ``sizes`` are by class, where
+    payloads have several and the pattern is one.
     """
 
     schema: int = SCHEMA
@@ -373,6 +297,8 @@ class Result(Value):
     stalls: Stalls | None = None
     outages: tuple[Outage, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     verdict: Verdict | None = None
+    patterns: Mapping[str, Part] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    sizes: Mapping[str, Part] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     overhead: Mapping[str, Overhead | NotMeasured] = dataclasses.field(
         default_factory=dict, metadata=key("distortion")
     )
@@ -394,15 +320,9 @@ class Result(Value):
         if isinstance(data, Mapping) and data.get("schema") != SCHEMA:
             raise ValueError(f"schema {data.get('schema')!r} is not known; {SCHEMA} is")
         found = super().from_json(data)
-        costs = {mode: _overhead(each) for mode, each in found.overhead.items()}
+        costs = {mode: overhead.of_mode(each) for mode, each in found.overhead.items()}
         return dataclasses.replace(found, overhead=costs)
 
     def stage(self, name: str) -> StageRow | None:
         """The row of a stage; None where it was not measured."""
         return next((row for row in self.stages or () if row.name == name), None)
-
-
-def _overhead(data: object) -> Overhead | NotMeasured:
-    if isinstance(data, Mapping) and data.get("throughput_ratio") is not None:
-        return Overhead.from_json(data)
-    return NotMeasured.from_json(data if isinstance(data, Mapping) else {})

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Self
 
 from omrig.model import members
+from omrig.model.mix import MIX
 from omrig.model.pace import Pace
+from omrig.model.patterns import PATTERNS, Pattern
+from omrig.model.sizes import RecordedSizes
 from omrig.model.units import NS
 from omrig.model.values import UNLESS_NONE, Json, Value
 
@@ -48,9 +51,11 @@ class RecordedPlan(Value):
     ``timeout_s`` is what counted, wherever it came from; None in runs that did not say.
     ``mode_options`` are those of other packages' profiler modes, None where they have none.
     ``stages_refused`` is which mode refused ``stages``, and why; None where none did. ``producers``
-    and ``consumers`` are None where a side could be one process alone. ``endpoint`` is what the
-    endpoint was told to do, None where it only answered; ``scenario`` the name or the file of the
-    one that gave options, None where none did.
+    and ``consumers`` are None where a side could be one process alone. ``sizes`` sums up those of
+    the payloads where they have several, and ``size_bytes`` is then their mean; ``mix`` are the
+    proportions of several patterns, and ``pattern`` then says no more than that there are some.
+    ``endpoint`` is what the endpoint was told to do, None where it only answered; ``scenario`` the
+    name or the file of the one that gave options, None where none did.
     """
 
     sides: tuple[str, ...] = ()
@@ -96,6 +101,8 @@ class RecordedPlan(Value):
     duration_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     ramp: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     think_time_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    sizes: RecordedSizes | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    mix: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @property
     def pace(self) -> Pace:
@@ -107,6 +114,12 @@ class RecordedPlan(Value):
             ramp=self.ramp,
             think_time_s=self.think_time_s,
         )
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The pattern of the messages, or those of the mix in its order."""
+        names = tuple(self.mix or ()) if self.pattern == MIX else (self.pattern,)
+        return tuple(PATTERNS[name] for name in names)
 
     def names(self, side: str) -> tuple[str, ...]:
         """The names of a side's members."""

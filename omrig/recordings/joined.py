@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.model.columns import Flags, Integers
-from omrig.recordings.messages import FAILED, RECEIVED, SEQ, STAGE, Messages
+from omrig.recordings.messages import FAILED, FAILED_KIND, RECEIVED, SEQ, STAGE, Messages
 
 _Column = NDArray[Any]
 
@@ -75,7 +75,7 @@ def _sent(
 ) -> _Column:
     """One column of all producers; what one of them did not record is 0 of each of its messages."""
     found = []
-    by_row = name in (SEQ, *FAILED) or name.startswith(STAGE)
+    by_row = name in (SEQ, *FAILED, FAILED_KIND) or name.startswith(STAGE)
     for place, each in enumerate(members):
         if name not in each.columns:
             found.append(numpy.zeros(0 if by_row else numbering.counts[place], numpy.int64))

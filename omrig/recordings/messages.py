@@ -3,8 +3,9 @@
 A measured process writes the readings of the load's own clock (CLOCK_MONOTONIC, ns, by sequence
 number, 0 for none): ``start_ns`` and ``end_ns`` of a producer, ``failed_ns`` of the messages that
 ``failed_seq`` numbers, ``intended_ns`` when each was to be sent in an open loop, and a consumer's
-``received_ns.<producer>``. The accounting adds the stages:
-``stage.<name>`` in ns, a row each message that ``seq`` numbers.
+``received_ns.<producer>``. Where messages differ, a producer's ``pattern`` (its place in the mix)
+and ``size_bytes`` say in what, and ``failed_kind`` which error a failure was. The accounting adds
+the stages: ``stage.<name>`` in ns, a row each message that ``seq`` numbers.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ INTENDED = "intended_ns"
 """When messages of an open loop were to be sent."""
 
 FAILED = ("failed_seq", "failed_ns")
+FAILED_KIND = "failed_kind"
 """The numbers of the messages that failed, and when they did."""
 
 
@@ -73,6 +75,22 @@ class Messages:
             return None
         number, at = (self._column(name) for name in FAILED)
         return number, at
+
+    @property
+    def pattern(self) -> Integers | None:
+        """The place of each message's pattern in the mix, by sequence number; None without one."""
+        return self._column("pattern") if "pattern" in self.columns else None
+
+    @property
+    def size_bytes(self) -> Integers | None:
+        """The payload of each message, by sequence number; None where all have the same size."""
+        return self._column("size_bytes") if "size_bytes" in self.columns else None
+
+    @property
+    def failed_kind(self) -> Integers | None:
+        """Which error each failure was, as :func:`omrig.model.failures.kind` numbers their names;
+        None where messages are all alike."""
+        return self._column(FAILED_KIND) if FAILED_KIND in self.columns else None
 
     def received_of(self, producer: str) -> Integers | None:
         """When the endpoint had each message of a producer; None for one that it did not serve."""

@@ -10,7 +10,6 @@ import numpy
 
 from omrig.model import members as member_names
 from omrig.model.columns import Integers
-from omrig.model.patterns import PATTERNS
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
@@ -296,8 +295,10 @@ def _ahead(each: Recording, first: Recording) -> int:
 
 def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:
     abouts, read = [each.about for each in parts], [each.messages for each in parts]
-    copies = PATTERNS[parts[0].run.plan.pattern].copies
-    again = 0 if copies else joined.again(read)
+    plan = parts[0].run.plan
+    copies = all(pattern.copies for pattern in plan.patterns)
+    # Of a mix it is counted pattern by pattern: what one has twice another one has to.
+    again = 0 if copies or len(plan.patterns) > 1 else joined.again(read)
     about = dataclasses.replace(
         abouts[0],
         received=sum(each.received for each in abouts) - again,

@@ -16,6 +16,9 @@ from omrig.recordings import folder as run_folder
 
 _RESERVE = "reserve"
 
+_TYPES = {"B": "u1", "I": "<u4", "Q": "<u8"}
+"""How the items of an array are written, by its type code."""
+
 
 @contextlib.contextmanager
 def writing(path: Path, mode: str = "w", newline: str | None = None) -> Iterator[Any]:
@@ -92,7 +95,7 @@ def save_recording(
     """Write ``side.json`` and ``messages.npz`` into the folder of a side.
 
     ``columns`` are :func:`time.perf_counter_ns` readings by sequence number, 0 for none, and
-    those of ``failed_ns`` of the messages that ``failed_seq`` numbers.
+    those of ``failed_ns`` of the messages that ``failed_seq`` numbers; and what messages differ in.
     """
     import numpy
 
@@ -100,7 +103,10 @@ def save_recording(
     write_json(folder / run_folder.SIDE, about)
     save_columns(
         folder / run_folder.MESSAGES,
-        {name: numpy.frombuffer(column, dtype="<u8") for name, column in columns.items()},
+        {
+            name: numpy.frombuffer(column, dtype=_TYPES[column.typecode])
+            for name, column in columns.items()
+        },
     )
 
 

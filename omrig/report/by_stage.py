@@ -6,9 +6,9 @@ from pathlib import PurePath
 
 from omrig.model.by_stage import ByStage, Code, InStage, Kind
 from omrig.model.members import side_of
-from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.model.stages import BY_NAME
+from omrig.report import text
 
 CODE: dict[Kind, str] = {
     "functions": "function",
@@ -56,7 +56,7 @@ def joined(result: Result) -> Iterator[Joined]:
 
 def _first(result: Result, found: ByStage, side: str) -> tuple[InStage | None, str]:
     """The verdict's stage, or the longest one of the side in which there is code."""
-    noun = PATTERNS[result.pattern].noun
+    noun = text.noun(result.pattern)
     own = {
         each.stage: each
         for each in found.stages

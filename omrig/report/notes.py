@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from omrig.model import units
 from omrig.model.estimate import Estimate
 from omrig.model.members import side_of
+from omrig.model.overhead import NotMeasured, Overhead
 from omrig.model.profiling import NONE, STAGES
-from omrig.model.result import Closure, Instrument, NotMeasured, Overhead, Result
+from omrig.model.result import Closure, Instrument, Result
 from omrig.model.run import Run
 from omrig.model.verdict import ONE_SIDE
 

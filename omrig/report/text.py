@@ -3,18 +3,27 @@
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.mix import MIX
+from omrig.model.overhead import Overhead
 from omrig.model.pace import Pace
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Counts, Overhead, Result
+from omrig.model.result import Counts, Result
 from omrig.model.run import RecordedSetting, Run
 
 
 def latency(run: Run) -> str:
     """From where to where a latency of this run is."""
+    if run.plan.pattern == MIX:
+        return "sending a message to its end, which each pattern has of its own"
     pattern = PATTERNS[run.plan.pattern]
     if not run.plan.pace.is_open:
         return pattern.latency
     return f"due time{pattern.latency.removeprefix(pattern.method)}"
+
+
+def noun(pattern: str) -> str:
+    """What a message of this pattern is called; of a mix just that."""
+    return "message" if pattern == MIX else PATTERNS[pattern].noun
 
 
 def with_failures(run: Run, result: Result) -> str:
@@ -134,16 +143,24 @@ def _loop(pace: Pace, workers: str) -> str:
     return f"{asked} msg/s{count}{lasting} in an open loop ({pace.how}), {workers}"
 
 
+def patterns(run: Run) -> str:
+    """The pattern of a run, or its mix."""
+    if not run.plan.mix:
+        return run.plan.pattern
+    return f"{MIX} {', '.join(f'{name}={weight}' for name, weight in run.plan.mix.items())}"
+
+
 def load(run: Run) -> str:
     """The load in one line."""
     plan = run.plan
     sides = " and ".join(_side(run, side) for side in run.sides)
-    parts = [f"{sides}, pattern {plan.pattern}, {plan.executor}"]
+    parts = [f"{sides}, pattern {patterns(run)}, {plan.executor}"]
     if "producer" in run.sides:
         workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
         each = " each" if len(plan.names("producer")) > 1 else ""
         loop = _loop(plan.pace, f"{workers}{each}")
-        parts.append(f"{loop}, {units.size(plan.size_bytes)} payload")
+        payload = str(plan.sizes) if plan.sizes else f"{units.size(plan.size_bytes)} payload"
+        parts.append(f"{loop}, {payload}")
     if plan.services:
         parts.append(f"{plan.services} services a process")
     if plan.endpoint:

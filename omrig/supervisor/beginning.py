@@ -17,6 +17,9 @@ from omrig.supervisor.destination import Destination
 _MESSAGE_BYTES = 16
 """Of a message in ``messages.npz`` before the accounting."""
 
+_KIND_BYTES = 5
+"""... and what more is written of each where messages differ."""
+
 _RESERVED_BYTES = 256 * 1024
 """For ``run.json`` and ``result.json``; for what a side says of itself, and messages unforeseen."""
 
@@ -46,8 +49,10 @@ def forget(folder: Path, plan: Plan) -> None:
 def _reserve(folder: Path, plan: Plan) -> None:
     """Keep room for what must not be lost when the disk fills up during the load."""
     writer.reserve(folder, _RESERVED_BYTES)
+    differ = bool(plan.load.mix or plan.load.sizes)
+    each_bytes = _MESSAGE_BYTES + _KIND_BYTES * differ
     for name in plan.members:
-        writer.reserve(folder / name, _RESERVED_BYTES + _MESSAGE_BYTES * (plan.load.messages or 0))
+        writer.reserve(folder / name, _RESERVED_BYTES + each_bytes * (plan.load.messages or 0))
 
 
 def release(folder: Path, plan: Plan) -> None:

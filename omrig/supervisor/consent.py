@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from omrig.model import behaviour
 from omrig.model.errors import UsageError
-from omrig.model.load import KILOBYTE
 from omrig.model.plan import Plan
+from omrig.model.sizes import KILOBYTE
 
 if TYPE_CHECKING:
     from omrig.broker.base import BrokerInfo
@@ -48,7 +48,8 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
 
 
 def _destination(plan: Plan, transport: "Transport", info: "BrokerInfo") -> str:
-    size = f"{plan.load.size_bytes / KILOBYTE:g} KB"
+    sizes = plan.load.sizes
+    size = str(sizes.recorded()) if sizes else f"{plan.load.size_bytes / KILOBYTE:g} KB"
     vhost = f"virtual host {transport.login.vhost!r}"
     at = f"{info.host}:{info.port}, {vhost} (from {transport.source})"
     if "producer" not in plan.sides:

@@ -12,7 +12,6 @@ from omrig.broker.base import Broker, Needs
 from omrig.drivers import backend, configuration, envelope, options, settings
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.supervisor import consent
 
@@ -173,7 +172,7 @@ def _try_out(to: Destination, info: "BrokerInfo", display: "Display") -> None:
         transport.options,
         size,
         None if is_ours else plan,
-        copies=PATTERNS[plan.load.pattern].copies,
+        copies=any(pattern.copies for pattern in plan.load.patterns),
     )
     to.broker.check(PREFLIGHT_S, to.needs)
     display.say(f"{info.product} {info.version} at {transport.redacted}")

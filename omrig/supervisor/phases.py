@@ -3,7 +3,7 @@
 import dataclasses
 import time
 
-from omrig.model.patterns import CATCH_UP_S, PATTERNS
+from omrig.model.patterns import CATCH_UP_S
 from omrig.model.plan import Plan
 
 LOAD_S = 60.0
@@ -70,7 +70,8 @@ def quiet_limit_s(plan: Plan, timeout_s: float) -> float:
     """After so long without a message that ended, no message of the load will end."""
     # Who sees its consumer sees what that receives.
     alone = "consumer" not in plan.sides
-    catching_up = CATCH_UP_S if PATTERNS[plan.load.pattern].ahead and alone else 0.0
+    catches_up = any(pattern.ahead for pattern in plan.load.patterns)
+    catching_up = CATCH_UP_S if catches_up and alone else 0.0
     return max(timeout_s, ANSWER_S, plan.load.wait_s, catching_up) + LATE_S + plan.pace.longest_s
 
 

@@ -20,7 +20,6 @@ from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload, redaction
 from omrig.model.errors import Losses, RunError
 from omrig.model.events import Event
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
 from omrig.model.run import BrokerNode, Left, Run
@@ -70,7 +69,8 @@ def run(
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
     """
     _set_up_logging(plan.output.debug)
-    payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
+    if not plan.load.sizes:
+        payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
     registry.load(plan.profiling.modes, plan.load.executor)
     registry.check_targets(plan.profiling.modes, plan.profiling.value(TARGETS))
     folder = run_folder.create(plan.output.folder, plan.members)
@@ -156,7 +156,7 @@ class Supervision:
         self._sampler = Sampler(self._folder)
         # In one process nothing is on a wire, and nothing of it would be a measurement.
         members = () if to.broker.one_process else to.plan.members
-        self._recent = Recent(self._folder, to.plan.load.pattern, members)
+        self._recent = Recent(self._folder, to.plan.load.patterns, members)
         self._all_there = False
         self._others: list[Met] = []
         # The first of a group waits for them all, and then asks the others.
@@ -340,11 +340,14 @@ class Supervision:
         load, total = self._to.plan.load, self._total()
         if total is None or self._all_there:
             return
-        if load.consumers == 1 or PATTERNS[load.pattern].copies:
+        if load.consumers == 1 or all(pattern.copies for pattern in load.patterns):
             self._all_there = True
             if total != load.messages:
                 self._relay.tell_all("expect", {"messages": total})
-        elif self._counts("consumer").get("received", 0) >= total:
+        elif load.mix and total != load.messages:
+            # How many of them were copies nobody knows: they are waited for.
+            return
+        elif self._counts("consumer").get("received", 0) >= (load.receipts if load.mix else total):
             self._all_there = True
             self._relay.tell_all("expect", {"messages": None})
 

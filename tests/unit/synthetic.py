@@ -72,6 +72,8 @@ PARTS = {
         "executor",
         "profile",
         "size_bytes",
+        "sizes",
+        "mix",
     ),
     "environment": ("host", "kernel", "cpu_count", "python", "broker", "broker_version"),
     "transport": ("url", "source", "vhost", "tls", "driver", "in_memory"),

@@ -19,7 +19,8 @@ from omrig.accounting.verdict.thresholds import (
 )
 from omrig.model import units
 from omrig.model.facts import OTHER_CPU, STOLEN, Facts, Held, Machine, Network
-from omrig.model.result import Latency, Result, StageRow
+from omrig.model.latency import Latency
+from omrig.model.result import Result, StageRow
 from omrig.model.verdict import Evidence, EvidenceKind
 
 _OWNER_NAMES = {"amqp": "AMQP", "driver": "driver", "process": "own process"}

@@ -7,7 +7,8 @@ from omrig.accounting.verdict.phrases import counted, noun, percent, words
 from omrig.accounting.verdict.thresholds import BLOCKING, QUEUED
 from omrig.model import units
 from omrig.model.facts import Blocked, LostConnections, Outage
-from omrig.model.result import Result, Stalls
+from omrig.model.result import Result
+from omrig.model.stalls import Stalls
 from omrig.model.units import NS
 from omrig.model.verdict import Evidence
 

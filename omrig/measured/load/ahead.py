@@ -10,13 +10,15 @@ from collections.abc import Callable
 
 from omrig.measured.load.control import Answers
 from omrig.measured.load.side import DRAIN_S
-from omrig.model.patterns import CATCH_UP_S, Pattern
+from omrig.model import patterns
+from omrig.model.load import Load
+from omrig.model.patterns import CATCH_UP_S
 
 _LOOK_AGAIN_S = 0.01
 
 
 class Ahead:
-    """What is under way, and the wait until that is little enough.
+    """What is under way of a ``load``, and the wait until that is little enough.
 
     ``sent`` is how many messages have been sent well so far, ``arrived`` asks the consumers how
     many of them they have: None where they do not answer because the run ends.
@@ -24,13 +26,15 @@ class Ahead:
 
     def __init__(
         self,
-        pattern: Pattern,
-        workers: int,
+        load: Load,
         sent: Callable[[], int],
         arrived: Callable[[], Answers | None],
     ) -> None:
-        self._pattern = pattern
-        self._limit = workers * (pattern.ahead or 0) // 2
+        self._patterns = load.patterns
+        ahead = min((pattern.ahead for pattern in load.patterns if pattern.ahead), default=0)
+        self._limit = load.workers * ahead // 2
+        # In a mix some messages have copies, and what each consumer has says not how many of them.
+        self._copies = load.receipts / (load.messages or 1) if load.mix else 1.0
         self._sent = sent
         self._arrived = arrived
         self._counts: dict[str, int] = {}
@@ -60,6 +64,9 @@ class Ahead:
     def _under_way(self) -> int:
         return self._sent() - self._received - self._written_off
 
+    def _all_copies(self) -> bool:
+        return all(pattern.copies for pattern in self._patterns)
+
     def _ask(self) -> bool:
         """Learn what has arrived, one worker for all; False when nobody answers any more."""
         if not self._asking.acquire(blocking=False):
@@ -72,8 +79,9 @@ class Ahead:
                 return False
             counts = {name: int(str(count)) for name, count in answers.items()}
             # Who is gone has what it had of messages that go to one; of copies it gets no more.
-            self._counts = counts if self._pattern.copies else {**self._counts, **counts}
-            self._received = self._pattern.arrived(self._counts.values())
+            self._counts = counts if self._all_copies() else {**self._counts, **counts}
+            received = patterns.arrived(self._patterns, self._counts.values())
+            self._received = int(received / self._copies)
         finally:
             self._asking.release()
         if self._under_way() > self._limit:

@@ -10,18 +10,18 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline, rpc, services
+from omrig.measured.load import deadline, rpc, services, traffic
 from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.behaviour import Answered
 from omrig.measured.load.control import PATIENCE_S, Answers, Control
 from omrig.measured.load.side import DRAIN_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import Workers
 from omrig.measured.measurement import Measurement
-from omrig.model import events, payload, slices
+from omrig.model import events, patterns, slices
 from omrig.model.errors import RunError
 from omrig.model.events import BEGIN_AT, Emit
 from omrig.model.pace import Pace
-from omrig.model.patterns import CATCH_UP_S, PATTERNS
+from omrig.model.patterns import CATCH_UP_S
 from omrig.model.plan import Plan
 from omrig.model.units import NS
 from omrig.model.values import Json
@@ -39,27 +39,29 @@ class Producer:
         self.name = plan.names("producer")[0]
         self._plan = plan
         self._control = control
-        self._pattern = PATTERNS[plan.load.pattern]
+        self._patterns = plan.load.patterns
         self._executor = executor
         self._emit = emit
         self._stop = stop
         self._id = uuid.uuid4().hex
         self._total = plan.load.messages or 0
         self._answered = Answered(plan)
+        self._traffic = traffic.decide(plan.load, f"{plan.run_id} {self.name}", self._total)
         self._workers = Workers(plan, executor, stop)
         self._slices: list[dict[str, Any]] = []
         self._slicing: dict[str, Any] | None = None
         self._consumers: dict[str, Any] = {}
-        self._ahead = Ahead(
-            self._pattern, plan.load.workers, self._sent_well, lambda: self._ask("received")
-        )
+        self._ahead = Ahead(plan.load, self._sent_well, lambda: self._ask("received"))
 
     def connect(self, transport: Any) -> None:
         """Make the client; no message is sent."""
         self._client = services.client(transport, self._plan)
-        arguments = payload.build(self._plan.load.size_bytes)
         client = self._answered.client(self._client)
-        self._send = self._answered.taken(rpc.sender(self._pattern, client, self._id, arguments))
+        self._send = self._answered.taken(
+            self._traffic.sender(
+                lambda pattern, payload: rpc.sender(pattern, client, self._id, payload)
+            )
+        )
 
     def run(self, measurement: Measurement) -> None:
         """Present itself, warm up, send the load.
@@ -88,8 +90,8 @@ class Producer:
             if isinstance(error, RunError):
                 raise error
             raise RunError(
-                f"the consumer did not get through {self._pattern.ahead} {self._pattern.noun}s of a"
-                f" worker within {CATCH_UP_S:g} s: {type(error).__name__}"
+                f"the consumer did not get through what workers had sent ahead within"
+                f" {CATCH_UP_S:g} s: {type(error).__name__}"
             ) from error
         over.set()
         self._emit(events.Progress(self.name, self.progress()))
@@ -99,8 +101,11 @@ class Producer:
         return self._workers.progress()
 
     def recent_ns(self) -> list[int]:
-        """Latencies of messages that ended since the last time, in ns: all, or evenly chosen."""
-        return self._workers.recent_ns()
+        """Latencies of messages that ended since the last time, in ns: all, or evenly chosen.
+
+        None of a mix: a percentile of several patterns would say nothing.
+        """
+        return [] if len(self._patterns) > 1 else self._workers.recent_ns()
 
     def _divide(self, measurement: Measurement) -> list[slices.Slice]:
         """The load in slices, where a side has profilers whose cost is to be measured."""
@@ -149,7 +154,7 @@ class Producer:
         # After the last slice a consumer that has what it wanted is gone.
         if not self._sliced() or self._stop.requested or each.end == self._total:
             return
-        if not self._pattern.replies:
+        if not patterns.all_reply(self._patterns):
             about["drained_ns"] = self._drain(each)
         spent = self._consumer_cpu(each, begins=False)
         if served is not None and spent is not None:
@@ -184,7 +189,8 @@ class Producer:
             answers = self._ask("received", first=each.first, end=each.end)
             if answers is None:
                 return None
-            received = self._pattern.arrived([int(str(count)) for count in answers.values()])
+            counts = [int(str(count)) for count in answers.values()]
+            received = patterns.arrived(self._patterns, counts)
             if received >= expected:
                 return now_ns()
             if received > best:
@@ -218,7 +224,8 @@ class Producer:
         }
         if pacing := self._workers.pacing():
             about["pacing"] = pacing
-        writer.save_recording(folder, about, self._workers.columns())
+        kinds = traffic.columns(self._plan.load, self._traffic, self._total)
+        writer.save_recording(folder, about, self._workers.columns() | kinds)
 
     def _present(self) -> bool:
         """Tell the consumers who sends how much; False when the run is to end."""
@@ -235,17 +242,18 @@ class Producer:
 
         Raises ``RunError`` when it does not within the patience of the plan.
         """
-        sent = 0 if self._pattern.replies else self._workers.warmed
+        sent = 0 if patterns.all_reply(self._patterns) else self._workers.warmed
         end = time.monotonic() + self._plan.load.patience_s
         arrived = 0
         while arrived < sent and not self._stop.requested:
             answers = self._ask("warmed")
             if answers is None:
                 return
-            arrived = self._pattern.arrived([int(str(count)) for count in answers.values()])
+            counts = [int(str(count)) for count in answers.values()]
+            arrived = patterns.arrived(self._patterns, counts)
             if arrived < sent and time.monotonic() > end:
                 raise deadline.NoAnswer(
-                    f"{arrived} of {sent} {self._pattern.noun}s of the warm-up reached the consumer"
+                    f"{arrived} of {sent} messages of the warm-up reached the consumer"
                     f" within {self._plan.load.patience_s:g} s"
                 )
             time.sleep(_DRAIN_POLL_S)

@@ -5,7 +5,7 @@ Chosen once, before the load: nothing is decided for each message.
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from omrig.model.patterns import Pattern
@@ -56,7 +56,7 @@ def serve(transport: Any, plan: Plan, endpoint: object, name: str = "") -> Any:
     return server
 
 
-def sender(pattern: Pattern, client: Any, producer_id: str, payload: dict[str, Json]) -> Send:
+def sender(pattern: Pattern, client: Any, producer_id: str, payload: Mapping[str, Json]) -> Send:
     """A function that sends the message with the given sequence number.
 
     Where the ``pattern`` has replies it returns when the reply is there and raises

@@ -38,13 +38,13 @@ class Errors:
     """Failures by exception name, with the text of the first few."""
 
     def __init__(self) -> None:
-        self._names: list[str] = []
+        self._names: list[tuple[int, str]] = []
         self._examples: list[str] = []
 
-    def add(self, error: BaseException) -> None:
-        """Count a failure; called by any thread."""
+    def add(self, error: BaseException, seq: int = -1) -> None:
+        """Count a failure, of the message with this number; called by any thread."""
         name = type(error).__name__
-        self._names.append(name)
+        self._names.append((seq, name))
         if len(self._examples) < _ERROR_EXAMPLES:
             text = " ".join(str(error).split())
             self._examples.append(redaction.redact(f"{name}: {text}"))
@@ -54,7 +54,11 @@ class Errors:
 
     def by_name(self) -> dict[str, int]:
         """How many failures of each exception name."""
-        return dict(Counter(self._names))
+        return dict(Counter(name for _, name in self._names))
+
+    def by_seq(self) -> dict[int, str]:
+        """The exception name of each message that failed."""
+        return dict(self._names)
 
     def examples(self) -> list[str]:
         """The first few failures, in words."""

@@ -19,10 +19,9 @@ from omrig.measured.load.rpc import Send
 from omrig.measured.load.side import POLL_S, Errors, Stop, now_ns
 from omrig.measured.load.tally import MORE
 from omrig.measured.probes.stamp import clock
-from omrig.model import events
+from omrig.model import events, failures
 from omrig.model.errors import RunError
 from omrig.model.events import Emit
-from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Plan
 from omrig.model.units import NS
 from omrig.model.values import Json
@@ -131,6 +130,7 @@ class Workers:
             "failed_seq": array.array("Q", [seq for seq, _ in failed]),
             "failed_ns": array.array("Q", [at for _, at in failed]),
             **intended,
+            **self._failed_kinds([seq for seq, _ in failed]),
         }
 
     def pacing(self) -> dict[str, Json] | None:
@@ -139,6 +139,13 @@ class Workers:
         if self.pacer is None:
             return None
         return {"began_ns": self.pacer.began_ns, "held_ns": sum(self._held_ns)}
+
+    def _failed_kinds(self, failed: list[int]) -> dict[str, "array.array[int]"]:
+        """Which error each failure was, where messages differ."""
+        if not (self._plan.load.mix or self._plan.load.sizes):
+            return {}
+        kinds = self.errors.by_seq()
+        return {"failed_kind": array.array("I", [failures.kind(kinds[seq]) for seq in failed])}
 
     def warm_up(self, send: Send, emit: Emit) -> None:
         """Send the messages before the load.
@@ -217,8 +224,7 @@ class Workers:
     def _load(self, send: Send, catch_up: CatchUp) -> None:
         stop, sequence = self._stop, self._sequence
         started, ended, failed = self.started, self.ended, self._failed
-        ahead = PATTERNS[self._plan.load.pattern].ahead
-        every = ahead // 2 if ahead else 0
+        every = self._looks_every()
         begin, end = clock.begin, clock.end
         for number in itertools.count(1):
             seq = None if stop.requested else next(sequence, None)
@@ -228,18 +234,24 @@ class Workers:
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
-                failed[seq] = end()
-                self.errors.add(error)
+                at = end()
+                # First what it was: whoever reads when it was knows what.
+                self.errors.add(error, seq)
+                failed[seq] = at
             else:
                 ended[seq] = end()
             if every and number % every == 0 and not self._caught_up(catch_up):
                 return
 
+    def _looks_every(self) -> int:
+        """After how many messages a worker sees whether the consumers keep up; 0 for never."""
+        limits = (pattern.ahead for pattern in self._plan.load.patterns)
+        return min((limit for limit in limits if limit), default=0) // 2
+
     def _load_of(self, numbers: Callable[[], Iterator[int]], send: Send, catch_up: CatchUp) -> None:
         """As :meth:`_load`, with the messages whose turn ``numbers`` says it is."""
         started, ended, failed = self.started, self.ended, self._failed
-        ahead = PATTERNS[self._plan.load.pattern].ahead
-        every = ahead // 2 if ahead else 0
+        every = self._looks_every()
         begin, end, under_way = clock.begin, clock.end, self._under_way
         for number, seq in enumerate(numbers(), 1):
             self._begun_now = next(self._numbers)
@@ -248,8 +260,9 @@ class Workers:
             try:
                 send(seq)
             except Exception as error:  # noqa: BLE001 - counted by name, the load goes on
-                failed[seq] = end()
-                self.errors.add(error)
+                at = end()
+                self.errors.add(error, seq)
+                failed[seq] = at
             else:
                 ended[seq] = end()
             under_way.pop()

@@ -40,9 +40,10 @@ def messages(folders: Sequence[Path], stages: Messages | None = None) -> Columns
     """The messages of a run as columns, in ns of CLOCK_MONOTONIC, all of the same length.
 
     With a producer a row is a message that was sent: ``seq``, ``start_ns``, ``end_ns`` (0: it did
-    not end well), ``intended_ns`` in an open loop, then each stage, empty where the message has
-    none (it failed, or is not in the sample). ``stages`` are those of merged sides. A consumer
-    alone has ``received_ns`` of each message that came, in order.
+    not end well), ``intended_ns`` in an open loop, where messages differ ``pattern`` (its place in
+    the mix, from 0) and ``size_bytes``, then each stage, empty where the message has none (it
+    failed, or is not in the sample). ``stages`` are those of merged sides. A consumer alone has
+    ``received_ns`` of each message that came, in order.
     """
     with recording.opened(folders) as sides:
         if "producer" not in sides:
@@ -60,6 +61,9 @@ def _sent(sent: Messages, stages: Messages | None) -> Columns:
     }
     if sent.intended_ns is not None:
         columns["intended_ns"] = sent.intended_ns[rows]
+    for name, column in (("pattern", sent.pattern), ("size_bytes", sent.size_bytes)):
+        if column is not None:
+            columns[name] = column[rows]
     return columns | dict(_spread(sent if stages is None else stages, len(sent.start_ns), rows))
 
 

@@ -50,15 +50,23 @@ def _write_latencies(folder: Path, run: Run) -> bool:
     """Write ``latency.hlog``; False, and no file, where no message of a producer ended."""
     with recording.opened([folder]) as sides:
         sent = sides["producer"].messages if "producer" in sides else Messages()
-        began, due, ends = sent.start_ns, sent.due_ns, sent.end_ns
+        began, ends, places = sent.start_ns, sent.end_ns, sent.pattern
+        due = sent.due_ns
     ended = ends > 0
     if not ended.any():
         return False
-    latencies = (ends - due)[ended]
+    latencies = ends - due
+    tagged = {"": latencies[ended]}
+    if places is not None:
+        # Of two patterns together they would say nothing.
+        tagged = {
+            pattern.name: latencies[ended & (places == place)]
+            for place, pattern in enumerate(run.plan.patterns)
+        }
     lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:
-        hlog_format.write(file, latencies, started_s, started_s + lasted_s)
+        hlog_format.write(file, tagged, started_s, started_s + lasted_s)
     return True
 
 

@@ -1,26 +1,28 @@
 """The stages of a message as flame graphs, for speedscope: a mean message and a slow one."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
-from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result, StageRow
 from omrig.recordings import writer
-from omrig.report import layout
+from omrig.report import layout, parts, text
 
 FILE = "stages.speedscope.json"
 
 
 def write(path: Path, result: Result) -> bool:
-    """Write the stages of a result; False, and no file, where it has none."""
-    if not result.waterfall:
+    """Write the stages of a result, pattern by pattern; False, and no file, where it has none."""
+    made = profiles(result)
+    for name, part in (result.patterns or {}).items():
+        of_part = profiles(parts.within(result, name, part))
+        made += [dataclasses.replace(each, name=f"{name}: {each.name}") for each in of_part]
+    if not made:
         return False
     with writer.writing(path) as file:
-        stacks.write_speedscope(
-            file, f"stages of a {PATTERNS[result.pattern].noun}", profiles(result)
-        )
+        stacks.write_speedscope(file, f"stages of a {text.noun(result.pattern)}", made)
     return True
 
 

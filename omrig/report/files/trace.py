@@ -9,7 +9,7 @@ there are as many lanes as workers, and a lane is what a worker could have sent.
 
 import dataclasses
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def write(folder: Path, run: Run) -> Path | None:
     if not columns:
         return None
     path = folder / TRACE
-    events = list(trace(columns, run.plan.pattern))
+    events = list(trace(columns, run.plan.pattern, run.plan.patterns))
     writer.write_json(
         path,
         {
@@ -67,8 +67,13 @@ def write(folder: Path, run: Run) -> Path | None:
     return path
 
 
-def trace(columns: Mapping[str, Integers], pattern: str) -> Iterator[Event]:
-    """The events of the messages in ``messages.npz`` of a producer, in ns since the first send."""
+def trace(
+    columns: Mapping[str, Integers], pattern: str, mix: Sequence[Pattern] = ()
+) -> Iterator[Event]:
+    """The events of the messages in ``messages.npz`` of a producer, in ns since the first send.
+
+    Where there is a ``mix`` a column says which of its patterns a message is of.
+    """
     sequence = columns["seq"]
     began, ended = columns["start_ns"][sequence], columns["end_ns"][sequence]
     chosen = choose(ended - began)
@@ -78,20 +83,22 @@ def trace(columns: Mapping[str, Integers], pattern: str) -> Iterator[Event]:
         if name.startswith("stage.")
     }
     origin = int(columns["start_ns"][columns["start_ns"] > 0].min())
-    visits = [
-        visit
-        for row in chosen.tolist()
-        for visit in _visits(
-            int(sequence[row]),
-            int(began[row]) - origin,
-            PATTERNS[pattern],
-            layout.spans({name: int(values[row]) for name, values in stages.items()}, pattern),
-        )
-    ]
+    places = columns.get("pattern")
+    visits: list[_Visit] = []
+    for row in chosen.tolist():
+        number = int(sequence[row])
+        of = PATTERNS[pattern] if places is None else mix[int(places[number])]
+        durations = {
+            name: int(values[row])
+            for name, values in stages.items()
+            if places is None or name in of.stages
+        }
+        begin = int(began[row]) - origin
+        visits += _visits(number, begin, of, layout.spans(durations, of.name))
     visits.sort(key=lambda visit: visit.begin)
     lanes = {side: _Lanes() for side in _PROCESSES}
     for visit in visits:
-        yield from _events(visit, lanes[visit.side].take(visit.begin, visit.end), pattern)
+        yield from _events(visit, lanes[visit.side].take(visit.begin, visit.end))
     for side, process in _PROCESSES.items():
         if lanes[side].count:
             yield _name("process_name", process, 0, _TITLES[side])
@@ -136,6 +143,7 @@ class _Visit:
     """A message on one side, or once on the wire: from ``begin`` to ``end``, in ns."""
 
     seq: int
+    pattern: str
     side: str
     begin: int
     end: int
@@ -154,6 +162,7 @@ def _visits(
         side = BY_NAME[names[0]].side
         yield _Visit(
             seq=seq,
+            pattern=pattern.name,
             side=side,
             begin=begin + min(spans[name].begin_ns for name in names),
             end=begin + max(spans[name].end_ns for name in names),
@@ -189,10 +198,10 @@ def _arrows(pattern: Pattern, spans: Mapping[str, layout.Span]) -> list[tuple[st
     return [begin, ("t", served, served_ns), *ends]
 
 
-def _events(visit: _Visit, lane: int, pattern: str) -> Iterator[Event]:
+def _events(visit: _Visit, lane: int) -> Iterator[Event]:
     track = (_PROCESSES[visit.side], lane)
     if visit.side != "wire":
-        name = f"{pattern} {visit.seq}"
+        name = f"{visit.pattern} {visit.seq}"
         yield _slice(name, "message", visit.begin, visit.end, track, visit.seq)
     for name, begin, end in visit.stages:
         yield _slice(name, BY_NAME[name].bucket, begin, end, track, visit.seq)
@@ -223,4 +232,6 @@ def _chosen(found: Messages) -> dict[str, Integers]:
     began, ended = found.start_ns, found.end_ns
     rows = choose(ended[seq] - began[seq])
     columns = {"start_ns": began, "end_ns": ended, "seq": seq[rows]}
+    if found.pattern is not None:
+        columns["pattern"] = found.pattern
     return columns | {f"stage.{n}": found.stage(n)[rows] for n in found.stage_names()}

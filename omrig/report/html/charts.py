@@ -4,13 +4,14 @@ A colour ``var(--ink)`` is looked up by the page's script when it draws, so that
 serves light, dark and paper.
 """
 
+import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omrig.model.latency import Latency
 from omrig.model.members import side_of
 from omrig.model.pacing import Ramp
-from omrig.model.result import Latency
 from omrig.report.html.events import Event
 from omrig.report.html.messages import Series
 from omrig.report.html.usage import MACHINE, Usage
@@ -93,6 +94,73 @@ def latency(curve: tuple[list[float], list[int]], summary: Latency) -> Figure:
     }
     layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"))
     return {"height": 360, "data": [line, points], "layout": layout}
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A percentile by size of payload: ``sizes`` in words, and ns for each of them, or None."""
+
+    statistic: str
+    sizes: Sequence[str]
+    values: Sequence[int | None]
+
+
+_OF_PARTS = ("var(--ink)", "var(--link)", "var(--warn)", "var(--bad)")
+"""The colours of the parts that a figure shows, one after the other."""
+
+
+def by_size(parts: Mapping[str, Sequence[Line]]) -> Figure:
+    """Latency by size of payload: a line for each percentile of each part."""
+    largest = max(
+        value for lines in parts.values() for line in lines for value in line.values if value
+    )
+    factor, unit = _unit(largest)
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": f"{name} {line.statistic}",
+            "x": list(line.sizes),
+            "y": [None if value is None else _scaled(value, factor) for value in line.values],
+            "hovertemplate": f"%{{y:,.3~f}} {unit}",
+            "line": {
+                "color": _OF_PARTS[number % len(_OF_PARTS)],
+                "dash": "solid" if line.statistic == "p50" else "dot",
+                "width": 2,
+            },
+        }
+        for number, (name, lines) in enumerate(parts.items())
+        for line in lines
+    ]
+    axis = {"type": "category", "title": {"text": "payload from"}}
+    layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"), hovermode="x unified")
+    return {"height": 360, "data": traces, "layout": layout}
+
+
+def by_pattern(curves: Mapping[str, tuple[list[float], list[int]]], messages: int) -> Figure:
+    """Latency by percentile of each pattern, up to the last of so many ``messages``."""
+    factor, unit = _unit(max(values[-1] for _, values in curves.values()))
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "x": [round(x, 4) for x in inverse],
+            "y": [_scaled(value, factor) for value in values],
+            "hovertemplate": f"%{{y:,.3~f}} {unit}",
+            "line": {"color": _OF_PARTS[number % len(_OF_PARTS)], "width": 2},
+        }
+        for number, (name, (inverse, values)) in enumerate(curves.items())
+    ]
+    ticks = [x for x in _NINES if x <= messages]
+    axis = {
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [_NINES[x] for x in ticks],
+        "title": {"text": "percentile"},
+    }
+    layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"))
+    return {"height": 360, "data": traces, "layout": layout}
 
 
 def _shown(percentile: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy
 
 from omrig.model.columns import Integers
+from omrig.model.mix import MIX
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.recordings import recording, slices
@@ -31,6 +32,10 @@ class Recorded:
     those were sent that never did; they are empty without a producer. ``starts`` is by sequence
     number. ``stages`` has those of each message, ``rows`` are the rows in it that the result is
     about, None for all.
+
+    In a mix the messages' latencies are by pattern, in ``latency_of``, and ``latency``,
+    ``latency_at`` and ``numbers`` are empty: they would be of several patterns at once.
+    ``places`` are the places of the messages' patterns, by sequence number.
     """
 
     folders: Mapping[str, Path]
@@ -43,6 +48,8 @@ class Recorded:
     starts: Integers
     stages: Messages
     rows: Integers | None
+    latency_of: Mapping[str, Integers] = dataclasses.field(default_factory=dict)
+    places: Integers | None = None
 
     @property
     def length_ns(self) -> int:
@@ -62,6 +69,23 @@ class Recorded:
         """The sequence numbers of the messages whose stages are known; None without a producer."""
         seq = self.stages.seq()
         return None if seq is None else self._chosen(seq)
+
+    def of_pattern(self, name: str, place: int) -> "Recorded":
+        """The stages of the messages of one pattern of the mix, and nothing of the others."""
+        seq = self.stages.seq()
+        if seq is None or self.places is None:
+            return dataclasses.replace(self, stages=Messages(), rows=None)
+        rows = numpy.arange(len(seq)) if self.rows is None else self.rows
+        columns = {
+            f"stage.{stage}": self.stages.stage(stage)
+            for stage in self.stages.stage_names()
+            if stage in PATTERNS[name].stages
+        }
+        return dataclasses.replace(
+            self,
+            stages=Messages({"seq": seq, **columns}),
+            rows=rows[self.places[seq[rows]] == place],
+        )
 
     def _chosen(self, column: Integers) -> Integers:
         return column if self.rows is None else column[self.rows]
@@ -98,6 +122,10 @@ def _recorded(
         # Which rows of a consumer alone those are is not written down.
         stages = stages if rows is not None else Messages()
     members = [each for side in sides.values() for each in side.members]
+    is_mix = result.pattern == MIX
+    if is_mix:
+        counted = _ended_by_pattern(sides, result, origins)
+        done = numpy.zeros(len(ends), numpy.bool_)
     return Recorded(
         folders={
             **{each.member.name: each.folder for each in members},
@@ -111,11 +139,39 @@ def _recorded(
         latency=(ends - sent.due_ns)[done],
         latency_at=ends[done] - began,
         numbers=numpy.flatnonzero(done),
-        unanswered=numpy.sort(starts[(starts > 0) & ~done] - began),
+        unanswered=numpy.sort(starts[(starts > 0) & (ends == 0)] - began),
         starts=starts - began,
         stages=stages,
         rows=rows,
+        latency_of=_latency_by_pattern(sent, result) if is_mix else {},
+        places=sent.pattern,
     )
+
+
+def _latency_by_pattern(sent: Messages, result: Result) -> dict[str, Integers]:
+    places, ends = sent.pattern, sent.end_ns
+    if places is None:
+        return {}
+    return {
+        name: (ends - sent.start_ns)[(ends > 0) & (places == place)]
+        for place, name in enumerate(result.patterns or {})
+    }
+
+
+def _ended_by_pattern(sides: Sides, result: Result, origins: Mapping[str, int]) -> Integers:
+    """When the messages of a mix ended, each as its pattern does."""
+    if "producer" not in sides:
+        return numpy.zeros(0, numpy.int64)
+    producer, began = sides["producer"], origins.get("producer", 0)
+    ends, places = producer.messages.end_ns, producer.messages.pattern
+    received = None
+    if "consumer" in sides and _on_one_host(sides):
+        received = sides["consumer"].messages.received_of(producer.about.producer_id)
+    if places is None or received is None:
+        return ends[ends > 0] - began
+    replied = numpy.array([PATTERNS[name].ends == "reply" for name in result.patterns or {}])
+    times = numpy.where(replied[places], ends, received)
+    return times[times > 0] - began
 
 
 def _undisturbed(sides: Sides, stages: Messages) -> Integers | None:
@@ -156,7 +212,7 @@ def _origins(
 
 def _counts_received(sides: Sides, result: Result) -> bool:
     """Whether messages end where they are received, seen on one clock."""
-    ends = PATTERNS[result.pattern].ends
+    ends = "" if result.pattern == MIX else PATTERNS[result.pattern].ends
     return ends == "receipt" and len(sides) > 1 and _on_one_host(sides)
 
 

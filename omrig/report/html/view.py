@@ -7,16 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from omrig.model import units
+from omrig.model.mix import MIX
+from omrig.model.overhead import NotMeasured, StageOverhead
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import NotMeasured, Result, StageOverhead
+from omrig.model.result import Result
 from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
 from omrig.report import layout, nested, notes, owners, resources
 from omrig.report import members as member_words
+from omrig.report import parts as classes
 from omrig.report import text as words
-from omrig.report.html import bars, charts, events, messages, profiled, rate, usage
+from omrig.report.html import (
+    bars,
+    charts,
+    events,
+    messages,
+    parts,
+    profiled,
+    rate,
+    slowest,
+    usage,
+)
 from omrig.report.html.bars import Message
 from omrig.report.html.recorded import Recorded
 
@@ -27,6 +40,7 @@ _UNSEEN = 0.0005
 
 
 _SECTIONS = {
+    "parts": "By pattern and size",
     "message": "A message, to scale",
     "stages": "Every stage",
     "nested": "Nested calls",
@@ -87,12 +101,21 @@ class Shown:
 
 
 @dataclasses.dataclass(frozen=True)
-class SlowRow:
-    """One of the slowest messages; ``longest`` is its longest stage."""
+class Drawn:
+    """The typical and the slow message of a pattern of the mix; ``noun`` is what one is called."""
 
-    slow: messages.Slow
-    message: Message | None
-    longest: str | None
+    pattern: str
+    noun: str
+    messages: list[Shown]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The patterns and the classes of sizes; ``latencies`` says what theirs are, in words."""
+
+    latencies: str
+    tables: list[parts.Table]
+    drawn: list[Drawn]
 
 
 def page(
@@ -130,8 +153,7 @@ def page(
         "began": datetime.datetime.fromisoformat(run.started_at).strftime("%d %B %Y, %H:%M UTC"),
         "owners": _owners(stages),
         "message": _shown(result, recorded),
-        "two_ends": layout.fork([row.name for row in stages], result.pattern),
-        "pattern": PATTERNS[result.pattern],
+        **_of_patterns(run, result, recorded),
         "stages": _stage_rows(result, counts, end_ns),
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,
@@ -142,7 +164,7 @@ def page(
         "usages": usages,
         "totals": totals,
         "usage_notes": _usage_notes(run, result, totals),
-        "slowest": _slowest(result, recorded),
+        "slowest": slowest.rows(result, recorded),
         "by_stage": profiled.by_stages(result),
         "calls": list(profiled.calls(profiles)),
         "lines": list(profiled.lines(profiles)),
@@ -167,6 +189,18 @@ def _endpoint(result: Result) -> dict[str, Any]:
     }
 
 
+def _of_patterns(run: Run, result: Result, recorded: Recorded) -> dict[str, Any]:
+    """What depends on the pattern, or is of each of several."""
+    is_mix = result.pattern == MIX
+    names = [row.name for row in result.stages or ()]
+    return {
+        "two_ends": None if is_mix else layout.fork(names, result.pattern),
+        "pattern": None if is_mix else PATTERNS[result.pattern],
+        "pattern_is": words.patterns(run),
+        "parts": _parts(result, recorded),
+    }
+
+
 def _usage_notes(run: Run, result: Result, totals: Sequence[usage.Total]) -> list[str]:
     counted = {total.name for total in totals}
     return [f"{name}: {line}" for name, line in resources.lines(run, result) if name not in counted]
@@ -181,7 +215,7 @@ def _figures(
 ) -> dict[str, charts.Figure]:
     """The charts that have something to show, by section."""
     seconds = recorded.length_ns / 1e9
-    figures: dict[str, charts.Figure] = {}
+    figures: dict[str, charts.Figure] = parts.figures(result, recorded)
     if result.latency and len(recorded.latency):
         curve = messages.latency_curve(recorded.latency)
         figures["latency"] = charts.latency(curve, result.latency)
@@ -198,6 +232,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
     """The sections that have something to show, with their titles."""
     result = content["result"]
     has = {
+        "parts": content["parts"].tables,
         "message": content["message"],
         "stages": content["stages"],
         "nested": content["nested"],
@@ -220,6 +255,8 @@ def _headline(run: Run, result: Result) -> tuple[str, str]:
     """The verdict and its reason; without one what came out, and why there is none."""
     if result.verdict:
         return _sentence(result.verdict)
+    if told := classes.verdicts(result):
+        return _sentences(told)
     if not result.throughput:
         return "Nothing was measured", ""
     parts = [f"{result.throughput.messages_per_second:,.0f} msg/s"]
@@ -232,6 +269,25 @@ def _sentence(verdict: Verdict) -> tuple[str, str]:
     head = ", ".join(part for part in (verdict.head, verdict.without) if part)
     why = "; ".join(part for part in (verdict.why, *verdict.besides) if part)
     return head[:1].upper() + head[1:], why
+
+
+def _sentences(told: Sequence[classes.Told]) -> tuple[str, str]:
+    """The verdict on the patterns with most time, and all others after its reason."""
+    first, *others = told
+    head, why = _sentence(first.verdict)
+    rest = (f"{each.patterns}: {each.verdict.text}" for each in others)
+    return f"{first.patterns}: {head[:1].lower()}{head[1:]}", "; ".join(
+        part for part in (why, *rest) if part
+    )
+
+
+def _parts(result: Result, recorded: Recorded) -> Parts:
+    drawn = [
+        Drawn(name, parts.noun(name), shown)
+        for place, (name, part) in enumerate((result.patterns or {}).items())
+        if (shown := _shown(classes.within(result, name, part), recorded.of_pattern(name, place)))
+    ]
+    return Parts(parts.latencies(result), parts.tables(result), drawn)
 
 
 def _caveats(run: Run, result: Result) -> list[str]:
@@ -247,7 +303,8 @@ def _caveats(run: Run, result: Result) -> list[str]:
 
 def _evidence(result: Result) -> list[str]:
     # The books say the same as the closure's line, and more.
-    lines = result.verdict.evidence if result.verdict else ()
+    told = [result.verdict] if result.verdict else [e.verdict for e in classes.verdicts(result)]
+    lines = told[0].evidence if told else ()
     return [line.text for line in lines if line.kind != "closure"]
 
 
@@ -330,15 +387,3 @@ def _sparkline(counts: Sequence[int] | None, row: Row, end_ns: int) -> Sparkline
         p50=messages.on_log_scale(row.p50_ns, end_ns) * width,
         p99=messages.on_log_scale(row.p99_ns, end_ns) * width,
     )
-
-
-def _slowest(result: Result, recorded: Recorded) -> list[SlowRow]:
-    found = messages.slowest(recorded, result.pattern)
-    if not found or found[0].stages is None:
-        return [SlowRow(slow, None, None) for slow in found]
-    rows = []
-    for slow in found:
-        stages = slow.stages or {}
-        (message,) = bars.draw([stages], result.pattern, common_ns=found[0].took_ns)
-        rows.append(SlowRow(slow, message, max(stages, key=lambda name: stages[name])))
-    return rows

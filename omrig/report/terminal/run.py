@@ -20,8 +20,10 @@ from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
 from omrig.model.verdict import Verdict
 from omrig.report import notes, owners, resources
+from omrig.report import parts as classes
 from omrig.report import text as words
 from omrig.report.terminal import by_stage, members, nested, pacing, stages, waterfall
+from omrig.report.terminal import parts as part_tables
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
@@ -67,7 +69,9 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if result.verdict:
         parts.append(_verdict(result.verdict))
+    parts += [_verdict(told.verdict, f"{told.patterns}: ") for told in classes.verdicts(result)]
     parts.append(_headline(run, result))
+    parts += part_tables.of_patterns(result, console.width)
     warnings = [*words.caveats(run, result), *notes.warnings(run, result)]
     parts += [Text(f"! {warning}", style="yellow") for warning in warnings]
     parts.append(_what_ran(run))
@@ -76,6 +80,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
     parts += members.render(result, console.width)
+    parts += part_tables.of_sizes(result, console.width)
     if result.resources:
         parts.append(_resources(run, result))
     if result.stages:
@@ -89,13 +94,13 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     return parts
 
 
-def _verdict(verdict: Verdict) -> RenderableType:
+def _verdict(verdict: Verdict, of: str = "") -> RenderableType:
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column()
     grid.add_row()
     style = owners.style(verdict.owner)
-    grid.add_row(Text(">", f"bold {style}"), Text(verdict.text, f"bold {style}"))
+    grid.add_row(Text(">", f"bold {style}"), Text(of + verdict.text, f"bold {style}"))
     for line in verdict.evidence:
         # The books say the same below, and more.
         if line.kind != "closure":
@@ -111,6 +116,7 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
         parts += [Text(sliced.text), Text()]
     if result.waterfall:
         parts += waterfall.render(result.waterfall, result.pattern, width, ascii_only)
+    parts += part_tables.waterfalls(result, width, ascii_only)
     parts.append(stages.table(result, width, run.plan.sample > 1))
     grid = grid_of_notes()
     bar_width = max(_NARROWEST_BAR, width - _BAR_LABEL_WIDTH)

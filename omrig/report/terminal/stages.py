@@ -38,7 +38,8 @@ def table(result: Result, width: int, sampled: bool) -> Table:
         drawn.add_column("side", no_wrap=True)
         drawn.add_column("bucket", no_wrap=True)
     drawn.add_column("share", f"{sum(percentages):.1f} %", justify="right", no_wrap=True)
-    mean = units.duration(sum(row.mean_ns for row in rows))
+    # In a mix the means are not of the same messages.
+    mean = "" if result.patterns else units.duration(sum(row.mean_ns for row in rows))
     drawn.add_column("mean", mean, justify="right", no_wrap=True)
     if medians:
         drawn.add_column("p50", justify="right", no_wrap=True)

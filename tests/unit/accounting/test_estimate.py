@@ -8,8 +8,8 @@ import pytest
 from omrig.accounting import estimate
 from omrig.accounting.slicing import Slicing, TimedSlice
 from omrig.model.estimate import Estimate
+from omrig.model.overhead import NotMeasured, Overhead
 from omrig.model.resources import Resources
-from omrig.model.result import NotMeasured, Overhead
 from omrig.recordings.recording import About, Recording
 from omrig.recordings.stamping import StampCost, Stamping
 from tests.unit.accounting import stamped

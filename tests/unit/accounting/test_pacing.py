@@ -154,7 +154,8 @@ def test_late_messages_though_workers_were_free_are_the_machines_or_nobodys(tmp_
 
 
 def test_littles_law_says_nothing_of_an_open_loop(tmp_path):
-    from omrig.model.result import Latency, Throughput
+    from omrig.model.latency import Latency
+    from omrig.model.result import Throughput
 
     took = Latency(count=10, mean=MS, p50=MS, p90=MS, p99=MS, p999=MS, max=MS)
     done = Throughput(messages_per_second=100)

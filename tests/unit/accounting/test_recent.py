@@ -5,6 +5,7 @@ import array
 import pytest
 
 from omrig.accounting import recent as live
+from omrig.model.patterns import PATTERNS
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 from omrig.watcher import layout
 
@@ -45,7 +46,7 @@ def log(folder, bytes_received, t_ns):
 
 
 def test_both_sides_make_one_account(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ("producer", "consumer"))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer", "consumer"))
     fill(recent)
     clock[0] += live.SETTLED_S
     owners = recent.owners()
@@ -56,7 +57,7 @@ def test_both_sides_make_one_account(tmp_path, clock):
 
 def test_what_lay_unread_is_not_the_wire(tmp_path, clock):
     log(tmp_path / "consumer", 70, 1150)
-    recent = live.Recent(tmp_path, "call", ("producer", "consumer"))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer", "consumer"))
     fill(recent)
     clock[0] += live.SETTLED_S
     owners = recent.owners()
@@ -65,7 +66,7 @@ def test_what_lay_unread_is_not_the_wire(tmp_path, clock):
 
 
 def test_arrivals_are_waited_for_and_the_past_is_forgotten(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ("producer", "consumer"))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer", "consumer"))
     fill(recent)
     assert recent.owners() is None
     clock[0] += live.SETTLED_S
@@ -77,7 +78,7 @@ def test_arrivals_are_waited_for_and_the_past_is_forgotten(tmp_path, clock):
 
 
 def test_messages_that_one_side_has_not_shown_do_not_count(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ("producer", "consumer"))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer", "consumer"))
     fill(recent, messages=(7, 8))
     recent.add("producer", [row(PRODUCER_COLUMNS, SENT | {"depart": 1899, "read": 1900}, 9)])
     clock[0] += live.SETTLED_S
@@ -85,14 +86,14 @@ def test_messages_that_one_side_has_not_shown_do_not_count(tmp_path, clock):
 
 
 def test_one_side_alone_says_what_it_cannot_see(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ("producer",))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer",))
     fill(recent)
     clock[0] += live.SETTLED_S
     assert recent.owners()["remote"] == pytest.approx(800 / 900, abs=6e-4)
 
 
 def test_a_cast_ends_in_the_endpoint(tmp_path, clock):
-    recent = live.Recent(tmp_path, "cast", ("producer", "consumer"))
+    recent = live.Recent(tmp_path, (PATTERNS["cast"],), ("producer", "consumer"))
     served = {name: stamp for name, stamp in SERVED.items() if name not in ("reply", "depart")}
     served |= {"reply": served["endpoint_end"]}
     fill(recent, SENT | {"confirm": 0, "woke": 0, "return": 1100}, served)
@@ -103,7 +104,7 @@ def test_a_cast_ends_in_the_endpoint(tmp_path, clock):
 
 
 def test_where_nothing_is_on_a_wire_nothing_is_accounted(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ())
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ())
     fill(recent)
     clock[0] += live.SETTLED_S
     assert recent.owners() is None
@@ -111,7 +112,7 @@ def test_where_nothing_is_on_a_wire_nothing_is_accounted(tmp_path, clock):
 
 def test_members_of_a_side_make_one_account(tmp_path, clock):
     names = ("producer-1", "producer-2", "consumer-1", "consumer-2")
-    recent = live.Recent(tmp_path, "call", names)
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), names)
     for message, producer, consumer in (
         (7, "producer-1", "consumer-2"),
         (8, "producer-2", "consumer-1"),
@@ -126,7 +127,7 @@ def test_members_of_a_side_make_one_account(tmp_path, clock):
 
 
 def test_a_member_that_has_shown_nothing_yet_holds_nobody_up(tmp_path, clock):
-    recent = live.Recent(tmp_path, "call", ("producer", "consumer-1", "consumer-2"))
+    recent = live.Recent(tmp_path, (PATTERNS["call"],), ("producer", "consumer-1", "consumer-2"))
     recent.add("producer", [row(PRODUCER_COLUMNS, SENT)])
     clock[0] += live.SETTLED_S
     assert recent.owners() is None

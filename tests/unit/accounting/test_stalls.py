@@ -5,7 +5,7 @@ import pytest
 
 from omrig.accounting import stalls
 from omrig.accounting.verdict import incidents
-from omrig.model.result import Stalls
+from omrig.model.stalls import Stalls
 from tests.unit.accounting import stamped
 from tools import synthetic_values
 

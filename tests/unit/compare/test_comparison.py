@@ -9,6 +9,7 @@ import pytest
 from omrig.compare import comparison, conditions, metrics, table
 from omrig.compare.runs import RunSet
 from omrig.compare.table import by_name
+from omrig.model import sizes
 from omrig.model.result import Result
 from tests.unit import synthetic
 
@@ -329,6 +330,38 @@ def test_the_number_of_members_is_a_condition():
     (found,) = conditions.differences(base, new)
     assert (found.what, found.unstable) == ("producers", False)
     assert conditions.both(found) == "BASE 1, NEW 4"
+
+
+def test_a_mix_is_a_condition_that_spoils_a_comparison():
+    base = [synthetic.stored(0, pattern="mix", mix={"call": 7, "cast": 3})]
+    new = [synthetic.stored(1, pattern="mix", mix={"call": 3, "cast": 7})]
+    (found,) = conditions.differences(base, new)
+    assert (found.what, found.unstable) == ("mix", True)
+    assert conditions.both(found) == "BASE call=7,cast=3, NEW call=3,cast=7"
+
+
+def test_sizes_are_a_condition_whatever_their_name():
+    first = sizes.Sizes("mine", (100, 200), (1, 1))
+    second = sizes.Sizes("mine", (100, 200), (2, 1))
+    base, new = (
+        [synthetic.stored(number, sizes=each.recorded().to_json())]
+        for number, each in enumerate((first, second))
+    )
+    (found,) = conditions.differences(base, new)
+    assert (found.what, found.unstable) == ("sizes", False)
+    assert found.base != found.new
+
+
+def test_each_pattern_of_a_mix_has_metrics_of_its_own():
+    outcome = synthetic.result()
+    part = {name: outcome[name] for name in ("messages", "throughput", "latency")}
+    stored = synthetic.stored(0, {**outcome, "latency": None, "patterns": {"call": part}})
+    figures = metrics.of_run(stored.result)
+    assert figures["p99.call"] == int(outcome["latency"]["p99"])
+    assert figures["throughput.call"] == outcome["throughput"]["messages_per_second"]
+    assert "p99" not in figures
+    assert metrics.find("p99.call").label == "latency p99, call"
+    assert metrics.find("p99.shout") is None
 
 
 def test_a_setting_that_changes_within_a_side_spoils_it():

@@ -6,7 +6,7 @@ from omrig.drivers import driver, settings
 from omrig.drivers.maps import PATTERNS
 from omrig.model.errors import UsageError
 from omrig.model.load import Load
-from omrig.model.plan import PATTERNS as SENT
+from omrig.model.patterns import PATTERNS as SENT
 from omrig.model.plan import Plan
 from omrig.model.transport import Login, Transport
 

@@ -14,7 +14,7 @@ def test_the_histogram_log_holds_what_was_measured(tmp_path):
     values = (random.lognormal(15, 1, 20_000)).astype(numpy.int64)
     path = tmp_path / "l.hlog"
     with path.open("w") as file:
-        hlog.write(file, values, 1.7e9, 1.7e9 + 10)
+        hlog.write(file, {"": values}, 1.7e9, 1.7e9 + 10)
     reader = HistogramLogReader(str(path), HdrHistogram(1000, 3600 * 10**9, 3))
     histogram = reader.get_next_interval_histogram()
     assert histogram.get_total_count() == len(values)

@@ -74,7 +74,7 @@ def _ahead(sent, answers, pattern=CAST):
         asked.append(next(given, asked[-1] if asked else {}))
         return asked[-1]
 
-    return Ahead(pattern, 1, lambda: sent, arrived), asked
+    return Ahead(Load(pattern=pattern.name, workers=1), lambda: sent, arrived), asked
 
 
 def test_nobody_is_asked_while_little_is_under_way():

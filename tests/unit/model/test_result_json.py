@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from omrig.model.result import NotMeasured, Overhead, Result
+from omrig.model.overhead import NotMeasured, Overhead
+from omrig.model.result import Result
 from omrig.model.verdict import Evidence, Verdict
 
 LATENCY = {"count": 9, "mean": 5, "p50": 4, "p90": 6, "p99": 7, "p999": 8, "max": 9}

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from omrig.model import units
-from omrig.model.result import Result, StageOverhead
+from omrig.model.overhead import StageOverhead
+from omrig.model.result import Result
 from omrig.report.notes import together
 
 _SEEN_SHARE = 0.02

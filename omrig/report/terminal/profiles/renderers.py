@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from omrig.model.result import NotMeasured, Overhead, Result, Summary
+from omrig.model.overhead import NotMeasured, Overhead
+from omrig.model.result import Result, Summary
 from omrig.report.terminal.profiles import lines, memory, memory_lines, memray, pyspy, yappi
 
 Renderer = Callable[[Summary, str, int], list[RenderableType]]
