@@ -107,7 +107,7 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         pattern=run.plan.pattern,
         executor=run.plan.executor,
         sides=tuple(sides),
-        is_measurement=not run.transport.in_memory,
+        is_measurement=run.transport.is_measurement,
         messages=counted,
         members=rows,
         spread=members.spread(rows),
@@ -119,6 +119,13 @@ def of_sides(run: Run, sides: Sides) -> Accounted:
         profiles={
             each.member.name: _profiles(each) for side in sides.values() for each in side.members
         },
+        delivery={
+            each.member.name: each.about.delivery
+            for side in sides.values()
+            for each in side.members
+            if each.about.delivery
+        }
+        or None,
     )
     result = _with_latencies(result, sides)
     if shown:

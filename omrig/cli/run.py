@@ -25,6 +25,7 @@ from omrig.cli.options import (
 )
 from omrig.model.errors import RunError, UsageError
 from omrig.model.load import DEFAULT_MESSAGES, Load
+from omrig.model.notifications import Notifications
 from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
 from omrig.supervisor.interrupts import Interrupts
@@ -57,6 +58,7 @@ def add_options(parser: Parser) -> None:
 def add_plan(parser: Parser) -> None:
     """Add the options that a Plan is made of, and how it is shown."""
     add_fields(parser.add_argument_group("load"), Load)
+    add_fields(parser.add_argument_group("notifications (--pattern notify)"), Notifications)
     _add_profiling(parser)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
     output = parser.add_argument_group("output")
@@ -125,6 +127,7 @@ def make_plan(
         sides=sides,
         run_id=uuid.uuid4().hex,
         load=Load(**{"messages": messages} | given(options, Load)),
+        notifications=Notifications(**given(options, Notifications)),
         profiling=profiling(options),
         transport=transport(options),
         output=Output(**{"folder": _default_output(sides)} | given(options, Output)),

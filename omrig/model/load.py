@@ -8,7 +8,7 @@ import dataclasses
 
 from omrig.model.errors import UsageError
 from omrig.model.option import choices, option
-from omrig.model.patterns import PATTERNS
+from omrig.model.patterns import PATTERNS, Traffic
 
 EXECUTORS = ("eventlet", "threading")
 
@@ -145,6 +145,11 @@ class Load:
             )
         _check_choice("--pattern", self.pattern, tuple(PATTERNS))
         _check_choice("--executor", self.executor, EXECUTORS)
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """How the messages of the load are sent and served."""
+        return (PATTERNS[self.pattern].traffic,)
 
     @property
     def patience_s(self) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.load import Load, at_least
+from omrig.model.notifications import DEFAULT_PRIORITY, Notifications
 from omrig.model.option import option
-from omrig.model.patterns import PATTERNS
+from omrig.model.patterns import NOTIFICATIONS, PATTERNS
 from omrig.model.profiling import Profiling
 from omrig.model.slices import twin_messages
 
@@ -134,11 +135,14 @@ class Plan:
     run_id: str
     member: str = ""
     load: Load = dataclasses.field(default_factory=Load)
+    notifications: Notifications = dataclasses.field(default_factory=Notifications)
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     transport: Where = dataclasses.field(default_factory=Where)
     output: Output = dataclasses.field(default_factory=Output)
 
     def __post_init__(self) -> None:
+        if not self.priority:
+            self.notifications.refuse(f"--pattern {self.load.pattern}")
         several = max(self.load.producers, self.load.consumers) > 1
         if self.profiling.twin and several:
             raise UsageError(
@@ -224,6 +228,12 @@ class Plan:
         )
 
     @property
+    def priority(self) -> str:
+        """The priority of the load's notifications; empty where it has none."""
+        has = NOTIFICATIONS in self.load.traffic
+        return (self.notifications.priority or DEFAULT_PRIORITY) if has else ""
+
+    @property
     def tag(self) -> str:
         """What is in every name that this run declares, and in none of another's."""
         return self.run_id[:TAG_DIGITS]
@@ -256,6 +266,7 @@ class Plan:
             "sides": self.sides,
             "run_id": self.run_id,
             **_public(self.load),
+            **{n: each for n, each in _public(self.notifications).items() if each is not None},
             **self.profiling.public(),
             **_public(self.transport),
             **_public(self.output),
@@ -274,13 +285,14 @@ class Plan:
             run_id=values["run_id"],
             member=values["member"],
             load=Load(**values["load"]),
+            notifications=Notifications(**values["notifications"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
             output=Output(**values["output"]),
         )
 
 
-def _public(part: Load | Where | Output) -> dict[str, Any]:
+def _public(part: Load | Notifications | Where | Output) -> dict[str, Any]:
     return {
         field.metadata.get("key", field.name): getattr(part, field.name)
         for field in dataclasses.fields(part)

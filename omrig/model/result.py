@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Self, TypeAlias
 
 from omrig.model.coverage import Coverage
+from omrig.model.delivery import Delivery
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Comb, Held, Machine
 from omrig.model.resources import Resources
@@ -40,7 +41,9 @@ class Counts(Value):
     ``out_of_range``; no message of another producer is ``received``, nor is it ``lost``. ``errors``
     counts the messages that failed by the name of the exception. Where each of several consumers
     has a copy, ``expected`` is how many copies of what was ``sent`` there were to be, and
-    ``received`` and ``lost`` are counts of copies.
+    ``received`` and ``lost`` are counts of copies. ``requeued`` are deliveries that
+    the endpoint gave back to the broker, which are no duplicates when they come again, and
+    ``batches`` how often it was called; both None unless notifications were sent so.
     """
 
     requested: int | None = None
@@ -52,6 +55,8 @@ class Counts(Value):
     duplicated: int | None = None
     out_of_range: int | None = None
     foreign: int | None = None
+    requeued: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    batches: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     of_other_producers: int | None = None
     errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -318,8 +323,9 @@ class Result(Value):
     several. From ``stages`` to ``instrument`` all is None where no side
     recorded stages; ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side,
     ``overhead`` by profiler mode, ``resources`` by process (None for one of which nothing is
-    known), ``profiles`` by side and mode. Where a side has several members,
-    ``instrument`` and ``profiles`` are by member.
+    known), ``profiles`` by side and mode, ``delivery`` by the producing processes of a driver that
+    sends in the background. Where a side has several members, ``instrument`` and ``profiles`` are
+    by member.
     """
 
     schema: int = SCHEMA
@@ -354,6 +360,7 @@ class Result(Value):
     resources: Mapping[str, Resources | None] = dataclasses.field(default_factory=dict)
     machines: tuple[Machine, ...] = ()
     profiles: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
+    delivery: Mapping[str, Delivery] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     artefacts: tuple[Artefact, ...] = ()
     littles_law: LittlesLaw | None = dataclasses.field(default=None, metadata=key("little"))
 

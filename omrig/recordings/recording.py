@@ -10,6 +10,7 @@ import numpy
 
 from omrig.model import members as member_names
 from omrig.model.columns import Integers
+from omrig.model.delivery import Delivery
 from omrig.model.patterns import PATTERNS
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
@@ -50,7 +51,9 @@ class About(Value):
 
     ``producer_id``, ``sent``, ``done`` and ``errors`` (by name) are a producer's; ``producers`` by
     their ids, and the rest of the counts, a consumer's. ``usage`` is what the process used during
-    the load, None where none began. ``offer`` is None where no profiler was asked for its own.
+    the load, None where none began. ``requeued`` (of which ``redelivered`` came again to it) and
+    ``batches`` are a consumer's of notifications, ``delivery`` a producer's whose driver sends in
+    the background. ``offer`` is None where no profiler was asked for its own.
     """
 
     boot_id: str = ""
@@ -66,6 +69,10 @@ class About(Value):
     duplicated: int = 0
     out_of_range: int = 0
     foreign: int = 0
+    requeued: int | None = None
+    redelivered: int = 0
+    batches: int | None = None
+    delivery: Delivery | None = None
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
@@ -226,6 +233,7 @@ def _producers(parts: Sequence[Recording]) -> Recording:
         errors=dict(errors),
         usage=None,
         slices=(),
+        delivery=None,
     )
     ahead = [_ahead(each, parts[0]) for each in parts]
     sent = joined.of_producers([each.messages for each in parts], numbering, ahead)
@@ -254,12 +262,19 @@ def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Record
     abouts, read = [each.about for each in parts], [each.messages for each in parts]
     copies = PATTERNS[parts[0].run.plan.pattern].copies
     again = 0 if copies else joined.again(read)
+    requeued = sum(each.requeued or 0 for each in abouts)
+    redelivered = sum(each.redelivered for each in abouts)
+    # What went back to the broker may have come again to another of them.
+    elsewhere = min(again, requeued - redelivered)
     about = dataclasses.replace(
         abouts[0],
         received=sum(each.received for each in abouts) - again,
-        duplicated=sum(each.duplicated for each in abouts) + again,
+        duplicated=sum(each.duplicated for each in abouts) + again - elsewhere,
         out_of_range=sum(each.out_of_range for each in abouts),
         foreign=sum(each.foreign for each in abouts),
+        requeued=requeued or None,
+        redelivered=redelivered,
+        batches=sum(each.batches or 0 for each in abouts) or None,
         producers={name: who for each in abouts for name, who in each.producers.items()},
         usage=None,
     )

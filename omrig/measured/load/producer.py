@@ -10,9 +10,11 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline, rpc
+from omrig.measured.load import deadline
 from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.control import PATIENCE_S, Answers, Control
+from omrig.measured.load.delivery import Deliveries
+from omrig.measured.load.messaging import Messaging
 from omrig.measured.load.side import DRAIN_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import Workers
 from omrig.measured.measurement import Measurement
@@ -47,15 +49,16 @@ class Producer:
         self._slices: list[dict[str, Any]] = []
         self._slicing: dict[str, Any] | None = None
         self._consumers: dict[str, Any] = {}
+        self._deliveries: Deliveries | None = None
         self._ahead = Ahead(
             self._pattern, plan.load.workers, self._sent_well, lambda: self._ask("received")
         )
 
-    def connect(self, transport: Any) -> None:
+    def connect(self, messaging: Messaging) -> None:
         """Make the client; no message is sent."""
-        self._client = rpc.client(transport, self._plan)
+        self._deliveries = messaging.deliveries
         arguments = payload.build(self._plan.load.size_bytes)
-        self._send = rpc.sender(self._pattern, self._client, self._id, arguments)
+        self._send = messaging.sender(self._pattern, self._id, arguments)
 
     def run(self, measurement: Measurement) -> None:
         """Present itself, warm up, send the load.
@@ -68,9 +71,12 @@ class Producer:
         if self._plan.load.warmup:
             self._emit(events.Phase(self.name, "warm-up"))
             self._workers.warm_up(self._send, self._emit)
+            self._settle()
             self._await_warm_up()
         if self._stop.requested or (begun := self._ask("begin")) is None:
             return
+        if self._deliveries:
+            self._deliveries.begin()
         self._emit(events.Phase(self.name, "load"))
         self._wait_for(begun)
         over = threading.Event()
@@ -79,6 +85,7 @@ class Producer:
         for each in self._divide(measurement):
             self._send_slice(measurement, each)
         measurement.stop()
+        self._settle()
         if self._workers.left_behind:
             error = self._workers.left_behind[0]
             if isinstance(error, RunError):
@@ -186,6 +193,7 @@ class Producer:
 
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
+        delivery = self._deliveries.result() if self._deliveries else None
         about = {
             "side": "producer",
             "member": self.name,
@@ -193,9 +201,9 @@ class Producer:
             "run_id": self._plan.run_id,
             "producer_id": self._id,
             "requested": self._total,
-            "sent": self._workers.sent,
+            "sent": self._workers.sent if delivery is None else delivery.reported,
             "done": self._total - self._workers.ended.count(0),
-            "errors": self._workers.errors.by_name(),
+            "errors": {**self._workers.errors.by_name(), **(delivery.failed if delivery else {})},
             "error_examples": self._workers.errors.examples(),
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.progress_seconds,
@@ -205,7 +213,14 @@ class Producer:
             "slicing": self._slicing,
             "stopped": self._stop.requested,
         }
+        if delivery is not None:
+            about["delivery"] = delivery.to_json()
         writer.save_recording(folder, about, self._workers.columns())
+
+    def _settle(self) -> None:
+        """Wait until a driver that sends in the background has sent what it was given."""
+        if self._deliveries:
+            self._deliveries.settle(self._stop, self._plan.load.patience_s)
 
     def _present(self) -> bool:
         """Tell the consumers who sends how much; False when the run is to end."""

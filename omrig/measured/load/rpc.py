@@ -20,6 +20,13 @@ class ReplyMismatch(Exception):
     """A call returned the reply of another message."""
 
 
+def transport(conf: Any, url: Any, _plan: Plan) -> Any:
+    """The transport of RPC."""
+    import oslo_messaging
+
+    return oslo_messaging.get_rpc_transport(conf, url)
+
+
 def client(transport: Any, plan: Plan) -> Any:
     """A client that calls whoever serves the messages of ``plan``; no message is sent."""
     import oslo_messaging

@@ -119,6 +119,7 @@ def page(
         "members": [(row, member_words.figures(row)) for row in result.members or ()],
         "member_figures": member_words.FIGURES,
         "spread": list(member_words.spread(result)),
+        "delivery": words.delivery(result),
         "load": words.load(run),
         "settings": words.settings(run),
         "latency_is": words.latency(run),
