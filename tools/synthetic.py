@@ -24,6 +24,7 @@ from omrig.model.facts import Facts
 from omrig.model.result import Artefact, Clock, Closure, Counts, Result
 from omrig.model.run import Run
 from omrig.model.stages import STAGES
+from omrig.model.transport import AMQP
 from omrig.model.units import MS, NS
 from omrig.recordings import environment, series, writer
 from omrig.recordings import folder as run_folder
@@ -134,7 +135,9 @@ def _times(stages: Mapping[str, Integers], pattern: str) -> tuple[Integers, Inte
 
 def _run(sides: Sequence[str], pattern: str, messages: int, staged: bool) -> Run:
     now = datetime.datetime.now(datetime.UTC)
-    here = dataclasses.replace(environment.describe(), broker="RabbitMQ", broker_version="3.10.8")
+    here = dataclasses.replace(
+        environment.describe(AMQP), broker="RabbitMQ", broker_version="3.10.8"
+    )
     return run(
         plan={
             "sides": tuple(sides),

@@ -42,6 +42,8 @@ def count(run: Run, sides: Sides) -> Counts:
         duplicated=consumer.duplicated if consumer else None,
         out_of_range=consumer.out_of_range if consumer else None,
         foreign=consumer.foreign if consumer else None,
+        requeued=consumer.requeued if consumer else None,
+        batches=consumer.batches if consumer else None,
         of_other_producers=others,
         errors=producer.errors if producer else {},
         errors_raised=_expected(sides.get("consumer"), lambda about: about.errors_raised),

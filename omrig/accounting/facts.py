@@ -43,7 +43,7 @@ def of(sides: Sides, result: Result, sliced: Slicing | None, quiet: bool) -> Fac
         broker_cpu_share=broker,
         broker_core_wait=server.sampled.core_wait_mean if server and server.sampled else None,
         machines=result.machines,
-        is_measurement=not some.transport.in_memory,
+        is_measurement=some.transport.is_measurement,
         # Sides that were started one by one may differ.
         sample=max(each.run.plan.sample for each in sides.values()),
         spread=result.spread,

@@ -77,8 +77,13 @@ def serve(table: StampTable) -> Stages:
         "dispatch": table["endpoint"] - table["start"],
         "endpoint": table["endpoint_end"] - table["endpoint"],
     }
-    idle = _idle_json(table, "in")
-    stages = _with_stall(stages, "decode", table, "read", "read", "submit", "handed", idle)
+    if table.batched:
+        # Between the two stamps of its CPU time the thread also worked for the rest of the batch.
+        wait = table["submit"] - table["taken"]
+        stages = {**stages, "decode": stages["decode"] - wait, "batch_wait": wait}
+    else:
+        idle = _idle_json(table, "in")
+        stages = _with_stall(stages, "decode", table, "read", "read", "submit", "handed", idle)
     return _with_stall(stages, "dispatch", table, "start", "begin", "endpoint", "endpoint")
 
 

@@ -17,6 +17,7 @@ import numpy
 from omrig.accounting.stamp_table import StampTable
 from omrig.model.columns import Flags, Integers
 from omrig.model.facts import Held
+from omrig.model.patterns import NOTIFICATIONS, PATTERNS
 from omrig.model.run import Run
 
 _HANDED_ON = {"producer": "put", "consumer": "submit"}
@@ -85,9 +86,12 @@ def limit(run: Run) -> int:
 def credits_of(run: Run, table: StampTable, members: int) -> list[Credit]:
     """What each of the ``members`` of a table's side received, where the broker waits for it.
 
-    Empty where it does not, and where that cannot be told: of a sample.
+    Empty where it does not, and where that cannot be told: of a sample, and of notifications, which
+    the driver acknowledges when it polls after the endpoint has returned.
     """
     count = limit(run)
+    if PATTERNS[run.plan.pattern].traffic == NOTIFICATIONS:
+        return []
     if not count or run.plan.sample > 1 or not table.rows:
         return []
     return [credit(table.take(table.member == number), count) for number in range(members)]

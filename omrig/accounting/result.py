@@ -224,7 +224,7 @@ def _begun(
         pattern=run.plan.pattern,
         executor=run.plan.executor,
         sides=tuple(sides),
-        is_measurement=not run.transport.in_memory,
+        is_measurement=run.transport.is_measurement,
         messages=counted,
         beginning=beginning.account(sides),
         members=rows,
@@ -238,6 +238,13 @@ def _begun(
         profiles={
             each.member.name: _profiles(each) for side in sides.values() for each in side.members
         },
+        delivery={
+            each.member.name: each.about.delivery
+            for side in sides.values()
+            for each in side.members
+            if each.about.delivery
+        }
+        or None,
     )
 
 

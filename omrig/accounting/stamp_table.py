@@ -10,7 +10,7 @@ import numpy
 from omrig.accounting import arrival, interpreter
 from omrig.model.columns import Columns, Flags, Integers
 from omrig.model.errors import UsageError
-from omrig.model.stamps import COLUMNS
+from omrig.model.stamps import COLUMNS, LATER
 from omrig.recordings import arrivals, cpu
 from omrig.recordings.recording import Recording
 from omrig.recordings.stamping import Stamping
@@ -44,7 +44,8 @@ class StampTable:
     ``arrival`` is when the last byte was in the kernel, ``latest`` the same without the kernel's
     own stamp, ``confirm_arrival`` the publisher confirm's; ``flagged`` the messages whose arrival
     nobody saw. ``reconnect_later`` is how long a lost connection was made again after the message
-    had departed. ``member`` is which member of the side stamped a row, from 0. Times are
+    had departed. ``member`` is which member of the side stamped a row, from 0. With ``batched``
+    messages were handed on and served several at once. Times are
     CLOCK_MONOTONIC of the member's host, in ns.
     """
 
@@ -57,6 +58,7 @@ class StampTable:
     reconnect_later: Integers
     member: Integers
     busy: Busy = Busy()
+    batched: bool = False
 
     def __getitem__(self, name: str) -> Integers:
         return self.columns[name]
@@ -155,7 +157,7 @@ def _of_member(recording: Recording) -> StampTable | None:
     if recording.stamps is None or stamping is None:
         return None
     names = stamping.columns.get(recording.side, ())
-    if not set(COLUMNS[recording.side]) <= set(names):
+    if not set(COLUMNS[recording.side]) - LATER <= set(names):
         raise UsageError(
             f"RUN: {recording.folder} was written by an omrig that stamped other columns; what it"
             " says by itself, omrig report shows, but it cannot be accounted again"
@@ -180,6 +182,7 @@ def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -
     return StampTable(
         side=recording.side,
         columns=columns,
+        batched=bool(recording.run.plan.batch),
         arrival=arrived,
         latest=arrival.latest(columns["read"], watched),
         confirm_arrival=arrival.confirm_arrival(columns, offsets),

@@ -29,7 +29,8 @@ class Needs:
 
     ``plan`` is that of the run where the broker outlives it: for ``omrig clean`` it is written down
     then what the trial declares. Without ``streams`` none is declared, nor anything for one. With
-    ``copies`` the producer sends each message to all servers at once.
+    ``copies`` the producer sends each message to all servers at once. With a ``priority`` messages
+    are notifications; without ``rpc`` nothing else is sent.
     """
 
     sides: tuple[str, ...]
@@ -38,6 +39,8 @@ class Needs:
     plan: Plan | None = None
     streams: bool = True
     copies: bool = False
+    priority: str = ""
+    rpc: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,11 @@ class BrokerInfo:
     vhost: str
     host: str
     port: int
+
+    @property
+    def named(self) -> str:
+        """Its product, with the version where that is known."""
+        return f"{self.product} {self.version}".rstrip()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +197,9 @@ class Broker(Protocol):
 
     def reach(self, plan: Plan, consumer: Consumer) -> Met:
         """Another consumer of the group of ``plan``, which has joined."""
+
+    def prepare(self, plan: Plan) -> None:
+        """Make what the driver does not make for the run, written down in its record before."""
 
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The broker's process on this host, or why it is not known."""

@@ -1,7 +1,7 @@
 """Which broker is behind a transport."""
 
 from omrig.broker.base import Broker
-from omrig.model.transport import MEMORY, Transport
+from omrig.model.transport import KAFKA, MEMORY, Transport
 
 
 def of(transport: Transport) -> Broker:
@@ -10,6 +10,10 @@ def of(transport: Transport) -> Broker:
         from omrig.broker.memory import MemoryBroker
 
         return MemoryBroker()
+    if transport.broker == KAFKA:
+        from omrig.broker.kafka import KafkaBroker
+
+        return KafkaBroker(transport.login)
     from omrig.broker.amqp.broker import AmqpBroker
 
     return AmqpBroker(transport.login, transport.options)

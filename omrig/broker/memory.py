@@ -51,6 +51,9 @@ class MemoryBroker:
         """Nobody is elsewhere."""
         raise AssertionError(f"{consumer.who}, cannot have joined: nobody else sees a queue")
 
+    def prepare(self, plan: Plan) -> None:
+        """The driver makes all there is."""
+
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """Never a process of its own."""
         return BrokerProcess(reason=f"{info.product} is no process of its own")

@@ -14,11 +14,11 @@ from omrig.model.plan import Plan, Where
 
 if TYPE_CHECKING:
     from omrig.broker.declared import Record
-    from omrig.model.transport import Login
+    from omrig.model.transport import Login, Transport
 
 ABOUT = """\
-Delete the queues and exchanges that earlier runs of this user declared and could not delete: runs
-that were killed, or whose broker was gone at their end. Each run writes down what it declares
+Delete the queues, exchanges and topics that earlier runs of this user made and could not delete:
+runs that were killed, or whose broker was gone at their end. Each run writes down what it declares
 before it does. Nothing else is touched, nor what a run that is under way uses, nor what others
 consume. Of several brokers this looks at the one that the transport reaches.
 
@@ -47,12 +47,13 @@ def run(options: argparse.Namespace) -> int:
     if not records:
         print("there is no record that can be read" if paths else _NOTHING)
         return 0
-    login = _login(options)
+    found = _transport(options)
     for record in sorted(records, key=lambda each: each.started_at):
-        if reason := _passed_over(record, login, named=bool(options.record)):
+        if reason := _passed_over(record, found.login, named=bool(options.record)):
             print(f"{_run(record)}: {reason}")
-    chosen = [each for each in records if not _passed_over(each, login, named=bool(options.record))]
-    return cli.INCOMPLETE if _clean(chosen, login, options.dry_run) else 0
+    is_named = bool(options.record)
+    chosen = [each for each in records if not _passed_over(each, found.login, named=is_named)]
+    return cli.INCOMPLETE if _clean(chosen, found, options.dry_run) else 0
 
 
 def _read(path: Path, options: argparse.Namespace) -> "Record | None":
@@ -76,8 +77,8 @@ def _read(path: Path, options: argparse.Namespace) -> "Record | None":
     return None
 
 
-def _login(options: argparse.Namespace) -> "Login":
-    """How to get into the broker that the options or the configuration name.
+def _transport(options: argparse.Namespace) -> "Transport":
+    """The transport to the broker that the options or the configuration name.
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
@@ -87,7 +88,7 @@ def _login(options: argparse.Namespace) -> "Login":
     plan = Plan(sides=("producer",), run_id="", transport=transport(options))
     found = configuration.load(plan)
     url = configuration.find_url(found, plan) or configuration.default_url(found)
-    return settings.resolve(found, url).login
+    return settings.resolve(found, url)
 
 
 def _passed_over(record: "Record", login: "Login", named: bool) -> str:
@@ -128,24 +129,26 @@ def _resolved(addresses: "set[str] | tuple[str, ...]") -> set[tuple[str, int]]:
     return found
 
 
-def _clean(records: "list[Record]", login: "Login", dry_run: bool) -> bool:
+def _clean(records: "list[Record]", transport: "Transport", dry_run: bool) -> bool:
     """Clean up after the runs of these records; whether anything is left."""
-    from omrig.broker import leftovers
+    from omrig.broker import kafka, leftovers
     from omrig.broker.amqp import cleanup
-    from omrig.model.transport import Login
+    from omrig.model.transport import KAFKA, Login
 
     is_left = False
     for record in records:
         # What never was on a lasting broker is files alone.
-        there = login if record.broker_lasts else Login(())
-        things = cleanup.remaining(there, record.things)
+        there = transport.login if record.broker_lasts else Login(())
+        of_kafka = record.broker_lasts and transport.broker == KAFKA
+        remaining = kafka.remaining if of_kafka else cleanup.remaining
+        things = remaining(there, record.things)
         for thing in things:
             verb = "would delete" if dry_run else "delete"
             print(f"{_run(record)}: {verb} {thing.kind} {thing.name}")
         if dry_run:
             is_left = is_left or bool(things)
             continue
-        left = cleanup.remove(there, record.things)
+        left = (kafka.remove if of_kafka else cleanup.remove)(there, record.things)
         for line in leftovers.told(left):
             sys.stderr.write(f"omrig: {line}\n")
         if left:

@@ -26,6 +26,7 @@ from omrig.cli.options import (
 )
 from omrig.model.errors import RunError, UsageError
 from omrig.model.load import DEFAULT_MESSAGES, Load
+from omrig.model.notifications import Notifications
 from omrig.model.pace import Pace
 from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
@@ -68,6 +69,7 @@ def add_plan(parser: Parser) -> None:
     load = parser.add_argument_group("load")
     add_fields(load, Load)
     add_fields(load, Pace)
+    add_fields(parser.add_argument_group("notifications (--pattern notify)"), Notifications)
     _add_profiling(parser)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
     output = parser.add_argument_group("output")
@@ -154,6 +156,7 @@ def make_plan(
             run_id=uuid.uuid4().hex,
             load=load(options, messages),
             pace=pace,
+            notifications=Notifications(**given(options, Notifications)),
             profiling=profiling(options),
             transport=transport(options),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),

@@ -108,10 +108,11 @@ def _unfit(result: Result | None) -> str | None:
 
 
 def _refuse_in_memory(folder: Path, run: Run, argument: str) -> None:
-    if run.transport.in_memory:
+    if not run.transport.is_measurement:
+        what = "is a mock of a cluster" if run.transport.is_mock else "stays inside one process"
         raise UsageError(
-            f"{argument}: {folder} is no measurement ({run.transport.url} stays inside one"
-            " process); compare runs through a broker"
+            f"{argument}: {folder} is no measurement ({run.transport.url} {what}); compare runs"
+            " through a broker"
         )
 
 

@@ -18,6 +18,7 @@ from omrig.drivers import files as config_files
 from omrig.drivers.assigned import Assigned
 from omrig.model.errors import UsageError
 from omrig.model.interpreter import option_variables
+from omrig.model.patterns import NOTIFICATIONS
 from omrig.model.plan import Plan
 
 URL_OPTION = "--transport-url"
@@ -25,6 +26,9 @@ DEFAULT_SOURCE = "oslo.messaging's default"
 EMBEDDED_SOURCE = "embedded broker"
 
 _URL = "transport_url"
+
+NOTIFICATIONS_GROUP = "oslo_messaging_notifications"
+"""The group of a notifier's options in a configuration."""
 
 _OLD_OPTIONS = frozenset(
     {"rpc_backend", "rabbit_host", "rabbit_hosts", "rabbit_port", "rabbit_userid"}
@@ -131,7 +135,8 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
     """The one decision which transport URL is used, and its source; None where nothing gives one.
 
     ``--transport-url`` comes first, then what is named or found, the environment above what is
-    found. Where a file, a folder or a project was named, or a configuration of the service was
+    found; what a configuration gives for notifications counts for a load of nothing else. Where a
+    file, a folder or a project was named, or a configuration of the service was
     found, it has to give one.
 
     Raises ``UsageError`` where that gives none, or an empty one, or could not be
@@ -145,19 +150,30 @@ def find_url(found: Configuration, plan: Plan) -> Found | None:
         )
     if plan.transport.url is not None:
         return _not_empty(Found(plan.transport.url, URL_OPTION, True))
-    from oslo_config import cfg
-
-    source = found.said_by("DEFAULT", {_URL})
-    with errors_of(found, f"transport_url of {source}"):
-        location = found.conf.get_location(_URL)
-        url = str(found.conf.transport_url or "")
-    if location is not None and location.location.is_user_controlled:
-        in_environment = location.location is cfg.Locations.environment
-        source = f"environment variable {location.detail}" if in_environment else location.detail
-        by_name = bool(plan.transport.config_files or plan.transport.config_dirs)
-        return _not_empty(Found(url, source, by_name and not in_environment))
+    alone = plan.load.traffic == (NOTIFICATIONS,)
+    for group in (NOTIFICATIONS_GROUP, None) if alone else (None,):
+        if configured := _configured(found, plan, group):
+            return _not_empty(configured)
     _refuse_without_url(found, plan)
     return None
+
+
+def _configured(found: Configuration, plan: Plan, group: str | None) -> Found | None:
+    """The URL that a group of the configuration gives, None for [DEFAULT], if it gives one."""
+    from oslo_config import cfg
+
+    source = found.said_by(group or "DEFAULT", {_URL})
+    with errors_of(found, f"transport_url of {source}"):
+        location = found.conf.get_location(_URL, group)
+        url = str((found.conf[group] if group else found.conf)[_URL] or "")
+    if location is None or not location.location.is_user_controlled:
+        return None
+    in_environment = location.location is cfg.Locations.environment
+    source = f"environment variable {location.detail}" if in_environment else location.detail
+    if group and not in_environment:
+        source = f"[{group}] in {source}"
+    by_name = bool(plan.transport.config_files or plan.transport.config_dirs)
+    return Found(url, source, by_name and not in_environment)
 
 
 def default_url(found: Configuration) -> Found:
@@ -264,8 +280,10 @@ def _hints(files: Sequence[str]) -> str:
 def _register_url(conf: Any) -> None:
     """Have oslo.messaging register ``transport_url`` and the like, as it does for any transport."""
     import oslo_messaging
+    from oslo_messaging.notify import notifier
 
     oslo_messaging.TransportURL(conf)
+    conf.register_opts(notifier._notifier_opts, group=NOTIFICATIONS_GROUP)
 
 
 def _parse_problem(text: str) -> str:

@@ -6,9 +6,6 @@ from omrig.drivers import maps
 from omrig.model.errors import UsageError
 from omrig.model.transport import AMQP
 
-_NOTIFICATIONS_ALONE = ("kafka",)
-"""Drivers whose ``send`` and ``listen`` raise NotImplementedError."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Driver:
@@ -43,17 +40,12 @@ def by_scheme(scheme: str, option: str) -> Driver:
 
     Raises ``UsageError`` for a driver that omrig cannot measure.
     """
-    if scheme in _NOTIFICATIONS_ALONE:
-        raise UsageError(
-            f"{option}: the driver {scheme} carries notifications and no RPC, which is what omrig"
-            " sends; use the URL of a RabbitMQ (rabbit://)"
-        )
     drivers = known()
     for driver in drivers:
         if scheme in driver.schemes:
             return driver
     *others, last = sorted((each.schemes[0] for each in drivers), reverse=True)
     raise UsageError(
-        f"{option}: omrig sends RPC over {', '.join(others)} or {last}, not over {scheme!r}; name a"
-        " broker that speaks AMQP 0-9-1"
+        f"{option}: omrig sends over {', '.join(others)} or {last}, not over {scheme!r}; name a"
+        " broker that speaks AMQP 0-9-1, or for notifications a Kafka cluster"
     )

@@ -30,16 +30,24 @@ def body_bytes(plan: Plan, options: Mapping[str, Json]) -> int:
 
 
 def _body(plan: Plan, size_bytes: int) -> bytes:
-    """What ``RPCClient``, ``AMQPDriverBase._send`` and ``kombu.Producer`` make of a message."""
+    """What ``RPCClient`` or ``Notifier``, ``AMQPDriverBase._send`` and ``kombu.Producer`` make of a
+    message."""
     from kombu import serialization
     from oslo_messaging._drivers import common
 
     number = (plan.load.messages or 1) - 1
     unique = uuid.uuid4().hex
-    message: dict[str, Json] = {
-        "method": payload.METHOD,
-        "args": {"seq": number, "producer": unique, **payload.build(size_bytes)},
-    }
+    arguments = {"seq": number, "producer": unique, **payload.build(size_bytes)}
+    message: dict[str, Json] = {"method": payload.METHOD, "args": arguments}
+    if plan.priority:
+        message = {
+            "message_id": str(uuid.uuid4()),
+            "publisher_id": f"omrig.{plan.tag}",
+            "event_type": f"omrig.{payload.METHOD}",
+            "priority": plan.priority.upper(),
+            "payload": arguments,
+            "timestamp": "2026-01-01 00:00:00.000000",
+        }
     if any(pattern.replies for pattern in plan.load.patterns):
         message |= {"_msg_id": unique, "_reply_q": f"reply_{unique}", "_timeout": None}
     message["_unique_id"] = unique

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omrig.drivers.rabbit import GROUP, IDENTITY
+from omrig.drivers.rabbit import IDENTITY
 from omrig.model import redaction
 from omrig.model.errors import UsageError
 from omrig.model.transport import Endpoint, Login
@@ -76,16 +76,20 @@ def login(transport: Any, parsed: Any, option: str) -> Login:
     )
 
 
-def options(transport: Any) -> Mapping[str, Any]:
-    """The options of the driver's group as the driver resolves them; none for other drivers.
+def options(transport: Any, name: str) -> Mapping[str, Any]:
+    """The options of the driver's group of that name, as the driver resolves them.
 
-    Without those that a run never takes from a configuration.
+    Without secrets, and those that a run never takes from a configuration.
     """
     conf = transport._driver.conf
-    if GROUP not in conf:
+    if name not in conf:
         return {}
-    group = conf[GROUP]
-    return {name: group[name] for name in group if name not in IDENTITY}
+    options = conf[name]
+    return {
+        each: options[each]
+        for each in options
+        if each not in IDENTITY and not each.endswith("password")
+    }
 
 
 def _copy(parsed: Any) -> Any:

@@ -338,7 +338,9 @@ def _is_word(value: str, kind: str) -> bool:
         _, steps = actions.split_path(value)
     except ValueError:
         return False
-    return kind == actions.PATH or not steps
+    if actions.EACH in steps:
+        return kind == actions.PATHS
+    return kind in (actions.PATH, actions.PATHS) or not steps
 
 
 def _check_probe(probe: dict[str, Any], where: str) -> None:

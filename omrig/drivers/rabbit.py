@@ -68,6 +68,12 @@ def served(topic: str, options: Options) -> list[Queue]:
     ] + [fanout]
 
 
+def notified(topic: str, priority: str, options: Options) -> Queue:
+    """The queue of a topic's notifications of a priority: the notifier declares it as well."""
+    of_topic = served(f"{topic}.{priority}", options)[0]
+    return dataclasses.replace(of_topic, exchange=topic)
+
+
 def reply(name: str, options: Options) -> Queue:
     """The queue on which a client waits for replies."""
     return Queue(

@@ -4,16 +4,17 @@ Each is read where the driver reads it, the URL's query included, and comes with
 the report shows, the verdict judges by and ``omrig compare`` compares is what was in force.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from omrig.drivers import configuration, known, login, options, rabbit
+from omrig.drivers import configuration, kafka, known, login, options, rabbit
 from omrig.drivers.configuration import Configuration, Found
 from omrig.drivers.driver import Driver, by_scheme
 from omrig.model import interpreter, redaction, transport_url
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 from omrig.model.run import RecordedSetting
-from omrig.model.transport import Login, Setting, Transport
+from omrig.model.transport import AMQP, KAFKA, MEMORY, Login, Setting, Transport
 from omrig.model.values import Json
 
 _QUERY = "the query of the transport URL"
@@ -25,6 +26,9 @@ _POOL_SIZE = "rpc_conn_pool_size"
 _ALWAYS = (_RESPONSE_TIMEOUT, _EXECUTOR_POOL_SIZE, _POOL_SIZE)
 """Options whose value and source are told even where they are the defaults: they decide how long
 is waited, and for what."""
+
+_NOT_TAKEN = (*rabbit.NOT_TAKEN, f"[{kafka.GROUP}] {kafka.CONSUMER_GROUP}")
+"""Who a run is."""
 
 _NO_SECRETS = frozenset({"true", "false", "yes", "no", "on", "off", "none"})
 
@@ -39,22 +43,21 @@ def resolve(found: Configuration, url: Found) -> Transport:
     option = url.source if url.source.startswith("--") else f"transport_url of {url.source}"
     parsed = transport_url.parse(found.conf, url.url, option)
     driver = by_scheme(parsed.transport, option)
-    if not driver.logs_in:
+    group = kafka.GROUPS[driver.broker]
+    if driver.broker == MEMORY:
         _refuse_hosts(option, parsed)
-    _check_query(option, parsed, driver)
+    _check_query(option, parsed, driver, group)
     with configuration.errors_of(found):
         # A value that does not parse is found when it is read: here, not in the middle of a run.
-        settings = _settings(found, parsed)
+        settings = _settings(found, parsed, group)
     transport = login.make_transport(found.conf, parsed, option)
     shown = [name.rpartition(" ")[2] for name in settings]
     return Transport(
         scheme=parsed.transport,
         broker=driver.broker,
         patterns=driver.patterns,
-        login=login.login(transport, parsed, option)
-        if driver.logs_in
-        else Login((), parsed.virtual_host or "/"),
-        options=login.options(transport) if driver.logs_in else {},
+        login=_LOGINS[driver.broker](transport, parsed, option),
+        options={} if driver.broker == MEMORY else login.options(transport, group),
         settings=settings,
         redacted=transport_url.show(parsed, shown),
         source=url.source,
@@ -77,7 +80,8 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, RecordedSetting]
     chosen = {
         name: RecordedSetting(value=setting.value, source=setting.source)
         for name, setting in transport.settings.items()
-        if not setting.is_default or name.rpartition(" ")[2] in _ALWAYS
+        if not setting.is_default
+        or (name.rpartition(" ")[2] in _ALWAYS and _matters(name, transport.broker))
     }
     overridden = {
         _RESPONSE_TIMEOUT: (plan.load.timeout_s, "--timeout"),
@@ -87,6 +91,11 @@ def with_sources(transport: Transport, plan: Plan) -> dict[str, RecordedSetting]
         if value is not None and name in chosen:
             chosen[name] = RecordedSetting(value=value, source=option)
     return chosen
+
+
+def _matters(name: str, broker: str) -> bool:
+    """Whether the driver of a broker has an option: others have groups of their own."""
+    return not name.startswith("[") or name.startswith(f"[{kafka.GROUPS[broker]}]")
 
 
 def timeout_s(transport: Transport, plan: Plan) -> float:
@@ -141,22 +150,26 @@ def remember_secrets(found: Configuration) -> None:
             redaction.remember([value])
 
 
+def _nowhere(_transport: Any, parsed: Any, _option: str) -> Login:
+    return Login((), parsed.virtual_host or "/")
+
+
+_LOGINS = {AMQP: login.login, KAFKA: kafka.login, MEMORY: _nowhere}
+
+
 def _refuse_hosts(option: str, parsed: Any) -> None:
     if any(host.hostname for host in parsed.hosts):
         raise UsageError(f"{option}: {parsed.transport} takes no host; write {parsed.transport}://")
 
 
-def _check_query(option: str, parsed: Any, driver: Driver) -> None:
+def _check_query(option: str, parsed: Any, driver: Driver, own: str) -> None:
     """Refuse what the driver would refuse of a query, without showing the value."""
     types = {
-        each.dest: each.type
-        for group, listed in known.options()
-        if group == rabbit.GROUP
-        for each in listed
+        each.dest: each.type for group, listed in known.options() if group == own for each in listed
     }
     for name, value in parsed.query.items():
         if name not in types:
-            if driver.logs_in:
+            if driver.broker != MEMORY:
                 raise UsageError(
                     f"{option}: the driver has no option {_shown_name(name)!r} for the query of"
                     " the URL; correct the name, or leave it out"
@@ -175,7 +188,7 @@ def _shown_name(name: str) -> str:
     return name if name.replace("_", "").isalpha() and name.islower() else redaction.HIDDEN
 
 
-def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
+def _settings(found: Configuration, parsed: Any, own: str) -> dict[str, Setting]:
     """All options of oslo.messaging that a run takes, but the secret ones, by ``[group] name``.
 
     They are read from a copy of the configuration: reading a deprecated option marks it, and the
@@ -190,16 +203,17 @@ def _settings(found: Configuration, parsed: Any) -> dict[str, Setting]:
         copied.register_opts(listed, group=group)
         for option in listed:
             name = f"[{group}] {option.name}" if group else option.name
-            if not known.is_secret(option) and name not in rabbit.NOT_TAKEN:
-                settings[name] = _setting(found, copied, option, group, parsed)
+            if not known.is_secret(option) and name not in _NOT_TAKEN:
+                query = parsed.query if group == own else {}
+                settings[name] = _setting(found, copied, option, group, query)
     return settings
 
 
 def _setting(
-    found: Configuration, copied: Any, option: Any, group: str | None, parsed: Any
+    found: Configuration, copied: Any, option: Any, group: str | None, query: Mapping[str, str]
 ) -> Setting:
     source = options.source_of(found, copied, option, group)
     value = copied[group][option.dest] if group else copied[option.dest]
-    if group == rabbit.GROUP and option.dest in parsed.query:
-        value, source = option.type(parsed.query[option.dest]), _QUERY
+    if option.dest in query:
+        value, source = option.type(query[option.dest]), _QUERY
     return Setting(value, source or "default", bool(value == option.default))

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omrig.measured import tethered
 from omrig.measured.executors import base
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omrig.measured.executors.base import Executor
     from omrig.measured.load.consumer import Consumer
     from omrig.measured.load.control import Relayed
+    from omrig.measured.load.messaging import Messaging
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import Stop
     from omrig.measured.measurement import Measurement
@@ -138,11 +139,10 @@ def _set_up_logging(plan: "Plan") -> None:
 def _run(
     plan: "Plan", executor: "Executor", emit: "Emit", stop: "Stop", lines: "Iterator[str]"
 ) -> None:
-    import oslo_messaging
-
     from omrig.drivers import configuration, settings
-    from omrig.measured.load import behaviour, control, identity, services
+    from omrig.measured.load import control, identity
     from omrig.measured.load.consumer import Consumer
+    from omrig.measured.load.messaging import Messaging
     from omrig.measured.load.producer import Producer
     from omrig.measured.load.side import SHUT_DOWN_S
     from omrig.measured.measurement import Measurement
@@ -163,12 +163,8 @@ def _run(
     measurement = Measurement(registry.make(plan.profiling.modes, context))
     for profiler in measurement.profilers:
         profiler.install()
-    own_url = identity.take(found.conf, plan, url.url)
-    messaging = services.transport(
-        plan,
-        executor,
-        lambda: oslo_messaging.get_rpc_transport(found.conf, own_url, behaviour.EXCEPTIONS_OF),
-    )
+    taken = identity.take(found.conf, plan, url.url)
+    messaging = Messaging(found.conf, taken, plan, transport.broker, executor)
     consumer = producer = None
     relayed = control.Relayed(emit, stop)
     way: control.Control = relayed
@@ -204,7 +200,7 @@ def _load(
     plan: "Plan",
     executor: "Executor",
     emit: "Emit",
-    transport: Any,
+    messaging: "Messaging",
     consumer: "Consumer | None",
     producer: "Producer | None",
     measurement: "Measurement",
@@ -220,14 +216,14 @@ def _load(
             executor,
             stop,
             plan.load.patience_s,
-            lambda: consumer.connect(transport),
+            lambda: consumer.connect(messaging),
             "the consumer could not declare its queues and listen to them",
         )
         if not listens:
             return
         emit(events.Ready(consumer.name))
     if producer:
-        producer.connect(transport)
+        producer.connect(messaging)
         if consumer:
             serving = executor.spawn(lambda: consumer.run(measurement), "main")
         try:

@@ -13,11 +13,12 @@ from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
 Said = str | bool | tuple[str, ...]
 """What an action can say under one key."""
 
-COLUMN, PARAMETER, PARAMETERS, PATH, KEYS, FLAG = (
+COLUMN, PARAMETER, PARAMETERS, PATH, PATHS, KEYS, FLAG = (
     "a column",
     "a parameter of the function",
     "parameters of the function",
     "a parameter of the function and what it leads to, as in message.channel or incoming[0]",
+    "a parameter of the function and what it leads to, as in incoming[0], or incoming[*]",
     "keys of a dictionary",
     "true or false",
 )
@@ -49,10 +50,12 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         # Of a message that comes
         "receive": Form({"link": PATH}, gives=_OF_CONNECTIONS),
         "open": Form(
-            {"on": PARAMETER, "id": PARAMETERS}, gives=("id", "json_in", *_OF_CONNECTIONS)
+            {"on": PARAMETER, "id": PARAMETERS},
+            {"exit": COLUMN},
+            gives=("id", "json_in", *_OF_CONNECTIONS),
         ),
-        "carry": Form({"by": PATH, "enter": COLUMN}),
-        "close": Form({"by": PATH, "enter": COLUMN, "exit": COLUMN}),
+        "carry": Form({"by": PATHS, "enter": COLUMN}),
+        "close": Form({"by": PATHS, "enter": COLUMN, "exit": COLUMN}),
         "serve": Form({"enter": COLUMN, "exit": COLUMN}),
         "reply": Form({"id": PARAMETER, "in": PARAMETER, "has": KEYS, "enter": COLUMN}),
         # Of the connection
@@ -72,10 +75,10 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 - ``confirm``: the broker has confirmed the message when the function returns.
 - ``receive``: a message has just been read from a connection.
 - ``open``: when the function returns, its record begins, with the first of these ids, carried by an
-  object.
-- ``carry``: a stamp in the record that an object carries.
+  object, and with a stamp of then.
+- ``carry``: a stamp in the record that an object carries, or each object of a list.
 - ``close``: from here on the reply to it is what is being sent; when the function ends so does the
-  record.
+  record. The messages of a list are served at once, and their records end together.
 - ``serve``: the endpoint; what it sends is not the reply.
 - ``reply``: the reply with this id is handed to its caller.
 - ``note``: the broker takes no more from a connection, or does again.
@@ -139,8 +142,14 @@ class Action:
         return (*named, *cpu, *form.gives, *connection)
 
 
+EACH = "*"
+"""The place in a list that stands for all of them."""
+
+
 def split_path(path: str) -> tuple[str, tuple[str | int, ...]]:
     """A path as a parameter's name and steps: ``a.b[0]`` is ``("a", ("b", 0))``.
+
+    ``a[*]`` is ``("a", ("*",))``, and only a path's first step can be that.
 
     Raises ``ValueError`` for what is no path.
     """
@@ -151,6 +160,6 @@ def split_path(path: str) -> tuple[str, tuple[str | int, ...]]:
             raise ValueError(f"{path!r} is no path")
         steps.append(name)
         if bracket:
-            steps.append(int(index[:-1]))
+            steps.append(EACH if index == "*]" and len(steps) == 1 else int(index[:-1]))
     first = steps[0]
     return str(first), tuple(steps[1:])

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from omrig.model import payload
 from omrig.model.errors import UsageError
-from omrig.model.patterns import Pattern
+from omrig.model.patterns import NOTIFICATIONS, RPC, Pattern
 from omrig.model.units import MS, NS
 
-KINDS = ("cpu", "sleep", "call", "error", "reply")
+KINDS = ("cpu", "sleep", "call", "error", "reply", "requeue")
 """What an endpoint can be told to do."""
 
 
@@ -26,14 +26,16 @@ class Behaviour:
 
     It burns ``cpu_ns`` of processor time, sleeps ``sleep_ns`` and makes ``calls`` calls to another
     server, one after the other, each with the message's payload. Of all messages the share
-    ``error`` (0 to 1) ends with an expected exception. A reply has ``reply_bytes``, None where it
-    is the message's number alone.
+    ``error`` (0 to 1) ends with an expected exception, and the share ``requeue`` of notifications
+    is given back to the broker once. A reply has ``reply_bytes``, None where it is the message's
+    number alone.
     """
 
     cpu_ns: int = 0
     sleep_ns: int = 0
     calls: int = 0
     error: Fraction = Fraction(0)
+    requeue: Fraction = Fraction(0)
     reply_bytes: int | None = None
 
 
@@ -62,12 +64,23 @@ def parse(texts: Sequence[str]) -> Behaviour:
         sleep_ns=_read(said, "sleep", _time_ns, _TIME) or 0,
         calls=_read(said, "call", _count, _COUNT) or 0,
         error=_read(said, "error", _share, _SHARE) or Fraction(0),
+        requeue=_read(said, "requeue", _share, _SHARE) or Fraction(0),
         reply_bytes=_read(said, "reply", _size_bytes, _SIZE),
     )
 
 
 def check(asked: Behaviour, pattern: Pattern) -> None:
     """Raise ``UsageError`` for what cannot be done with messages of this pattern."""
+    if asked.requeue and pattern.traffic != NOTIFICATIONS:
+        raise UsageError(
+            f"--endpoint: requeue: a {pattern.noun} cannot be given back to the broker; leave it"
+            " out, or use --pattern notify"
+        )
+    if asked.calls and pattern.traffic != RPC:
+        raise UsageError(
+            f"--endpoint: call: who takes {pattern.noun}s has no client for RPC here; leave it out,"
+            " or use --pattern call"
+        )
     if asked.reply_bytes is None:
         return
     if not pattern.replies:

@@ -16,6 +16,7 @@ from pathlib import Path
 from omrig.model.errors import RunError
 
 QUEUE, EXCHANGE, FILE = "queue", "exchange", "file"
+TOPIC, GROUP = "topic", "consumer group"
 
 _REPLY_QUEUE = re.compile(r"reply_[0-9a-f]{32}")
 """The driver's own name of a reply queue without the queue manager: a fresh random one."""
@@ -23,7 +24,8 @@ _REPLY_QUEUE = re.compile(r"reply_[0-9a-f]{32}")
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """Something that a run declared: a queue or an exchange of the broker, or a file of the driver.
+    """Something that a run declared: a queue or an exchange of the broker, a topic or a consumer
+    group of a Kafka cluster, or a file of the driver.
 
     ``is_own`` is whether the run alone can have made it; else it is its consumer's.
     """

@@ -11,7 +11,7 @@ from omrig.model import behaviour, members, proportions, sizes
 from omrig.model.errors import UsageError
 from omrig.model.mix import MIX, Mix
 from omrig.model.option import choices, option
-from omrig.model.patterns import PATTERNS, Pattern
+from omrig.model.patterns import PATTERNS, RPC, Pattern, Traffic
 from omrig.model.sizes import KILOBYTE, Sizes
 from omrig.model.values import UNLESS_NONE
 
@@ -183,7 +183,16 @@ class Load:
                     f"--services: each would get a copy of a {pattern.noun}, and a process counts"
                     " one; leave it out, or use --consumers"
                 )
+            if self.services is not None and pattern.traffic != RPC:
+                raise UsageError(
+                    f"--services: services that send {pattern.noun}s are not made; leave it out"
+                )
             behaviour.check(behaviour.parse(self.endpoint or ()), pattern)
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """How the messages of the load are sent and served."""
+        return tuple(dict.fromkeys(pattern.traffic for pattern in self.patterns))
 
     @property
     def patience_s(self) -> float:

@@ -17,6 +17,12 @@ from omrig.model.stages import Side
 End = Literal["reply", "receipt"]
 """Where a message ends: its sender has the reply, or its receiver has the message."""
 
+Traffic = Literal["rpc", "notifications"]
+"""How messages are sent and served: by an RPC client and server, or a notifier and listener."""
+
+RPC: Traffic = "rpc"
+NOTIFICATIONS: Traffic = "notifications"
+
 CATCH_UP_S = 300.0
 """How long the consumers may take for the messages that were sent ahead."""
 
@@ -60,6 +66,7 @@ LEGS: Mapping[str, Leg] = MappingProxyType(
                     "decode",
                     "decode_stall",
                     "deserialize",
+                    "batch_wait",
                     "executor_queue",
                     "dispatch",
                     "dispatch_stall",
@@ -131,7 +138,8 @@ class Fork:
 class Pattern:
     """How messages of a kind are sent and end.
 
-    ``noun`` is one message in words, ``method`` what of the client sends it. ``ways`` are names of
+    ``noun`` is one message in words, ``method`` what of the client sends it, and ``traffic`` whose
+    client that is. ``ways`` are names of
     :data:`LEGS` in order, a tuple for each end that a message has: of two the sender's own comes
     first. ``replies`` says whether the sender waits for the receiver, ``copies``
     whether each consumer has a message of its own of what is sent once, ``ends`` where a message
@@ -143,6 +151,7 @@ class Pattern:
     name: str
     noun: str
     method: str
+    traffic: Traffic
     ways: tuple[tuple[str, ...], ...]
     replies: bool
     copies: bool
@@ -205,6 +214,7 @@ CALL = Pattern(
     name="call",
     noun="call",
     method="call()",
+    traffic="rpc",
     ways=(("send", "request", "serve", "answer", "reply", "return"),),
     replies=True,
     copies=False,
@@ -217,6 +227,7 @@ CAST = Pattern(
     name="cast",
     noun="cast",
     method="cast()",
+    traffic="rpc",
     ways=(("send", "confirm"), ("send", "request", "serve")),
     replies=False,
     copies=False,
@@ -229,8 +240,17 @@ CAST = Pattern(
 
 FANOUT = dataclasses.replace(CAST, name="fanout", noun="fanout cast", copies=True)
 
+NOTIFY = dataclasses.replace(
+    CAST,
+    name="notify",
+    noun="notification",
+    method="notify()",
+    traffic="notifications",
+    latency="notify() to its return",
+)
+
 PATTERNS: Mapping[str, Pattern] = MappingProxyType(
-    {pattern.name: pattern for pattern in (CALL, CAST, FANOUT)}
+    {pattern.name: pattern for pattern in (CALL, CAST, FANOUT, NOTIFY)}
 )
 """Every pattern under its name."""
 

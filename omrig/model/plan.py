@@ -13,8 +13,10 @@ from omrig.model import members
 from omrig.model.errors import UsageError
 from omrig.model.load import Load, at_least
 from omrig.model.mix import Mix
+from omrig.model.notifications import DEFAULT_PRIORITY, Notifications
 from omrig.model.option import option
 from omrig.model.pace import Pace
+from omrig.model.patterns import NOTIFICATIONS
 from omrig.model.profiling import Profiling
 from omrig.model.sizes import Sizes
 from omrig.model.slices import twin_messages
@@ -147,12 +149,15 @@ class Plan:
     member: str = ""
     load: Load = dataclasses.field(default_factory=Load)
     pace: Pace = dataclasses.field(default_factory=Pace)
+    notifications: Notifications = dataclasses.field(default_factory=Notifications)
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     transport: Where = dataclasses.field(default_factory=Where)
     output: Output = dataclasses.field(default_factory=Output)
 
     def __post_init__(self) -> None:
         self._check_twin()
+        if not self.priority:
+            self.notifications.refuse(f"--pattern {self.load.pattern}")
         several = max(self.load.producers, self.load.consumers) > 1
         if self.profiling.twin and several:
             raise UsageError(
@@ -256,6 +261,12 @@ class Plan:
         )
 
     @property
+    def priority(self) -> str:
+        """The priority of the load's notifications; empty where it has none."""
+        has = NOTIFICATIONS in self.load.traffic
+        return (self.notifications.priority or DEFAULT_PRIORITY) if has else ""
+
+    @property
     def tag(self) -> str:
         """What is in every name that this run declares, and in none of another's."""
         return self.run_id[:TAG_DIGITS]
@@ -289,6 +300,7 @@ class Plan:
             "run_id": self.run_id,
             **_public(self.load),
             **{name: value for name, value in _public(self.pace).items() if value is not None},
+            **{n: each for n, each in _public(self.notifications).items() if each is not None},
             **self.profiling.public(),
             **_public(self.transport),
             **_public(self.output),
@@ -308,13 +320,17 @@ class Plan:
             member=values["member"],
             load=Load.from_values(values["load"]),
             pace=Pace(**values["pace"]),
+            notifications=Notifications(**values["notifications"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
             output=Output(**values["output"]),
         )
 
 
-def _public(part: Load | Pace | Where | Output) -> dict[str, Any]:
+_Part = Load | Pace | Notifications | Where | Output
+
+
+def _public(part: _Part) -> dict[str, Any]:
     return {
         field.metadata.get("key", field.name): _recorded(getattr(part, field.name))
         for field in dataclasses.fields(part)
@@ -322,7 +338,9 @@ def _public(part: Load | Pace | Where | Output) -> dict[str, Any]:
     }
 
 
-def _is_told(part: Load | Pace | Where | Output, field: dataclasses.Field[Any]) -> bool:
+def _is_told(
+    part: Load | Pace | Notifications | Where | Output, field: dataclasses.Field[Any]
+) -> bool:
     return "unless_none" not in field.metadata or getattr(part, field.name) is not None
 
 

@@ -20,6 +20,7 @@ from typing import Self, TypeAlias
 from omrig.model import overhead
 from omrig.model.beginning import Beginning
 from omrig.model.coverage import Coverage
+from omrig.model.delivery import Delivery
 from omrig.model.facts import Comb, Held, Machine, Outage
 from omrig.model.latency import Latency
 from omrig.model.overhead import NotMeasured, Overhead
@@ -46,9 +47,11 @@ class Counts(Value):
     ``out_of_range``; no message of another producer is ``received``, nor is it ``lost``. ``errors``
     counts the messages that failed by the name of the exception. Where each of several consumers
     has a copy, ``expected`` is how many copies of what was ``sent`` there were to be, and
-    ``received`` and ``lost`` are counts of copies.
-    Endpoints were told to raise ``errors_raised``; ``errors_replied`` came back to their callers,
-    which is no failure. Both are by name, and None without any.
+    ``received`` and ``lost`` are counts of copies. ``requeued`` are deliveries that the endpoint
+    gave back to the broker, which are no duplicates when they come again, and ``batches`` how often
+    it was called; both None unless notifications were sent so. Endpoints were told to raise
+    ``errors_raised``; ``errors_replied`` came back to their callers, which is no failure. Both are
+    by name, and None without any.
     """
 
     requested: int | None = None
@@ -60,6 +63,8 @@ class Counts(Value):
     duplicated: int | None = None
     out_of_range: int | None = None
     foreign: int | None = None
+    requeued: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    batches: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     of_other_producers: int | None = None
     errors: Mapping[str, int] = dataclasses.field(default_factory=dict)
     errors_raised: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
@@ -259,6 +264,7 @@ class Result(Value):
     ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
     profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
     several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
+    ``delivery`` is by the producing processes of a driver that sends in the background.
 
     In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
     be sent; ``service_time`` is from when they were. All three are None for a closed loop.
@@ -308,6 +314,7 @@ class Result(Value):
     profiles: Mapping[str, Mapping[str, Summary]] = dataclasses.field(default_factory=dict)
     beginning: Beginning | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     nested: Nested | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    delivery: Mapping[str, Delivery] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     artefacts: tuple[Artefact, ...] = ()
     littles_law: LittlesLaw | None = dataclasses.field(default=None, metadata=key("little"))
 

@@ -69,6 +69,9 @@ class RecordedPlan(Value):
     expect_consumers: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     warmup: int = 0
     pattern: str
+    priority: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    batch: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    batch_timeout_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     executor: str
     executor_pool_size: int | None = None
     timeout_s: float | None = None
@@ -127,6 +130,13 @@ class RecordedPlan(Value):
         return members.names(side, count or 1)
 
 
+CLIENTS = ("kombu", "amqp")
+"""The packages below oslo.messaging that a message passes."""
+
+KAFKA_CLIENT = "confluent-kafka"
+"""The one that it passes on its way to a Kafka cluster."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Environment(Value):
     """What ran where: the host, its kernel and processors, Python, and the broker's own words.
@@ -165,7 +175,8 @@ class Environment(Value):
 class RecordedTransport(Value):
     """The transport: its ``url`` without a password, and ``source``, where that was found.
 
-    ``driver`` is the scheme of the URL. ``in_memory`` says that nothing left the process.
+    ``driver`` is the scheme of the URL. ``in_memory`` says that nothing left the process,
+    ``is_mock`` that something stood in for a broker.
     """
 
     url: str
@@ -174,8 +185,14 @@ class RecordedTransport(Value):
     vhost: str = ""
     tls: bool = False
     in_memory: bool
+    is_mock: bool | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     exchange: str = ""
     topic: str = ""
+
+    @property
+    def is_measurement(self) -> bool:
+        """Whether there is a broker whose part can be told: a real one."""
+        return not self.in_memory and not self.is_mock
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -130,6 +130,13 @@ STAGES = (
         ("json_in",),
     ),
     Stage(
+        "batch_wait",
+        "consumer",
+        "executor",
+        "the listener has it -> its batch is full, or waited long enough (batches only)",
+        ("taken", "submit"),
+    ),
+    Stage(
         "executor_queue",
         "consumer",
         "executor",

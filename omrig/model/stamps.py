@@ -85,6 +85,7 @@ RETURN = _produced("return", "call() returns")
 _consumer = [*_shared]
 _consumed = functools.partial(_declare, _consumer, ("consumer",))
 
+TAKEN = _consumed("taken", "the listener has it")
 SUBMIT = _consumed("submit", "submitted to the executor")
 START = _consumed("start", "started by it")
 ENDPOINT = _consumed("endpoint", "the endpoint is entered")
@@ -112,6 +113,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"producer": PRODUCER_COLUMNS, "consumer": CONSUMER_COLUMNS}
 )
 """The names of the columns by side."""
+
+LATER = frozenset({"taken"})
+"""Columns that not every recording has: those of before could not tell what they tell."""
+
+SERVED = slice(START, CPU_ENDPOINT_END + 1)
+"""Where in a record goes what messages of a batch have in common: they are served at once."""
 
 RECEIVED = slice(STAMP, CPU_JSON_IN + 1)
 """Where in a record goes what was noted of a received message before it had one."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from omrig.model.values import Json
 
-AMQP, MEMORY = "amqp", "memory"
-BROKERS = (AMQP, MEMORY)
-"""What may be behind a transport: a broker that speaks AMQP 0-9-1, or the memory of one process."""
+AMQP, KAFKA, MEMORY = "amqp", "kafka", "memory"
+BROKERS = (AMQP, KAFKA, MEMORY)
+"""What may be behind a transport: a broker that speaks AMQP 0-9-1, a Kafka cluster, or the memory
+of one process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Login:
     ``ssl_options`` are py-amqp's (``ca_certs``, ``cert_reqs``, ...), an empty mapping for TLS
     without options, None for no TLS. ``method`` is py-amqp's ``login_method``: AMQPLAIN, PLAIN or
     EXTERNAL. ``caution`` says what the driver does not pass on as the URL has it; it may be why a
-    login fails.
+    login fails. ``client`` is librdkafka's configuration for a Kafka cluster, secrets included.
     """
 
     endpoints: Sequence[Endpoint]
@@ -41,6 +42,7 @@ class Login:
     ssl_options: Mapping[str, object] | None = None
     method: str = "AMQPLAIN"
     caution: str = ""
+    client: Mapping[str, object] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

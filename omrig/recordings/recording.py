@@ -10,6 +10,7 @@ import numpy
 
 from omrig.model import members as member_names
 from omrig.model.columns import Integers
+from omrig.model.delivery import Delivery
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
@@ -74,7 +75,9 @@ class About(Value):
     ``errors_replied`` are what endpoints were told to raise and a producer got back,
     ``errors_raised`` what a consumer's did, by name; ``nested`` are the calls that this one made,
     ``listening_ns`` how long each of its services took to listen, ``pacing`` is None for
-    a closed loop.
+    a closed loop. ``requeued`` (of which ``redelivered`` came
+    again to it) and ``batches`` are a consumer's of notifications, ``delivery`` a producer's whose
+    driver sends in the background.
     """
 
     boot_id: str = ""
@@ -95,6 +98,10 @@ class About(Value):
     errors_raised: Mapping[str, int] = dataclasses.field(default_factory=dict)
     nested: Calls | None = None
     listening_ns: tuple[int, ...] = ()
+    requeued: int | None = None
+    redelivered: int = 0
+    batches: int | None = None
+    delivery: Delivery | None = None
     offer: Offer | None = None
     slicing: SlicingPlan | None = None
     slices: tuple[RecordedSlice, ...] = ()
@@ -257,6 +264,7 @@ def _producers(parts: Sequence[Recording]) -> Recording:
         usage=None,
         slices=(),
         pacing=_paced(parts),
+        delivery=None,
     )
     ahead = [_ahead(each, parts[0]) for each in parts]
     sent = joined.of_producers([each.messages for each in parts], numbering, ahead)
@@ -299,12 +307,19 @@ def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Record
     copies = all(pattern.copies for pattern in plan.patterns)
     # Of a mix it is counted pattern by pattern: what one has twice another one has to.
     again = 0 if copies or len(plan.patterns) > 1 else joined.again(read)
+    requeued = sum(each.requeued or 0 for each in abouts)
+    redelivered = sum(each.redelivered for each in abouts)
+    # What went back to the broker may have come again to another of them.
+    elsewhere = min(again, requeued - redelivered)
     about = dataclasses.replace(
         abouts[0],
         received=sum(each.received for each in abouts) - again,
-        duplicated=sum(each.duplicated for each in abouts) + again,
+        duplicated=sum(each.duplicated for each in abouts) + again - elsewhere,
         out_of_range=sum(each.out_of_range for each in abouts),
         foreign=sum(each.foreign for each in abouts),
+        requeued=requeued or None,
+        redelivered=redelivered,
+        batches=sum(each.batches or 0 for each in abouts) or None,
         producers={name: who for each in abouts for name, who in each.producers.items()},
         usage=None,
     )

@@ -198,6 +198,11 @@ def why_no_stages(run: Run, result: Result) -> str:
     """Why the result of a run has no stages."""
     if run.transport.in_memory:
         return "an in-memory transport has no broker and no network whose part could be told"
+    if result.delivery:
+        return (
+            "Kafka's client works in threads of its own, which no stamp reaches; what it says of"
+            " itself is above"
+        )
     if run.plan.stages_refused:
         return run.plan.stages_refused
     if NONE in run.plan.profile:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from omrig.model import units
+from omrig.model.delivery import TITLES
 from omrig.model.mix import MIX
+from omrig.model.notifications import DEFAULT_BATCH_TIMEOUT_S
 from omrig.model.overhead import Overhead
 from omrig.model.pace import Pace
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Counts, Result
-from omrig.model.run import RecordedSetting, Run
+from omrig.model.run import CLIENTS, KAFKA_CLIENT, RecordedSetting, Run
 
 
 def latency(run: Run) -> str:
@@ -77,14 +79,46 @@ def expected_errors(messages: Counts) -> str:
     return ", ".join(parts)
 
 
+def delivery(result: Result) -> list[tuple[str, str]]:
+    """What the client library says of messages that it sends in the background, labelled."""
+    lines = []
+    for name, found in (result.delivery or {}).items():
+        text = f"{found.delivered:,} reported by the {name}'s librdkafka"
+        if found.p50_ns is not None and found.p99_ns is not None:
+            text += (
+                f", p50 {units.duration(found.p50_ns)}, p99 {units.duration(found.p99_ns)} from"
+                " handed over to reported"
+            )
+        lines.append(("delivery", text))
+        parts = [
+            f"{TITLES[key]} {units.duration(each.mean_ns)} (p99 {units.duration(each.p99_ns)})"
+            for key, each in found.windows.items()
+        ]
+        if parts:
+            lines.append(
+                (
+                    "its client",
+                    f"{', '.join(parts)}: means of {found.statistics} windows of 1 s and the worst"
+                    " window's p99, of no message alone",
+                )
+            )
+    return lines
+
+
+def client_packages(run: Run) -> tuple[str, ...]:
+    """The packages below oslo.messaging that its messages pass."""
+    return (KAFKA_CLIENT,) if KAFKA_CLIENT in run.environment.versions else CLIENTS
+
+
 def caveats(run: Run, result: Result) -> list[str]:
     """What to know before the figures of a run are believed or quoted."""
     warnings = []
     if not result.complete:
         warnings.append(f"incomplete: {result.reason}")
     if not result.is_measurement:
+        what = "is a mock of a cluster" if run.transport.is_mock else "stays inside one process"
         warnings.append(
-            f"not a measurement: {run.transport.url} stays inside one process;"
+            f"not a measurement: {run.transport.url} {what};"
             " this run shows that things work, not how fast"
         )
     if result.executor == "eventlet":
@@ -167,6 +201,9 @@ def load(run: Run) -> str:
         parts.append(f"endpoint {', '.join(plan.endpoint)}")
     if plan.scenario:
         parts.append(f"scenario {plan.scenario}")
+    if plan.batch:
+        within = plan.batch_timeout_s or DEFAULT_BATCH_TIMEOUT_S
+        parts.append(f"batches of {plan.batch} within {within:g} s")
     parts.append(f"profile {', '.join(plan.profile)}")
     return ", ".join(parts)
 

@@ -72,7 +72,7 @@ def describe(to: Destination) -> Run:
         started_at=now.isoformat(timespec="seconds"),
         started_epoch_seconds=now.timestamp(),
         environment=dataclasses.replace(
-            environment.describe(),
+            environment.describe(to.transport.broker),
             broker=to.info.product if to.info else None,
             broker_version=to.info.version if to.info else None,
         ),
@@ -101,6 +101,7 @@ def _transport(to: Destination) -> RecordedTransport:
         vhost=to.transport.login.vhost,
         tls=to.transport.login.ssl_options is not None,
         in_memory=to.broker.one_process,
+        is_mock=True if to.is_mock else None,
         exchange=to.plan.exchange,
         topic=to.plan.queue_topic,
     )

@@ -50,8 +50,9 @@ def ask(plan: Plan, transport: "Transport", info: "BrokerInfo", display: "Displa
 def _destination(plan: Plan, transport: "Transport", info: "BrokerInfo") -> str:
     sizes = plan.load.sizes
     size = str(sizes.recorded()) if sizes else f"{plan.load.size_bytes / KILOBYTE:g} KB"
-    vhost = f"virtual host {transport.login.vhost!r}"
-    at = f"{info.host}:{info.port}, {vhost} (from {transport.source})"
+    vhost = transport.login.vhost
+    inside = f", virtual host {vhost!r}" if vhost else ""
+    at = f"{info.host}:{info.port}{inside} (from {transport.source})"
     if "producer" not in plan.sides:
         return f"messages are taken from {at}"
     total = plan.load.messages

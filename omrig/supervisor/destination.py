@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from omrig.broker import choice
+from omrig.broker import choice, kafka
 from omrig.broker import process as broker_process
 from omrig.broker.base import Broker, Needs
 from omrig.drivers import backend, configuration, envelope, options, settings
+from omrig.drivers.kafka import MOCK_PRODUCT
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
+from omrig.model.patterns import RPC
 from omrig.model.plan import Plan
 from omrig.supervisor import consent
 
@@ -56,7 +58,12 @@ class Destination:
     @property
     def has_lasting_broker(self) -> bool:
         """Whether what is declared on the broker would be there after the run."""
-        return not self.broker.one_process and self.embedded is None
+        return not self.broker.one_process and self.embedded is None and not self.is_mock
+
+    @property
+    def is_mock(self) -> bool:
+        """Whether something stands in for a broker, and ends with its process."""
+        return bool(self.info and self.info.product == MOCK_PRODUCT)
 
     @property
     def resolved_plan(self) -> Plan:
@@ -95,6 +102,10 @@ def opened(plan: Plan, display: "Display", broker: "Embedded | None") -> Iterato
     found = configuration.load(plan)
     _warn(found, plan, display)
     url = configuration.find_url(found, plan)
+    if url and kafka.asks_for_mock(url.url):
+        with kafka.mock_cluster(url.url) as address:
+            yield _check(plan, found, dataclasses.replace(url, url=address), display)
+        return
     both = len(plan.sides) > 1
     if url is None and both:
         with own_broker(display) if broker is None else contextlib.nullcontext(broker) as broker:
@@ -163,7 +174,7 @@ def _check(
 def _try_out(to: Destination, info: "BrokerInfo", display: "Display") -> None:
     """Have the broker do what the run needs of it, if the load may go there."""
     plan, transport = to.plan, to.transport
-    is_ours = transport.source == configuration.EMBEDDED_SOURCE
+    is_ours = transport.source == configuration.EMBEDDED_SOURCE or to.is_mock
     if not is_ours:
         consent.ask(plan, transport, info, display)
     size = envelope.body_bytes(plan, transport.options)
@@ -173,9 +184,11 @@ def _try_out(to: Destination, info: "BrokerInfo", display: "Display") -> None:
         size,
         None if is_ours else plan,
         copies=any(pattern.copies for pattern in plan.load.patterns),
+        rpc=RPC in plan.load.traffic,
+        priority=plan.priority,
     )
     to.broker.check(PREFLIGHT_S, to.needs)
-    display.say(f"{info.product} {info.version} at {transport.redacted}")
+    display.say(f"{info.named} at {transport.redacted}")
 
 
 @contextlib.contextmanager

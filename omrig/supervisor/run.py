@@ -180,6 +180,7 @@ class Supervision:
         """From the start of the measured processes to the end of the last one."""
         to = self._to
         last.callback(self._clean_up, cleaning.record(to, self._display))
+        to.broker.prepare(to.plan)
         last.callback(self._hear_the_rest)
         last.callback(self._sampler.stop)
         last.callback(self._stop)

@@ -2,13 +2,11 @@
 
 import contextlib
 import json
-import signal
 import threading
 import time
 from urllib.parse import urlsplit
 
 import amqp
-import numpy
 import pytest
 
 from omrig.broker.amqp import hosting, meeting
@@ -245,51 +243,3 @@ def test_a_meeting_leaves_nothing_and_survives_a_broker_that_cuts_it(login, serv
         for kind in ("rabbit_amqqueue", "rabbit_exchange")
     ):
         assert time.monotonic() < deadline
-
-
-def test_two_producers_and_two_consumers_that_were_started_one_by_one(start, run, broker, tmp_path):
-    options = ("--transport-url", broker.url, "--quiet")
-    consumers = [
-        start("-c", "--expect-consumers", 2, "--expect-producers", 2, "--idle", 4, *options,
-              "--output", f"c{number}")
-        for number in (1, 2)
-    ]  # fmt: skip
-    producers = [start("-p", 300, "-w", 5, *options, "--output", f"p{number}") for number in (1, 2)]
-    for each in producers + consumers:
-        _, err = each.communicate(timeout=120)
-        assert each.returncode == 0, err
-    status, out, err = run("report", "p1", "p2", "c1", "c2", "--json")
-    assert status == 0, err
-    result = json.loads(out)
-    counts = result["messages"]
-    assert counts["requested"] == counts["sent"] == counts["received"] == counts["replied"] == 600
-    assert counts["lost"] == counts["duplicated"] == counts["out_of_range"] == 0
-    assert len(result["members"]) == 4
-    first = [numpy.load(tmp_path / f"p{number}/producer/messages.npz")["start_ns"].min()
-             for number in (1, 2)]  # fmt: skip
-    # One after the other they would be seconds apart: each warms up and starts its workers.
-    assert abs(int(first[0]) - int(first[1])) < 0.5e9
-
-
-def test_a_message_of_another_run_is_counted_and_not_served(start, broker, login, tmp_path):
-    consumer = start("-c", "--transport-url", broker.url, "--output", "c", "--quiet", "--idle", 60)
-    found = find(login, "p", "omrig", 60.0)
-    found.release()
-    stray = {
-        "method": "message", "args": {"seq": 0, "producer": "x"}, "_unique_id": "0" * 32,
-    }  # fmt: skip
-    envelope = {"oslo.version": "2.0", "oslo.message": json.dumps(stray)}
-    url = urlsplit(broker.url)
-    with amqp.Connection(
-        f"{broker.host}:{broker.port}", userid=url.username, password=url.password
-    ) as connection:
-        message = amqp.Message(json.dumps(envelope), content_type="application/json")
-        topic = found.consumer.topic
-        connection.channel().basic_publish(message, exchange=topic, routing_key=topic)
-        time.sleep(1)
-    consumer.send_signal(signal.SIGINT)
-    out, _ = consumer.communicate(timeout=60)
-    result = json.loads((tmp_path / "c/result.json").read_text())
-    assert result["messages"]["foreign"] == 1
-    assert result["messages"]["received"] == 0
-    assert "1 of producers that the consumer does not know" in out

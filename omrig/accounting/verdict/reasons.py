@@ -187,6 +187,13 @@ def _stall(case: Case) -> str:
     return f"{where} waits {case.mean} for the interpreter's lock; {_busy(case)}"
 
 
+def _batch_wait(case: Case) -> str:
+    return (
+        f"a message waits {case.mean} until the listener's batch is full or timed out: that is how"
+        " long batches are made for; a smaller batch or a shorter timeout hands them on earlier"
+    )
+
+
 def _executor_queue(case: Case) -> str:
     size, workers = case.facts.executor_pool_size, case.facts.all_workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
@@ -355,6 +362,7 @@ REASONS: Mapping[str, Callable[[Case], str]] = MappingProxyType(
         "receive_lag": _receive_lag,
         "decode": _own_code,
         "deserialize": _json,
+        "batch_wait": _batch_wait,
         "executor_queue": _executor_queue,
         "dispatch": _own_code,
         "endpoint": _endpoint,

@@ -95,6 +95,9 @@ class AmqpBroker:
             options=self._options,
         )
 
+    def prepare(self, plan: Plan) -> None:
+        """The driver declares whatever it uses."""
+
     def locate(self, info: BrokerInfo) -> BrokerProcess:
         """The process that listens where the broker answered."""
         return process.locate(info.host, info.port, info.product)

@@ -170,7 +170,9 @@ class _Trial:
         options, sides = self._needs.options, self._needs.sides
         self._declare_exchange(channel, self._topic, "topic")
         queues = []
-        if "consumer" in sides:
+        if self._needs.priority:
+            queues.append(rabbit.notified(self._topic, self._needs.priority, options))
+        if "consumer" in sides and self._needs.rpc:
             queues += [
                 each
                 for each in rabbit.served(self._topic, options)
@@ -180,7 +182,7 @@ class _Trial:
         sends_copies = self._needs.copies and "producer" in sides
         if sends_copies or any(each.exchange == fanout for each in queues):
             self._declare_exchange(channel, fanout, "fanout")
-        if "producer" in sides:
+        if "producer" in sides and self._needs.rpc:
             queues.append(rabbit.reply(f"reply_{self._topic}", options))
         for queue in queues:
             self._declare_queue(channel, queue)
@@ -189,7 +191,7 @@ class _Trial:
             self._publish_large(channel)
         if sends_copies:
             self._publish(channel, fanout, "fanout")
-        if "consumer" in sides:
+        if "consumer" in sides and self._needs.rpc:
             self.doing = "publish a reply to the default exchange"
             self._send(channel, "", f"reply_{self._topic}", 1)
         # Also what was confirmed before the broker said that it is blocked: now it has said so.

@@ -9,10 +9,11 @@ import types
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from omrig.measured.load.nested import Nested
 from omrig.measured.load.rpc import ReplyMismatch, Send
+from omrig.measured.load.tally import Tally
 from omrig.model import behaviour, payload
 from omrig.model.behaviour import PLAIN
 from omrig.model.plan import Plan
@@ -44,6 +45,18 @@ EXCEPTIONS_OF = [__name__]
 
 class InjectedError(Exception):
     """What the endpoint raises where it was told to; its argument is the message's number."""
+
+
+class Plain(Protocol):
+    """An endpoint that only counts."""
+
+    @property
+    def tally(self) -> Tally:
+        """What it has counted."""
+
+    @property
+    def message(self) -> Message:
+        """What takes a message."""
 
 
 class Behaving:
@@ -79,9 +92,9 @@ class Behaving:
         if self.nested:
             self.nested.connect(transport)
 
-    def endpoint(self, plain: Message) -> object:
-        """An endpoint for oslo.messaging, whose messages ``plain`` counts."""
-        return types.SimpleNamespace(message=self._acting(plain))
+    def endpoint(self, plain: Plain) -> object:
+        """An endpoint for oslo.messaging, whose messages ``plain`` counts in its tally."""
+        return types.SimpleNamespace(message=self._acting(plain.message), tally=plain.tally)
 
     def _acting(self, plain: Message) -> Message:
         """``plain`` itself, where the endpoint only answers."""
@@ -97,9 +110,17 @@ class Behaving:
             steps += [self.nested.call] * asked.calls
         answer = payload.sized_reply(asked.reply_bytes) if asked.reply_bytes else _number
         fails, raised = chosen(asked.error, self._offsets), self.raised
+        returns, requeue = chosen(asked.requeue, self._offsets), _requeue() if asked.requeue else ""
+        # Of each message once: it is served when it comes again.
+        returned: set[tuple[str, int]] = set()
 
-        def act(context: Any, seq: int, producer: str, **arguments: Any) -> Json:
-            plain(context, seq, producer, **arguments)
+        def act(
+            context: Any, seq: int, producer: str, at_ns: int | None = None, **arguments: Any
+        ) -> Any:
+            plain(context, seq, producer, at_ns=at_ns, **arguments)
+            if returns(producer, seq) and (producer, seq) not in returned:
+                returned.add((producer, seq))
+                return requeue
             for step in steps:
                 step(seq, arguments)
             if fails(producer, seq):
@@ -147,6 +168,12 @@ def _sleeping(sleep_ns: int) -> Step:
 
 def _number(seq: int) -> Json:
     return seq
+
+
+def _requeue() -> Any:
+    import oslo_messaging
+
+    return oslo_messaging.NotificationResult.REQUEUE
 
 
 def _expecting_errors(message: Message) -> Message:

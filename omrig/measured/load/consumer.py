@@ -10,6 +10,7 @@ from omrig.measured import progress
 from omrig.measured.executors.base import Executor
 from omrig.measured.load import services
 from omrig.measured.load.behaviour import Behaving
+from omrig.measured.load.messaging import Messaging
 from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
 from omrig.measured.load.tally import Tally
 from omrig.measured.measurement import Measurement
@@ -28,22 +29,26 @@ class Endpoint:
     """What producers send messages to, and nothing else."""
 
     def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+        self.tally = tally
 
-    def message(self, ctxt: Any, seq: int, producer: str, **payload: Any) -> int:
+    def message(
+        self, ctxt: Any, seq: int, producer: str, at_ns: int | None = None, **payload: Any
+    ) -> int:
         """One message of the load, or of the warm-up when ``seq`` is negative.
 
-        Raises :class:`Stray`, as an expected exception, for a message of whoever has not presented
-        itself: it is counted, and not served.
+        It came at ``at_ns``, or now. Raises :class:`Stray`, as an expected exception, for a message
+        of whoever has not presented itself: it is counted, and not served.
         """
-        tally = self._tally
+        tally = self.tally
         try:
             if seq < 0:
                 tally.warmed[producer].append(None)
                 return seq
             column = tally.received[producer]
+            entered_ns = at_ns or clock.entered()
             again = column[seq]
-            column[seq] = clock.entered()
+            if not again:
+                column[seq] = entered_ns
         except (KeyError, IndexError) as error:
             if isinstance(error, IndexError) and tally.make_room(producer, seq):
                 return self.message(ctxt, seq, producer)
@@ -53,7 +58,7 @@ class Endpoint:
                 _refuse(producer)
             return seq
         if again:
-            tally.duplicated.append(None)
+            tally.again(producer, seq)
         tally.last = number = next(tally.numbers)
         wanted = tally.wanted
         if wanted is not None and number >= wanted:
@@ -97,14 +102,15 @@ class Consumer:
         self._slicing: dict[str, Any] | None = None
         self._ended = "stopped"
 
-    def connect(self, transport: Any) -> None:
-        """Start the server; when this returns its queues exist.
+    def connect(self, messaging: Messaging) -> None:
+        """Start the servers; when this returns their queues exist.
 
         Raises what oslo.messaging raises when it cannot listen.
         """
-        self._behaving.connect(services.one_of(transport))
-        endpoint = self._behaving.endpoint(Endpoint(self._tally).message)
-        self._server = services.serve(transport, self._plan, endpoint)
+        self._messaging = messaging
+        if self._behaving.nested:
+            self._behaving.connect(messaging.rpc_transport())
+        messaging.serve(self._behaving.endpoint(Endpoint(self._tally)))
 
     def run(self, measurement: Measurement) -> None:
         """Serve until the count is reached, ``--idle`` is over or a stop is requested."""
@@ -139,8 +145,7 @@ class Consumer:
         """Stop listening and let the messages under way be answered, for so long at most."""
 
         def shut_down() -> None:
-            self._server.stop()
-            self._server.wait()
+            self._messaging.stop_serving()
             self._behaving.stop()
 
         self._executor.spawn(shut_down, "main").join(seconds)
@@ -225,7 +230,18 @@ class Consumer:
 
     def progress(self) -> dict[str, int]:
         """Messages of the load received so far, each of them once."""
-        return {"received": self._tally.last - len(self._tally.duplicated)}
+        tally = self._tally
+        return {"received": tally.last - len(tally.duplicated) - tally.redelivered}
+
+    def _of_notifications(self) -> dict[str, Json]:
+        """What only a listener of notifications counts, where there was any of it."""
+        tally = self._tally
+        counts: dict[str, Json] = {}
+        if tally.requeued:
+            counts |= {"requeued": tally.requeued, "redelivered": tally.redelivered}
+        if tally.batches:
+            counts["batches"] = len(tally.batches)
+        return counts
 
     def recent_ns(self) -> list[int]:
         """Nothing: how long a message took, its producer knows."""
@@ -244,6 +260,7 @@ class Consumer:
             "duplicated": len(self._tally.duplicated),
             "out_of_range": len(self._tally.out_of_range),
             "foreign": len(self._tally.foreign),
+            **self._of_notifications(),
             "producers": self.producers,
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.progress_seconds,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from omrig.drivers import kafka
 from omrig.drivers.rabbit import GROUP, IDENTITY
 from omrig.measured import declaring
 from omrig.model import declared
@@ -30,6 +31,10 @@ def take(conf: Any, plan: Plan, url: str) -> Any:
     sys.argv[0] = name
     own = dict(zip(IDENTITY, (socket.gethostname(), name), strict=True))
     transport_url = oslo_messaging.TransportURL.parse(conf, url)
+    if kafka.GROUP in conf:
+        transport_url.query.pop(kafka.CONSUMER_GROUP, None)
+        group = kafka.consumer_group(plan.tag)
+        conf.set_override(kafka.CONSUMER_GROUP, group, group=kafka.GROUP)
     if GROUP not in conf:
         return transport_url
     for option, value in own.items():

@@ -10,10 +10,12 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import deadline, rpc, services, traffic
+from omrig.measured.load import deadline, traffic
 from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.behaviour import Answered
 from omrig.measured.load.control import PATIENCE_S, Answers, Control
+from omrig.measured.load.delivery import Deliveries
+from omrig.measured.load.messaging import Messaging
 from omrig.measured.load.side import DRAIN_S, Stop, member, now_ns, told
 from omrig.measured.load.workers import Workers
 from omrig.measured.measurement import Measurement
@@ -52,14 +54,16 @@ class Producer:
         self._slicing: dict[str, Any] | None = None
         self._consumers: dict[str, Any] = {}
         self._ahead = Ahead(plan.load, self._sent_well, lambda: self._ask("received"))
+        self._deliveries: Deliveries | None = None
 
-    def connect(self, transport: Any) -> None:
+    def connect(self, messaging: Messaging) -> None:
         """Make the client; no message is sent."""
-        self._client = services.client(transport, self._plan)
-        client = self._answered.client(self._client)
+        self._deliveries = messaging.deliveries
         self._send = self._answered.taken(
             self._traffic.sender(
-                lambda pattern, payload: rpc.sender(pattern, client, self._id, payload)
+                lambda pattern, payload: messaging.sender(
+                    pattern, self._id, payload, self._answered.client
+                )
             )
         )
 
@@ -74,9 +78,12 @@ class Producer:
         if self._plan.load.warmup:
             self._emit(events.Phase(self.name, "warm-up"))
             self._workers.warm_up(self._send, self._emit)
+            self._settle()
             self._await_warm_up()
         if self._stop.requested or (begun := self._ask("begin")) is None:
             return
+        if self._deliveries:
+            self._deliveries.begin()
         self._emit(events.Phase(self.name, "load"))
         self._wait_for(begun)
         over = threading.Event()
@@ -85,6 +92,7 @@ class Producer:
         for each in self._divide(measurement):
             self._send_slice(measurement, each)
         measurement.stop()
+        self._settle()
         if self._workers.left_behind:
             error = self._workers.left_behind[0]
             if isinstance(error, RunError):
@@ -202,6 +210,7 @@ class Producer:
 
     def save(self, folder: Path, measurement: Measurement) -> None:
         """Write what was measured so far into ``folder``."""
+        delivery = self._deliveries.result() if self._deliveries else None
         about = {
             "side": "producer",
             "member": self.name,
@@ -209,10 +218,10 @@ class Producer:
             "run_id": self._plan.run_id,
             "producer_id": self._id,
             "requested": self._plan.load.messages,
-            "sent": self._workers.sent,
+            "sent": self._workers.sent if delivery is None else delivery.reported,
             "done": self._workers.done,
             **self._answered.about(),
-            "errors": self._workers.errors.by_name(),
+            "errors": {**self._workers.errors.by_name(), **(delivery.failed if delivery else {})},
             "error_examples": self._workers.errors.examples(),
             "usage": measurement.usage.summary(),
             "telling_cpu_seconds": measurement.progress_seconds,
@@ -222,10 +231,17 @@ class Producer:
             "slicing": self._slicing,
             "stopped": self._stop.requested,
         }
+        if delivery is not None:
+            about["delivery"] = delivery.to_json()
         if pacing := self._workers.pacing():
             about["pacing"] = pacing
         kinds = traffic.columns(self._plan.load, self._traffic, self._total)
         writer.save_recording(folder, about, self._workers.columns() | kinds)
+
+    def _settle(self) -> None:
+        """Wait until a driver that sends in the background has sent what it was given."""
+        if self._deliveries:
+            self._deliveries.settle(self._stop, self._plan.load.patience_s)
 
     def _present(self) -> bool:
         """Tell the consumers who sends how much; False when the run is to end."""

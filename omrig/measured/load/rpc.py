@@ -20,6 +20,15 @@ class ReplyMismatch(Exception):
     """A call returned the reply of another message."""
 
 
+def transport(conf: Any, url: Any, _plan: Plan) -> Any:
+    """The transport of RPC, which lets the errors through that an endpoint is told to raise."""
+    import oslo_messaging
+
+    from omrig.measured.load import behaviour
+
+    return oslo_messaging.get_rpc_transport(conf, url, behaviour.EXCEPTIONS_OF)
+
+
 def client(transport: Any, plan: Plan) -> Any:
     """A client that calls whoever serves the messages of ``plan``; no message is sent."""
     import oslo_messaging

@@ -24,6 +24,14 @@ class Tally:
         self.finished = False
         """Whether nothing more will come."""
         self.duplicated: list[None] = []
+        self.requeued = 0
+        """How many deliveries the endpoint gave back to the broker."""
+        self.redelivered = 0
+        """How many of those have come again."""
+        self.batches: list[None] = []
+        """One for each batch of the load that the endpoint was called with."""
+        self._returned: set[tuple[str, int]] = set()
+        self._returning = threading.Lock()
         self.out_of_range: list[None] = []
         self.foreign: list[None] = []
         self.wake = threading.Event()
@@ -53,6 +61,23 @@ class Tally:
             self.make_room(producer, messages - 1)
         self.wanted = messages
 
+    def again(self, producer: str, seq: int) -> None:
+        """A message has come that was there before."""
+        with self._returning:
+            if (producer, seq) not in self._returned:
+                self.duplicated.append(None)
+                return
+            self._returned.remove((producer, seq))
+            self.redelivered += 1
+
+    def requeue(self, producer: str, seq: int) -> None:
+        """A message of the load goes back to the broker: it will come again."""
+        if seq < 0:
+            return
+        with self._returning:
+            self._returned.add((producer, seq))
+            self.requeued += 1
+
     def unique(self) -> int:
         """How many different messages arrived."""
         return sum(len(column) - column.count(0) for column in self.received.values())
@@ -64,9 +89,9 @@ class Tally:
 
     def complete(self) -> bool:
         """Whether all there will be is there: as many as wanted, of which duplicates do not count,
-        or nothing more is to come."""
+        and what went back to the broker has come again; or nothing more is to come."""
         if self.finished:
             return True
         if self.wanted is None or self.last < self.wanted:
             return False
-        return self.unique() >= self.wanted
+        return not self._returned and self.unique() >= self.wanted

@@ -38,7 +38,7 @@ enum { PRODUCER, CONSUMER, RECEIVED_ONLY, SIDES };
 #define NUMBERS(X)                                                                                          \
     X(ID) X(SEQ) X(CALL) X(RETURN) X(ENDPOINT) X(CPU_BEGIN) X(CPU_ENDPOINT) X(CPU_READ) X(CPU_DEPART)       \
     X(DEPART) X(JSON_OUT) X(CONFIRM) X(CONFIRM_STAMP) X(LOST_DEPART) X(LOST_JSON_OUT) X(STAMP) X(READ)      \
-    X(CONNECTION) X(OFFSET) X(CPU_JSON_IN) X(ID_DIGITS) X(SAMPLE_DIGITS)
+    X(CONNECTION) X(OFFSET) X(CPU_JSON_IN) X(START) X(CPU_ENDPOINT_END) X(ID_DIGITS) X(SAMPLE_DIGITS)
 #define DECLARED(name) static int name;
 NUMBERS(DECLARED)
 static int widths[2];
@@ -105,6 +105,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *id;    /* str, or NULL while it is not known */
     PyObject *outer; /* what was being sent when this one became it */
+    PyObject *others; /* list: the records of the messages that are served with it, or NULL */
     int side, place, place_before;
     uint64_t begun, begun_cpu;
     uint64_t row[MOST_COLUMNS];
@@ -132,6 +133,7 @@ static void record_dealloc(PyObject *self)
     Record *record = (Record *)self;
     Py_XDECREF(record->id);
     Py_XDECREF(record->outer);
+    Py_XDECREF(record->others);
     PyObject_Free(self);
 }
 
@@ -572,6 +574,11 @@ static int open_received(Stamp *self, Record *received, PyObject *const *args, U
         return -1;
     record->id = Py_NewRef(id);
     take_received(record, received);
+    if (self->column) {
+        /* The code is not in another place for it. */
+        record->row[self->column] = now();
+        self->stamps->made++;
+    }
     int failed = PyObject_SetAttr(args[0], record_name, (PyObject *)record);
     Py_DECREF(record);
     return failed;
@@ -588,6 +595,30 @@ static int carried(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
         go_on(self->stamps, received, 0);
     Py_XDECREF(received);
     return 0;
+}
+
+/* New: the next record that a path leads to from a list's objects, from a place on; NULL where there
+ * is none, or with an exception. What is no list has none. */
+static Record *next_record(PyObject *list, Py_ssize_t *place, PyObject *path)
+{
+    Record *record = NULL;
+    while (PyList_Check(list) && *place < PyList_GET_SIZE(list) && record == NULL && !PyErr_Occurred()) {
+        PyObject *each = Py_NewRef(PyList_GET_ITEM(list, (*place)++));
+        record = record_or_null(follow(each, path));
+        Py_DECREF(each);
+    }
+    return record;
+}
+
+static int carried_all(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, PyObject **kept)
+{
+    Record *record;
+    Py_ssize_t place = 0;
+    while ((record = next_record(args[0], &place, self->path)) != NULL) {
+        carried(self, record, args, kept);
+        Py_DECREF(record);
+    }
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* arguments: the id, the message; keys: what a message has that is the reply */
@@ -623,10 +654,37 @@ static int process(Stamp *self, Record *record, UNUSED_ARGS, PyObject **kept)
     return begin_sending(self->stamps, record);
 }
 
+/* Of a list of messages the first that has a record is the one that is served; the others' are in it. */
+static int process_all(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, PyObject **kept)
+{
+    Py_ssize_t place = 0;
+    Record *first = next_record(args[0], &place, self->path), *other;
+    int failed = first != NULL && process(self, first, args, kept) < 0;
+    while (first != NULL && !failed && (other = next_record(args[0], &place, self->path)) != NULL) {
+        if (first->others == NULL)
+            first->others = PyList_New(0);
+        failed = first->others == NULL || PyList_Append(first->others, (PyObject *)other) < 0;
+        Py_DECREF(other);
+    }
+    Py_XDECREF(first);
+    return failed || PyErr_Occurred() ? -1 : 0;
+}
+
 static int processed(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
     stamp(self->stamps, record, self->column);
-    return end_sending(self->stamps, record) < 0 ? -1 : keep(self->stamps, record);
+    PyObject *others = record->others;
+    record->others = NULL;
+    int failed = end_sending(self->stamps, record) < 0 || keep(self->stamps, record) < 0;
+    for (Py_ssize_t i = 0; others != NULL && !failed && i < PyList_GET_SIZE(others); i++) {
+        Record *other = (Record *)PyList_GET_ITEM(others, i);
+        other->row[CPU_BEGIN] = record->row[CPU_BEGIN];
+        memcpy(other->row + START, record->row + START,
+               (size_t)(CPU_ENDPOINT_END + 1 - START) * sizeof *other->row);
+        failed = keep(self->stamps, other) < 0;
+    }
+    Py_XDECREF(others);
+    return failed ? -1 : 0;
 }
 
 static int serve(Stamp *self, Record *record, UNUSED_ARGS, PyObject **kept)
@@ -673,8 +731,10 @@ static const struct { const char *name; int of, takes, has_keys; Does does; } KI
     { "receive", NOTHING, 1, 0, receive },
     { "open", RECEIVED, 2, 0, open_received },
     { "carried", AT_PATH, 1, 0, carried },
+    { "carried_all", NOTHING, 1, 0, carried_all },
     { "match", IN_FLIGHT, 2, 1, match },
     { "process", AT_PATH, 1, 0, process },
+    { "process_all", NOTHING, 1, 0, process_all },
     { "processed", ARGUMENT, 1, 0, processed },
     { "serve", SENT, 0, 0, serve },
     { "served", NOTHING, 1, 0, served },

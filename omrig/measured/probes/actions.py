@@ -6,7 +6,7 @@ from types import MappingProxyType
 from omrig.measured.probes import connections
 from omrig.measured.probes.graft import KEPT, Call, Graft
 from omrig.measured.probes.state import State
-from omrig.model.actions import CPU_COLUMNS_OF, Action, split_path
+from omrig.model.actions import CPU_COLUMNS_OF, EACH, Action, split_path
 from omrig.model.stamps import INDEX
 
 LINK = "_omrig_link"
@@ -62,21 +62,23 @@ def _receive(state: State, action: Action) -> Graft:
 
 def _open(state: State, action: Action) -> Graft:
     arguments = (action.word("on"), *action.words("id"))
-    return Graft(leave=Call(state.stamps.stamp("open", len(arguments)), arguments))
+    column = INDEX[leave] if (leave := action.word("exit")) else 0
+    stamp = state.stamps.stamp("open", len(arguments), column=column)
+    return Graft(leave=Call(stamp, arguments))
 
 
 def _carry(state: State, action: Action) -> Graft:
-    start, path = split_path(action.word("by"))
+    kind, start, path = _of_list("carried", action)
     column, cpu = _columns(action.word("enter"))
-    stamp = state.stamps.stamp("carried", 1, column=column, cpu=cpu, path=(*path, RECORD))
+    stamp = state.stamps.stamp(kind, 1, column=column, cpu=cpu, path=path)
     return Graft(Call(stamp, (start,)))
 
 
 def _close(state: State, action: Action) -> Graft:
     make = state.stamps.stamp
-    start, path = split_path(action.word("by"))
+    kind, start, path = _of_list("process", action)
     column, cpu = _columns(action.word("enter"))
-    process = make("process", 1, column=column, cpu=cpu, path=(*path, RECORD))
+    process = make(kind, 1, column=column, cpu=cpu, path=path)
     processed = make("processed", 1, column=INDEX[action.word("exit")])
     return Graft(Call(process, (start,)), Call(processed, (KEPT,)), always=True)
 
@@ -113,6 +115,14 @@ def _wrap(state: State, action: Action) -> Graft:
             return Graft(Call(connections.closing(state), of))
         case _:
             return Graft(Call(connections.consumes(state), of))
+
+
+def _of_list(kind: str, action: Action) -> tuple[str, str, tuple[str | int, ...]]:
+    """The kind of stamp for one message or all of a list, the parameter, and the way on."""
+    start, path = split_path(action.word("by"))
+    if EACH in path:
+        return f"{kind}_all", start, (*path[1:], RECORD)
+    return kind, start, (*path, RECORD)
 
 
 def _columns(name: str) -> tuple[int, int]:

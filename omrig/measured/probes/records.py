@@ -16,14 +16,20 @@ PRODUCER, CONSUMER, RECEIVED_ONLY = range(3)
 
 
 class Record:
-    """The stamps of a message while it lives: ``record[COLUMN]`` as in a list."""
+    """The stamps of a message while it lives: ``record[COLUMN]`` as in a list.
 
-    __slots__ = ("begun", "begun_cpu", "id", "outer", "place", "place_before", "row", "side")
+    ``others`` are the records of the messages that are served with it, at once.
+    """
+
+    __slots__ = (
+        "begun", "begun_cpu", "id", "others", "outer", "place", "place_before", "row", "side",
+    )  # fmt: skip
 
     def __init__(self, side: int) -> None:
         self.side = side
         self.id: str | None = None
         self.outer: Any = None
+        self.others: list[Record] = []
         self.place = self.place_before = 0
         self.begun = self.begun_cpu = 0
         self.row = [0] * len(CONSUMER_COLUMNS)
@@ -57,3 +63,13 @@ class Link:
         self.stamp = 0
         self.tls_socket = tls_socket
         self.consumes = False
+
+
+def follow(thing: Any, path: Path) -> Any:
+    """What a path of attributes and places leads to; None where it ends before."""
+    try:
+        for step in path:
+            thing = getattr(thing, step) if isinstance(step, str) else thing[step]
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return thing

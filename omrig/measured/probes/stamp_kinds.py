@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from omrig.measured.probes.records import CONSUMER, RECEIVED_ONLY, Link, Path, Record, Served, now
+from omrig.measured.probes.records import CONSUMER, RECEIVED_ONLY, Link, Path, Record, follow, now
+from omrig.measured.probes.stamp_served import (
+    make_carried,
+    make_carried_all,
+    make_process,
+    make_process_all,
+    make_processed,
+    make_serve,
+    make_served,
+)
 from omrig.measured.probes.stamp_shared import Shared
 from omrig.model.stamps import (
     CONFIRM,
@@ -45,13 +54,6 @@ def end_span(stamps: Shared, record: Record, column: int, cpu: int) -> None:
         record.begun = 0
         stamps.go_on(record, record.place_before)
         stamps.made += 2
-
-
-def let_go(stamps: Shared) -> None:
-    """What was received is handed on: nothing is done for it any more."""
-    received = stamps.received.get()
-    if received is not None:
-        stamps.go_on(received, 0)
 
 
 def make_at(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
@@ -189,7 +191,7 @@ def make_confirmed(stamps: Shared, column: int, _cpu: int, path: Path, _keys: An
         record = stamps.sending.get()
         if type(record) is Record:
             stamps.stamp_now(record, column)
-            link = _follow(start, path)
+            link = follow(start, path)
             if type(link) is Link:
                 record.row[CONFIRM_STAMP] = link.stamp
 
@@ -209,7 +211,7 @@ def make_receive(stamps: Shared, _column: int, _cpu: int, path: Path, keys: Any)
         record = Record(RECEIVED_ONLY)
         stamps.go_on(record, stamps.places[RECEIVED_ONLY][READ])
         cpu = stamps.thread_cpu()
-        link = _follow(start, path)
+        link = follow(start, path)
         row = record.row
         if type(link) is not Link:
             # In memory: nothing was read, the message is simply there.
@@ -224,8 +226,11 @@ def make_receive(stamps: Shared, _column: int, _cpu: int, path: Path, keys: Any)
     return receive
 
 
-def make_open(stamps: Shared, _column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
-    """What was received gets a record, which ``carrier`` carries: its id is the first there."""
+def make_open(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
+    """What was received gets a record, which ``carrier`` carries: its id is the first there.
+
+    Without a ``column`` that is not stamped.
+    """
 
     def open_received(carrier: Any, *ids: Any) -> None:
         message_id = next((each for each in ids if each is not None), None)
@@ -237,23 +242,13 @@ def make_open(stamps: Shared, _column: int, _cpu: int, _path: Path, _keys: Any) 
         record = Record(CONSUMER)
         record.id = message_id
         record.row[RECEIVED] = received.row[RECEIVED]
+        if column:
+            # The code is not in another place for it.
+            record.row[column] = now()
+            stamps.made += 1
         carrier._omrig_record = record
 
     return open_received
-
-
-def make_carried(stamps: Shared, column: int, cpu: int, path: Path, _keys: Any) -> Function:
-    """Stamp the record to which ``path`` leads; what was received is handed on."""
-
-    def carried(start: Any) -> None:
-        record = _follow(start, path)
-        if type(record) is Record:
-            if cpu:
-                record.row[cpu] = stamps.thread_cpu()
-            stamps.stamp_now(record, column)
-            let_go(stamps)
-
-    return carried
 
 
 def make_match(stamps: Shared, column: int, cpu: int, _path: Path, keys: Any) -> Function:
@@ -277,75 +272,6 @@ def make_match(stamps: Shared, column: int, cpu: int, _path: Path, keys: Any) ->
     return match
 
 
-def make_process(stamps: Shared, column: int, cpu: int, path: Path, _keys: Any) -> Function:
-    """The record to which ``path`` leads is the one that is being sent: its reply will be."""
-
-    def process(start: Any) -> Record | None:
-        record = _follow(start, path)
-        if type(record) is not Record:
-            return None
-        stamps.stamp_now(record, column)
-        if cpu:
-            record.row[cpu] = stamps.thread_cpu()
-        stamps.begin_sending(record)
-        return record
-
-    return process
-
-
-def make_processed(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
-    """All is done: it is kept."""
-
-    def processed(record: Any) -> None:
-        if type(record) is Record:
-            stamps.stamp_now(record, column)
-            stamps.end_sending(record)
-            stamps.keep(record)
-
-    return processed
-
-
-def make_serve(stamps: Shared, column: int, cpu: int, _path: Path, _keys: Any) -> Function:
-    """The endpoint is entered."""
-
-    def serve() -> Served | None:
-        record = stamps.sending.get()
-        if type(record) is not Record:
-            return None
-        if cpu:
-            record.row[cpu] = stamps.thread_cpu()
-        stamps.stamp_now(record, column)
-        served = Served(record)
-        stamps.sending.set(served)
-        return served
-
-    return serve
-
-
-def make_served(stamps: Shared, column: int, cpu: int, _path: Path, _keys: Any) -> Function:
-    """... and left."""
-
-    def served(served: Any) -> None:
-        if type(served) is Served and served.record is not None:
-            record, served.record = served.record, None
-            stamps.stamp_now(record, column)
-            if cpu:
-                record.row[cpu] = stamps.thread_cpu()
-            stamps.sending.set(record)
-
-    return served
-
-
-def _follow(thing: Any, path: Path) -> Any:
-    """What a path of attributes and places leads to; None where it ends before."""
-    try:
-        for step in path:
-            thing = getattr(thing, step) if isinstance(step, str) else thing[step]
-    except (AttributeError, LookupError, TypeError):
-        return None
-    return thing
-
-
 MAKERS: Mapping[str, Callable[[Shared, int, int, Path, Any], Function]] = MappingProxyType(
     {
         "at": make_at,
@@ -362,8 +288,10 @@ MAKERS: Mapping[str, Callable[[Shared, int, int, Path, Any], Function]] = Mappin
         "receive": make_receive,
         "open": make_open,
         "carried": make_carried,
+        "carried_all": make_carried_all,
         "match": make_match,
         "process": make_process,
+        "process_all": make_process_all,
         "processed": make_processed,
         "serve": make_serve,
         "served": make_served,

@@ -145,6 +145,7 @@ def page(
         "member_figures": member_words.FIGURES,
         "spread": list(member_words.spread(result)),
         **_endpoint(result),
+        "delivery": words.delivery(result),
         "load": words.load(run),
         "settings": words.settings(run),
         "latency_is": words.latency(run),

@@ -143,9 +143,10 @@ def _what_ran(run: Run) -> RenderableType:
     plan, environment, transport = run.plan, run.environment, run.transport
     grid = grid_of_notes()
     broker = environment.broker
-    where = f"{broker} {environment.broker_version} at " if broker else ""
+    named = " ".join(filter(None, (broker, environment.broker_version)))
+    where = f"{named} at " if broker else ""
     grid.add_row("broker", escape(f"{where}{transport.url} (from {transport.source})"))
-    versions = ["oslo.messaging", "kombu", "amqp"]
+    versions = ["oslo.messaging", *words.client_packages(run)]
     if plan.executor == "eventlet":
         versions.append("eventlet")
     grid.add_row(
@@ -187,11 +188,15 @@ def _messages(result: Result) -> RenderableType:
         "replied": messages.replied,
         "lost": messages.lost,
         "duplicated": messages.duplicated,
+        "requeued": messages.requeued,
     }
     counts = (f"{count:,} {name}" for name, count in shown.items() if count is not None)
-    grid.add_row("messages", ", ".join(counts))
+    served = f", served in {messages.batches:,} batches" if messages.batches else ""
+    grid.add_row("messages", ", ".join(counts) + served)
     if apart := words.apart(messages):
         grid.add_row("besides", apart)
+    for label, line in words.delivery(result):
+        grid.add_row(label, line)
     if messages.errors:
         grid.add_row(
             "errors", ", ".join(f"{name} {count:,}" for name, count in messages.errors.items())

@@ -1,5 +1,7 @@
 """What each stage says that it needs is what the accounting takes of the columns, and no more."""
 
+import dataclasses
+
 import numpy
 import pytest
 
@@ -67,6 +69,18 @@ def test_a_stage_needs_what_it_is_made_of(name):
 def test_what_native_threads_wait_for_is_taken_out_of_a_stage_and_needs_the_same():
     # Without CPU readings beside the table there is none of them.
     stalls = {stage.name for stage in STAGES} - USED.keys()
-    assert stalls == {name for name in BY_NAME if name.endswith("_stall")}
-    for name in stalls:
+    assert stalls - {"batch_wait"} == {name for name in BY_NAME if name.endswith("_stall")}
+    for name in stalls - {"batch_wait"}:
         assert BY_NAME[name].needs == BY_NAME[name.removesuffix("_stall")].needs
+
+
+def test_in_batches_a_message_waits_between_two_columns_that_it_needs():
+    columns = _random(CONSUMER_COLUMNS, 3)
+
+    table = stamped.consumer(**columns)
+    found = legs.serve(dataclasses.replace(table, batched=True))
+    assert (found["batch_wait"] == columns["submit"] - columns["taken"]).all()
+    assert {*BY_NAME["batch_wait"].needs} == {"submit", "taken"}
+    alone = legs.serve(table)
+    assert (alone["decode"] == found["decode"] + found["batch_wait"]).all()
+    assert sum(alone.values()).sum() == sum(found.values()).sum()

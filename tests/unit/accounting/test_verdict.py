@@ -164,6 +164,7 @@ REASONS = [
     ("receive_lag", "threading", {"cpu_share": IDLE}, ["hardly runs", "holds it"]),
     ("decode", "eventlet", {}, ["message read -> handed to the listener)", "--profile lines"]),
     ("deserialize", "eventlet", {}, ["JSON decoding"]),
+    ("batch_wait", "eventlet", {}, ["70.0 ms until the listener's batch is full or timed out"]),
     (
         "executor_queue",
         "threading",
@@ -264,7 +265,7 @@ def test_every_stage_but_remote_has_a_reason_tested():
 
 
 def test_every_stage_has_a_plain_span_and_a_bucket_with_an_owner():
-    assert len(BY_NAME) == len(STAGES) == 31
+    assert len(BY_NAME) == len(STAGES) == 32
     assert all(" -> " in stage.span and stage.bucket in OWNERS for stage in STAGES)
 
 

@@ -5,10 +5,11 @@ import pytest
 from omrig.broker import choice
 from omrig.broker.amqp.broker import AmqpBroker
 from omrig.broker.base import BrokerInfo, Group
+from omrig.broker.kafka import KafkaBroker
 from omrig.broker.memory import MemoryBroker
 from omrig.model.declared import Thing
 from omrig.model.plan import Plan
-from omrig.model.transport import AMQP, BROKERS, MEMORY, Login, Transport
+from omrig.model.transport import AMQP, BROKERS, KAFKA, MEMORY, Login, Transport
 
 PLAN = Plan(sides=("producer",), run_id="5a" * 16)
 
@@ -22,10 +23,10 @@ def transport(kind):
 
 def test_every_kind_of_broker_has_its_own():
     made = {kind: type(choice.of(transport(kind))) for kind in BROKERS}
-    assert made == {AMQP: AmqpBroker, MEMORY: MemoryBroker}
+    assert made == {AMQP: AmqpBroker, KAFKA: KafkaBroker, MEMORY: MemoryBroker}
 
 
-@pytest.mark.parametrize(("kind", "one_process"), [(AMQP, False), (MEMORY, True)])
+@pytest.mark.parametrize(("kind", "one_process"), [(AMQP, False), (KAFKA, False), (MEMORY, True)])
 def test_only_in_memory_both_sides_are_one_process(kind, one_process):
     assert choice.of(transport(kind)).one_process is one_process
 

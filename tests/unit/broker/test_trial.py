@@ -121,6 +121,24 @@ def test_the_exchange_of_all_servers_is_tried_where_a_side_uses_it(sides, copies
     assert connection.there == []
 
 
+@pytest.mark.parametrize("sides", [("producer",), ("consumer",), BOTH])
+def test_of_notifications_the_queue_of_their_priority_is_tried_and_no_reply(sides):
+    connection = Connection()
+    needs = Needs(sides, {}, priority="error", rpc=False)
+    trial.perform(connection, ENDPOINT, LOGIN, needs, 5.0)
+    topic, queue = connection.declared
+    assert queue == f"{topic}.error"
+    assert connection.routed == ([(topic, topic)] if "producer" in sides else [])
+    assert connection.there == []
+
+
+def test_with_rpc_beside_them_both_are_tried():
+    connection = Connection()
+    trial.perform(connection, ENDPOINT, LOGIN, Needs(BOTH, {}, priority="info"), 5.0)
+    assert [name for name in connection.declared if name.endswith(".info")]
+    assert [name for name in connection.declared if name.startswith("reply_")]
+
+
 def test_without_streams_neither_one_nor_its_exchange_is_declared(plan):
     connection = Connection()
     needs = Needs(BOTH, STREAM, plan=plan, streams=False)

@@ -177,7 +177,10 @@ LONG = "/" + "x" * 300
         (["compare", LONG, "<run>"], "BASE: /xxx"),
         (["ab", "--junit", "/absent/x", "--", "--"], "--junit: /absent: No such file"),
         (["ab", "--html", "<folder>", "--", "--"], "--html: <folder>: Is a directory"),
-        (["run", "--transport-url", "kafka://localhost"], "--transport-url: the driver kafka"),
+        (
+            ["run", "--transport-url", "kafka://localhost"],
+            "--transport-url: the driver knows no port",
+        ),
     ],
 )
 def test_paths_that_cannot_be(run, tmp_path, monkeypatch, capsys, arguments, said):

@@ -10,6 +10,7 @@ from oslo_config import cfg
 from omrig.drivers import configuration, settings
 from omrig.model import interpreter, redaction
 from omrig.model.errors import UsageError
+from omrig.model.load import Load
 from omrig.model.plan import Plan, Where
 
 URL_VARIABLE = "OS_DEFAULT__TRANSPORT_URL"
@@ -50,6 +51,39 @@ def prefetch_of(transport):
 
 def url_file(path, host):
     return write(path, f"[DEFAULT]\ntransport_url = rabbit://{host}/\n")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "source"),
+    [("notify", "theirs", "[oslo_messaging_notifications] in {path}"), ("cast", "h", "{path}")],
+)
+def test_the_url_of_notifications_counts_for_a_load_of_nothing_else(
+    tmp_path, pattern, host, source
+):
+    text = "[oslo_messaging_notifications]\ntransport_url = rabbit://theirs/\n"
+    path = write(tmp_path / "nova.conf", f"[DEFAULT]\ntransport_url = rabbit://h/\n{text}")
+    plan = Plan(
+        sides=("producer",),
+        run_id="1",
+        load=Load(pattern=pattern),
+        transport=Where(config_files=(path,)),
+    )
+    url = configuration.find_url(configuration.load(plan), plan)
+    assert (url.url, url.source) == (f"rabbit://{host}/", source.format(path=path))
+    assert url.is_named
+    given = plan.with_transport(url="rabbit://mine/")
+    assert configuration.find_url(configuration.load(given), given).url == "rabbit://mine/"
+
+
+def test_a_file_with_the_url_of_notifications_alone_will_do_for_them(tmp_path):
+    path = write(
+        tmp_path / "nova.conf", "[oslo_messaging_notifications]\ntransport_url = rabbit://h/\n"
+    )
+    plan = plan_of(config_files=(path,))
+    with pytest.raises(UsageError, match=r"there is one in \[oslo_messaging_notifications\]"):
+        configuration.find_url(configuration.load(plan), plan)
+    plan = dataclasses.replace(plan, load=Load(pattern="notify"))
+    assert configuration.find_url(configuration.load(plan), plan).url == "rabbit://h/"
 
 
 def test_nothing_configured_gives_no_url():

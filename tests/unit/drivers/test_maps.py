@@ -66,7 +66,7 @@ def test_rabbit_s_maps_use_every_action_and_tell_every_stage():
 
 def test_maps_are_chosen_by_scheme_with_what_they_require():
     names = [each.name for each in maps.for_scheme("rabbit")]
-    assert sorted(names) == ["amqp", "amqpdriver", "executor", "impl_rabbit", "kombu"]
+    assert sorted(names) == ["amqp", "amqpdriver", "executor", "impl_rabbit", "kombu", "notify"]
     assert maps.for_scheme("nothing") == []
 
 
@@ -105,7 +105,7 @@ def test_an_unknown_requirement_names_the_map():
         (MAP + DRIVER.replace('broker = "amqp"', ""), "mine.toml: broker: missing beside schemes"),
         (
             MAP + DRIVER.replace('"amqp"', '"qpid"'),
-            "mine.toml: broker: unknown 'qpid'; known are amqp, memory",
+            "mine.toml: broker: unknown 'qpid'; known are amqp, kafka, memory",
         ),
         (
             MAP + DRIVER.replace('"cast"', '"shout"'),
@@ -139,6 +139,17 @@ def test_an_unknown_requirement_names_the_map():
         (
             MAP + PROBE.replace('stamp = { enter = "send" }', 'receive = { link = "a..b" }'),
             "receive.link: 'a..b' is not a parameter of the function and what it leads to",
+        ),
+        (
+            MAP + PROBE.replace('stamp = { enter = "send" }', 'receive = { link = "a[*]" }'),
+            "receive.link: 'a[*]' is not a parameter of the function and what it leads to",
+        ),
+        (
+            MAP
+            + PROBE.replace(
+                'stamp = { enter = "send" }', 'carry = { by = "a.b[*]", enter = "put" }'
+            ),
+            "carry.by: 'a.b[*]' is not a parameter of the function and what it leads to",
         ),
         (
             MAP + PROBE.replace('stamp = { enter = "send" }', 'open = { on = "a.b", id = ["c"] }'),

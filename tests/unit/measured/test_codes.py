@@ -42,7 +42,8 @@ def test_the_name_of_a_map_means_its_modules(name):
     assert [place.module for place in codes.locate(name)] == list(maps.known()[name].modules)
 
 
-def test_a_driver_without_a_map_means_its_module():
+def test_a_driver_without_a_map_means_its_module(monkeypatch):
+    monkeypatch.setattr(maps, "known", dict)
     (place,) = codes.locate("impl_kafka")
     assert place.module == "oslo_messaging._drivers.impl_kafka"
 
@@ -131,8 +132,9 @@ def test_a_file_that_no_module_is_imported_from(tmp_path):
 
 
 def test_without_a_target_it_is_the_driver_and_the_executor(monkeypatch):
-    assert set(codes.default_targets("rabbit")) == {"impl_rabbit", "amqpdriver", "executor"}
-    assert set(codes.default_targets("fake")) == {"impl_fake", "executor"}
+    common = {"executor", "notify"}
+    assert set(codes.default_targets("rabbit")) == {"impl_rabbit", "amqpdriver", *common}
+    assert set(codes.default_targets("fake")) == {"impl_fake", *common}
     monkeypatch.setattr(maps, "for_scheme", lambda _scheme: [])
     driver = "oslo_messaging._drivers.impl_rabbit"
     assert codes.default_targets("rabbit") == [driver, "executor"]

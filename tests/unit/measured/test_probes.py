@@ -123,7 +123,7 @@ def test_a_function_without_the_parameter_is_told_and_left_alone():
     assert state.failures == [
         "kombu.messaging:Producer.publish: Producer.publish has no parameter gone"
     ]
-    assert state.lost_stages == {"decode", "decode_stall", "executor_queue"}
+    assert state.lost_stages == {"decode", "decode_stall", "batch_wait", "executor_queue"}
 
 
 def test_every_action_that_a_map_may_ask_for_is_there():

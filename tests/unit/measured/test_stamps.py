@@ -122,7 +122,7 @@ def rows(state, side="producer"):
     return [dict(zip(columns, map(int, row), strict=True)) for row in found]
 
 
-def _carrier(state, message_id=MESSAGE_ID, deliver=True):
+def _carrier(state, message_id=MESSAGE_ID, deliver=True, **more):
     """A request as a listener hands it on: received, with its record."""
 
     def callback(message):
@@ -136,7 +136,7 @@ def _carrier(state, message_id=MESSAGE_ID, deliver=True):
         message = types.SimpleNamespace(channel=types.SimpleNamespace(connection=None))
         _with(state, "receive", callback, **link)(message)
     request = types.SimpleNamespace()
-    says = {"on": "request", "id": ("msg_id", "unique_id")}
+    says = {"on": "request", "id": ("msg_id", "unique_id"), **more}
     _with(state, "open", opened, **says)(request, message_id, "another")
     return request
 
@@ -401,7 +401,7 @@ def test_only_the_reply_that_ends_a_call_counts(make):
     assert not state.stamps.broken
 
 
-def _serving(state, endpoint):
+def _serving(state, endpoint, by="incoming[0]"):
     """What an executor runs, with ``endpoint`` in it."""
 
     def dispatch():
@@ -412,7 +412,7 @@ def _serving(state, endpoint):
     def process(incoming):
         return dispatch()
 
-    return _with(state, "close", process, by="incoming[0]", enter="start", exit="end")
+    return _with(state, "close", process, by=by, enter="start", exit="end")
 
 
 def test_what_an_endpoint_sends_is_not_its_reply(make):
@@ -471,6 +471,78 @@ def test_what_was_not_received_while_stamping_is_served_all_the_same(make):
     assert _serving(state, lambda: "reply")([types.SimpleNamespace()]) == "reply"
     assert rows(state, "consumer") == []
     assert not state.stamps.broken
+
+
+# Batches
+
+
+def _carry(state, requests, by="incoming[*]"):
+    def submit(incoming):
+        pass
+
+    _with(state, "carry", submit, by=by, enter="submit")(requests)
+
+
+def _batch(state, count):
+    return [_carrier(state, f"{number:x}" * 32) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_the_messages_of_a_batch_are_served_at_once_and_each_has_its_row(make, native):
+    state = make(side="consumer", native=native)
+    requests = _batch(state, 3)
+    _carry(state, requests)
+    seen = []
+
+    def endpoint():
+        seen.append(state.stamps.current())
+        state.stamps.entered()
+
+    assert _serving(state, endpoint, by="incoming[*]")(requests) is None
+    assert seen == [None]
+    found = rows(state, "consumer")
+    assert [row["id"] for row in found] == [int(f"{n}" * at.ID_DIGITS, 16) for n in (1, 2, 3)]
+    for row in found:
+        assert row["read"] < row["submit"] < row["start"] < row["endpoint"] < row["end"]
+        assert (row["cpu_begin"] > 0) == (row["cpu_endpoint_end"] > 0) == native
+    for name in ("start", "endpoint", "endpoint_end", "end", "cpu_begin", "cpu_endpoint"):
+        assert len({row[name] for row in found}) == 1
+    assert len({row["read"] for row in found}) == len({row["submit"] for row in found}) == 3
+    assert state.stamps.current() is None
+    assert not state.stamps.broken
+
+
+def test_of_a_batch_those_count_that_have_a_record(make):
+    state = make(side="consumer")
+    nothing = types.SimpleNamespace()
+    first, second = _batch(state, 2)
+    process = _serving(state, lambda: None, by="incoming[*]")
+    for batch in ([nothing, first, nothing, second], [nothing], [], None):
+        _carry(state, batch)
+        process(batch)
+    assert len(rows(state, "consumer")) == 2
+    assert state.stamps.current() is None
+    assert not state.stamps.broken
+
+
+def test_a_batch_whose_endpoint_fails_has_its_rows(make):
+    state = make(side="consumer")
+
+    def endpoint():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        _serving(state, endpoint, by="incoming[*]")(_batch(state, 2))
+    assert len(rows(state, "consumer")) == 2
+    assert state.stamps.current() is None
+
+
+def test_when_the_listener_has_a_message_is_stamped_where_it_is_asked_for(make):
+    state = make(side="consumer")
+    before = now()
+    request = _carrier(state, exit="taken")
+    assert before < request._omrig_record[at.TAKEN] < now()
+    assert _carrier(state)._omrig_record[at.TAKEN] == 0
 
 
 # Samples
@@ -809,7 +881,9 @@ def test_exceptions_go_through_every_kind_of_graft(make):
         ("receive", {"link": "message.channel"}),
         ("open", {"on": "message", "id": ("msg_id", "unique_id")}),
         ("carry", {"by": "incoming[0]", "enter": "submit"}),
+        ("carry", {"by": "incoming[*]", "enter": "submit"}),
         ("close", {"by": "incoming[0]", "enter": "start", "exit": "end"}),
+        ("close", {"by": "incoming[*]", "enter": "start", "exit": "end"}),
         ("serve", {"enter": "endpoint", "exit": "endpoint_end"}),
         ("reply", {"id": "msg_id", "in": "message", "has": ("ending",), "enter": "put"}),
     ]

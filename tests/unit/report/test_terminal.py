@@ -16,7 +16,9 @@ from tools import synthetic_values
 MS = 1_000_000
 
 CALL = {
-    stage.name: 0.01 for stage in STAGES if not stage.mixed and not stage.name.endswith("_stall")
+    stage.name: 0.01
+    for stage in STAGES
+    if not stage.mixed and not stage.name.endswith(("_stall", "batch_wait"))
 } | {
     "receive_lag": 20,
     "wakeup": 50,
