@@ -65,7 +65,6 @@ def of_all(parts: Sequence[tuple[Sides, Timeline]]) -> Closure:
     checks = [
         each for sides, timeline in parts if timeline.producer for each in _checks(sides, timeline)
     ]
-    is_checked = any(timeline.producer for _, timeline in parts)
     return Closure(
         messages=sum(each.messages for each in found),
         matched=_sum([each.matched for each in found]),
@@ -73,7 +72,7 @@ def of_all(parts: Sequence[tuple[Sides, Timeline]]) -> Closure:
         negative_stages=sum(each.negative_stages for each in found),
         flagged_arrivals=sum(each.flagged_arrivals for each in found),
         tolerance=TOLERANCE,
-        unexplained_share=_unexplained_share(checks) if is_checked else None,
+        unexplained_share=_unexplained_share(checks) if checks else None,
     )
 
 

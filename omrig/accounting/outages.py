@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy
 
+from omrig.model import patterns
 from omrig.model.columns import Integers
 from omrig.model.connections import LOST, OPENED
 from omrig.model.facts import LostConnections, Outage
-from omrig.model.patterns import PATTERNS
 from omrig.model.result import Clock
 from omrig.model.units import NS
 from omrig.recordings.recording import Recording, Sides
@@ -66,7 +66,7 @@ def _load(sides: Sides) -> tuple[int | None, Integers]:
     nothing = numpy.zeros(0, numpy.int64)
     if some is None:
         return None, nothing
-    by_reply = PATTERNS[some.run.plan.pattern].replies
+    by_reply = patterns.all_reply(some.run.plan.patterns)
     ends = nothing
     if producer is not None and (by_reply or consumer is None):
         ends = producer.messages.end_ns

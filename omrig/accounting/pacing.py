@@ -9,12 +9,12 @@ from omrig.accounting import latency, littles_law
 from omrig.accounting.statistics import percentile
 from omrig.accounting.verdict.phrases import counted
 from omrig.accounting.verdict.thresholds import FULL_MACHINE, SATURATED_CPU
-from omrig.model import units
+from omrig.model import patterns, units
 from omrig.model.columns import Flags, Integers
 from omrig.model.facts import Machine
 from omrig.model.members import side_of
 from omrig.model.pacing import LATE_NS, LimitedBy, Pacing
-from omrig.model.patterns import PATTERNS, Pattern
+from omrig.model.patterns import Pattern
 from omrig.model.resources import Resources
 from omrig.model.units import NS
 from omrig.recordings.recording import Recording, Sides
@@ -117,7 +117,7 @@ def _limited_by(
         return LimitedBy(what="producer", text=text)
     plan = producer.run.plan
     total = littles_law.all_workers(plan, producer)
-    pattern, workers = PATTERNS[plan.pattern], counted(total, "worker")
+    found, workers = plan.patterns, counted(total, "worker")
     if _found_none_free(producer) < MOST:
         if full:
             return LimitedBy(what="machine", text=f"{cores}, and workers did not get their turn")
@@ -126,10 +126,11 @@ def _limited_by(
             text="nothing that was measured says why: workers were free, and no core was full",
         )
     who = f"{'all ' if total > 1 else ''}{workers}"
-    waited = f"{who} waited for {_awaited(pattern)}"
+    waited = f"{who} waited for {_awaited(found)}"
     if _held_share(producer) >= MOST:
-        waited = f"{who} waited for the consumer to catch up, after every {pattern.ahead}"
-        waited += f" {pattern.noun}s of a worker"
+        ahead = min(each.ahead for each in found if each.ahead)
+        waited = f"{who} waited for the consumer to catch up, after every {ahead}"
+        waited += f" {_noun(found)}s of a worker"
         if shares.get("consumer", 0.0) < SATURATED_CPU:
             return LimitedBy(what="catching up", text=waited)
     if shares.get("consumer", 0.0) >= SATURATED_CPU:
@@ -146,8 +147,16 @@ def _limited_by(
     )
 
 
-def _awaited(pattern: Pattern) -> str:
-    return "replies" if pattern.replies else f"their {pattern.noun}s to be sent"
+def _noun(found: Sequence[Pattern]) -> str:
+    return found[0].noun if len(found) == 1 else "message"
+
+
+def _awaited(found: Sequence[Pattern]) -> str:
+    if patterns.all_reply(found):
+        return "replies"
+    return f"their {_noun(found)}s to be sent" + (
+        ", or for replies" if any(each.replies for each in found) else ""
+    )
 
 
 def _found_none_free(producer: Recording) -> float:

@@ -204,7 +204,7 @@ def load(options: argparse.Namespace, messages: int | None) -> Load:
         raise UsageError("--mix: the load has the patterns of the mix; leave --pattern out")
     if isinstance(values.get("size_bytes"), Sizes):
         values["sizes"] = values.pop("size_bytes")
-    return Load(**values)
+    return Load(**values, scenario=vars(options).get("scenario"))
 
 
 TRANSPORT = "transport (default: the configuration of nova on this host, else an embedded RabbitMQ)"

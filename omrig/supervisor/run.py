@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from omrig.accounting.recent import Recent
 from omrig.broker.base import Group
 from omrig.measured.profilers import registry
-from omrig.model import errors, events, payload, redaction
+from omrig.model import errors, events, payload
 from omrig.model.errors import Losses, RunError
 from omrig.model.events import Event
 from omrig.model.plan import Plan
@@ -25,7 +25,7 @@ from omrig.model.profiling import TARGETS
 from omrig.model.run import BrokerNode, Left, Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings import series, writer
-from omrig.supervisor import beginning, cleaning, destination, phases, reports
+from omrig.supervisor import beginning, cleaning, debugging, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
 from omrig.supervisor.child import Child, Said, stop_all
 from omrig.supervisor.control import Relay
@@ -68,7 +68,7 @@ def run(
     Raises ``UsageError`` before anything is measured, ``RunError`` where there is no load or what
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
     """
-    _set_up_logging(plan.output.debug)
+    debugging.set_up_logging(plan.output.debug)
     if not plan.load.sizes:
         payload.build(min(plan.load.size_bytes, payload.SMALLEST_BYTES))
     registry.load(plan.profiling.modes, plan.load.executor)
@@ -112,19 +112,6 @@ def after_load(folder: Path) -> Iterator[None]:
             f"the load is over, its recordings are in {folder}; no result:"
             f" {errors.in_words(error)}; omrig report {folder} tries again"
         ) from error
-
-
-def _set_up_logging(debug: bool) -> None:
-    """Show what the messaging libraries log here only when asked to, and without passwords."""
-
-    class Redacting(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return redaction.redact(super().format(record))
-
-    handler = logging.StreamHandler() if debug else logging.NullHandler()
-    handler.setFormatter(Redacting("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
-    level = logging.DEBUG if debug else logging.ERROR
-    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 class Supervision:
@@ -212,8 +199,7 @@ class Supervision:
         """The consumers that can be asked."""
         if self._to.peer:
             return [self._to.peer]
-        children = self._children.values()
-        own = [each for each in children if "consumer" in each.sides and each.is_heard]
+        own = [each for each in self._of("consumer") if each.is_heard]
         return [*own, *self._others]
 
     def _joined(self, consumer: "Consumer") -> None:
@@ -222,8 +208,8 @@ class Supervision:
         met.listen(functools.partial(self._relay.take, met))
         self._others.append(met)
 
-    def _producers(self) -> list[Child]:
-        return [each for each in self._children.values() if "producer" in each.sides]
+    def _of(self, side: str) -> list[Child]:
+        return [each for each in self._children.values() if side in each.sides]
 
     def _stop(self) -> None:
         if self._host:
@@ -269,7 +255,7 @@ class Supervision:
                 _LOG.debug("the stamps of the %s are made in %s", child.name, stamps)
                 child.phase = phases.waiting()
                 # A producer waits for the consumers' queues where both are ours.
-                if "consumer" in child.sides or not self._has_consumers():
+                if "consumer" in child.sides or not self._of("consumer"):
                     self._begin(child)
             case events.Ready():
                 self._ready(child)
@@ -318,9 +304,8 @@ class Supervision:
         self._display.say(f"the {child.name} is ready")
         if "producer" not in child.sides:
             child.phase = phases.working()
-        producers = self._producers()
-        consumers = [each for each in self._children.values() if "consumer" in each.sides]
-        if not all(each.is_ready for each in consumers):
+        producers = self._of("producer")
+        if not all(each.is_ready for each in self._of("consumer")):
             return
         if not producers:
             # Alone it is not told when the load begins.
@@ -356,11 +341,8 @@ class Supervision:
         """How many messages there are in the end; None as long as nobody knows."""
         if not self._to.plan.pace.gives_up:
             return self._to.plan.load.messages
-        over = [each.phase.is_saving or each.saved for each in self._producers()]
+        over = [each.phase.is_saving or each.saved for each in self._of("producer")]
         return self._counts("producer").get("sent", 0) if over and all(over) else None
-
-    def _has_consumers(self) -> bool:
-        return any("consumer" in each.sides for each in self._children.values())
 
     def _counts(self, side: str) -> dict[str, int]:
         """What the members of a side have counted, together."""

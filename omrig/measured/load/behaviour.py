@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from omrig.measured.load.injected import InjectedError
 from omrig.measured.load.nested import Nested
 from omrig.measured.load.rpc import ReplyMismatch, Send
 from omrig.measured.load.tally import Tally
@@ -37,14 +38,6 @@ _AT_ONCE = 0.5
 _AT_ONCE_NS = 50_000
 """Of the time that is left so much is burnt, and so long at most, before the clock is read again:
 that takes 0.6 µs, but on a slower processor what was burnt too much is not to be had back."""
-
-
-EXCEPTIONS_OF = [__name__]
-"""The modules whose exceptions are the same to who calls, as services name theirs."""
-
-
-class InjectedError(Exception):
-    """What the endpoint raises where it was told to; its argument is the message's number."""
 
 
 class Plain(Protocol):

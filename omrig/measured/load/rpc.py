@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from omrig.measured.load.injected import EXCEPTIONS_OF
 from omrig.model.patterns import Pattern
 from omrig.model.payload import METHOD
 from omrig.model.plan import Plan
@@ -24,9 +25,7 @@ def transport(conf: Any, url: Any, _plan: Plan) -> Any:
     """The transport of RPC, which lets the errors through that an endpoint is told to raise."""
     import oslo_messaging
 
-    from omrig.measured.load import behaviour
-
-    return oslo_messaging.get_rpc_transport(conf, url, behaviour.EXCEPTIONS_OF)
+    return oslo_messaging.get_rpc_transport(conf, url, EXCEPTIONS_OF)
 
 
 def client(transport: Any, plan: Plan) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 
 from omrig.model.latency import Latency
 from omrig.model.members import side_of
-from omrig.model.pacing import Ramp
 from omrig.report.html.events import Event
 from omrig.report.html.messages import Series
 from omrig.report.html.usage import MACHINE, Usage
@@ -35,11 +34,12 @@ _NINES = {
     1_000_000: "99.9999 %",
 }
 
-_CURVES = {
+CURVES = {
     "p50": {"color": "var(--ink)", "width": 2},
     "p90": {"color": "var(--soft)", "width": 1.5, "dash": "dash"},
     "p99": {"color": "var(--soft)", "width": 1.5, "dash": "dot"},
 }
+"""The line of each percentile."""
 
 _EVENTS = {
     "unanswered": ("x", "var(--bad)", "errors"),
@@ -61,13 +61,13 @@ _SIDES = {
 def latency(curve: tuple[list[float], list[int]], summary: Latency) -> Figure:
     """Latency by percentile on the HdrHistogram's axis: each step to the right is another nine."""
     inverse, values = curve
-    factor, unit = _unit(summary.max)
+    factor, unit = unit_of(summary.max)
     marked = {name: x for name, x in _MARKED.items() if x <= summary.count}
     line = {
         "type": "scatter",
         "mode": "lines",
         "x": [round(x, 4) for x in inverse],
-        "y": [_scaled(value, factor) for value in values],
+        "y": [scaled(value, factor) for value in values],
         "customdata": [100 * (1 - 1 / x) for x in inverse],
         "hovertemplate": f"%{{customdata:.4~f}} % of the messages took up to %{{y:,.3~f}} {unit}"
         "<extra></extra>",
@@ -78,7 +78,7 @@ def latency(curve: tuple[list[float], list[int]], summary: Latency) -> Figure:
         "type": "scatter",
         "mode": "markers+text",
         "x": list(marked.values()),
-        "y": [_scaled(summary.named(name), factor) for name in marked],
+        "y": [scaled(summary.named(name), factor) for name in marked],
         "text": [_shown(name) for name in marked],
         "textposition": [_LABELS[name] for name in marked],
         "marker": {"color": "var(--ink)", "size": 8},
@@ -92,7 +92,7 @@ def latency(curve: tuple[list[float], list[int]], summary: Latency) -> Figure:
         "ticktext": [_NINES[x] for x in ticks],
         "title": {"text": "percentile"},
     }
-    layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"))
+    layout = layout_of(xaxis=axis, yaxis=axis_of(f"latency, {unit}"))
     return {"height": 360, "data": [line, points], "layout": layout}
 
 
@@ -114,14 +114,14 @@ def by_size(parts: Mapping[str, Sequence[Line]]) -> Figure:
     largest = max(
         value for lines in parts.values() for line in lines for value in line.values if value
     )
-    factor, unit = _unit(largest)
+    factor, unit = unit_of(largest)
     traces = [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "name": f"{name} {line.statistic}",
             "x": list(line.sizes),
-            "y": [None if value is None else _scaled(value, factor) for value in line.values],
+            "y": [None if value is None else scaled(value, factor) for value in line.values],
             "hovertemplate": f"%{{y:,.3~f}} {unit}",
             "line": {
                 "color": _OF_PARTS[number % len(_OF_PARTS)],
@@ -133,20 +133,20 @@ def by_size(parts: Mapping[str, Sequence[Line]]) -> Figure:
         for line in lines
     ]
     axis = {"type": "category", "title": {"text": "payload from"}}
-    layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"), hovermode="x unified")
+    layout = layout_of(xaxis=axis, yaxis=axis_of(f"latency, {unit}"), hovermode="x unified")
     return {"height": 360, "data": traces, "layout": layout}
 
 
 def by_pattern(curves: Mapping[str, tuple[list[float], list[int]]], messages: int) -> Figure:
     """Latency by percentile of each pattern, up to the last of so many ``messages``."""
-    factor, unit = _unit(max(values[-1] for _, values in curves.values()))
+    factor, unit = unit_of(max(values[-1] for _, values in curves.values()))
     traces = [
         {
             "type": "scatter",
             "mode": "lines",
             "name": name,
             "x": [round(x, 4) for x in inverse],
-            "y": [_scaled(value, factor) for value in values],
+            "y": [scaled(value, factor) for value in values],
             "hovertemplate": f"%{{y:,.3~f}} {unit}",
             "line": {"color": _OF_PARTS[number % len(_OF_PARTS)], "width": 2},
         }
@@ -159,7 +159,7 @@ def by_pattern(curves: Mapping[str, tuple[list[float], list[int]]], messages: in
         "ticktext": [_NINES[x] for x in ticks],
         "title": {"text": "percentile"},
     }
-    layout = _layout(xaxis=axis, yaxis=_axis(f"latency, {unit}"))
+    layout = layout_of(xaxis=axis, yaxis=axis_of(f"latency, {unit}"))
     return {"height": 360, "data": traces, "layout": layout}
 
 
@@ -170,17 +170,17 @@ def _shown(percentile: str) -> str:
 def over_time(series: Series, events: Sequence[Event], length_s: float) -> Figure:
     """Throughput above latency on one time axis; below both, what happened when."""
     traces = [_throughput(series)]
-    layout = _layout(xaxis=_time_axis(length_s), hovermode="x unified")
+    layout = layout_of(xaxis=_time_axis(length_s), hovermode="x unified")
     has_latency, has_events = bool(series.percentiles), bool(events)
     floor = 0.12 if has_events else 0.0
     middle = floor + (1 - floor) * 0.52
     top = (middle + 0.06 if has_latency else floor, 1.0)
-    layout["yaxis"] = {**_axis("msg/s"), "domain": top}
+    layout["yaxis"] = {**axis_of("msg/s"), "domain": top}
     if has_latency:
         largest = max(value or 0 for value in series.percentiles["max"])
-        factor, unit = _unit(largest)
+        factor, unit = unit_of(largest)
         traces += _latencies(series, factor, unit)
-        layout["yaxis2"] = {**_axis(f"latency, {unit}"), "domain": (floor, middle)}
+        layout["yaxis2"] = {**axis_of(f"latency, {unit}"), "domain": (floor, middle)}
     if has_events:
         traces += _events(events)
         layout["yaxis3"] = {
@@ -216,7 +216,7 @@ def _throughput(series: Series) -> dict[str, Any]:
 def _latencies(series: Series, factor: float, unit: str) -> list[dict[str, Any]]:
     common = {"type": "scatter", "x": _seconds(series.at), "yaxis": "y2"}
     values = {
-        name: [None if value is None else _scaled(value, factor) for value in column]
+        name: [None if value is None else scaled(value, factor) for value in column]
         for name, column in series.percentiles.items()
     }
     hover = f"%{{y:,.3~f}} {unit}"
@@ -229,7 +229,7 @@ def _latencies(series: Series, factor: float, unit: str) -> list[dict[str, Any]]
             "line": line,
             "hovertemplate": hover,
         }
-        for name, line in _CURVES.items()
+        for name, line in CURVES.items()
     ]
     largest = {
         **common,
@@ -282,49 +282,6 @@ def _shape(event: Event) -> dict[str, Any]:
     }
 
 
-def ramp(found: Ramp) -> Figure:
-    """Throughput above latency over the rate that was asked for, with the knee across both."""
-    rows = found.rows
-    rates = [row.asked_per_second for row in rows]
-    factor, unit = _unit(max((row.p99_ns or 0 for row in rows), default=0))
-    common = {"type": "scatter", "mode": "lines+markers", "x": rates}
-    dotted = {"color": "var(--soft)", "width": 1, "dash": "dot"}
-    done = [row.messages_per_second for row in rows]
-    traces: list[dict[str, Any]] = [
-        {**common, "name": "asked", "mode": "lines", "y": rates, "line": dotted},
-        {**common, "name": "throughput", "y": done, "line": {"color": "var(--ink)", "width": 2}},
-    ]
-    traces = [{**trace, "hovertemplate": "%{y:,.0f} msg/s"} for trace in traces]
-    for name, values in (
-        ("p50", [row.p50_ns for row in rows]),
-        ("p99", [row.p99_ns for row in rows]),
-    ):
-        traces.append(
-            {
-                **common,
-                "name": f"{name} latency",
-                "y": [None if value is None else _scaled(value, factor) for value in values],
-                "yaxis": "y2",
-                "line": _CURVES[name],
-                "hovertemplate": f"%{{y:,.3~f}} {unit}",
-            }
-        )
-    axis = {**_axis("msg/s asked for"), "hoverformat": ",.0f", "anchor": "y2"}
-    layout = _layout(xaxis=axis, hovermode="x unified")
-    layout["yaxis"] = {**_axis("msg/s"), "domain": (0.56, 1.0)}
-    # Beyond the knee a message waits for seconds, before it for milliseconds.
-    layout["yaxis2"] = {**_axis(f"latency, {unit}"), "type": "log", "domain": (0.0, 0.5)}
-    if found.knee:
-        layout["shapes"] = [_across(found.knee.messages_per_second)]
-    return {"height": 460, "data": traces, "layout": layout}
-
-
-def _across(at: float) -> dict[str, Any]:
-    line = {"color": "var(--warn)", "width": 2, "dash": "dash"}
-    ends = {"x0": at, "x1": at, "y0": 0, "y1": 1}
-    return {"type": "line", "xref": "x", "yref": "paper", "line": line, **ends}
-
-
 def usage(usages: Sequence[Usage], length_s: float) -> Figure:
     """CPU above memory on one time axis, for both sides, the broker and the machine."""
     traces: list[dict[str, Any]] = []
@@ -352,14 +309,15 @@ def usage(usages: Sequence[Usage], length_s: float) -> Figure:
                     "hovertemplate": "%{y:,.1f} MiB",
                 }
             )
-    layout = _layout(xaxis=_time_axis(length_s), hovermode="x unified")
-    layout["yaxis"] = {**_axis("CPU, cores"), "domain": (0.56, 1.0)}
-    layout["yaxis2"] = {**_axis("memory (RSS), MiB"), "domain": (0.0, 0.5)}
+    layout = layout_of(xaxis=_time_axis(length_s), hovermode="x unified")
+    layout["yaxis"] = {**axis_of("CPU, cores"), "domain": (0.56, 1.0)}
+    layout["yaxis2"] = {**axis_of("memory (RSS), MiB"), "domain": (0.0, 0.5)}
     layout["xaxis"]["anchor"] = "y2"
     return {"height": 460, "data": traces, "layout": layout}
 
 
-def _layout(**changes: Any) -> dict[str, Any]:
+def layout_of(**changes: Any) -> dict[str, Any]:
+    """What all figures have in common, with ``changes``."""
     return {
         "margin": {"l": 64, "r": 12, "t": 12, "b": 44},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -375,7 +333,8 @@ def _layout(**changes: Any) -> dict[str, Any]:
     }
 
 
-def _axis(title: str) -> dict[str, Any]:
+def axis_of(title: str) -> dict[str, Any]:
+    """An axis with this title."""
     return {
         "title": {"text": title, "standoff": 8},
         "rangemode": "tozero",
@@ -397,14 +356,16 @@ def _time_axis(length_s: float) -> dict[str, Any]:
     }
 
 
-def _unit(largest_ns: float) -> tuple[float, str]:
+def unit_of(largest_ns: float) -> tuple[float, str]:
+    """By what a time in ns is multiplied to be in the unit, and that."""
     for factor, unit in _UNITS:
         if largest_ns >= factor:
             return factor, unit
     return _UNITS[-1]
 
 
-def _scaled(value_ns: int, factor: float) -> float:
+def scaled(value_ns: int, factor: float) -> float:
+    """A time in the unit."""
     return round(value_ns / factor, 6)
 
 

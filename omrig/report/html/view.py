@@ -27,6 +27,7 @@ from omrig.report.html import (
     parts,
     profiled,
     rate,
+    rate_charts,
     slowest,
     usage,
 )
@@ -141,11 +142,8 @@ def page(
         "evidence": _evidence(result),
         "caveats": _caveats(run, result),
         "apart": words.apart(result.messages),
-        "members": [(row, member_words.figures(row)) for row in result.members or ()],
-        "member_figures": member_words.FIGURES,
-        "spread": list(member_words.spread(result)),
+        **_of_members(result),
         **_endpoint(result),
-        "delivery": words.delivery(result),
         "load": words.load(run),
         "settings": words.settings(run),
         "latency_is": words.latency(run),
@@ -179,6 +177,16 @@ def page(
         "most_events": _MOST_EVENTS,
     }
     return {**content, "sections": _sections(content)}
+
+
+def _of_members(result: Result) -> dict[str, Any]:
+    """Who took part where a side has several, and what a client that sends by itself says."""
+    return {
+        "members": [(row, member_words.figures(row)) for row in result.members or ()],
+        "member_figures": member_words.FIGURES,
+        "spread": list(member_words.spread(result)),
+        "delivery": words.delivery(result),
+    }
 
 
 def _endpoint(result: Result) -> dict[str, Any]:
@@ -223,7 +231,7 @@ def _figures(
     if series:
         figures["time"] = charts.over_time(series, happened, seconds)
     if result.ramp:
-        figures["rate"] = charts.ramp(result.ramp)
+        figures["rate"] = rate_charts.ramp(result.ramp)
     if usages:
         figures["usage"] = charts.usage(usages, seconds)
     return figures

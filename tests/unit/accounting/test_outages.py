@@ -8,6 +8,7 @@ import pytest
 from omrig.accounting import outages
 from omrig.accounting.verdict import incidents
 from omrig.model.connections import CLOSED, LOST, OPENED
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Clock
 from omrig.model.run import BrokerNode, BrokerProcess
 from omrig.model.units import MS, NS
@@ -34,7 +35,9 @@ def side(pattern="call", starts=(), ends=(), received=(), notes=(), ended=None, 
     without = SimpleNamespace(stamping=None)
     noted = [(int(ns(when)[0]) + ahead, number, what, at) for when, number, what, at in notes]
     return SimpleNamespace(
-        run=SimpleNamespace(plan=SimpleNamespace(pattern=pattern), broker_nodes=nodes),
+        run=SimpleNamespace(
+            plan=SimpleNamespace(patterns=(PATTERNS[pattern],)), broker_nodes=nodes
+        ),
         # Of the first of two members; the other one noted nothing.
         members=[SimpleNamespace(stamping=SimpleNamespace(connections=noted)), without],
         messages=SimpleNamespace(

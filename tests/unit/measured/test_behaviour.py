@@ -7,7 +7,7 @@ import pytest
 from oslo_messaging.rpc import dispatcher
 from oslo_serialization import jsonutils
 
-from omrig.measured.load import behaviour, rpc
+from omrig.measured.load import behaviour, injected, rpc
 from omrig.model import payload
 from omrig.model.patterns import PATTERNS
 from omrig.model.plan import Load, Plan
@@ -18,8 +18,9 @@ class Counting:
 
     def __init__(self):
         self.seen = []
+        self.tally = None
 
-    def message(self, context, seq, producer, **arguments):  # noqa: ARG002
+    def message(self, context, seq, producer, at_ns=None, **arguments):  # noqa: ARG002
         self.seen.append((producer, seq, arguments))
         return seq
 
@@ -30,7 +31,7 @@ def acting(*texts, **messages):
     for pid, (producer, count) in enumerate(messages.items()):
         behaving.expect(producer, count, pid)
     counting = Counting()
-    return counting, behaving.endpoint(counting.message).message, behaving
+    return counting, behaving.endpoint(counting).message, behaving
 
 
 def plan(*texts):
@@ -94,7 +95,7 @@ def failing(message, producer, count):
         try:
             message({}, seq=seq, producer=producer)
         except dispatcher.ExpectedException as error:
-            assert error.exc_info[0] is behaviour.InjectedError
+            assert error.exc_info[0] is injected.InjectedError
             assert error.exc_info[1].args == (seq,)
             failed.append(seq)
     return failed
@@ -163,7 +164,7 @@ def test_a_sized_reply_is_the_message_s_own():
 
 
 def test_an_error_of_the_endpoint_is_an_answer():
-    answers, send = sent(behaviour.InjectedError(3), "error:1%")
+    answers, send = sent(injected.InjectedError(3), "error:1%")
     send(3)
     assert answers.about() == {"errors_replied": {"InjectedError": 1}}
     with pytest.raises(rpc.ReplyMismatch, match=r"message 4 got the error \(3,\)"):
@@ -176,3 +177,18 @@ def test_a_failure_is_none(error):
     with pytest.raises(error):
         send(3)
     assert answers.about() == {}
+
+
+def test_a_notification_of_the_share_is_given_back_once():
+    behaving = behaviour.Behaving(
+        Plan(
+            sides=("consumer",), run_id="1", load=Load(pattern="notify", endpoint=("requeue:50%",))
+        )
+    )
+    behaving.expect("a", 10, 1)
+    message = behaving.endpoint(Counting()).message
+    first = [message({}, seq, "a") for seq in range(10)]
+    again = [message({}, seq, "a") for seq in range(10)]
+    requeue = oslo_messaging.NotificationResult.REQUEUE
+    assert first.count(requeue) == 5
+    assert again == list(range(10))

@@ -8,6 +8,7 @@ import oslo_messaging
 import pytest
 from oslo_config import cfg
 
+from omrig.measured.executors import base
 from omrig.measured.load import notify
 from omrig.measured.load.messaging import Messaging
 from omrig.measured.load.tally import Tally
@@ -65,11 +66,15 @@ def start():
 
     def start(plan, endpoint):
         messaging = Messaging(
-            conf, oslo_messaging.TransportURL.parse(conf, "fake:///"), plan, MEMORY
+            conf,
+            oslo_messaging.TransportURL.parse(conf, "fake:///"),
+            plan,
+            MEMORY,
+            base.load("threading"),
         )
         messaging.serve(endpoint)
         started.append(messaging)
-        return messaging.sender(PATTERNS["notify"], "me", {"size": "large"})
+        return messaging.sender(PATTERNS["notify"], "me", {"size": "large"}, pytest.fail)
 
     yield start
     for messaging in started:
