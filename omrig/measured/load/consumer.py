@@ -8,7 +8,6 @@ from typing import Any
 
 from omrig.measured import progress
 from omrig.measured.executors.base import Executor
-from omrig.measured.load import services
 from omrig.measured.load.behaviour import Behaving
 from omrig.measured.load.messaging import Messaging
 from omrig.measured.load.side import POLL_S, SHUT_DOWN_S, Stop, member, now_ns, told
@@ -94,7 +93,7 @@ class Consumer:
         self.offer = offer
         self._tally = Tally(plan.load.messages)
         self._behaving = Behaving(plan)
-        self._server: Any = None
+        self._messaging: Messaging | None = None
         self._asked: tuple[bool, bool] | None = None
         self._done = threading.Event()
         self.producers: dict[str, dict[str, Any]] = {}
@@ -145,7 +144,8 @@ class Consumer:
         """Stop listening and let the messages under way be answered, for so long at most."""
 
         def shut_down() -> None:
-            self._messaging.stop_serving()
+            if self._messaging:
+                self._messaging.stop_serving()
             self._behaving.stop()
 
         self._executor.spawn(shut_down, "main").join(seconds)
@@ -270,7 +270,7 @@ class Consumer:
             "ended": self._ended,
             "stopped": self._stop.requested,
             **self._behaving.about(),
-            **services.about(self._server),
+            **(self._messaging.about() if self._messaging else {}),
         }
         writer.save_recording(
             folder,
