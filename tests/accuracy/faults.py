@@ -83,11 +83,15 @@ PRODUCER_BUSY = ("reply_receive_lag", "wakeup", "publish_stall", "reply_decode_s
 
 
 def serialize(
-    bench: Bench, executor: str, size_ms: float = 2.0, options: Mapping[str, Any] = NOTHING
+    bench: Bench,
+    executor: str,
+    size_ms: float = 2.0,
+    load: tuple[str, ...] = (),
+    options: Mapping[str, Any] = NOTHING,
 ) -> Finding:
     """The producer's serialize_msg takes longer."""
     fault = {"kind": "serialize", "side": "producer", "ms": size_ms}
-    run = bench.run(executor, fault, options=options)
+    run = bench.run(executor, fault, load=load, options=options)
     return Finding("serialize", executor, {"serialize": run.injection()}, run.growth(), run)
 
 

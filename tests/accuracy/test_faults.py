@@ -99,6 +99,30 @@ def test_a_slow_endpoint_is_the_endpoint(bench, executor):
     assert (verdict["owner"], verdict["stage"]) == ("endpoint", "endpoint")
 
 
+# A cast does not wait for its endpoint: in an open loop each is alone, and the next one does not
+# wait behind it.
+ALONE = ("--rate", "40")
+
+without_replies = pytest.mark.parametrize(
+    ("pattern", "executor"),
+    [("cast", "eventlet"), ("fanout", "threading"), ("notify", "eventlet")],
+)
+
+
+@without_replies
+def test_a_slow_endpoint_is_the_endpoint_where_nobody_replies_too(bench, pattern, executor):
+    load = ("--pattern", pattern, *ALONE)
+    found = settled(faults.endpoint, bench, executor, 5.0, load, check=assert_lands)
+    assert found.run.result["verdict"]["stage"] == "endpoint"
+
+
+@without_replies
+def test_a_slow_serializer_is_the_driver_where_nobody_replies_too(bench, pattern, executor):
+    load = ("--pattern", pattern, *ALONE)
+    found = settled(faults.serialize, bench, executor, SLOW_MS, load, check=assert_lands)
+    assert found.run.result["verdict"]["stage"] == "serialize"
+
+
 def assert_is_busy(found):
     """The added time is the process': the scheduler's, and the executor's, which has threads."""
     assert_books_close(found)
