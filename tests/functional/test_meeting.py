@@ -171,7 +171,7 @@ def test_consumers_of_a_group_find_the_first_and_are_asked_by_it(login):
         group = Group(2, leader.run_id)
         host = hosting.Host(login, "t", other, print, lambda *each: asked.append(each), group)
         ending.callback(host.close)
-        to_other = meeting.Found(login, leader.run_id, joined[0], 1)
+        to_other = meeting.Found(login, leader.run_id, joined[0], 1, is_there=False)
         ending.callback(to_other.release)
         to_other.listen(answers.append)
         to_other.tell(events.Ask(1, "warmed", {"producer": "x"}))

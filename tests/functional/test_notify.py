@@ -1,24 +1,11 @@
 """Notifications through a real RabbitMQ: one by one, in batches, and given back to the broker."""
 
 import json
-import time
 
 import amqp
-import oslo_messaging
 import pytest
-from oslo_config import cfg
-
-from omrig.measured.load.consumer import Endpoint
-from omrig.measured.load.messaging import Messaging
-from omrig.measured.load.tally import Tally
-from omrig.model.load import Load
-from omrig.model.notifications import Notifications
-from omrig.model.patterns import PATTERNS
-from omrig.model.plan import Plan
-from omrig.model.transport import AMQP
 
 MESSAGES = 300
-REQUEUE = oslo_messaging.NotificationResult.REQUEUE
 
 
 def _run(run, broker, *arguments):
@@ -63,50 +50,16 @@ def test_one_by_one_nothing_waits_for_a_batch_and_nothing_is_left(run, broker, c
         channel.queue_declare(f"{topic}.info", passive=True)
 
 
-class Requeues(Endpoint):
-    """Wants every tenth message of the load a second time."""
-
-    def __init__(self, tally):
-        super().__init__(tally)
-        self._asked = set()
-
-    def message(self, ctxt, seq, producer, at_ns=None, **payload):
-        super().message(ctxt, seq, producer, at_ns, **payload)
-        if seq % 10 == 0 and seq not in self._asked:
-            self._asked.add(seq)
-            return REQUEUE
-        return seq
-
-
 @pytest.mark.parametrize("batch", [None, 5])
-def test_what_goes_back_to_the_broker_comes_again_and_is_no_duplicate(broker, batch):
-    conf = cfg.ConfigOpts()
-    conf([])
-    plan = Plan(
-        sides=("producer", "consumer"),
-        run_id=f"{time.monotonic_ns():032x}",
-        load=Load(messages=100, pattern="notify", executor="threading"),
-        notifications=Notifications(batch=batch, batch_timeout_s=0.2 if batch else None),
-    )
-    tally = Tally(100)
-    tally.expect("me", 100)
-    url = oslo_messaging.TransportURL.parse(conf, broker.url)
-    messaging = Messaging(conf, url, plan, AMQP)
-    messaging.serve(Requeues(tally))
-    send = messaging.sender(PATTERNS["notify"], "me", {})
-    for seq in range(100):
-        send(seq)
-    end = time.monotonic() + 20
-    while not tally.complete():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    messaging.stop_serving()
-    messaging.cleanup()
-    assert tally.unique() == 100
-    assert tally.duplicated == tally.out_of_range == []
-    assert tally.redelivered == tally.requeued
-    assert tally.last == 100 + tally.requeued
-    assert (tally.requeued == 10) if batch is None else (10 <= tally.requeued <= 50)
+def test_what_goes_back_to_the_broker_comes_again_and_is_no_duplicate(run, broker, batch):
+    batches = () if batch is None else ("--batch", batch, "--batch-timeout", 0.2)
+    result = _run(run, broker, "--executor", "threading", "--endpoint", "requeue:10%", *batches)
+    counts = result["messages"]
+    assert counts["sent"] == counts["received"] == MESSAGES
+    assert counts["lost"] == counts["duplicated"] == counts["out_of_range"] == 0
+    share = MESSAGES // 10
+    # Of a batch that has one of them all come again.
+    assert counts["requeued"] == share if batch is None else counts["requeued"] >= share
 
 
 def test_the_url_of_notifications_is_used_for_them_alone(run, broker, tmp_path):

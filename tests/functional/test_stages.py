@@ -164,7 +164,7 @@ def test_sides_of_different_runs_are_not_merged(sides, run):
     sides()
     status, _, err = run("report", "P", "P")
     assert status == 2
-    assert "has a producer, and so has" in err
+    assert "is given twice" in err
     status, _, err = run("report", "P", "nowhere")
     assert status == 2
     assert "nowhere holds no run" in err
