@@ -40,20 +40,20 @@ def settled(inject, *arguments, check):
     return found
 
 
-def assert_books_close(found):
-    """Nothing negative, nothing guessed, and (nearly) every message adds up."""
+def assert_books_close(found, least=0.95):
+    """Nothing negative, nothing guessed, and (nearly) every message adds up, ``least`` of them."""
     closure = found.run.result["closure"]
     assert closure["matched"] == closure["messages"] == len(found.run.seq)
     assert closure["negative_stages"] == 0
     assert closure["flagged_arrivals"] == 0
     assert closure["unexplained_share"] < 0.02
     # The rest was interrupted between the load's clock and the first stamp, or after the last.
-    assert closure["within_tolerance"] >= 0.95 * closure["messages"]
+    assert closure["within_tolerance"] >= least * closure["messages"]
 
 
-def assert_lands(found):
+def assert_lands(found, least=0.95):
     """The stages grow by what was injected, within max(50 us, 2 %), no other by 5 % of it."""
-    assert_books_close(found)
+    assert_books_close(found, least)
     for name, size in found.injected.items():
         assert found.growth[name] == pytest.approx(size, rel=0.02, abs=50 * MICROSECOND), name
     size = min(found.injected.values())
@@ -103,6 +103,12 @@ def test_a_slow_endpoint_is_the_endpoint(bench, executor):
 # wait behind it.
 ALONE = ("--rate", "40")
 
+
+def assert_lands_alone(found):
+    """As :func:`assert_lands`: processes that sleep between messages are interrupted more often."""
+    assert_lands(found, least=0.9)
+
+
 without_replies = pytest.mark.parametrize(
     ("pattern", "executor"),
     [("cast", "eventlet"), ("fanout", "threading"), ("notify", "eventlet")],
@@ -112,14 +118,14 @@ without_replies = pytest.mark.parametrize(
 @without_replies
 def test_a_slow_endpoint_is_the_endpoint_where_nobody_replies_too(bench, pattern, executor):
     load = ("--pattern", pattern, *ALONE)
-    found = settled(faults.endpoint, bench, executor, 5.0, load, check=assert_lands)
+    found = settled(faults.endpoint, bench, executor, 5.0, load, check=assert_lands_alone)
     assert found.run.result["verdict"]["stage"] == "endpoint"
 
 
 @without_replies
 def test_a_slow_serializer_is_the_driver_where_nobody_replies_too(bench, pattern, executor):
     load = ("--pattern", pattern, *ALONE)
-    found = settled(faults.serialize, bench, executor, SLOW_MS, load, check=assert_lands)
+    found = settled(faults.serialize, bench, executor, SLOW_MS, load, check=assert_lands_alone)
     assert found.run.result["verdict"]["stage"] == "serialize"
 
 
