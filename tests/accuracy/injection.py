@@ -105,7 +105,9 @@ def on_serialize(act: Callable[[Any], None]) -> None:
 
     def dumps(message: Any, *args: Any, **kwargs: Any) -> Any:
         # The endpoint answers with the sequence number.
-        act(message["args"].get("seq") if "args" in message else message.get("result"))
+        # A call or cast, a notification, or a reply.
+        sent = message.get("args", message.get("payload"))
+        act(sent.get("seq") if sent is not None else message.get("result"))
         return original.dumps(message, *args, **kwargs)
 
     # Within the function that is stamped: what stands around it is not seen by its stamps.

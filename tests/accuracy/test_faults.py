@@ -56,6 +56,8 @@ def assert_lands(found, least=0.95):
     assert_books_close(found, least)
     for name, size in found.injected.items():
         assert found.growth[name] == pytest.approx(size, rel=0.02, abs=50 * MICROSECOND), name
+    # What was not injected can be nowhere.
+    assert found.size > MS
     size = min(found.injected.values())
     elsewhere = {
         name: growth
