@@ -18,7 +18,7 @@ from omrig.model.mix import MIX
 from omrig.model.result import Counts, Part, Result, Throughput
 from omrig.model.run import Run
 from omrig.recordings import recording
-from omrig.recordings.messages import Messages
+from omrig.recordings.messages import FAILED, FAILED_KIND, Messages
 from omrig.recordings.recording import Recording, Sides
 
 _OF_ANOTHER = -1
@@ -105,10 +105,10 @@ def _producer(run: Run, side: Recording, chosen_of: Mapping[str, Flags]) -> Reco
     errors: dict[str, int] = {}
     if side.messages.failed is not None:
         kept = chosen[side.messages.failed[0]]
-        for name in ("failed_seq", "failed_ns", "failed_kind"):
+        for name in (*FAILED, FAILED_KIND):
             if name in columns:
                 columns[name] = columns[name][kept]
-        errors = _errors(side, columns.get("failed_kind"))
+        errors = _errors(side, columns.get(FAILED_KIND))
     about = dataclasses.replace(
         side.about,
         sent=int((columns["start_ns"] > 0).sum()),

@@ -31,14 +31,6 @@ class Ready:
 
 
 @dataclasses.dataclass(frozen=True)
-class Waiting:
-    """No consumer has answered yet; ``left_s`` seconds are left to wait."""
-
-    side: str
-    left_s: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Moved:
     """A further message of the warm-up got through."""
 
@@ -137,7 +129,7 @@ class Note:
     text: str
 
 
-Shown = Waiting | Progress | Latencies | Rows | Note
+Shown = Progress | Latencies | Rows | Note
 """What is said for who watches the run."""
 
 Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Ask | Answer | Shown

@@ -86,12 +86,6 @@ class Messages:
         """The payload of each message, by sequence number; None where all have the same size."""
         return self._column("size_bytes") if "size_bytes" in self.columns else None
 
-    @property
-    def failed_kind(self) -> Integers | None:
-        """Which error each failure was, as :func:`omrig.model.failures.kind` numbers their names;
-        None where messages are all alike."""
-        return self._column(FAILED_KIND) if FAILED_KIND in self.columns else None
-
     def received_of(self, producer: str) -> Integers | None:
         """When the endpoint had each message of a producer; None for one that it did not serve."""
         name = f"{RECEIVED}{producer}"

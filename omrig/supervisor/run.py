@@ -279,8 +279,6 @@ class Supervision:
         match event:
             case events.Note(text):
                 self._display.say(text)
-            case events.Waiting(_, left_s):
-                self._display.waiting(left_s)
             case events.Progress(member, counts):
                 self._ending.progressed(child, counts)
                 child.counts.update(counts)

@@ -21,7 +21,8 @@ class Ahead:
     """What is under way of a ``load``, and the wait until that is little enough.
 
     ``sent`` is how many messages have been sent well so far, ``arrived`` asks the consumers how
-    many of them they have: None where they do not answer because the run ends.
+    many of them they have: None where they do not answer because the run ends. ``deliveries`` is
+    how many they are to have, as :func:`omrig.model.patterns.arrived` counts, of so many sent.
     """
 
     def __init__(
@@ -29,12 +30,13 @@ class Ahead:
         load: Load,
         sent: Callable[[], int],
         arrived: Callable[[], Answers | None],
+        deliveries: Callable[[int], int] = lambda sent: sent,
     ) -> None:
         self._patterns = load.patterns
         ahead = min((pattern.ahead for pattern in load.patterns if pattern.ahead), default=0)
-        self._limit = load.workers * ahead // 2
-        # In a mix some messages have copies, and what each consumer has says not how many of them.
-        self._copies = load.receipts / (load.messages or 1) if load.mix else 1.0
+        messages = load.messages or 1
+        self._limit = load.workers * ahead // 2 * deliveries(messages) // messages
+        self._deliveries = deliveries
         self._sent = sent
         self._arrived = arrived
         self._counts: dict[str, int] = {}
@@ -57,12 +59,12 @@ class Ahead:
             if self._received > best:
                 best, since = self._received, now
             elif now - since > DRAIN_S:
-                self._written_off = self._sent() - self._received
+                self._written_off = self._deliveries(self._sent()) - self._received
             if now > end:
                 raise TimeoutError(f"{under_way} messages are under way")
 
     def _under_way(self) -> int:
-        return self._sent() - self._received - self._written_off
+        return self._deliveries(self._sent()) - self._received - self._written_off
 
     def _all_copies(self) -> bool:
         return all(pattern.copies for pattern in self._patterns)
@@ -80,8 +82,7 @@ class Ahead:
             counts = {name: int(str(count)) for name, count in answers.items()}
             # Who is gone has what it had of messages that go to one; of copies it gets no more.
             self._counts = counts if self._all_copies() else {**self._counts, **counts}
-            received = patterns.arrived(self._patterns, self._counts.values())
-            self._received = int(received / self._copies)
+            self._received = patterns.arrived(self._patterns, self._counts.values())
         finally:
             self._asking.release()
         if self._under_way() > self._limit:

@@ -53,7 +53,6 @@ class Producer:
         self._slices: list[dict[str, Any]] = []
         self._slicing: dict[str, Any] | None = None
         self._consumers: dict[str, Any] = {}
-        self._ahead = Ahead(plan.load, self._sent_well, lambda: self._ask("received"))
         self._deliveries: Deliveries | None = None
 
     def connect(self, messaging: Messaging) -> None:
@@ -75,6 +74,12 @@ class Producer:
         """
         if not self._present():
             return
+        ahead = Ahead(
+            self._plan.load,
+            self._sent_well,
+            lambda: self._ask("received"),
+            self._traffic.deliveries(len(self._consumers)),
+        )
         if self._plan.load.warmup:
             self._emit(events.Phase(self.name, "warm-up"))
             self._workers.warm_up(self._send, self._emit)
@@ -90,7 +95,7 @@ class Producer:
         progress.report(self._executor, self._emit, self, measurement, over)
         measurement.start()
         for each in self._divide(measurement):
-            self._send_slice(measurement, each)
+            self._send_slice(measurement, each, ahead)
         measurement.stop()
         self._settle()
         if self._workers.left_behind:
@@ -148,7 +153,7 @@ class Producer:
             return slices.whole(self._total)
         return slices.divide(self._total, plan.load.workers, sparing=slow_only)
 
-    def _send_slice(self, measurement: Measurement, each: slices.Slice) -> None:
+    def _send_slice(self, measurement: Measurement, each: slices.Slice, ahead: Ahead) -> None:
         if self._stop.requested:
             return
         about = dataclasses.asdict(each)
@@ -157,7 +162,7 @@ class Producer:
             return
         self._slices.append(about)
         used = time.process_time()
-        self._workers.load(each.first, each.end, self._send, self._ahead.wait)
+        self._workers.load(each.first, each.end, self._send, ahead.wait)
         about["producer_cpu_seconds"] = time.process_time() - used
         # After the last slice a consumer that has what it wanted is gone.
         if not self._sliced() or self._stop.requested or each.end == self._total:

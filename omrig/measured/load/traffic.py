@@ -7,6 +7,7 @@ look up, and their one function is used as it is.
 
 import array
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 
 from omrig.measured.load.rpc import Send
@@ -45,6 +46,16 @@ class Traffic:
             senders[numbers[seq]](seq)
 
         return send
+
+    def deliveries(self, consumers: int) -> Callable[[int], int]:
+        """How many messages all consumers are to get of the first so many that are sent; where all
+        have copies, how many each is to get."""
+        copied = [pattern.copies for pattern, _ in self.kinds]
+        if all(copied) or not any(copied):
+            return lambda sent: sent
+        each = (consumers if copied[number] else 1 for number in self.numbers)
+        table = array.array("Q", itertools.accumulate(each, initial=0))
+        return table.__getitem__
 
 
 def decide(load: Load, seed: str, count: int) -> Traffic:

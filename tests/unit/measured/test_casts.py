@@ -1,5 +1,6 @@
 """Casts: a worker waits now and then until the consumers have kept up."""
 
+import array
 import itertools
 
 import pytest
@@ -8,7 +9,9 @@ from omrig.measured.executors import base
 from omrig.measured.load import ahead, rpc
 from omrig.measured.load.ahead import Ahead
 from omrig.measured.load.side import Stop
+from omrig.measured.load.traffic import Traffic
 from omrig.measured.load.workers import Workers
+from omrig.model import mix
 from omrig.model.load import Load
 from omrig.model.patterns import CALL, CAST, FANOUT
 from omrig.model.plan import Plan
@@ -97,6 +100,20 @@ def test_the_consumers_are_asked_until_little_is_under_way(pattern, answers):
     made, asked = _ahead(2 * LIMIT, answers, pattern)
     made.wait()
     assert asked == answers
+
+
+def test_of_a_mix_what_each_message_is_counts_however_the_copies_are_spread():
+    """One worker of a long load, whose first messages are the ones that have copies."""
+    copied, single = 60, 340
+    deliveries = Traffic(
+        ((FANOUT, 10), (CAST, 10)), array.array("H", [0] * copied + [1] * single)
+    ).deliveries(3)
+    assert [deliveries(sent) for sent in (0, copied, copied + single)] == [0, 180, 520]
+    load = Load(mix=mix.parse("fanout=15,cast=85"), messages=copied + single, workers=1)
+    # All have arrived but ten copies, and nobody is waited for any longer.
+    arrived = iter([{"a": 30, "b": 30, "c": 30}, {"a": 60, "b": 60, "c": 50}])
+    Ahead(load, lambda: copied, lambda: next(arrived), deliveries).wait()
+    assert next(arrived, None) is None
 
 
 def test_what_is_lost_holds_up_nobody_for_long(monkeypatch):

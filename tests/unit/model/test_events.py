@@ -9,7 +9,6 @@ from omrig.model import events
 SAID = [
     events.Loaded(),
     events.Ready("consumer"),
-    events.Waiting("producer", 29.5),
     events.Moved("producer"),
     events.Phase("producer", "warm-up"),
     events.Progress("producer", {"sent": 3, "done": 2, "errors": 1}),
