@@ -23,6 +23,7 @@ def test_a_stamp_costs_something_and_not_less_with_cold_caches(native):
     assert 0 < hot_ns <= cold_ns
 
 
+@pytest.mark.measures
 def test_the_cpu_clocks_of_threads_are_in_it():
     green, native = (
         min(cost.calibrated(native).hot_ns for _ in range(3)) for native in (False, True)
