@@ -67,7 +67,7 @@ def sent(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, .
         if event:
             called = called.get("event_type") if isinstance(called, Mapping) else None
         kind = Kind(
-            "fanout" if pattern == "cast" and to.fanout else pattern,
+            "fanout" if to.fanout else pattern,
             to.exchange or follow(arguments[of_driver], exchange_path) or "",
             to.topic or "",
             "" if event else to.namespace or "",
