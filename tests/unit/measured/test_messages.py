@@ -343,7 +343,7 @@ def test_a_kind_is_written_down_once_and_of_many_threads_each_gets_the_same():
     def work():
         barrier.wait()
         for method in map(str, range(300)):
-            found[method].add(numbers.kind(kinds.Kind("call", "", "topic", "", method)))
+            found[method].add(numbers.kind(("call", "", "topic", "", method)))
             found[method].add(-numbers.outcome(method))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -362,7 +362,7 @@ def test_of_too_many_kinds_nothing_is_kept():
     written = []
     numbers = kinds.Kinds(written.append)
     for method in map(str, range(kinds.MOST + 5)):
-        number = numbers.kind(kinds.Kind("call", "", "topic", "", method))
+        number = numbers.kind(("call", "", "topic", "", method))
         assert bool(number) == (int(method) < kinds.MOST)
         assert bool(numbers.outcome(method)) == (int(method) < kinds.MOST)
     assert len(written) == 2 * kinds.MOST
