@@ -19,6 +19,11 @@ HEADER = 8
 """Words before the first row of a chunk."""
 
 WORD_BYTES = 8
+"""Size of a number."""
+
+WIDTH, CAPACITY, NUMBER, ROWS = 2, 3, 4, 5
+"""Places in the header: words a row, rows that have room, the how-manieth chunk in the order of
+use, from 1 (0: never used), and how many rows are there."""
 
 
 def capacity(width: int) -> int:
