@@ -16,7 +16,7 @@ from omrig.recordings import arrivals
 from omrig.recordings.segments import Log
 from omrig.recordings.services import captured
 from omrig.recordings.services.captured import Segments
-from omrig.recordings.services.processes import Recorded
+from omrig.recordings.services.processes import OF_SERVICES, Recorded
 
 SIDES = tuple(COLUMNS)
 
@@ -69,7 +69,7 @@ def of_processes(processes: Sequence[Recorded], segments: Segments) -> Traffic:
             _table(number, each, logs[number], side, kinds, outcomes)
             for number, each in enumerate(processes)
         ]
-        tables[side] = stamp_table.as_one(_alike([table for table, _ in made]))
+        tables[side] = _joined([table for table, _ in made], side)
         timed[side] = [count for _, count in made]
     producer, consumer = tables["producer"], tables["consumer"]
     here, there = matched(producer["id"], consumer["id"])
@@ -137,6 +137,29 @@ def _table(
         busy=stamp_table.known(columns, side, times, used) if has_cpu else Busy(),
     )
     return made, int((watched > 0).sum())
+
+
+def _joined(tables: Sequence[StampTable], side: str) -> StampTable:
+    """All rows of a side; a consumer's in the order in which they were read."""
+    if len(tables) > 1:
+        return stamp_table.as_one(_alike(tables))
+    table = tables[0] if tables else _empty(side)
+    first = side == "consumer"
+    return table.take(numpy.argsort(table["read"], kind="stable")) if first else table
+
+
+def _empty(side: str) -> StampTable:
+    nothing = numpy.zeros(0, numpy.int64)
+    return StampTable(
+        side=side,
+        columns=dict.fromkeys((*COLUMNS[side], *OF_SERVICES), nothing),
+        arrival=nothing,
+        latest=nothing,
+        confirm_arrival=nothing,
+        flagged=nothing > 0,
+        reconnect_later=nothing,
+        member=nothing,
+    )
 
 
 def _alike(tables: Sequence[StampTable]) -> list[StampTable]:

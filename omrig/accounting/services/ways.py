@@ -28,7 +28,8 @@ class Kind:
     """The messages of one ``name``: rows of the tables of a recording.
 
     ``sent`` are the producer's rows, and ``ended`` which of these ended well; ``here`` and
-    ``there`` the pairs of rows of both sides; ``alone`` the consumer's rows without one.
+    ``there`` the pairs of rows of both sides; ``served`` are all of the consumer's rows, those of
+    messages that were delivered again, too, and ``alone`` those without a producer's.
     """
 
     name: MethodName
@@ -37,12 +38,8 @@ class Kind:
     ended: Flags
     here: Integers
     there: Integers
+    served: Integers
     alone: Integers
-
-    @property
-    def served(self) -> Integers:
-        """All rows of the consumer."""
-        return numpy.concatenate([self.there, self.alone])
 
 
 def kinds_of(traffic: Traffic) -> list[Kind]:
@@ -57,6 +54,7 @@ def kinds_of(traffic: Traffic) -> list[Kind]:
         pattern = _pattern(traffic, name, sent)
         mine = pairs == number
         here, there = traffic.here[mine], traffic.there[mine]
+        served = numpy.concatenate([there, alone])
         if not pattern.copies:
             # What was delivered again counts where it was read first.
             first = first_of(here)
@@ -69,6 +67,7 @@ def kinds_of(traffic: Traffic) -> list[Kind]:
                 ended=ended_well(traffic.producer, sent, pattern),
                 here=here,
                 there=there,
+                served=served,
                 alone=alone,
             )
         )
