@@ -73,6 +73,7 @@ def of_processes(processes: Sequence[Recorded], segments: Segments) -> Traffic:
         timed[side] = [count for _, count in made]
     producer, consumer = tables["producer"], tables["consumer"]
     here, there = matched(producer["id"], consumer["id"])
+    producer = _named_by_servers(producer, consumer, here, there, kinds)
     alone = numpy.setdiff1d(numpy.arange(consumer.rows), there)
     kind = names.as_sent(consumer["kind"][alone], consumer["depart"][alone] > 0, kinds)
     return Traffic(
@@ -87,6 +88,23 @@ def of_processes(processes: Sequence[Recorded], segments: Segments) -> Traffic:
         alone_kind=kind,
         timed=timed,
     )
+
+
+def _named_by_servers(
+    producer: StampTable,
+    consumer: StampTable,
+    here: Integers,
+    there: Integers,
+    kinds: Numbers[MethodName],
+) -> StampTable:
+    """The producer's rows; what their process did not name is what its server calls it."""
+    unknown = producer["kind"][here] == kinds.of(MethodName())
+    here, there = here[unknown], there[unknown]
+    if not len(here):
+        return producer
+    kind = producer["kind"].copy()
+    kind[here] = names.as_sent(consumer["kind"][there], consumer["depart"][there] > 0, kinds)
+    return producer.stamped(kind=kind)
 
 
 def matched(sent: Integers, received: Integers) -> tuple[Integers, Integers]:

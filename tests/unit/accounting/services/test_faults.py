@@ -241,6 +241,14 @@ def test_processes_that_ended_before_the_others_say_why(tmp_path, instrument, wo
     assert only(found, "ping").matched == COUNT
 
 
+def test_what_the_recorder_says_of_the_end_of_a_process_comes_first(tmp_path):
+    fleet, api, conductor = pair()
+    fleet.call(api, conductor, "ping", at=0)
+    conductor.instrument = {"ended_ns": None}
+    found = account(fleet.write(tmp_path, ended={conductor.folder: "the process ended"}))
+    assert [process.ended for process in found.processes] == [None, "the process ended"]
+
+
 def test_a_process_without_a_word_on_its_instrument_has_its_rows(tmp_path):
     fleet, api, conductor = pair()
     for number in range(COUNT):

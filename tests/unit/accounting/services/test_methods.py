@@ -152,13 +152,55 @@ def test_messages_of_senders_that_are_not_recorded_count_with_those_of_others(tm
     assert method.senders == ("api", REMOTE)
 
 
-def test_what_was_under_way_while_others_were_turned_on_is_of_no_other_sender(tmp_path):
+def test_what_was_under_way_while_others_were_turned_on_or_off_is_expected_nowhere(tmp_path):
     fleet, api, conductor = pair()
     for number in range(COUNT):
         fleet.call(api, conductor, "ping", at=2000 * MS + number * 10 * MS)
+    # The server is on 2 ms after the recording began, and off at its end.
     fleet.call(None, conductor, "ping", at=MS)
-    method = only(result(tmp_path, fleet), "ping")
+    fleet.call(api, None, "ping", at=MS)
+    fleet.call(api, None, "ping", at=9999 * MS)
+    found = result(tmp_path, fleet)
+    method = only(found, "ping")
     assert (method.senders, method.servers) == (("api",), ("conductor",))
+    assert (method.sent, method.closure.messages, method.closure.matched) == (
+        COUNT + 2, COUNT, COUNT,
+    )  # fmt: skip
+    assert any(words.startswith("3 messages were under way when") for words in found.not_seen)
+
+
+def test_casts_that_may_still_wait_for_their_server_are_not_missed(tmp_path):
+    fleet, api, conductor = pair()
+    for number in range(COUNT):
+        fleet.cast(api, conductor, "told", at=number * 10 * MS, queue_ns=1500 * MS)
+    fleet.cast(api, None, "told", at=8000 * MS)
+    fleet.cast(api, None, "told", at=9000 * MS)
+    method = only(result(tmp_path, fleet), "told")
+    # The first of these was longer under way than any other, the second was not.
+    assert (method.closure.messages, method.closure.matched) == (COUNT + 1, COUNT)
+    assert method.servers == ("conductor", REMOTE)
+
+
+def test_a_message_that_its_sender_did_not_name_is_what_its_server_calls_it(tmp_path):
+    fleet, api, conductor = pair()
+    for number in range(COUNT):
+        fleet.call(api, conductor, "ping", at=number * 10 * MS)
+        fleet.cast(api, conductor, "told", at=number * 10 * MS)
+    for row in api.rows["producer"]:
+        row["kind"] = 0
+    found = result(tmp_path, fleet)
+    assert sorted(method.name.label for method in found.methods) == [
+        "call topic ping", "cast topic told",
+    ]  # fmt: skip
+    assert [method.matched for method in found.methods] == [COUNT, COUNT]
+
+
+def test_messages_that_nobody_named_are_still_counted(tmp_path):
+    fleet, api, _ = pair()
+    fleet.call(api, None, "ping", at=MS)
+    api.rows["producer"][0]["kind"] = 0
+    (method,) = result(tmp_path, fleet).methods
+    assert (method.name.pattern, method.name.method, method.sent) == ("call", "", 1)
 
 
 def test_messages_without_an_id_are_not_taken_for_each_other(tmp_path):
@@ -244,7 +286,8 @@ def test_arrivals_are_those_of_the_capture_where_there_is_one(tmp_path):
     fleet, api, conductor = pair()
     for number in range(COUNT):
         fleet.call(api, conductor, "ping", at=number * 10 * MS)
-    rec = fleet.write(tmp_path, capture={"used": True, "dropped": 0})
+    capture = {"used": True, "dropped": 3, "why_not": "it ended early"}
+    rec = fleet.write(tmp_path, capture=capture)
     fleet.capture(rec, conductor, base=1_000_000, early_ns=45 * US)
     found = account(rec)
     # Its own stamp would say 50 us.
@@ -252,6 +295,8 @@ def test_arrivals_are_those_of_the_capture_where_there_is_one(tmp_path):
     client, server = found.processes
     assert server.arrivals == "by the capture"
     assert client.arrivals.startswith("by the socket's own stamp")
+    assert found.not_seen[0].startswith("the capture had no room for 3 segments")
+    assert found.not_seen[1].startswith("what was captured is not all: it ended early")
 
 
 def test_a_sample_tells_nothing_of_what_endpoints_sent_nor_of_pools(tmp_path):
