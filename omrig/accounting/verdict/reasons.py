@@ -155,7 +155,7 @@ def _executor_queue(case: Case) -> str:
     if case.facts.of_services:
         # Of all its servers: how many threads, the option says of each.
         threads = f"{counted(size, 'thread')}, " if size else ""
-        pool = f"{case.facts.who(case.part.side)}'s executor ({threads}executor_thread_pool_size)"
+        pool = f"{case.facts.whose(case.part.side)} executor ({threads}executor_thread_pool_size)"
     wait = f"messages wait {case.mean} for the executor"
     # In a closed loop with replies no more messages are under way than there are workers.
     replies = PATTERNS[case.result.pattern].replies

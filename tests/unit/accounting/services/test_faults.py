@@ -278,3 +278,22 @@ def test_what_processes_lack_is_said(tmp_path):
 def test_a_recording_of_nothing_is_empty(tmp_path):
     found = account(Fleet().write(tmp_path))
     assert (found.sent, found.methods, found.processes) == (0, (), ())
+
+
+def test_verdicts_name_the_processes_or_how_many_there_are(tmp_path):
+    heads = []
+    for count in (1, 2, 3):
+        fleet = Fleet()
+        api = fleet.process("api")
+        servers = [fleet.process(f"server-{number}") for number in range(count)]
+        for number in range(COUNT):
+            fleet.call(
+                api, servers[number % count], "ping", at=number * 10 * MS, queue_ns=50 * MS,
+                endpoint_ns=MS,
+            )  # fmt: skip
+        heads.append(only(account(fleet.write(tmp_path, f"rec-{count}")), "ping").verdict.head)
+    assert [head.partition(" of a call is ")[2].partition(",")[0] for head in heads] == [
+        "server-0's own process",
+        "server-0's and server-1's own processes",
+        "its 3 servers' own processes",
+    ]
