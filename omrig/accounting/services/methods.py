@@ -82,9 +82,9 @@ def _of_kind(recorded: Recorded, kind: Kind) -> Accounted:
     )
     edge, edge_alone = ways.under_way(traffic, kind, recorded.stretch)
     made = ways.timeline_of(traffic, recorded.hosts, kind, recorded.lost(members), edge)
-    missed = unanswered.of_kind(traffic, recorded.hosts, kind)
+    missed = unanswered.of_kind(traffic, recorded.hosts, kind, edge)
     sides = _sides(recorded, kind)
-    edges = int((edge & kind.ended).sum() + edge_alone.sum())
+    edges = int(edge.sum() + edge_alone.sum())
     unmatched = ~numpy.isin(kind.sent, kind.here)
     sent, served = kind.sent, kind.served
     method = Method(

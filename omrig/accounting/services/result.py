@@ -15,13 +15,13 @@ from omrig.accounting.services import (
     methods,
     requests,
     traffic,
-    unanswered,
 )
 from omrig.accounting.services.hosts import Hosts
 from omrig.accounting.services.inner import Inner
 from omrig.accounting.services.methods import Accounted
 from omrig.accounting.services.traffic import Traffic
 from omrig.accounting.services.ways import Stretch
+from omrig.accounting.verdict.phrases import counted
 from omrig.model.result import Closure
 from omrig.model.service import REMOTE, Process, ServiceResult
 from omrig.recordings.services import captured, recording
@@ -153,14 +153,8 @@ def _of_methods(accounted: Sequence[Accounted]) -> Iterator[str]:
     edge = sum(each.edge for each in accounted)
     if edge:
         yield (
-            f"{edge:,} messages were under way when processes were turned on or off: they have a"
-            " row on one side only, and are in no count of what is to have a timeline"
-        )
-    waiting = sum(unanswered.waiting(each.method.unanswered) for each in accounted)
-    if waiting:
-        yield (
-            f"{waiting:,} calls were under way when the recording ended: what their servers had"
-            " begun of them has no row"
+            f"{counted(edge, 'message')} under way when processes were turned on or off, with a row"
+            " on one side only: in no count of what is to have a timeline"
         )
 
 
@@ -196,6 +190,6 @@ def _of_threads(seen: Traffic, within: Inner) -> Iterator[str]:
     count = int((producer["call"][alone] > first[sent]).sum())
     if count:
         yield (
-            f"{count:,} messages were sent for requests that their process served, and not by an"
-            " endpoint's own thread: they are in no endpoint's nested time"
+            f"{counted(count, 'message')} sent for requests that their process served, and not by an"
+            " endpoint's own thread: in no endpoint's nested time"
         )

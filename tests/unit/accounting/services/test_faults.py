@@ -72,7 +72,21 @@ def test_calls_that_nobody_saw_and_those_that_were_not_sent(tmp_path):
         ("sent", "MessagingTimeout"), ("sent", ""), ("not_sent", "MessageDeliveryFailure"),
     }  # fmt: skip
     assert (method.timed_out, method.raised) == (1, {"MessageDeliveryFailure": 1})
-    assert any(words.startswith("1 calls were under way") for words in found.not_seen)
+
+
+def test_calls_that_wait_longer_than_others_took_are_unanswered(tmp_path):
+    fleet, api, conductor = pair()
+    for number in range(COUNT):
+        fleet.call(api, conductor, "ping", at=number * 10 * MS, endpoint_ns=500 * MS)
+    fleet.call(api, None, "ping", at=8 * SECOND, in_flight=True, request=1)
+    fleet.call(api, None, "ping", at=9_900 * MS, in_flight=True)
+    found = account(fleet.write(tmp_path))
+    method = only(found, "ping")
+    (missed,) = method.unanswered
+    assert (missed.count, missed.last_seen, missed.outcome) == (1, "sent", "")
+    assert missed.requests == ("req-00000000-0000-001",)
+    assert (method.closure.messages, method.closure.matched) == (COUNT, COUNT)
+    assert any(words.startswith("1 message under way when") for words in found.not_seen)
 
 
 def test_an_error_is_an_answer(tmp_path):

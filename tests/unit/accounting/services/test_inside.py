@@ -83,7 +83,7 @@ def test_each_server_with_a_copy_sends_for_itself(tmp_path):
 def test_what_other_threads_send_for_a_request_is_said_to_be_nobodys(tmp_path):
     found = account(nested([(1, 5)], parent=False).write(tmp_path))
     assert only(found, "outer").endpoint_nested == 0
-    assert any(words.startswith(f"{COUNT} messages were sent") for words in found.not_seen)
+    assert any(words.startswith(f"{COUNT} messages sent for") for words in found.not_seen)
 
 
 def test_requests_have_their_messages_as_a_tree(tmp_path):
