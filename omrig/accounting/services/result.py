@@ -190,6 +190,6 @@ def _of_threads(seen: Traffic, within: Inner) -> Iterator[str]:
     count = int((producer["call"][alone] > first[sent]).sum())
     if count:
         yield (
-            f"{counted(count, 'message')} sent for requests that their process served, and not by an"
-            " endpoint's own thread: in no endpoint's nested time"
+            f"{counted(count, 'message')} sent for requests that their process served, and not by"
+            " an endpoint's own thread: in no endpoint's nested time"
         )
