@@ -47,7 +47,8 @@ def table(
     drawn.add_column("stage", "all", no_wrap=True)
     if buckets:
         drawn.add_column("side", no_wrap=True)
-        drawn.add_column("bucket", no_wrap=True)
+        # What gives way where there is no room, in place of a figure.
+        drawn.add_column("bucket")
     drawn.add_column("share", f"{sum(percentages):.1f} %", justify="right", no_wrap=True)
     mean = "" if mixed else units.duration(sum(row.mean_ns for row in rows))
     drawn.add_column("mean", mean, justify="right", no_wrap=True)
@@ -58,7 +59,7 @@ def table(
         bucket = owners.bucket_of(row.name, row.bucket)
         drawn.add_row(
             Text(row.name, owners.style(owners.owner_of(bucket))),
-            *([row.side, bucket] if buckets else []),
+            *([Text(row.side), _cropped(bucket)] if buckets else []),
             _share(row, percentage, sampled),
             _duration(row.mean_ns),
             *([_duration(row.p50_ns)] if medians else []),
@@ -66,6 +67,10 @@ def table(
             style=_emphasis(row, named),
         )
     return drawn
+
+
+def _cropped(bucket: str) -> Text:
+    return Text(bucket, no_wrap=True, overflow="ellipsis")
 
 
 def _duration(nanoseconds: int) -> str:
