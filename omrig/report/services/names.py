@@ -34,7 +34,14 @@ def ends(method: Method) -> str:
 def _joined(names: Sequence[str]) -> str:
     if not names:
         return "nobody seen"
-    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} processes"
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        # Of several processes that are called so each has its pid.
+        alike.setdefault(name.partition("[")[0], []).append(name)
+    told = [
+        each[0] if len(each) == 1 else f"{len(each)} {common}" for common, each in alike.items()
+    ]
+    return ", ".join(told) if len(told) <= _NAMED else f"{len(names)} processes"
 
 
 def nearest(result: ServiceResult, name: str) -> list[str]:

@@ -38,7 +38,8 @@ def totals(result: ServiceResult) -> str:
         parts.append(
             f"{counted(requests.count, 'request')} ({requests.mean_messages:.1f} messages each)"
         )
-    return ", ".join([*parts, matched(closure), closes(closure)])
+    checks = [matched(closure), closes(closure)] if closure.messages else []
+    return ", ".join([*parts, *checks])
 
 
 def counted(count: int, noun: str, several: str = "") -> str:
@@ -49,6 +50,8 @@ def counted(count: int, noun: str, several: str = "") -> str:
 def matched(closure: Closure) -> str:
     """How many messages were seen at both their ends."""
     found, messages = closure.matched, closure.messages
+    if found is None:
+        return "all seen at one end alone"
     if not found:
         return "none matched"
     if found == messages:
@@ -107,20 +110,34 @@ class Used:
 
 
 def pools(processes: Sequence[Process]) -> list[Used]:
-    """The pools that were used: executors' threads first, then connections that send."""
-    found = [
-        *(
-            Used(each.name, "executor threads", each.executor_pool)
-            for each in processes
-            if each.executor_pool
-        ),
-        *(
-            Used(each.name, "send connections", each.send_pool)
-            for each in processes
-            if each.send_pool
-        ),
+    """The pools that were used: executors' threads first, then connections that send.
+
+    Of a kind the one that was used the most comes first.
+    """
+    threads = [
+        Used(each.name, "executor threads", each.executor_pool)
+        for each in processes
+        if each.executor_pool
     ]
-    return [each for each in found if each.pool.most or each.pool.advice]
+    senders = [
+        Used(each.name, "send connections", each.send_pool) for each in processes if each.send_pool
+    ]
+    return [
+        each
+        for kind in (threads, senders)
+        for each in sorted(kind, key=_in_use, reverse=True)
+        if each.pool.most or each.pool.advice
+    ]
+
+
+def _in_use(used: Used) -> tuple[float, float]:
+    pool = used.pool
+    return (pool.mean / pool.size if pool.size else 0.0, pool.mean)
+
+
+def took_to_turn_on(process: Process) -> str:
+    """How long the stamps took to be put in; a dash where they never were."""
+    return units.duration(process.turning_on_ns) if process.turning_on_ns else "-"
 
 
 def outcomes(method: Method) -> str:
@@ -142,13 +159,18 @@ class Lost:
 
 def trust(result: ServiceResult) -> list[tuple[str, str]]:
     """What the figures rest on, and what could not be seen: lines of a label and a text."""
-    lines = [("books", notes.books(result.closure))]
+    lines = [("books", notes.books(result.closure) if result.closure.messages else "")]
     if result.broker_messages is not None:
         counts = f"{result.broker_messages:,} by the broker's own count"
         lines.append(
             ("broker", f"{counts}; {result.sent:,} sent and {result.served:,} served here")
         )
-    lines += [("not seen", line) for line in result.not_seen]
+    said = {f"{each.name}: {each.ended}" for each in result.processes if each.ended}
+    lines += [
+        ("not seen", line)
+        for line in result.not_seen
+        if line not in said and line not in (result.reason or "")
+    ]
     return [(label, line) for label, line in lines if line]
 
 

@@ -1,6 +1,8 @@
 """``omrig report`` of a recording of services: which one, which method, and what is refused."""
 
 import json
+import sys
+import types
 
 import pytest
 
@@ -153,3 +155,16 @@ def test_a_run_has_no_methods(tmp_path, capsys):
     status, _, err = shown(capsys, tmp_path / "run", "--method", "ping")
     assert status == 2
     assert err == "omrig: --method: a run has no methods, only a recording of services has\n"
+
+
+def test_what_was_not_accounted_for_is(tmp_path, monkeypatch, capsys):
+    folder = recording(tmp_path / "rec-1", counted=False)
+    asked = []
+    services = types.ModuleType("omrig.accounting.services")
+    services.result = types.SimpleNamespace(account=lambda path: asked.append(path) or RESULT)
+    monkeypatch.setitem(sys.modules, services.__name__, services)
+    for _ in range(2):
+        status, out, err = shown(capsys, folder)
+        assert (status, err) == (0, "") and out.startswith("3 processes")
+    assert asked == [folder]
+    assert ServiceResult.from_json(json.loads((folder / "result.json").read_text())) == RESULT

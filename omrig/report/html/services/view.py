@@ -94,7 +94,7 @@ def page(result: ServiceResult) -> dict[str, Any]:
         "requests": words.requests(result) if requests.count else "",
         "tree": _tree(requests.typical) if requests.typical else [],
         "slowest": [(each, words.made_of(each)) for each in requests.slowest],
-        "processes": result.processes,
+        "processes": [(each, words.took_to_turn_on(each)) for each in result.processes],
         "hosts": len({each.host for each in result.processes}) > 1,
         "arrivals": words.arrivals(result.processes),
         "trust": words.trust(result),

@@ -16,6 +16,10 @@ MOST_METHODS = 20
 _SHORTENED = 40
 """A method's name that is shortened more than to this is on a line of its own."""
 
+_BETWEEN = "  "
+_SHORTEST_ENDS = 16
+"""Sender and server are named where so much room is left beside the name of the method."""
+
 _OWNERS = {"amqp": "AMQP", "driver": "driver", "process": "process", "endpoint": "endpoint"}
 
 _SPARED = ("computing", "nested", "own", "remote")
@@ -78,12 +82,10 @@ def _on_two_lines(
     heading, *rows = table(figures, width, spared=_SPARED)
     yield heading
     for method, row in zip(methods, rows, strict=True):
-        ends = f"  {names.ends(method)}"
-        room = width - len(ends)
-        if room < len(method.name.label):
-            ends, room = "", width
-        label = Text(names.shortened(method.name.label, room), "bold", no_wrap=True)
-        yield Text.assemble(label, (ends, "dim"))
+        label = names.shortened(method.name.label, width)
+        room = width - len(label) - len(_BETWEEN)
+        ends = names.shortened(names.ends(method), room) if room >= _SHORTEST_ENDS else ""
+        yield Text.assemble((label, "bold"), (f"{_BETWEEN}{ends}" if ends else "", "dim"))
         yield row
 
 

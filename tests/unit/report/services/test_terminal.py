@@ -125,7 +125,7 @@ def test_nothing_recorded_is_said():
         closure=dataclasses.replace(RESULT.closure, messages=0, matched=0, within_tolerance=None),
     )
     lines = services.text(empty, width=100).splitlines()
-    assert lines[0].startswith("0 processes, 0 messages in 39.6 s, none matched, books not checked")
+    assert lines[0] == "0 processes, 0 messages in 39.6 s"
     assert "! incomplete: no process was there" in lines
     assert "no message was recorded" in lines
 
@@ -158,3 +158,16 @@ def test_a_terminal_that_lacks_lines_gets_a_tree_as_well():
     services.show(RESULT, file=file, width=100)
     file.seek(0)
     assert "|  `- notify" in file.read()
+
+
+def test_of_a_large_fleet_the_busiest_are_shown():
+    first = RESULT.processes[1]
+    fleet = [
+        dataclasses.replace(first, name=f"w[{number}]", pid=number, sent=number, ended=None)
+        for number in range(1, 31)
+    ]
+    text = services.text(dataclasses.replace(RESULT, processes=tuple(fleet)), width=100)
+    rows = text.partition("\nprocesses\n")[2].partition("\nmethods\n")[0]
+    assert "10 more processes did less" in rows
+    assert "w[30] " in rows and "w[10] " not in rows
+    assert "44 more pools less in use" in text

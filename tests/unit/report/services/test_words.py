@@ -49,6 +49,11 @@ def test_many_processes_at_an_end_are_counted():
     assert names.ends(method) == "3 processes -> d, e"
 
 
+def test_processes_that_are_called_alike_are_counted_together():
+    method = Method(name=MethodName(), senders=("a[1]", "b", "a[12]"), servers=("c[3]",))
+    assert names.ends(method) == "2 a, b -> c[3]"
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
@@ -71,7 +76,7 @@ def test_books_close_where_all_adds_up(changes, found):
         (99_999, 100_000, "99.9 % matched"),
         (500, 1000, "50.0 % matched"),
         (0, 1000, "none matched"),
-        (None, 1000, "none matched"),
+        (None, 1000, "all seen at one end alone"),
     ],
 )
 def test_what_is_not_all_is_not_all(matched, of, found):
@@ -154,3 +159,33 @@ def test_what_became_of_a_process_is_a_warning():
     broken = dataclasses.replace(RESULT.processes[0], failures=("a stamp raised",))
     result = dataclasses.replace(RESULT, processes=(broken,))
     assert words.warnings(result) == ["api 4711: the instrument: a stamp raised"]
+
+
+def test_what_was_said_as_a_warning_is_not_said_again():
+    process = dataclasses.replace(RESULT.processes[0], name="a", ended="it was killed")
+    result = dataclasses.replace(
+        RESULT,
+        processes=(process,),
+        complete=False,
+        reason="b: it did not answer; c",
+        not_seen=("a: it was killed", "b: it did not answer", "the network"),
+    )
+    assert [line for label, line in words.trust(result) if label == "not seen"] == ["the network"]
+
+
+def test_the_pool_that_is_the_most_in_use_comes_first():
+    small, large, unknown = (
+        Process(name=name, host="h", pid=1, executor="threading", executor_pool=pool)
+        for name, pool in (
+            ("small", Pool(size=64, mean=3.0, most=4)),
+            ("large", Pool(size=4, mean=2.0, most=4)),
+            ("unknown", Pool(mean=1.0, most=1)),
+        )
+    )
+    assert [each.process for each in words.pools([unknown, small, large])] == [
+        "large", "small", "unknown",
+    ]  # fmt: skip
+
+
+def test_what_was_never_turned_on_has_no_time_for_it():
+    assert words.took_to_turn_on(dataclasses.replace(RESULT.processes[0], turning_on_ns=0)) == "-"
