@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from omrig.model import units
 from omrig.model.service import MethodName, Requests
 from omrig.report.services import words
 from omrig.report.terminal import services
@@ -48,6 +49,16 @@ def test_figures_are_never_cropped(width):
         figures += [f"{words.count(method):,}", f"{100 * method.share:.1f} %"]
         figures += [words.share(share) for share in method.owners.values()]
         assert set(figures) <= told, method.name.label
+
+
+@pytest.mark.parametrize("width", [60, *WIDTHS])
+def test_a_stage_s_figures_are_never_cropped(width):
+    method = next(each for each in RESULT.methods if each.name.label == pins.START)
+    text = services.text(RESULT, pins.START, width)
+    for row in method.stages:
+        line = next(line for line in text.splitlines() if line.startswith(f" {row.name} "))
+        for ns in (row.mean_ns, row.p50_ns, row.p99_ns):
+            assert f" {units.duration(ns)} " in f"{line} "
 
 
 @pytest.mark.parametrize("width", [60, *WIDTHS])
