@@ -173,6 +173,6 @@ def _show(options: argparse.Namespace, folder: Path, result: "ServiceResult") ->
     print(f"\nresults  {Path(near) / RESULT}")
     if (folder / page.PAGE).exists():
         print(f"page     {Path(near) / page.PAGE}")
-    if options.method is None and result.methods:
-        label = shlex.quote(result.methods[0].name.label)
-        print(f"method   omrig report {shlex.quote(near)} --method {label}")
+    label = result.methods[0].name.label if result.methods else ""
+    if options.method is None and label and label.isprintable():
+        print(f"method   omrig report {shlex.quote(near)} --method {shlex.quote(label)}")

@@ -168,3 +168,14 @@ def test_what_was_not_accounted_for_is(tmp_path, monkeypatch, capsys):
         assert (status, err) == (0, "") and out.startswith("3 processes")
     assert asked == [folder]
     assert ServiceResult.from_json(json.loads((folder / "result.json").read_text())) == RESULT
+
+
+def test_no_command_is_made_of_a_name_that_cannot_be_copied(tmp_path, capsys):
+    folder = recording(tmp_path / "rec-1", counted=False)
+    text = json.dumps(RESULT.to_json()).replace("on_action_complete", "\\u001b[2Jping")
+    (folder / "result.json").write_text(text)
+    status, out, _ = shown(capsys, folder)
+    assert status == 0
+    assert "\x1b" not in out and "method   omrig report" not in out
+    _, out, err = shown(capsys, folder, "--method", "\x1b[2Jpin")
+    assert "\x1b" not in err and "\\x1b[2Jping" in err

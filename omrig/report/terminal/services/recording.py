@@ -1,5 +1,6 @@
 """The report of a recording of services on the terminal: its first screen, or one method."""
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from typing import TextIO
@@ -10,6 +11,7 @@ from rich.text import Text
 from omrig.model.service import ServiceResult
 from omrig.report import owners
 from omrig.report.services import words
+from omrig.report.services.printable import printable
 from omrig.report.terminal.console import bulleted, labelled, printing
 from omrig.report.terminal.services import method as one
 from omrig.report.terminal.services import methods, processes, requests
@@ -26,16 +28,17 @@ def show(
     With ``method`` that of the methods of this name alone, and in full. Raises ``KeyError`` where
     none has it.
     """
-    found = () if method is None else result.called(method)
-    if method is not None and not found:
+    asked = () if method is None else result.called(method)
+    if method is not None and not asked:
         raise KeyError(method)
+    result = printable(dataclasses.replace(result, methods=asked) if asked else result)
     with printing(file, width) as console:
         if method is None:
             parts = _all(result, console)
         else:
             parts = (
                 part
-                for each in found
+                for each in result.methods
                 for part in one.render(
                     each, console.width, console.options.ascii_only, result.sample > 1
                 )

@@ -108,6 +108,14 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is():
     assert "[bold]x[/bold]" in services.text(named(method="[bold]x[/bold]"), "[bold]x[/bold]", 100)
 
 
+def test_a_name_tells_the_terminal_nothing():
+    hostile = "\x1b[2J\x9b31m\n\r\u202eping"
+    result = named(method=hostile)
+    for text in (services.text(result, width=200), services.text(result, hostile, 200)):
+        assert not re.search("[\x1b\x9b\r\u202e]", text)
+        assert "\\x1b[2J\\x9b31m\\n\\r\\u202eping" in text
+
+
 def test_several_methods_of_a_name_are_all_shown():
     first = RESULT.methods[0]
     other = dataclasses.replace(first, name=dataclasses.replace(first.name, topic="other"))
