@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             (
                 ("report RUN", "show a run again"),
                 ("report PRODUCER CONSUMER", "show the two sides of one run together"),
+                ("report DIR/rec-1", "show a recording of services, method by method"),
             ),
         ),
         "compare": Command(
