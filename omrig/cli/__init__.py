@@ -65,6 +65,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
             has_rest=True,
         ),
+        "record": Command(
+            "omrig.cli.record",
+            (("record DIR --seconds 60", "where the time of running services goes"),),
+        ),
+        "status": Command("omrig.cli.status", (("status DIR", "which processes can be recorded"),)),
         "clean": Command(
             "omrig.cli.clean", (("clean", "delete what killed runs left on the broker"),)
         ),
