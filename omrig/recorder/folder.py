@@ -110,14 +110,15 @@ def remove_on(folder: Path) -> None:
 def start_of(pid: int) -> int | None:
     """When the process began, in clock ticks since the boot: with the pid it is unmistakable.
 
-    None where there is no such process.
+    None where there is no such process any more, or one that nobody has waited for yet.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name of a program may hold blanks and brackets.
-    return int(text[text.rindex(b")") + 2 :].split()[19])
+    fields = text[text.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def is_recording(wanted: Mapping[str, Json]) -> bool:
