@@ -13,7 +13,7 @@ from omrig.recorder.agents import Attached, Connection
 OVER = "the process ended"
 SILENT = "its agent does not answer"
 
-_GONE_AFTER_S = 2.0
+_GONE_AFTER_S = 1.0
 """A process writes who it is before it listens; in a container its pid is no pid of ours."""
 
 
