@@ -4,20 +4,16 @@ import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omrig.cli import recorded
 from omrig.model.errors import RunError
-from omrig.recorder.session import NOTHING_RECORDED, Wanted
+
+if TYPE_CHECKING:
+    from omrig.report.terminal.recording import Quiet
 
 
-def run(
-    program: str,
-    command: Sequence[str],
-    place: Path,
-    environment: Mapping[str, str],
-    wanted: Wanted | None = None,
-    quiet: bool = False,
-) -> int:
+def run(program: str, command: Sequence[str], place: Path, environment: Mapping[str, str]) -> int:
     """Run the file ``program``, record it in ``place``, and report on standard error.
 
     ``command`` is its name and its arguments, ``environment`` that of a program under ``omrig
@@ -25,20 +21,26 @@ def run(
     ``UsageError`` where it cannot be started.
     """
     from omrig.recorder import folder, oneshot
-    from omrig.report.terminal import recording as progress
+    from omrig.recorder.session import NOTHING_RECORDED, Wanted
+    from omrig.report.terminal.recording import Lines
 
     place = folder.checked(str(place), "--run")
-    display = progress.Quiet() if quiet else progress.Lines()
-    ended = oneshot.run(program, command, place, environment, wanted or Wanted(), display)
+    display = Lines()
+    ended = oneshot.run(program, command, place, environment, Wanted(), display)
     if ended.about is None:
         return ended.status
     if ended.about.reason == NOTHING_RECORDED:
-        display.tell(f"{command[0]}: nothing was recorded: it made no AMQP connection")
+        display.tell(f"nothing was recorded: {command[0]} made no AMQP connection")
         return ended.status
+    _report(ended.folder, display)
+    return ended.status
+
+
+def _report(recording: Path, display: "Quiet") -> None:
+    """Account for the recording and show it; what fails is told, the program has ended well."""
     try:
-        result = recorded.settle(ended.folder)
+        result = recorded.settle(recording)
         with contextlib.redirect_stdout(sys.stderr):
-            recorded.show(ended.folder, result)
+            recorded.show(recording, result)
     except RunError as error:
         display.tell(str(error))
-    return ended.status
