@@ -21,7 +21,7 @@ def run(program: str, command: Sequence[str], place: Path, environment: Mapping[
     ``UsageError`` where it cannot be started.
     """
     from omrig.recorder import folder, oneshot
-    from omrig.recorder.session import NOTHING_RECORDED, Wanted
+    from omrig.recorder.session import Wanted
     from omrig.report.terminal.recording import Lines
 
     place = folder.checked(str(place), "--run")
@@ -29,7 +29,7 @@ def run(program: str, command: Sequence[str], place: Path, environment: Mapping[
     ended = oneshot.run(program, command, place, environment, Wanted(), display)
     if ended.about is None:
         return ended.status
-    if ended.about.reason == NOTHING_RECORDED:
+    if ended.is_empty:
         display.tell(f"nothing was recorded: {command[0]} made no AMQP connection")
         return ended.status
     _report(ended.folder, display)

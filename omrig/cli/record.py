@@ -106,8 +106,6 @@ def run(options: argparse.Namespace) -> int:
         shown = progress.make(str(place), options.quiet, options.debug)
         with contextlib.closing(shown) as display:
             path, about = _record(place, asked, display, interrupts)
-        if about.reason == session.NOTHING_RECORDED:
-            raise RunError(f"{about.reason}; {path} is empty")
         result = recorded.settle(path)
     recorded.show(path, result)
     return 0 if about.complete and result.complete else cli.INCOMPLETE
@@ -118,7 +116,8 @@ def _record(
 ) -> "tuple[Path, About]":
     """Record until that is over or the end is asked for, the second time at once.
 
-    Raises ``RunError`` where the operating system refuses something on the way.
+    Raises ``RunError`` where the operating system refuses something on the way, and where nothing
+    was recorded.
     """
     from omrig.recorder import session
 
@@ -127,7 +126,7 @@ def _record(
             with interrupts.deferring():
                 display.say(f"recording {recorder.folder}")
                 reason = session.until_over(recorder, lambda: interrupts.count > 0)
-            return recorder.folder, recorder.end(reason)
+            about = recorder.end(reason)
         except OSError as error:
             raise RunError(
                 f"{errors.in_words(error)}; what was recorded is in {recorder.folder}"
@@ -136,3 +135,6 @@ def _record(
             raise KeyboardInterrupt(
                 f"aborted; what was recorded is in {recorder.folder}"
             ) from error
+    if recorder.is_empty:
+        raise RunError(f"{about.reason}; {recorder.folder} is empty")
+    return recorder.folder, about

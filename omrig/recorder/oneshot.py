@@ -37,11 +37,15 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How the program ended, and what was recorded of it; ``about`` is None where that failed."""
+    """How the program ended, and what was recorded of it; ``about`` is None where that failed.
+
+    It ``is_empty`` where no process was recorded.
+    """
 
     status: int
     folder: Path
     about: About | None
+    is_empty: bool = False
 
 
 def run(
@@ -70,7 +74,7 @@ def run(
             failure = errors.in_words(error)
         if failure:
             display.tell(f"not recorded to its end: {failure}")
-    return Ended(status=status, folder=recorder.folder, about=about)
+    return Ended(status=status, folder=recorder.folder, about=about, is_empty=recorder.is_empty)
 
 
 @contextlib.contextmanager

@@ -214,7 +214,7 @@ class Recorder:
         """
         self._off()
         problems = [reason] if reason else []
-        recorded = [each for each in self._followed.values() if self._was_recorded(each)]
+        recorded = self._recorded()
         if not recorded:
             problems.append(NOTHING_RECORDED)
         unseen = [
@@ -231,9 +231,18 @@ class Recorder:
         )
         return self._write(said)
 
-    def _was_recorded(self, each: Followed) -> bool:
-        """Also one that had turned itself on, and ended before we found it."""
-        return each.was_on or (self.folder / each.folder.name).is_dir()
+    @property
+    def is_empty(self) -> bool:
+        """Whether no process was recorded."""
+        return not self._recorded()
+
+    def _recorded(self) -> list[Followed]:
+        """Also those that had turned themselves on, and ended before we found them."""
+        return [
+            each
+            for each in self._followed.values()
+            if each.was_on or (self.folder / each.folder.name).is_dir()
+        ]
 
     def _off(self) -> None:
         folder.remove_on(self._place)

@@ -110,6 +110,18 @@ def test_when_all_have_ended_it_is_incomplete(place: Path, start: Start) -> None
     assert "conductor 4194303 has ended" in err
 
 
+def test_where_nothing_was_recorded_there_is_no_report(place: Path, start: Start) -> None:
+    agent = start(pid=2**22 - 1)
+    agent.refuses = "no room on the disk"
+    with record(place) as omrig:
+        assert omrig.stderr is not None
+        assert "was not turned on" in omrig.stderr.readline()
+        omrig.send_signal(signal.SIGINT)
+        out, err = omrig.communicate(timeout=30)
+    assert (out, omrig.returncode) == ("", 1)
+    assert f"no room on the disk; {place}/rec-1 is empty" in err
+
+
 def test_a_second_recorder_names_the_first(
     place: Path, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
