@@ -121,12 +121,12 @@ def _record(
     """
     from omrig.recorder import session
 
-    with session.recording(place, asked, display) as recorder:
+    with interrupts.deferring(), session.recording(place, asked, display) as recorder:
         try:
-            with interrupts.deferring():
-                display.say(f"recording {recorder.folder}")
-                reason = session.until_over(recorder, lambda: interrupts.count > 0)
-            about = recorder.end(reason)
+            display.say(f"recording {recorder.folder}")
+            reason = session.until_over(recorder, lambda: interrupts.count > 0)
+            with interrupts.deferring(False):
+                about = recorder.end(reason)
         except OSError as error:
             raise RunError(
                 f"{errors.in_words(error)}; what was recorded is in {recorder.folder}"

@@ -205,7 +205,9 @@ class Recorder:
             self._alone_since = now
         if not self._alone_since or now - self._alone_since < _GONE_FOR_S:
             return False
-        return not processes.started(self._place)
+        # Who has refused is not asked again.
+        refused = {each.about.pid for each in self._followed.values() if each.ended}
+        return all(each.pid in refused for each in processes.started(self._place))
 
     def end(self, reason: str = "") -> About:
         """Turn it off everywhere and write down what there is; ``reason`` is why it is incomplete.
