@@ -222,7 +222,9 @@ class Recorder:
         unseen = [
             f"{each.label}: {each.problem}" for each in self._followed.values() if each.problem
         ]
-        ended = {each.folder.name: each.ended for each in recorded if each.ended}
+        ended = {
+            each.folder.name: each.ended for each in recorded if each.ended and not each.problem
+        }
         problems += unseen
         said = dataclasses.replace(
             self._about,
