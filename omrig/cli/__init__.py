@@ -66,6 +66,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
             has_rest=True,
         ),
+        "record": Command(
+            "omrig.cli.record",
+            (("record DIR --seconds 60", "where the time of running services goes"),),
+        ),
+        "status": Command("omrig.cli.status", (("status DIR", "which processes can be recorded"),)),
         "ping": Command(
             "omrig.cli.ping",
             (("ping TOPIC", "call each server of a service: which one is deaf?"),),
