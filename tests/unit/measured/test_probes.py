@@ -132,8 +132,9 @@ def test_every_action_that_a_map_may_ask_for_is_there():
 
 def test_sites_are_split_without_rest():
     sites = _sites()
-    bound, passed = install.split(sites)
-    assert len(bound) + len(passed) == len(sites)
+    bound, passed, opening = install.split(sites)
+    assert len(bound) + len(passed) + len(opening) == len(sites)
+    assert {site.probe.action.name for site in opening} == {"message", "adopt"}
     assert {site.probe.action.name for site in bound} == {"wrap", "note"}
     assert {site.probe.action.name for site in passed} >= {"adopt", "serve"}
 
@@ -142,7 +143,7 @@ def test_a_connection_that_is_still_open_gets_its_own_send_and_receive_back():
     from amqp.transport import TCPTransport
 
     state = _state()
-    bound, passed = install.split(_sites())
+    bound, passed, _ = install.split(_sites())
     with socket.create_server(("127.0.0.1", 0)) as server:
         with install.installed(state, bound):
             transport = TCPTransport(f"127.0.0.1:{server.getsockname()[1]}")
@@ -508,7 +509,7 @@ def test_a_connection_is_stamped_with_green_sockets_and_with_native_ones(impleme
         def __getattr__(self, name):
             return lambda *_: None
     state = State(Watcher(), 1)
-    bound, passed = install.split(maps.resolve(maps.for_scheme("rabbit"))[0])
+    bound, passed, _ = install.split(maps.resolve(maps.for_scheme("rabbit"))[0])
     with socket.create_server(("127.0.0.1", 0)) as server, install.installed(state, bound):
         with install.stamping(state, passed):
             transport = TCPTransport(f"127.0.0.1:{{server.getsockname()[1]}}")

@@ -1,0 +1,155 @@
+"""What a message is, by the arguments of the functions that send and serve it.
+
+All of it is Python that looks at what belongs to the service. It is called by stamps, so that what
+fails here turns them off, and breaks no message.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omrig.measured.probes.kinds import Kind, Kinds
+from omrig.measured.probes.records import follow
+from omrig.measured.probes.state import State
+from omrig.model.actions import EACH, Action, split_path
+from omrig.model.stamps import ID_DIGITS, KIND, REQUEST
+
+RECORD = "_omrig_record"
+"""The attribute of a message that carries its record."""
+
+_EXPECTED = "ExpectedException"
+"""What oslo.messaging puts around an exception that an endpoint may raise."""
+
+
+def request_number(context: Any) -> int:
+    """The number of the request that a context is of: the first 60 bits of its id, which are
+    hexadecimal digits where it is a UUID and else those of its SHA-1; 0 without one.
+
+    A context has the attribute ``request_id`` or, as a dictionary, the key.
+    """
+    is_dict = isinstance(context, Mapping)
+    request = context.get("request_id") if is_dict else getattr(context, "request_id", None)
+    if not isinstance(request, str) or not request:
+        return 0
+    digits = request.removeprefix("req-").replace("-", "")[:ID_DIGITS]
+    if len(digits) == ID_DIGITS:
+        try:
+            return int(digits, 16)
+        except ValueError:
+            # Not an id of oslo's: a proxy's, or the user's own.
+            pass
+    data = request.encode(errors="replace")
+    return int(hashlib.sha1(data, usedforsecurity=False).hexdigest()[:ID_DIGITS], 16)
+
+
+def sent(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """What describes a message that is about to be sent, and the parameters that it is called with.
+
+    It gives the numbers of its kind and of its request, and None where nobody asks for kinds.
+    """
+    pattern, context = action.word("pattern"), action.word("context")
+    target, target_path = split_path(action.word("target"))
+    driver, exchange_path = split_path(action.word("exchange"))
+    event = action.word("event")
+    method = event or action.word("method")
+    names = tuple(dict.fromkeys((target, driver, context, method)))
+    of_target, of_driver, of_context, of_method = map(
+        names.index, (target, driver, context, method)
+    )
+
+    def describe(*arguments: Any) -> tuple[int, int] | None:
+        kinds = state.kinds
+        if kinds is None:
+            return None
+        to = follow(arguments[of_target], target_path)
+        called = arguments[of_method]
+        if event:
+            called = called.get("event_type") if isinstance(called, Mapping) else None
+        kind = Kind(
+            "fanout" if pattern == "cast" and to.fanout else pattern,
+            to.exchange or follow(arguments[of_driver], exchange_path) or "",
+            to.topic or "",
+            "" if event else to.namespace or "",
+            _word(called),
+        )
+        return kinds.kind(kind), request_number(arguments[of_context])
+
+    return describe, names
+
+
+def served(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """What writes into the records of messages what they were, and the parameters that it is
+    called with after what was kept: who serves them, and the messages."""
+    server, target_path = split_path(action.word("target"))
+    driver, exchange_path = split_path(action.word("exchange"))
+    incoming, path = split_path(action.word("by"))
+    if driver != server:
+        raise ValueError(f"{driver} is not {server}: one object serves a message")
+    is_event = action.flag("event")
+
+    kind_of = _of_event if is_event else _of_call
+
+    def write(record: Any, kinds: Kinds, serving: Any, message: Any) -> None:
+        target = follow(serving, target_path)
+        default = follow(serving, exchange_path)
+        record[KIND] = kinds.kind(kind_of(target, default, message.message))
+        record[REQUEST] = request_number(message.ctxt)
+
+    def tell(record: Any, serving: Any, messages: Any) -> None:
+        if (kinds := state.kinds) is not None:
+            write(record, kinds, serving, follow(messages, path))
+
+    def tell_each(_first: Any, serving: Any, messages: Any) -> None:
+        if (kinds := state.kinds) is not None:
+            for message in messages:
+                record = getattr(message, RECORD, None)
+                if record is not None:
+                    write(record, kinds, serving, message)
+
+    return tell_each if EACH in path else tell, (server, incoming)
+
+
+def _word(said: Any) -> str:
+    """What a message says, whatever somebody has put there."""
+    return said if type(said) is str else str(said or "")
+
+
+def _of_call(target: Any, exchange: Any, message: Mapping[str, Any]) -> Kind:
+    """What is served of a procedure call."""
+    return Kind(
+        "served",
+        target.exchange or exchange or "",
+        target.topic or "",
+        _word(message.get("namespace")),
+        _word(message.get("method")),
+    )
+
+
+def _of_event(targets: Any, exchange: Any, message: Mapping[str, Any]) -> Kind:
+    """What is served of a notification: a listener may have several targets, and its topics are
+    those and the priority."""
+    exchanges = sorted({each.exchange or exchange or "" for each in targets})
+    topics = sorted({each.topic or "" for each in targets})
+    priority = str(message.get("priority") or "").lower()
+    return Kind(
+        "served",
+        ",".join(exchanges),
+        ",".join(f"{topic}.{priority}" if priority else topic for topic in topics),
+        "",
+        _word(message.get("event_type")),
+    )
+
+
+def failing(state: State) -> Callable[[], int]:
+    """What gives the number of the exception that is being handled."""
+
+    def number() -> int:
+        kinds, (kind, error, _) = state.kinds, sys.exc_info()
+        if kinds is None or kind is None:
+            return 0
+        if kind.__name__ == _EXPECTED:
+            kind = getattr(error, "exc_info", (kind,))[0]
+        return kinds.outcome(kind.__name__)
+
+    return number
