@@ -78,12 +78,13 @@ def run(options: argparse.Namespace) -> int:
     if options.print_environment:
         print(environment.FORMS[options.print_environment](settings), end="")
         return 0
+    variables = environment.merged(os.environ, settings)
     if options.record:
-        options.folder, options.program, options.settings = folder, program, settings
-        return int(importlib.import_module("omrig.recorder.oneshot").run(options))
+        oneshot = importlib.import_module("omrig.cli.oneshot")
+        return int(oneshot.run(program, command, folder, variables))
     recording = _want(folder) if options.on else ""
     sys.stderr.write(f"omrig: {_next(folder, recording)}\n")
-    return _become(program, command, environment.merged(os.environ, settings))
+    return _become(program, command, variables)
 
 
 def _check(options: argparse.Namespace, command: Sequence[str]) -> None:
