@@ -287,6 +287,8 @@ def test_on_is_recorded_until_the_program_ends(fleet) -> None:
     left = fleet.agents.left("rec-0")
     assert left.keys() == {load.pid, *pids}
     assert len(left[load.pid].rows("producer")) == told["sent"] + 1 + 2 * WORKERS
+    # It has ended in the usual way.
+    assert left[load.pid].instrument["complete"] and left[load.pid].instrument["cpu_ns_end"]
     # One that comes takes over.
     answers = fleet.agents.on("rec-1")
     assert all(answers[pid]["on"] for pid in pids)

@@ -4,6 +4,7 @@ It has no thread and no file before the process' first connection, and nothing o
 of a message before somebody records. It is one process': a child of the service begins anew.
 """
 
+import atexit
 import posix
 import sys
 import time
@@ -15,6 +16,7 @@ from omrig.measured.attached.control import Control, StartThread
 from omrig.measured.attached.private import imported
 from omrig.measured.attached.recording import Recording, nowhere
 from omrig.model import redaction
+from omrig.model.errors import in_words
 from omrig.model.values import Json
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def begin(root: str, start_thread: StartThread, allocate_lock: Callable[[], Any]
     agent = Agent(root, start_thread, allocate_lock)
     agent.prepare(Instrument(found.maps, agent.connected, native=not process.is_green()))
     posix.register_at_fork(after_in_child=agent.forked)
+    atexit.register(agent.end)
     return agent
 
 
@@ -104,6 +107,16 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - a service must not fail for this
             self._break(error)
 
+    def end(self) -> None:
+        """The process ends in the usual way: what it leaves is whole."""
+        if self._pid != posix.getpid():
+            return
+        with self._lock:
+            try:
+                self._turn_off()
+            except Exception as error:  # noqa: BLE001 - a service must not fail for this
+                self._break(error)
+
     # What a recorder asks
 
     def answer(self, asked: dict[str, Json], asker: object) -> dict[str, Json]:
@@ -165,10 +178,12 @@ class Agent:
 
     def _chunk(self, of: str) -> memoryview:
         """Where rows go: asked for when there is one."""
-        if self._recording is None:
-            # Stamped before there was a connection, and there is still none.
-            self.connected()
         recording = self._recording
+        if recording is None:
+            # Stamped before there was a connection, and there is none yet, or it is being made.
+            self.connected()
+            with self._lock:
+                recording = self._recording
         # What is not wanted any more goes nowhere.
         return nowhere(of) if recording is None else recording.rows[of].next_chunk()
 
@@ -207,7 +222,12 @@ class Agent:
             if name in self._ended:
                 return {"error": f"{name} has ended in this process; begin another recording"}
             sample, limit = asked.get("sample"), asked.get("limit_bytes")
-            self._turn_on(name, _whole(sample, 1), _whole(limit, _LIMIT_BYTES), folder)
+            try:
+                self._turn_on(name, _whole(sample, 1), _whole(limit, _LIMIT_BYTES), folder)
+            except OSError as error:
+                # Where another recording is put may be another matter.
+                self._turn_off()
+                return {"error": in_words(error)}
         self._owners.add(asker)
         return {
             "on": True,

@@ -68,9 +68,10 @@ class Instrument:
 
     def write_to(self, recording: Recording) -> None:
         """Kinds and connections are told to ``recording``. Raises ``OSError``."""
-        for kind in self._kinds:
-            recording.add_kind(kind)
+        # A kind that is new meanwhile may be told twice, but not never.
         self._recording = recording
+        for kind in list(self._kinds):
+            recording.add_kind(kind)
         self._links.tell(recording.add_link)
 
     def turn_off(self) -> list[list[Any]]:
@@ -171,3 +172,9 @@ class _State(State):
 
     def note_closing(self, number: int, transport: Any) -> None:
         """... nor that they end."""
+
+    def note_blocked(self, reason: str) -> None:
+        """... nor that a broker takes no more."""
+
+    def note_unblocked(self) -> None:
+        """... and again."""

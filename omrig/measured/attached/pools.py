@@ -28,10 +28,12 @@ class Pools:
             if frame is None:
                 return
             module = frame.f_globals.get("__name__")
-            if module == _POOLS:
-                self._pools.add(frame.f_locals["self"])
-            elif module == _SERVERS and hasattr(found := _own(frame), "_work_executor"):
-                self._servers.add(found)
+            if module in (_POOLS, _SERVERS):
+                found = frame.f_locals.get("self")
+                if hasattr(found, "_work_executor"):
+                    self._servers.add(found)
+                elif hasattr(found, "_max_size"):
+                    self._pools.add(found)
             frame = frame.f_back
 
     def sizes(self) -> dict[str, int | None]:
@@ -39,14 +41,8 @@ class Pools:
         server or no pool was met, or it does not say."""
         return {
             "executor_threads": _sum(_workers(each) for each in list(self._servers)),
-            "send_connections": _sum(
-                getattr(each, "_max_size", None) for each in list(self._pools)
-            ),
+            "send_connections": _sum(each._max_size for each in list(self._pools)),
         }
-
-
-def _own(frame: FrameType) -> Any:
-    return frame.f_locals.get("self")
 
 
 def _workers(server: Any) -> Any:

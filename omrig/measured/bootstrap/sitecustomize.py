@@ -24,8 +24,8 @@ TRIGGER = "oslo_messaging._drivers.impl_rabbit"
 THREADS = (_thread.start_new_thread, _thread.allocate_lock)
 """The real ones: eventlet puts its own in their place later."""
 
-FOLDER, BOOT, ROOT = "OMRIG_EXEC", "OMRIG_EXEC_BOOT", "OMRIG_EXEC_ROOT"
-"""The environment: the folder of the recordings, that of this file, and that which has omrig."""
+FOLDER, ROOT = "OMRIG_EXEC", "OMRIG_EXEC_ROOT"
+"""The environment: the folder of the recordings, and that which has omrig."""
 
 
 def begin() -> None:
@@ -37,8 +37,9 @@ def begin() -> None:
 
 def run_hidden() -> None:
     """Run the ``sitecustomize`` that would have been run without this one."""
-    here = _setting(BOOT)
-    spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if path != here])
+    here = os.path.dirname(os.path.abspath(__file__))
+    rest = [path for path in sys.path if os.path.abspath(path) != here]
+    spec = PathFinder.find_spec("sitecustomize", rest)
     if spec is not None and spec.loader is not None:
         module = module_from_spec(spec)
         sys.modules["sitecustomize"] = module
