@@ -82,6 +82,12 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "clean": Command(
             "omrig.cli.clean", (("clean", "delete what killed runs left on the broker"),)
         ),
+        "exec": Command(
+            "omrig.cli.exec",
+            (("exec -- PROGRAM ...", "a service that can be recorded while it runs"),),
+            usage="omrig exec [options] -- PROGRAM [ARGUMENT ...]",
+            has_rest=True,
+        ),
         "targets": Command(
             "omrig.cli.targets", (("targets", "list the functions that delimit the stages"),)
         ),
