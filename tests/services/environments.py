@@ -38,7 +38,7 @@ class Environment:
 
     def seconds(self) -> float:
         """How long it took to make it."""
-        return json.loads((self.folder / MADE).read_text())["seconds"]
+        return float(json.loads((self.folder / MADE).read_text())["seconds"])
 
     def holds(self, module: str) -> bool:
         """Whether ``module`` can be imported in it."""
@@ -58,8 +58,8 @@ def environment(service: str) -> Environment:
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [folder / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "-c", constraints, service], check=True)
+        pip = [str(folder / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "-c", str(constraints), service], check=True)
         subprocess.run([*pip, "uninstall", "--yes", UNWANTED], check=True)
 
     _kept(folder, make)
@@ -81,7 +81,7 @@ def state(of: Environment, make: Callable[[Path], None]) -> Path:
     It depends on the service's ``.conf`` besides the environment. Nothing in it knows its place.
     """
     folder = of.folder / f"state-{_digest((HERE / f'{of.service}.conf').read_text())}"
-    _kept(folder, lambda place: (place.mkdir(), make(place)))
+    _kept(folder, make)
     return folder
 
 
@@ -100,6 +100,7 @@ def _kept(folder: Path, make: Callable[[Path], object]) -> None:
         if (folder / MADE).exists():
             return
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         begin = time.monotonic()
         make(folder)
         seconds = round(time.monotonic() - begin, 1)

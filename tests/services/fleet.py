@@ -56,7 +56,7 @@ class Fleet:
             recorder.kill()
             recorder.communicate()
 
-    def _wait_on(self, recording: "Recording", recorder: subprocess.Popen) -> None:
+    def _wait_on(self, recording: "Recording", recorder: subprocess.Popen[str]) -> None:
         """Wait until every process that lives is turned on."""
         end = time.monotonic() + ON_SECONDS
         while missing := [

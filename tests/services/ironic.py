@@ -3,19 +3,21 @@
 import contextlib
 import json
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from omrig.broker.rabbitmq.node import free_port
-from tests.services import environments, programs
+from tests.services import environments, programs, web
 from tests.services.environments import Environment
 from tests.services.programs import Prefix, Program
 
 NAME = "ironic"
+
+HEADERS = {"X-OpenStack-Ironic-API-Version": "1.90"}
 
 
 @dataclass(frozen=True)
@@ -29,39 +31,38 @@ class Ironic:
     def create(self, count: int) -> list[str]:
         """Make so many nodes: their ids."""
         bodies = [{"driver": "fake-hardware", "name": f"node-{number}"} for number in range(count)]
-        made = self._at_once([("POST", "/v1/nodes", body) for body in bodies], clients=4)
+        made = self._at_once("POST", ["/v1/nodes"] * count, bodies, clients=4)
         return [each["uuid"] for each in made]
 
     def switch(self, nodes: Sequence[str], target: str, clients: int) -> None:
         """Switch the nodes' power (``power on``, ``power off``): a call a node."""
-        body = {"target": target}
         paths = [f"/v1/nodes/{node}/states/power" for node in nodes]
-        self._at_once([("PUT", path, body) for path in paths], clients)
+        self._at_once("PUT", paths, [{"target": target}] * len(nodes), clients)
 
     def validate(self, nodes: Sequence[str], clients: int) -> None:
         """Have the nodes' drivers look at their settings: a call a node."""
-        self._at_once([("GET", f"/v1/nodes/{node}/validate", None) for node in nodes], clients)
+        paths = [f"/v1/nodes/{node}/validate" for node in nodes]
+        self._at_once("GET", paths, [None] * len(nodes), clients)
 
     def is_ready(self) -> bool:
         """Whether the API answers, and the conductor has said what it can drive."""
         try:
-            return any(each["name"] == "fake-hardware" for each in self._drivers())
-        except (urllib.error.URLError, ConnectionError):
+            return any(
+                each["name"] == "fake-hardware"
+                for each in self._ask("GET", "/v1/drivers")["drivers"]
+            )
+        except web.NOT_THERE:
             return False
 
-    def _drivers(self) -> list:
-        return self._ask("GET", "/v1/drivers")["drivers"]
-
-    def _at_once(self, requests: Sequence[tuple], clients: int) -> list:
+    def _at_once(
+        self, method: str, paths: Sequence[str], bodies: Sequence[object], clients: int
+    ) -> list[Any]:
         with ThreadPoolExecutor(clients) as pool:
-            return list(pool.map(lambda request: self._ask(*request), requests))
+            return list(pool.map(self._ask, repeat(method), paths, bodies))
 
-    def _ask(self, method: str, path: str, body: object = None):
-        headers = {"X-OpenStack-Ironic-API-Version": "1.90", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read() or b"null")
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body)
+        return web.ask(method, self.url + path, data, HEADERS)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,6 @@ import contextlib
 import json
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omrig.broker.rabbitmq.node import free_port
-from tests.services import environments, programs
+from tests.services import environments, programs, web
 from tests.services.environments import HERE, Environment
 from tests.services.programs import Prefix, Program
 
@@ -50,22 +48,23 @@ class Mistral:
     def is_ready(self) -> bool:
         """Whether the API answers, and the others have said that they serve."""
         try:
-            self._ask("GET", "/")
-        except (urllib.error.URLError, ConnectionError):
+            web.ask("GET", self.url)
+        except web.NOT_THERE:
             return False
         said = self.server.said()
         return all(words in said for words in READY)
 
     def define(self) -> None:
         """Have it know the workflow."""
-        self._ask("POST", "/v2/workflows", WORKFLOW, "text/plain")
+        headers = {"Content-Type": "text/plain"}
+        web.ask("POST", f"{self.url}/v2/workflows", WORKFLOW, headers)
 
     def execute(self, count: int, clients: int = 4, seconds: float = 120) -> Counter[str]:
         """Start the workflow as often, and wait until all have ended: how many in which state."""
         body = json.dumps({"workflow_name": "echoes"})
 
         def start(_number: int) -> str:
-            return self._ask("POST", "/v2/executions", body)["id"]
+            return str(web.ask("POST", f"{self.url}/v2/executions", body)["id"])
 
         with ThreadPoolExecutor(clients) as pool:
             left = set(pool.map(start, range(count)))
@@ -73,22 +72,12 @@ class Mistral:
         end = time.monotonic() + seconds
         while left and time.monotonic() < end:
             for execution in sorted(left):
-                state = self._ask("GET", f"/v2/executions/{execution}")["state"]
+                state = web.ask("GET", f"{self.url}/v2/executions/{execution}")["state"]
                 if state in ENDED:
                     left.discard(execution)
                     states[state] += 1
             time.sleep(0.2)
         return states + Counter({"RUNNING": len(left)})
-
-    def _ask(self, method: str, path: str, body: str | None = None, kind="application/json"):
-        request = urllib.request.Request(
-            self.url + path,
-            None if body is None else body.encode(),
-            {"Content-Type": kind},
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.loads(answer.read() or b"null")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.services import environments, programs
 from tests.services.environments import HERE, Environment
@@ -30,6 +31,7 @@ class Nova:
     def ping(self, calls: int, threads: int = 1) -> list[int]:
         """Call the conductor as often: how long each took, in ns. Raises if one failed."""
         pipe = self.client.process.stdin
+        assert pipe
         pipe.write(f"{calls} {threads}\n".encode())
         pipe.flush()
         before = len(self._answers())
@@ -37,9 +39,9 @@ class Nova:
         answer = self._answers()[before]
         if answer["failed"]:
             raise RuntimeError(f"{len(answer['failed'])} of {calls} pings: {answer['failed'][0]}")
-        return answer["took_ns"]
+        return list(answer["took_ns"])
 
-    def _answers(self) -> list[dict]:
+    def _answers(self) -> list[dict[str, Any]]:
         whole = self.client.said().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines() if line.startswith('{"took_ns"')]
 
@@ -70,6 +72,7 @@ def running(
         ping = [*prefix("pinger"), *ping]
         with programs.started("pinger", ping, folder, stdin=subprocess.PIPE) as client:
             yield Nova(conductor, client)
+            assert client.process.stdin
             client.process.stdin.close()
             client.process.wait(programs.STOP_SECONDS)
 

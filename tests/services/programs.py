@@ -33,7 +33,7 @@ class Program:
     """A running program, its first process, and what it has written so far."""
 
     name: str
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
     log: Path
 
     def said(self) -> str:
