@@ -232,7 +232,7 @@ class Fleet:
             }
         self._sent(client, pattern, topic, namespace, method, sent, outcome, in_flight)
         for server in servers:
-            self._served(server, pattern, topic, namespace, method, served, raised, together)
+            self._served(server, topic, namespace, method, served, raised, together)
         end = max(sent["return"], done if servers and not last else 0)
         return Sent(self._id, call, depart, endpoint, left, end)
 
@@ -251,8 +251,8 @@ class Fleet:
         else:
             client.rows["producer"].append(row)
 
-    def _served(self, server, pattern, topic, namespace, method, row, raised, together) -> None:
-        kind = server.kind("notify" if pattern == "notify" else "served", topic, method, namespace)
+    def _served(self, server, topic, namespace, method, row, raised, together) -> None:
+        kind = server.kind("served", topic, method, namespace)
         row = {**row, "kind": kind, "outcome": server.outcome(raised), **self._delivered(server)}
         row = _moved(row, server.ahead_ns)
         if together:
@@ -410,7 +410,10 @@ def example(folder: Path, requests: int = 60) -> Path:
         fleet.cast(
             server, api, "update", topic="api", at=inside + 20 * MS, parent=outer, request=request
         )
-        fleet.notify(server, None, "power.end", at=inside + 30 * MS, request=request)
+        fleet.notify(
+            server, None, "power.end", topic="notifications.info", at=inside + 30 * MS,
+            request=request,
+        )  # fmt: skip
     fleet.fanout(api, conductors, "refresh", topic="conductor", at=5 * MS)
     fleet.call(
         api, conductors[0], "stuck", topic="conductor", at=50 * MS, endpoint_ns=9_000 * MS,

@@ -145,8 +145,8 @@ class Facts:
     ``native_heartbeat`` says that the driver sends heartbeats from a thread of its own.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
 
-    Of services that were recorded ``names`` are those of the processes by side, in words, and
-    ``executors`` theirs; ``endpoint`` is what their endpoints do, and ``pools`` lines on how far
+    Of services that were recorded ``names`` are those of the processes by side, and ``executors``
+    theirs; ``endpoint`` is what their endpoints do, and ``pools`` lines on how far
     their executors were in use. All are empty for a run.
     """
 
@@ -171,7 +171,7 @@ class Facts:
     is_measurement: bool = True
     sample: int = 1
     spread: Spread | None = None
-    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     executors: Mapping[str, str] = dataclasses.field(default_factory=dict)
     endpoint: EndpointTime | None = None
     pools: Sequence[str] = ()
@@ -183,7 +183,12 @@ class Facts:
 
     def who(self, side: str) -> str:
         """The process, or the processes, of a side in words."""
-        return self.names.get(side, f"the {side}")
+        return " and ".join(self.names.get(side, (f"the {side}",)))
+
+    def whose(self, side: str) -> str:
+        """The same as those who own something."""
+        known = self.names.get(side, (f"the {side}",))
+        return " and ".join(f"{each}'" if each.endswith("s") else f"{each}'s" for each in known)
 
     @property
     def all_workers(self) -> int:

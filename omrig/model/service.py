@@ -110,7 +110,7 @@ class Unanswered(Value):
 
 LAST_SEEN: Mapping[str, str] = {
     "not_sent": "never left the sender",
-    "sent": "sent; no recorded server has seen it",
+    "sent": "sent; no recorded server has finished it",
     "received": "received by the server, its executor did not begin it",
     "started": "begun by the server's executor, its endpoint not entered",
     "endpoint": "in the endpoint",

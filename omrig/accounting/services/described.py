@@ -15,6 +15,7 @@ from omrig.model.columns import Integers
 from omrig.model.service import Pool, Process
 from omrig.model.units import NS
 from omrig.recordings.services.processes import Instrument, Recorded
+from omrig.recordings.services.recording import About
 
 SOCKET = (
     "by the socket's own stamp: typically 0.4 to 1.7 µs late, and more than 50 µs off for 0 to 6 %"
@@ -35,12 +36,12 @@ def names_of(processes: Sequence[Recorded]) -> list[str]:
     ]
 
 
-def account(traffic: Traffic, sample: int) -> tuple[Process, ...]:
+def account(traffic: Traffic, about: About) -> tuple[Process, ...]:
     """The processes, in the order of their start; all times are on their own clocks."""
     found = zip(traffic.processes, names_of(traffic.processes), strict=True)
     ends = _ends(traffic.processes)
     return tuple(
-        _process(traffic, number, each, name, ends, sample)
+        _process(traffic, number, each, name, about, ends)
         for number, (each, name) in enumerate(found)
     )
 
@@ -50,8 +51,8 @@ def _process(
     number: int,
     process: Recorded,
     name: str,
+    recording: About,
     ends: Mapping[str, int],
-    sample: int,
 ) -> Process:
     about, instrument = process.about, process.instrument or Instrument()
     window = _window(traffic, number, process)
@@ -74,9 +75,9 @@ def _process(
         turning_on_ns=instrument.turning_on_ns,
         arrivals=_arrivals(traffic, number),
         failures=instrument.failures,
-        ended=_ended(process, ends),
+        ended=recording.ended.get(process.folder.name) or _ended(process, ends),
     )
-    if sample > 1:
+    if recording.sample > 1:
         # What is not recorded is in the pools, too.
         return made
     return dataclasses.replace(

@@ -74,7 +74,7 @@ def on_one_clock(traffic: Traffic) -> tuple[Traffic, Hosts]:
     count = len(boots)
     nothing = numpy.zeros(count, numpy.int64)
     hosts = Hosts(of, names, nothing, nothing, numpy.arange(count, dtype=numpy.int64))
-    if count == 1:
+    if count < 2:
         return traffic, hosts
     hosts = _joined(hosts, _pairs(traffic, of, count))
     return (

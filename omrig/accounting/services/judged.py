@@ -18,6 +18,9 @@ MOST_NAMES = 2
 """Processes of a side that are called by their names."""
 
 
+_CALLED = {"producer": "senders", "consumer": "servers"}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
     """A process as a side of a method: what it is, and how many of the messages it had."""
@@ -66,7 +69,8 @@ def _facts(method: Method, sides: Sides, sample: int) -> Facts:
     servers, senders = sides.get("consumer", ()), sides.get("producer", ())
     pools = [*(_pool_line(each, each.process.executor_pool) for each in servers)]
     return Facts(
-        names={side: _named(each) for side, each in sides.items() if each},
+        processes={side: len(each) for side, each in sides.items() if len(each) > 1},
+        names={side: _named(side, each) for side, each in sides.items() if each},
         executors={side: _executor(each) for side, each in sides.items() if each},
         pool_size=_size([each.process.send_pool for each in senders]),
         reply_pool_size=_size([each.process.send_pool for each in servers]),
@@ -81,14 +85,12 @@ def _facts(method: Method, sides: Sides, sample: int) -> Facts:
     )
 
 
-def _named(servers: Sequence[Server]) -> str:
-    """The names of processes in words: how many there are of one, and not more than a few."""
-    found: dict[str, int] = {}
-    for each in servers:
-        found[each.name] = found.get(each.name, 0) + 1
-    if len(found) > MOST_NAMES:
-        return f"{len(servers)} processes"
-    return " and ".join(name for name in found)
+def _named(side: str, servers: Sequence[Server]) -> tuple[str, ...]:
+    """The names of the processes of a side; of many how many there are."""
+    found = tuple(dict.fromkeys(each.name for each in servers))
+    if len(found) <= MOST_NAMES:
+        return found
+    return (f"its {len(servers):,} {_CALLED[side]}",)
 
 
 def _executor(servers: Sequence[Server]) -> str:

@@ -12,7 +12,7 @@ from omrig.accounting.services import names, unanswered, ways
 from omrig.accounting.services.hosts import Hosts
 from omrig.accounting.services.judged import Server, Sides
 from omrig.accounting.services.traffic import Traffic
-from omrig.accounting.services.ways import Kind
+from omrig.accounting.services.ways import Kind, Stretch
 from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Integers
 from omrig.model.result import Closure
@@ -27,14 +27,16 @@ PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
 class Accounted:
     """A method, its ``kind``, and the processes that had its messages.
 
-    ``books`` is how its stages add up: None where it has none. ``is_apart`` says that its wire was
-    left out, for clocks that nobody could compare.
+    ``books`` is how its stages add up: None where it has none. ``edge`` messages were under way
+    when a process was turned on or off, and have a row on one side only. ``is_apart`` says that its
+    wire was left out, for clocks that nobody could compare.
     """
 
     method: Method
     kind: Kind
     sides: Sides
     books: tuple[Closure, Checks] | None
+    edge: int = 0
     is_apart: bool = False
 
 
@@ -45,16 +47,14 @@ class Recorded:
     The consumer's table has a column more, ``nested``: how long a message's endpoint was in
     messages that it sent.
 
-    ``settled`` is by process a time before which what it had may have been under way when another
-    one was turned on, and one after which it may have been when one was turned off; None where not
-    all rows are there.
+    ``stretch`` is from when to when each process was recorded.
     """
 
     traffic: Traffic
     hosts: Hosts
     processes: Sequence[Process]
     sample: int
-    settled: tuple[int, int] | None
+    stretch: Stretch
 
     def lost(self, members: Integers) -> set[str]:
         """The stages that cannot be told of messages that these processes had."""
@@ -80,14 +80,17 @@ def _of_kind(recorded: Recorded, kind: Kind) -> Accounted:
     members = numpy.concatenate(
         [traffic.producer.member[kind.sent], traffic.consumer.member[kind.served]]
     )
-    made = ways.timeline_of(traffic, recorded.hosts, kind, recorded.lost(members))
-    missed = unanswered.of_kind(traffic, recorded.hosts, kind)
+    edge, edge_alone = ways.under_way(traffic, kind, recorded.stretch)
+    made = ways.timeline_of(traffic, recorded.hosts, kind, recorded.lost(members), edge)
+    missed = unanswered.of_kind(traffic, recorded.hosts, kind, edge)
     sides = _sides(recorded, kind)
+    edges = int(edge.sum() + edge_alone.sum())
+    unmatched = ~numpy.isin(kind.sent, kind.here)
     sent, served = kind.sent, kind.served
     method = Method(
         name=kind.name,
-        senders=_named(sides["producer"], _is_remote(recorded, kind, "producer")),
-        servers=_named(sides["consumer"], _is_remote(recorded, kind, "consumer")),
+        senders=_named(sides["producer"], bool((~edge_alone).any())),
+        servers=_named(sides["consumer"], bool((kind.ended & unmatched & ~edge).any())),
         sent=len(sent),
         served=len(served),
         matched=len(numpy.unique(kind.here)),
@@ -96,13 +99,14 @@ def _of_kind(recorded: Recorded, kind: Kind) -> Accounted:
         unanswered=missed,
     )
     if made is None:
-        return Accounted(method=method, kind=kind, sides=sides, books=None)
+        return Accounted(method=method, kind=kind, sides=sides, books=None, edge=edges)
     books = closure.of_stamped(made)
     return Accounted(
         method=_with_times(recorded, kind, method, made, books[0]),
         kind=kind,
         sides=sides,
         books=books,
+        edge=edges,
         is_apart=bool(made.producer and made.consumer and made.clock is None),
     )
 
@@ -206,27 +210,12 @@ def _sides(recorded: Recorded, kind: Kind) -> Sides:
 
 
 def _named(servers: Sequence[Server], is_remote: bool) -> tuple[str, ...]:
-    return (*(each.process.name for each in servers), *([REMOTE] if is_remote else []))
+    """The processes of a side, and ``REMOTE`` where not all messages are theirs.
 
-
-def _is_remote(recorded: Recorded, kind: Kind, side: str) -> bool:
-    """Whether messages were sent, or served, by what is not recorded.
-
-    Not so what another process had while its instrument was being turned on, or off.
+    Where rows of the known ones are lost nobody can tell.
     """
-    traffic = recorded.traffic
-    if side == "producer":
-        rows, other = kind.alone, kind.sent
-        when = traffic.consumer["read"][rows]
-    else:
-        rows = numpy.setdiff1d(kind.sent[kind.ended], kind.here)
-        other = kind.served
-        when = traffic.producer["depart"][rows]
-    if not len(rows):
-        return False
-    if not len(other):
-        return True
-    if recorded.settled is None:
-        return False
-    begin, end = recorded.settled
-    return bool(((when > begin) & (when < end)).any())
+    told = not any(
+        each.process.overwritten or each.process.ended or each.process.failures for each in servers
+    )
+    others = [REMOTE] if is_remote and (told or not servers) else []
+    return (*(each.process.name for each in servers), *others)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import numpy
 
 from omrig.model.columns import Flags, Integers
-from omrig.model.patterns import CALL, CAST, FANOUT, PATTERNS
+from omrig.model.patterns import CALL, CAST, FANOUT, NOTIFY, PATTERNS
 from omrig.model.service import MethodName
 from omrig.recordings.services.processes import Recorded
 
@@ -43,6 +43,10 @@ UNKNOWN = "unknown"
 """What a message raised whose process did not say it."""
 
 
+PRIORITIES = frozenset({"audit", "debug", "info", "warn", "error", "critical", "sample"})
+"""What the topic of a notification ends with, after a dot."""
+
+
 def renumbered(column: Integers, known: Mapping[int, int], other: int) -> Integers:
     """A column with other numbers; those that are not ``known`` are ``other``."""
     values, places = numpy.unique(column, return_inverse=True)
@@ -67,8 +71,8 @@ def of_process(
 def as_sent(kind: Integers, replied: Flags, kinds: Numbers[MethodName]) -> Integers:
     """The kinds of messages of which only a server has a row, as their senders would call them.
 
-    A server does not know whether it was a cast or a fanout: where only the one of them is sent by
-    others, it is that.
+    A server does not know whether it was a cast, a fanout or a notification: it is what others send
+    under that name, and a notification where the topic says so.
     """
     known = list(kinds.names)
     sent = [each for each in known if each.pattern in PATTERNS]
@@ -85,7 +89,9 @@ def _as_sent(name: MethodName, answered: bool, sent: Iterable[MethodName]) -> Me
     if name.pattern in PATTERNS:
         patterns = [name.pattern]
     else:
-        patterns = [CALL.name] if answered else [CAST.name, FANOUT.name]
+        patterns = [CALL.name] if answered else [CAST.name, FANOUT.name, NOTIFY.name]
+        if not answered and name.topic.rpartition(".")[2] in PRIORITIES:
+            patterns = [NOTIFY.name]
     for pattern in patterns:
         for each in sent:
             if each.pattern == pattern and _key(each) == _key(name):

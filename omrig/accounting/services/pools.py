@@ -98,7 +98,7 @@ def _advice(pool: Pool, full_share: float, asked: Asked) -> str | None:
             f"start more processes: {found}, and the process has no core time left (CPU"
             f" {asked.cpu_share:.2f}), so more {asked.noun}s would not help"
         )
-    return f"raise {asked.option} ({pool.size}) or {asked.remedy}: {found}"
+    return f"raise {asked.option} ({pool.size:,}) or {asked.remedy}: {found}"
 
 
 def mean_wait(columns: Sequence[tuple[Integers, Integers]], chosen: Sequence[Flags]) -> float:

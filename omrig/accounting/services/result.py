@@ -15,20 +15,20 @@ from omrig.accounting.services import (
     methods,
     requests,
     traffic,
-    unanswered,
 )
 from omrig.accounting.services.hosts import Hosts
 from omrig.accounting.services.inner import Inner
 from omrig.accounting.services.methods import Accounted
 from omrig.accounting.services.traffic import Traffic
+from omrig.accounting.services.ways import Stretch
+from omrig.accounting.verdict.phrases import counted
 from omrig.model.result import Closure
 from omrig.model.service import REMOTE, Process, ServiceResult
-from omrig.model.units import NS
 from omrig.recordings.services import captured, recording
+from omrig.recordings.services.processes import Instrument
 from omrig.recordings.services.recording import CAPTURE, Recording
 
-SETTLING_NS = NS
-"""For how long messages may be under way that one process had before another one was recorded."""
+_NEVER = numpy.iinfo(numpy.int64).max
 
 
 def account(folder: Path) -> ServiceResult:
@@ -39,7 +39,7 @@ def account(folder: Path) -> ServiceResult:
     found = recording.read(folder)
     seen = traffic.of_processes(found.processes, captured.read(folder / CAPTURE))
     sample = found.about.sample
-    processes = described.account(seen, sample)
+    processes = described.account(seen, found.about)
     seen, hosts_of = hosts.on_one_clock(seen)
     within = inner.of_traffic(seen)
     seen = dataclasses.replace(seen, consumer=seen.consumer.stamped(nested=within.nested_ns))
@@ -49,7 +49,7 @@ def account(folder: Path) -> ServiceResult:
             hosts=hosts_of,
             processes=processes,
             sample=sample,
-            settled=_settled(seen, processes),
+            stretch=_stretch(seen, hosts_of),
         )
     )
     judged_methods = tuple(
@@ -86,15 +86,16 @@ def _duration(found: Recording, processes: Sequence[Process]) -> int:
     return max((each.recorded_ns for each in processes), default=0)
 
 
-def _settled(seen: Traffic, processes: Sequence[Process]) -> tuple[int, int] | None:
-    """From when to when a message that one process had would have a row of the other's, too."""
-    if any(each.overwritten or each.ended or each.failures for each in processes):
-        return None
-    instruments = [each.instrument for each in seen.processes if each.instrument]
-    if not instruments or len({each.about.boot_id for each in seen.processes}) > 1:
-        return None
-    begin = max(each.began_ns for each in instruments) + SETTLING_NS
-    return begin, min(each.ended_ns or 0 for each in instruments) - SETTLING_NS
+def _stretch(seen: Traffic, hosts_of: Hosts) -> Stretch:
+    """From when to when each process was recorded; of one that does not say it always was."""
+    instruments = [each.instrument or Instrument() for each in seen.processes]
+    on = [each.began_ns + (each.turning_on_ns or 0) for each in instruments]
+    off = [each.ended_ns or _NEVER for each in instruments]
+    ahead = hosts_of.offset_ns[hosts_of.of]
+    ended = numpy.array(off, numpy.int64)
+    return Stretch(
+        numpy.array(on, numpy.int64) - ahead, numpy.where(ended < _NEVER, ended - ahead, ended)
+    )
 
 
 def _not_seen(
@@ -110,8 +111,9 @@ def _not_seen(
     capture = found.about.capture
     if capture.used and capture.dropped:
         yield f"the capture had no room for {capture.dropped:,} segments: arrivals may be late"
-    if not capture.used and capture.why_not:
-        yield f"nothing was captured: {capture.why_not}; arrivals are {described.SOCKET}"
+    if capture.why_not:
+        what = "what was captured is not all" if capture.used else "nothing was captured"
+        yield f"{what}: {capture.why_not}; arrivals are {described.SOCKET}"
     if found.about.sample > 1:
         yield (
             f"one message in {found.about.sample:,} was recorded: what endpoints sent, the use of"
@@ -148,11 +150,11 @@ def _of_methods(accounted: Sequence[Accounted]) -> Iterator[str]:
                 f"what {what} {', '.join(labels)} is not recorded, or not all of it (remote): start"
                 " it with omrig exec, too"
             )
-    waiting = sum(unanswered.waiting(each.method.unanswered) for each in accounted)
-    if waiting:
+    edge = sum(each.edge for each in accounted)
+    if edge:
         yield (
-            f"{waiting:,} calls were under way when the recording ended: what their servers had"
-            " begun of them has no row"
+            f"{counted(edge, 'message')} under way when processes were turned on or off, with a row"
+            " on one side only: in no count of what is to have a timeline"
         )
 
 
@@ -188,6 +190,6 @@ def _of_threads(seen: Traffic, within: Inner) -> Iterator[str]:
     count = int((producer["call"][alone] > first[sent]).sum())
     if count:
         yield (
-            f"{count:,} messages were sent for requests that their process served, and not by an"
-            " endpoint's own thread: they are in no endpoint's nested time"
+            f"{counted(count, 'message')} sent for requests that their process served, and not by"
+            " an endpoint's own thread: in no endpoint's nested time"
         )

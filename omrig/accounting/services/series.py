@@ -45,7 +45,8 @@ def _of_kind(seen: Traffic, hosts_of: Hosts, kind: Kind) -> Series | None:
     members = {*seen.producer.member[kind.sent].tolist()}
     members |= {*seen.consumer.member[kind.served].tolist()}
     lost = {name for each in members for name in seen.processes[each].about.lost_stages}
-    made = ways.timeline_of(seen, hosts_of, kind, lost)
+    nobody = numpy.zeros(len(kind.sent), numpy.bool_)
+    made = ways.timeline_of(seen, hosts_of, kind, lost, nobody)
     if made is None:
         return None
     table = made.table

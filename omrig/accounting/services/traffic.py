@@ -16,7 +16,7 @@ from omrig.recordings import arrivals
 from omrig.recordings.segments import Log
 from omrig.recordings.services import captured
 from omrig.recordings.services.captured import Segments
-from omrig.recordings.services.processes import Recorded
+from omrig.recordings.services.processes import OF_SERVICES, Recorded
 
 SIDES = tuple(COLUMNS)
 
@@ -69,10 +69,11 @@ def of_processes(processes: Sequence[Recorded], segments: Segments) -> Traffic:
             _table(number, each, logs[number], side, kinds, outcomes)
             for number, each in enumerate(processes)
         ]
-        tables[side] = stamp_table.as_one(_alike([table for table, _ in made]))
+        tables[side] = _joined([table for table, _ in made], side)
         timed[side] = [count for _, count in made]
     producer, consumer = tables["producer"], tables["consumer"]
     here, there = matched(producer["id"], consumer["id"])
+    producer = _named_by_servers(producer, consumer, here, there, kinds)
     alone = numpy.setdiff1d(numpy.arange(consumer.rows), there)
     kind = names.as_sent(consumer["kind"][alone], consumer["depart"][alone] > 0, kinds)
     return Traffic(
@@ -87,6 +88,23 @@ def of_processes(processes: Sequence[Recorded], segments: Segments) -> Traffic:
         alone_kind=kind,
         timed=timed,
     )
+
+
+def _named_by_servers(
+    producer: StampTable,
+    consumer: StampTable,
+    here: Integers,
+    there: Integers,
+    kinds: Numbers[MethodName],
+) -> StampTable:
+    """The producer's rows; what their process did not name is what its server calls it."""
+    unknown = producer["kind"][here] == kinds.of(MethodName())
+    here, there = here[unknown], there[unknown]
+    if not len(here):
+        return producer
+    kind = producer["kind"].copy()
+    kind[here] = names.as_sent(consumer["kind"][there], consumer["depart"][there] > 0, kinds)
+    return producer.stamped(kind=kind)
 
 
 def matched(sent: Integers, received: Integers) -> tuple[Integers, Integers]:
@@ -137,6 +155,29 @@ def _table(
         busy=stamp_table.known(columns, side, times, used) if has_cpu else Busy(),
     )
     return made, int((watched > 0).sum())
+
+
+def _joined(tables: Sequence[StampTable], side: str) -> StampTable:
+    """All rows of a side; a consumer's in the order in which they were read."""
+    if len(tables) > 1:
+        return stamp_table.as_one(_alike(tables))
+    table = tables[0] if tables else _empty(side)
+    first = side == "consumer"
+    return table.take(numpy.argsort(table["read"], kind="stable")) if first else table
+
+
+def _empty(side: str) -> StampTable:
+    nothing = numpy.zeros(0, numpy.int64)
+    return StampTable(
+        side=side,
+        columns=dict.fromkeys((*COLUMNS[side], *OF_SERVICES), nothing),
+        arrival=nothing,
+        latest=nothing,
+        confirm_arrival=nothing,
+        flagged=nothing > 0,
+        reconnect_later=nothing,
+        member=nothing,
+    )
 
 
 def _alike(tables: Sequence[StampTable]) -> list[StampTable]:

@@ -5,7 +5,7 @@ import numpy
 from omrig.accounting.services.hosts import Hosts
 from omrig.accounting.services.traffic import Traffic, first_of
 from omrig.accounting.services.ways import Kind
-from omrig.model.columns import Integers
+from omrig.model.columns import Flags, Integers
 from omrig.model.service import LAST_SEEN, Unanswered
 from omrig.model.stamps import ID_DIGITS
 
@@ -27,12 +27,14 @@ def request_id(number: int) -> str:
     return f"req-{digits[:8]}-{digits[8:12]}-{digits[12:]}"
 
 
-def of_kind(traffic: Traffic, hosts: Hosts, kind: Kind) -> tuple[Unanswered, ...]:
+def of_kind(traffic: Traffic, hosts: Hosts, kind: Kind, edge: Flags) -> tuple[Unanswered, ...]:
     """The messages of a kind that did not end well, the most first.
 
-    What a server did after the sender had given up does not count.
+    What a server did after the sender had given up does not count. Of ``edge``, which are under
+    way for no longer than others took, those have done nothing wrong that wait still.
     """
-    rows = kind.sent[~kind.ended]
+    waits = traffic.producer["return"][kind.sent] == 0
+    rows = kind.sent[~kind.ended & ~(edge & waits)]
     if not len(rows):
         return ()
     places = _last_seen(traffic, hosts, kind, rows)
@@ -79,8 +81,3 @@ def _last_seen(traffic: Traffic, hosts: Hosts, kind: Kind, rows: Integers) -> In
 def counted(found: tuple[Unanswered, ...], name: str) -> int:
     """How many messages of these have an outcome."""
     return sum(each.count for each in found if each.outcome == name)
-
-
-def waiting(found: tuple[Unanswered, ...]) -> int:
-    """How many were sent, waited still, and have no row of a server's."""
-    return sum(each.count for each in found if not each.outcome and each.last_seen == "sent")

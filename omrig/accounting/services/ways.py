@@ -19,6 +19,9 @@ from omrig.model.units import MS
 
 _NEVER = numpy.iinfo(numpy.int64).max
 
+SETTLING_NS = 100 * MS
+"""For how long after the last of its stamps a row may not be written yet."""
+
 BATCHED_NS = MS
 """How long most notifications wait in a listener from which it gathers them to batches."""
 
@@ -28,7 +31,8 @@ class Kind:
     """The messages of one ``name``: rows of the tables of a recording.
 
     ``sent`` are the producer's rows, and ``ended`` which of these ended well; ``here`` and
-    ``there`` the pairs of rows of both sides; ``alone`` the consumer's rows without one.
+    ``there`` the pairs of rows of both sides; ``served`` are all of the consumer's rows, those of
+    messages that were delivered again, too, and ``alone`` those without a producer's.
     """
 
     name: MethodName
@@ -37,12 +41,8 @@ class Kind:
     ended: Flags
     here: Integers
     there: Integers
+    served: Integers
     alone: Integers
-
-    @property
-    def served(self) -> Integers:
-        """All rows of the consumer."""
-        return numpy.concatenate([self.there, self.alone])
 
 
 def kinds_of(traffic: Traffic) -> list[Kind]:
@@ -57,6 +57,7 @@ def kinds_of(traffic: Traffic) -> list[Kind]:
         pattern = _pattern(traffic, name, sent)
         mine = pairs == number
         here, there = traffic.here[mine], traffic.there[mine]
+        served = numpy.concatenate([there, alone])
         if not pattern.copies:
             # What was delivered again counts where it was read first.
             first = first_of(here)
@@ -69,6 +70,7 @@ def kinds_of(traffic: Traffic) -> list[Kind]:
                 ended=ended_well(traffic.producer, sent, pattern),
                 here=here,
                 there=there,
+                served=served,
                 alone=alone,
             )
         )
@@ -90,12 +92,47 @@ def ended_well(producer: StampTable, rows: Integers, pattern: Pattern) -> Flags:
     return well
 
 
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """From when to when each process was recorded, by its number, on the clock of the tables."""
+
+    on: Integers
+    off: Integers
+
+
+def under_way(traffic: Traffic, kind: Kind, recorded: Stretch) -> tuple[Flags, Flags]:
+    """Which of ``kind.sent``, and of ``kind.alone``, need have no row on the other side.
+
+    They were under way when another process was turned on, or off: for as long as any message that
+    has both rows took.
+    """
+    producer, consumer = traffic.producer, traffic.consumer
+    departed, read = producer["depart"][kind.sent], consumer["read"][kind.alone]
+    edge = numpy.zeros(len(departed), numpy.bool_), numpy.zeros(len(read), numpy.bool_)
+    if not len(kind.here):
+        return edge
+    sent = producer["depart"][kind.here]
+    came = int((consumer["read"][kind.there] - sent).max()) + SETTLING_NS
+    done = numpy.maximum(consumer["end"], consumer["endpoint_end"])[kind.there]
+    took = int((done - sent).max()) + SETTLING_NS
+    servers = numpy.unique(consumer.member[kind.there])
+    senders = numpy.unique(producer.member[kind.here])
+    on, off = int(recorded.on[servers].max()), int(recorded.off[servers].min())
+    answered = producer["put"][kind.sent]
+    ended = numpy.where(answered > 0, answered, departed + took)
+    early = (departed < on) | (ended > off - SETTLING_NS)
+    unmatched = ~numpy.isin(kind.sent, kind.here)
+    on, off = int(recorded.on[senders].max()), int(recorded.off[senders].min())
+    return early & unmatched, (read < on + came) | (read > off)
+
+
 def timeline_of(
-    traffic: Traffic, hosts: Hosts, kind: Kind, lost: Collection[str]
+    traffic: Traffic, hosts: Hosts, kind: Kind, lost: Collection[str], edge: Flags
 ) -> Timeline | None:
     """The timelines of messages that both sides stamped whole; else of the side that did.
 
-    An answer that is an error is one. None where nobody stamped any.
+    An answer that is an error is one. ``edge`` are those of ``kind.sent`` that are expected to have
+    no timeline. None where nobody stamped any.
     """
     pattern = kind.pattern
     returned = traffic.producer["return"] > 0
@@ -108,12 +145,12 @@ def timeline_of(
     if pattern.replies:
         done &= traffic.consumer["depart"] > 0
     both = whole[kind.here] & done[kind.there]
-    expected = int(whole[kind.sent].sum())
+    expected = int((whole[kind.sent] & ~edge).sum())
     if both.any():
         here, there = kind.here[both], kind.there[both]
         found = _of_pairs(traffic, hosts, kind, here, there, lost)
         return found and dataclasses.replace(found, message=here, expected=expected)
-    if expected:
+    if whole.any():
         mine = kind.sent[whole[kind.sent]]
         alone = with_own_cpu(traffic.producer.take(mine))
         return timeline.of_tables(pattern, alone, None, None, lost)

@@ -109,5 +109,6 @@ def _title(parts: Sequence[Part], owner: str, facts: Facts) -> str:
             sides[part.side] = sides.get(part.side, 0.0) + part.share
     side = max(sides, key=lambda side: sides[side], default="")
     if sides and sides[side] >= ONE_SIDED * sum(sides.values()):
-        return f"{facts.who(side)}'s own process"
+        several = facts.of_services and facts.processes.get(side, 1) > 1
+        return f"{facts.whose(side)} own {'processes' if several else 'process'}"
     return "the services' own processes" if facts.of_services else "our own processes"

@@ -153,7 +153,9 @@ def _executor_queue(case: Case) -> str:
     size, workers = case.facts.executor_pool_size, case.facts.all_workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
     if case.facts.of_services:
-        pool += f" of {case.facts.who(case.part.side)}"
+        # Of all its servers: how many threads, the option says of each.
+        threads = f"{counted(size, 'thread')}, " if size else ""
+        pool = f"{case.facts.whose(case.part.side)} executor ({threads}executor_thread_pool_size)"
     wait = f"messages wait {case.mean} for the executor"
     # In a closed loop with replies no more messages are under way than there are workers.
     replies = PATTERNS[case.result.pattern].replies

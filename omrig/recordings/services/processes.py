@@ -11,7 +11,7 @@ import numpy
 from omrig.model.columns import Integers
 from omrig.model.errors import UsageError
 from omrig.model.service import MethodName
-from omrig.model.stamps import COLUMNS, CPU_COLUMNS
+from omrig.model.stamps import COLUMNS, CPU_COLUMNS, ID_DIGITS
 from omrig.model.values import Json, Value
 from omrig.recordings import folder as run_folder
 from omrig.recordings.services import rows
@@ -81,7 +81,7 @@ class Instrument(Value):
     overwritten: Mapping[str, int] = dataclasses.field(default_factory=dict)
     pools: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
     complete: bool = True
-    in_flight: tuple[tuple[int, ...], ...] = ()
+    in_flight: tuple[tuple[Json, ...], ...] = ()
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
@@ -188,10 +188,16 @@ def _under_way(instrument: Instrument, width: int) -> Integers:
     """The rows of messages that were under way; what was not stamped yet is 0."""
     found = numpy.zeros((len(instrument.in_flight), width), numpy.int64)
     for row, values in zip(found, instrument.in_flight, strict=True):
+        numbers = [_number(value) for value in values]
         # The id stands before the columns, of which it is the first.
-        known = values[1 : 1 + width] if values[:1] == values[1:2] else values[:width]
-        row[: len(known)] = known
+        known = numbers[1:] if numbers[:1] == numbers[1:2] else numbers
+        row[: len(known)] = known[:width]
     return found
+
+
+def _number(value: Json) -> int:
+    """A number of a row; of an id that is still text the digits that rows have of it."""
+    return int(value[:ID_DIGITS], 16) if isinstance(value, str) else int(str(value))
 
 
 def _kinds(path: Path) -> tuple[dict[int, MethodName], dict[int, str]]:

@@ -1,6 +1,7 @@
 """A recording of services: what its recorder says of it, and the processes in it."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from omrig.model.errors import UsageError
@@ -35,7 +36,8 @@ class About(Value):
     """What a recorder says of a recording; times are CLOCK_MONOTONIC of its host in ns.
 
     ``sample``: of so many messages one was recorded. ``broker_messages`` is how many the broker
-    counted meanwhile; None where nobody asked it.
+    counted meanwhile; None where nobody asked it. ``ended`` says of processes that ended before the
+    recording why, by their folders' names.
     """
 
     schema: int = SCHEMA
@@ -49,6 +51,7 @@ class About(Value):
     broker_messages: int | None = None
     not_seen: tuple[str, ...] = ()
     capture: Capture = Capture()
+    ended: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
