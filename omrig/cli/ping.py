@@ -3,7 +3,6 @@
 import argparse
 import datetime
 import json
-import socket
 import sys
 import time
 import uuid
@@ -119,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     started_at = _now()
     with interrupts.handled():
         asked = pinging.run(
-            plan, ping, _hosts(), display, interrupts, _Heard(options.quiet or options.json).hear
+            plan, ping, display, interrupts, _Heard(options.quiet or options.json).hear
         )
         folder = Path(asked.to.plan.output.folder)
         result = _account(folder, asked, started_at, time.perf_counter_ns() - began_ns)
@@ -160,29 +159,30 @@ def _ping(options: argparse.Namespace) -> Ping:
     )
 
 
-def _hosts() -> tuple[str, ...]:
-    """Names that a server on this host may have."""
-    return tuple(dict.fromkeys((socket.gethostname(), socket.getfqdn())))
-
-
 class _Heard:
     """Tells when a server falls silent, and when it answers again."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._last: dict[int, str] = {}
+        self._seen: set[tuple[int, str]] = set()
 
     def hear(self, ping: Ping, call: "CallEnded") -> None:
         """A call has ended."""
         from omrig.model import units
 
-        before = self._last.get(call.number)
+        server, what = ping.asked[call.number], (call.number, call.outcome)
+        is_new = self._last.get(call.number) != call.outcome
+        if (server.consumers or 1) > 1:
+            # Several answer in turn: it changes with each call.
+            is_new = what not in self._seen
         self._last[call.number] = call.outcome
-        if self._quiet or before == call.outcome:
-            return
-        took = units.duration(call.took_ns)
-        label = ping.asked[call.number].label
-        sys.stderr.write(f"omrig: {call.at[11:19]} {label}: {call.outcome} after {took}\n")
+        self._seen.add(what)
+        if is_new and not self._quiet:
+            took = units.duration(call.took_ns)
+            sys.stderr.write(
+                f"omrig: {call.at[11:19]} {server.label}: {call.outcome} after {took}\n"
+            )
 
 
 def _account(folder: Path, asked: "Asked", started_at: str, duration_ns: int) -> PingResult:
