@@ -71,6 +71,17 @@ LOST_DEPART = _both(
 )
 LOST_JSON_OUT = _both("lost_json_out", "as json_out, up to then")
 
+# What the message was, where no load of the rig's says so
+KIND = _both("kind", "number of its pattern, exchange, topic, namespace and method; 0: none")
+REQUEST = _both("request", "number of the request that it is part of; 0: none")
+OUTCOME = _both(
+    "outcome", "0: not ended or not known, 1: ended well, else number of what it raised"
+)
+PARENT = _both("parent", "as id, of the message whose endpoint sent this one; 0: none")
+CONNECT_EARLY = _both(
+    "connect_early", "time in making a connection before the pool is asked: the reply queue's"
+)
+
 _producer = [*_shared]
 _produced = functools.partial(_declare, _producer, ("producer",))
 
@@ -114,8 +125,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The names of the columns by side."""
 
-LATER = frozenset({"taken"})
+LATER = frozenset({"taken", "kind", "request", "outcome", "parent", "connect_early"})
 """Columns that not every recording has: those of before could not tell what they tell."""
+
+ENDED_WELL = 1
+"""The ``OUTCOME`` of a message that was sent, answered or served without an exception."""
 
 SERVED = slice(START, CPU_ENDPOINT_END + 1)
 """Where in a record goes what messages of a batch have in common: they are served at once."""

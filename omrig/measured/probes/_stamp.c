@@ -38,7 +38,8 @@ enum { PRODUCER, CONSUMER, RECEIVED_ONLY, SIDES };
 #define NUMBERS(X)                                                                                          \
     X(ID) X(SEQ) X(CALL) X(RETURN) X(ENDPOINT) X(CPU_BEGIN) X(CPU_ENDPOINT) X(CPU_READ) X(CPU_DEPART)       \
     X(DEPART) X(JSON_OUT) X(CONFIRM) X(CONFIRM_STAMP) X(LOST_DEPART) X(LOST_JSON_OUT) X(STAMP) X(READ)      \
-    X(CONNECTION) X(OFFSET) X(CPU_JSON_IN) X(START) X(CPU_ENDPOINT_END) X(ID_DIGITS) X(SAMPLE_DIGITS)
+    X(CONNECTION) X(OFFSET) X(CPU_JSON_IN) X(START) X(CPU_ENDPOINT_END) X(ID_DIGITS) X(SAMPLE_DIGITS) \
+    X(KIND) X(REQUEST) X(OUTCOME) X(PARENT) X(POOL_BEGIN) X(ENDED_WELL)
 #define DECLARED(name) static int name;
 NUMBERS(DECLARED)
 static int widths[2];
@@ -54,9 +55,20 @@ static inline uint64_t read_clock(clockid_t clock)
 
 static inline uint64_t now(void) { return read_clock(CLOCK_MONOTONIC); }
 
-/* Rows of numbers, one after the other, until somebody drains them. */
+/* Rows of numbers, one after the other: in memory until somebody drains them, or in the chunks of a
+ * table, one at a time. `words` is the chunk in use, which `next` has given: NULL before the first. */
 
-typedef struct { uint64_t *data; size_t used, room; } Rows;
+typedef struct {
+    uint64_t *data;
+    size_t used, room;
+    PyObject *next;
+    Py_buffer chunk;
+    uint64_t *words;
+    char asking; /* a thread asks for the next chunk; rows of others wait in memory, for it to write */
+} Rows;
+
+/* Words of a chunk's header, as omrig.model.tables has them. */
+enum { WIDTH = 2, CAPACITY = 3, ROWS = 5, HEADER = 8 };
 
 static int append(Rows *rows, const uint64_t *row, size_t width)
 {
@@ -75,14 +87,89 @@ static int append(Rows *rows, const uint64_t *row, size_t width)
     return 0;
 }
 
+static void forget_rows(Rows *rows)
+{
+    PyMem_RawFree(rows->data);
+    rows->data = NULL;
+    rows->used = rows->room = 0;
+}
+
 static PyObject *drained(Rows *rows)
 {
     PyObject *bytes = PyBytes_FromStringAndSize((char *)rows->data, rows->used * sizeof *rows->data);
-    if (bytes != NULL) {
-        PyMem_RawFree(rows->data);
-        *rows = (Rows){ 0 };
-    }
+    if (bytes != NULL)
+        forget_rows(rows);
     return bytes;
+}
+
+/* From here on rows go where `next`, borrowed, says; NULL: into memory. */
+static void use_table(Rows *rows, PyObject *next)
+{
+    Py_buffer chunk = rows->chunk;
+    int had_one = rows->words != NULL;
+    rows->words = NULL;
+    Py_XSETREF(rows->next, Py_XNewRef(next));
+    if (had_one)
+        PyBuffer_Release(&chunk);
+}
+
+static size_t room_in(const Rows *rows)
+{
+    return rows->words == NULL ? 0 : (size_t)(rows->words[CAPACITY] - rows->words[ROWS]);
+}
+
+/* So many rows go into the chunk in use, which has room for them: they are there before they count. */
+static void write_rows(Rows *rows, const uint64_t *data, size_t count, size_t width)
+{
+    uint64_t there = rows->words[ROWS];
+    memcpy(rows->words + HEADER + there * width, data, count * width * sizeof *data);
+    __atomic_store_n(&rows->words[ROWS], there + count, __ATOMIC_RELEASE);
+}
+
+/* Asks for the next chunk, and writes into it what came meanwhile. The other threads may run. */
+static int next_chunk(Rows *rows, size_t width)
+{
+    Py_buffer chunk;
+    PyObject *next = Py_NewRef(rows->next);
+    rows->asking = 1;
+    PyObject *given = PyObject_CallNoArgs(next);
+    rows->asking = 0;
+    int failed = given == NULL || PyObject_GetBuffer(given, &chunk, PyBUF_WRITABLE) < 0;
+    Py_XDECREF(given);
+    int is_wanted = rows->next == next;
+    Py_DECREF(next);
+    if (failed)
+        return -1;
+    uint64_t *words = chunk.buf;
+    size_t size = (size_t)chunk.len / sizeof *words;
+    if (size < HEADER || words[WIDTH] != width || words[ROWS] > words[CAPACITY]
+        || words[CAPACITY] > (size - HEADER) / width || !words[CAPACITY]) {
+        PyErr_SetString(PyExc_ValueError, "a chunk was given that has no room for such rows");
+        failed = 1;
+    }
+    if (failed || !is_wanted) {
+        PyBuffer_Release(&chunk);
+        return failed ? -1 : 0;
+    }
+    use_table(rows, rows->next);
+    rows->chunk = chunk;
+    rows->words = words;
+    size_t waiting = rows->used / width;
+    size_t count = waiting < room_in(rows) ? waiting : room_in(rows);
+    write_rows(rows, rows->data, count, width);
+    rows->used -= count * width;
+    memmove(rows->data, rows->data + count * width, rows->used * sizeof *rows->data);
+    return 0;
+}
+
+static int add(Rows *rows, const uint64_t *row, size_t width)
+{
+    if (rows->next != NULL && !rows->asking && !room_in(rows) && next_chunk(rows, width) < 0)
+        return -1;
+    if (!room_in(rows))
+        return append(rows, row, width);
+    write_rows(rows, row, 1, width);
+    return 0;
 }
 
 /* Stamps: what all stamps of a process share. */
@@ -95,7 +182,7 @@ typedef struct {
     PyObject *learner;            /* told when a record's code goes on to another place, or NULL */
     char on, native, broken;
     unsigned char places[SIDES][MOST_COLUMNS]; /* which stage the code is in after that column's stamp */
-    uint64_t sample, noted_at, made;
+    uint64_t sample, noted_at, made, generation;
     Rows rows[2], notes;
 } Stamps;
 
@@ -107,6 +194,7 @@ typedef struct {
     PyObject *outer; /* what was being sent when this one became it */
     PyObject *others; /* list: the records of the messages that are served with it, or NULL */
     int side, place, place_before;
+    uint64_t generation; /* of the stamps: the rows are for others if it is another by now */
     uint64_t begun, begun_cpu;
     uint64_t row[MOST_COLUMNS];
 } Record;
@@ -118,13 +206,14 @@ typedef struct { PyObject_HEAD Record *record; } Served;
 
 static PyTypeObject RecordType, ServedType;
 
-static Record *new_record(int side)
+static Record *new_record(const Stamps *stamps, int side)
 {
     Record *record = PyObject_New(Record, &RecordType);
     if (record == NULL)
         return NULL;
     memset((char *)record + offsetof(Record, id), 0, sizeof *record - offsetof(Record, id));
     record->side = side;
+    record->generation = stamps->generation;
     return record;
 }
 
@@ -193,6 +282,7 @@ typedef struct {
     PyObject_HEAD
     unsigned long long number, offset, read, stamp;
     PyObject *tls_socket;
+    PyObject *anew; /* the socket whose stream is to be counted anew when a message was read, or None */
     char consumes;
 } Link;
 
@@ -203,18 +293,21 @@ static int link_init(PyObject *self, PyObject *args, PyObject *Py_UNUSED(keyword
     if (!PyArg_ParseTuple(args, "K|O", &link->number, &tls_socket))
         return -1;
     Py_XSETREF(link->tls_socket, Py_NewRef(tls_socket));
+    Py_XSETREF(link->anew, Py_NewRef(Py_None));
     return 0;
 }
 
 static int link_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(((Link *)self)->tls_socket);
+    Py_VISIT(((Link *)self)->anew);
     return 0;
 }
 
 static int link_clear(PyObject *self)
 {
     Py_CLEAR(((Link *)self)->tls_socket);
+    Py_CLEAR(((Link *)self)->anew);
     return 0;
 }
 
@@ -231,6 +324,7 @@ static PyMemberDef link_members[] = {
     { "read", T_ULONGLONG, offsetof(Link, read), 0, NULL },
     { "stamp", T_ULONGLONG, offsetof(Link, stamp), 0, NULL },
     { "tls_socket", T_OBJECT, offsetof(Link, tls_socket), READONLY, NULL },
+    { "anew", T_OBJECT, offsetof(Link, anew), 0, NULL },
     { "consumes", T_BOOL, offsetof(Link, consumes), 0, NULL },
     { NULL, 0, 0, 0, NULL },
 };
@@ -330,8 +424,9 @@ static uint64_t thread_cpu(Stamps *stamps)
         note[0] = now();
         if (note[0] - began < AT_ONCE_NS) {
             stamps->noted_at = note[0];
-            if (append(&stamps->notes, note, 2) < 0)
-                PyErr_Clear();
+            /* What is not ours to stop can only be shown: here nobody is to be told. */
+            if (add(&stamps->notes, note, 2) < 0 && break_down(stamps) < 0)
+                PyErr_WriteUnraisable((PyObject *)stamps);
         }
     }
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
@@ -371,9 +466,11 @@ static int is_in_sample(Stamps *stamps, PyObject *id)
 
 static int keep(Stamps *stamps, Record *record)
 {
+    if (record->generation != stamps->generation)
+        return 0;
     if (record->id != NULL && read_digits(record->id, ID_DIGITS, &record->row[ID]) < 0)
         return -1;
-    return append(&stamps->rows[record->side], record->row, (size_t)widths[record->side]);
+    return add(&stamps->rows[record->side], record->row, (size_t)widths[record->side]);
 }
 
 /* Follows a path of attributes (str) and places (int). New; NULL without an exception where it ends. */
@@ -418,7 +515,7 @@ struct Stamp {
     Does does;
     Stamps *stamps;
     PyObject *path, *keys;
-    int of, column, cpu, takes;
+    int of, column, cpu, early, takes;
 };
 
 #define UNUSED_ARGS PyObject *const *Py_UNUSED(args)
@@ -450,9 +547,10 @@ static int begin(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 static int finish(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
 {
     if (record->begun) {
+        int column = self->early && !record->row[POOL_BEGIN] ? self->early : self->column;
         if (self->cpu)
             record->row[self->cpu] += thread_cpu(self->stamps) - record->begun_cpu;
-        record->row[self->column] += now() - record->begun;
+        record->row[column] += now() - record->begun;
         record->begun = 0;
         go_on(self->stamps, record, record->place_before);
         self->stamps->made += 2;
@@ -480,7 +578,7 @@ static int name(Stamp *self, Record *record, PyObject *const *args, PyObject **k
         if (PyDict_SetItem(stamps->in_flight, id, (PyObject *)record) < 0)
             return -1;
     }
-    return begin(self, record, args, kept);
+    return self->column ? begin(self, record, args, kept) : 0;
 }
 
 /* What happens until `take_up` is not the message's: kept is its record, to be given back. */
@@ -519,14 +617,15 @@ static int confirmed(Stamp *self, Record *record, PyObject *const *args, UNUSED_
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* keys: with TLS, what tells how far the stream was read */
+/* keys: what tells how far the stream was read where the link does not: with TLS, and once for a
+ * connection that was read from before it was stamped */
 static int receive(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, UNUSED_KEPT)
 {
     Stamps *stamps = self->stamps;
     if (!stamps->on)
         return 0;
     uint64_t begun = now();
-    Record *record = new_record(RECEIVED_ONLY);
+    Record *record = new_record(stamps, RECEIVED_ONLY);
     if (record == NULL)
         return -1;
     go_on(stamps, record, stamps->places[RECEIVED_ONLY][READ]);
@@ -538,10 +637,11 @@ static int receive(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, 
     } else {
         record->row[CPU_READ] = cpu;
         record->row[STAMP] = link->stamp;
-        record->row[READ] = link->read;
+        /* Nothing where the receive that read the end was not a stamped one yet. */
+        record->row[READ] = link->read ? link->read : begun;
         record->row[CONNECTION] = link->number;
         record->row[OFFSET] = link->offset;
-        if (link->tls_socket != Py_None) {
+        if (link->tls_socket != Py_None || link->anew != Py_None) {
             PyObject *offset = PyObject_CallOneArg(self->keys, (PyObject *)link);
             record->row[OFFSET] = offset ? PyLong_AsUnsignedLongLong(offset) : 0;
             Py_XDECREF(offset);
@@ -569,7 +669,7 @@ static int open_received(Stamp *self, Record *received, PyObject *const *args, U
     int taken = self->stamps->on && PyUnicode_Check(id) ? is_in_sample(self->stamps, id) : 0;
     if (taken <= 0)
         return taken;
-    Record *record = new_record(CONSUMER);
+    Record *record = new_record(self->stamps, CONSUMER);
     if (record == NULL)
         return -1;
     record->id = Py_NewRef(id);
@@ -645,6 +745,13 @@ static int match(Stamp *self, Record *record, PyObject *const *args, UNUSED_KEPT
     return 0;
 }
 
+static int tell(Stamp *self, PyObject *const *args)
+{
+    PyObject *none = PyObject_Vectorcall(self->keys, args, (size_t)self->takes, NULL);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
 static int process(Stamp *self, Record *record, UNUSED_ARGS, PyObject **kept)
 {
     stamp(self->stamps, record, self->column);
@@ -670,15 +777,21 @@ static int process_all(Stamp *self, Record *Py_UNUSED(none), PyObject *const *ar
     return failed || PyErr_Occurred() ? -1 : 0;
 }
 
-static int processed(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
+/* keys, if it is not None: writes down what the messages were, told all arguments */
+static int processed(Stamp *self, Record *record, PyObject *const *args, UNUSED_KEPT)
 {
     stamp(self->stamps, record, self->column);
+    if (self->keys != Py_None && tell(self, args) < 0) {
+        end_sending(self->stamps, record);
+        return -1;
+    }
     PyObject *others = record->others;
     record->others = NULL;
     int failed = end_sending(self->stamps, record) < 0 || keep(self->stamps, record) < 0;
     for (Py_ssize_t i = 0; others != NULL && !failed && i < PyList_GET_SIZE(others); i++) {
         Record *other = (Record *)PyList_GET_ITEM(others, i);
         other->row[CPU_BEGIN] = record->row[CPU_BEGIN];
+        other->row[OUTCOME] = record->row[OUTCOME];
         memcpy(other->row + START, record->row + START,
                (size_t)(CPU_ENDPOINT_END + 1 - START) * sizeof *other->row);
         failed = keep(self->stamps, other) < 0;
@@ -714,6 +827,99 @@ static int served(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, U
     return failed;
 }
 
+/* As served; what was not noted to have failed ended well. */
+static int served_well(Stamp *self, Record *none, PyObject *const *args, PyObject **kept)
+{
+    Record *record = Py_IS_TYPE(args[0], &ServedType) ? ((Served *)args[0])->record : NULL;
+    if (record != NULL && !record->row[OUTCOME])
+        record->row[OUTCOME] = (uint64_t)ENDED_WELL;
+    return served(self, none, args, kept);
+}
+
+/* argument: what was kept, a record or what stands for one that is served; keys: what is being raised,
+ * as a number */
+static int failed_with(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, UNUSED_KEPT)
+{
+    PyObject *kept = args[0];
+    if (Py_IS_TYPE(kept, &ServedType))
+        kept = (PyObject *)((Served *)kept)->record;
+    Record *record = record_or_null(Py_XNewRef(kept));
+    PyObject *number = record ? PyObject_CallNoArgs(self->keys) : NULL;
+    if (number != NULL)
+        record->row[OUTCOME] = PyLong_AsUnsignedLongLong(number);
+    Py_XDECREF(number);
+    Py_XDECREF(record);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The id of the message whose endpoint runs here; 0 where none does. */
+static int parent_of(Stamps *stamps, uint64_t *number)
+{
+    PyObject *value = NULL;
+    PyContextVar_Get(stamps->sending, Py_None, &value);
+    Record *record = value && Py_IS_TYPE(value, &ServedType) ? ((Served *)value)->record : NULL;
+    int failed = record && record->id ? read_digits(record->id, ID_DIGITS, number) : 0;
+    Py_XDECREF(value);
+    return failed;
+}
+
+/* The record of a message that is about to be sent; what is being sent is that one from here on. */
+static Record *opened(Stamps *stamps)
+{
+    Record *record = new_record(stamps, PRODUCER);
+    if (record == NULL)
+        return NULL;
+    stamp(stamps, record, CALL);
+    record->row[CPU_BEGIN] = thread_cpu(stamps);
+    if (PyErr_Occurred() || begin_sending(stamps, record) < 0)
+        Py_CLEAR(record);
+    return record;
+}
+
+/* keys: what the message is, by the arguments: numbers of its kind and its request, or None */
+static int open_message(Stamp *self, Record *Py_UNUSED(none), PyObject *const *args, PyObject **kept)
+{
+    if (!self->stamps->on)
+        return 0;
+    unsigned long long kind, request;
+    uint64_t parent = 0;
+    PyObject *told = PyObject_Vectorcall(self->keys, args, (size_t)self->takes, NULL);
+    int is_one = told != NULL && told != Py_None && PyArg_ParseTuple(told, "KK", &kind, &request);
+    Py_XDECREF(told);
+    is_one = is_one && parent_of(self->stamps, &parent) == 0;
+    Record *record = is_one ? opened(self->stamps) : NULL;
+    if (record != NULL) {
+        record->row[KIND] = kind;
+        record->row[REQUEST] = request;
+        record->row[PARENT] = parent;
+    }
+    *kept = (PyObject *)record;
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* Whatever became of the message: its record is a row from now on. When that was is returned. */
+static int close_message(Stamps *stamps, Record *record, uint64_t *ended)
+{
+    stamp(stamps, record, RETURN);
+    *ended = now();
+    if (end_sending(stamps, record) < 0)
+        return -1;
+    /* Without an id nothing was sent. */
+    if (record->id == NULL)
+        return 0;
+    if (PyDict_DelItem(stamps->in_flight, record->id) < 0 && PyErr_ExceptionMatches(PyExc_KeyError))
+        PyErr_Clear();
+    return PyErr_Occurred() ? -1 : keep(stamps, record);
+}
+
+static int sent(Stamp *self, Record *record, UNUSED_ARGS, UNUSED_KEPT)
+{
+    uint64_t ended;
+    if (!record->row[OUTCOME])
+        record->row[OUTCOME] = (uint64_t)ENDED_WELL;
+    return close_message(self->stamps, record, &ended);
+}
+
 /* What a kind is called, which record it is about, how many arguments it takes at least, whether it
  * has keys, and what it does. */
 static const struct { const char *name; int of, takes, has_keys; Does does; } KINDS[] = {
@@ -738,6 +944,10 @@ static const struct { const char *name; int of, takes, has_keys; Does does; } KI
     { "processed", ARGUMENT, 1, 0, processed },
     { "serve", SENT, 0, 0, serve },
     { "served", NOTHING, 1, 0, served },
+    { "served_well", NOTHING, 1, 0, served_well },
+    { "message", NOTHING, 0, 0, open_message },
+    { "failed", NOTHING, 1, 0, failed_with },
+    { "sent", ARGUMENT, 1, 0, sent },
 };
 
 /* New: the record that a stamp is about; NULL where there is none, or with an exception. */

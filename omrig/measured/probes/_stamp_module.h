@@ -35,20 +35,22 @@ static void stamps_dealloc(PyObject *self)
     Py_XDECREF(stamps->in_flight);
     Py_XDECREF(stamps->failure);
     Py_XDECREF(stamps->learner);
-    PyMem_RawFree(stamps->rows[0].data);
-    PyMem_RawFree(stamps->rows[1].data);
-    PyMem_RawFree(stamps->notes.data);
+    Rows *every[] = { &stamps->rows[0], &stamps->rows[1], &stamps->notes };
+    for (int i = 0; i < 3; i++) {
+        use_table(every[i], NULL);
+        forget_rows(every[i]);
+    }
     Py_TYPE(self)->tp_free(self);
 }
 
 static PyObject *stamps_stamp(PyObject *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "kind", "takes", "column", "cpu", "path", "keys", NULL };
+    static char *names[] = { "kind", "takes", "column", "cpu", "path", "keys", "early", NULL };
     const char *kind;
-    int takes = 0, column = 0, cpu = 0;
+    int takes = 0, column = 0, cpu = 0, early = 0;
     PyObject *path = NULL, *keys = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|iiiO!O", names, &kind, &takes, &column, &cpu,
-                                     &PyTuple_Type, &path, &keys))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|iiiO!Oi", names, &kind, &takes, &column, &cpu,
+                                     &PyTuple_Type, &path, &keys, &early))
         return NULL;
     size_t i = 0, count = sizeof KINDS / sizeof *KINDS;
     while (i < count && strcmp(KINDS[i].name, kind) != 0)
@@ -56,7 +58,7 @@ static PyObject *stamps_stamp(PyObject *self, PyObject *args, PyObject *keywords
     if (i == count)
         return PyErr_Format(PyExc_ValueError, "no stamp of the kind %s", kind);
     if (takes < KINDS[i].takes || column < 0 || column >= MOST_COLUMNS || cpu < 0 || cpu >= MOST_COLUMNS
-        || (KINDS[i].has_keys && !(PyTuple_Check(keys) && PyTuple_GET_SIZE(keys) > 0)))
+        || early < 0 || early >= MOST_COLUMNS || (KINDS[i].has_keys && !(PyTuple_Check(keys) && PyTuple_GET_SIZE(keys) > 0)))
         return PyErr_Format(PyExc_ValueError, "a stamp of the kind %s is not made of that", kind);
     Stamp *stamp = PyObject_New(Stamp, &StampType);
     if (stamp == NULL)
@@ -70,6 +72,7 @@ static PyObject *stamps_stamp(PyObject *self, PyObject *args, PyObject *keywords
     stamp->takes = takes;
     stamp->column = column;
     stamp->cpu = cpu;
+    stamp->early = early;
     return (PyObject *)stamp;
 }
 
@@ -114,16 +117,11 @@ static PyObject *stamps_begin(PyObject *self, PyObject *number)
     Stamps *stamps = (Stamps *)self;
     uint64_t started = now();
     if (stamps->on) {
-        Record *record = new_record(PRODUCER);
-        int failed = record == NULL;
-        if (!failed) {
+        Record *record = opened(stamps);
+        if (record != NULL)
             record->row[SEQ] = PyLong_AsUnsignedLongLong(number);
-            stamp(stamps, record, CALL);
-            record->row[CPU_BEGIN] = thread_cpu(stamps);
-            failed = PyErr_Occurred() || begin_sending(stamps, record) < 0;
-            Py_DECREF(record);
-        }
-        if (failed && break_down(stamps) < 0)
+        Py_XDECREF(record);
+        if (PyErr_Occurred() && break_down(stamps) < 0)
             return NULL;
     }
     return PyLong_FromUnsignedLongLong(started);
@@ -137,15 +135,8 @@ static PyObject *stamps_end(PyObject *self, PyObject *Py_UNUSED(nothing))
         Py_XDECREF(record);
         return PyLong_FromUnsignedLongLong(now());
     }
-    stamp(stamps, record, RETURN);
-    uint64_t ended = now();
-    int failed = end_sending(stamps, record) < 0;
-    /* Without an id nothing was sent. */
-    if (!failed && record->id != NULL) {
-        if (PyDict_DelItem(stamps->in_flight, record->id) < 0 && PyErr_ExceptionMatches(PyExc_KeyError))
-            PyErr_Clear();
-        failed = PyErr_Occurred() || keep(stamps, record) < 0;
-    }
+    uint64_t ended;
+    int failed = close_message(stamps, record, &ended) < 0;
     Py_DECREF(record);
     if (failed && break_down(stamps) < 0)
         return NULL;
@@ -224,6 +215,52 @@ static PyObject *stamps_drain_notes(PyObject *self, PyObject *Py_UNUSED(nothing)
     return drained(&((Stamps *)self)->notes);
 }
 
+static void empty(Stamps *stamps)
+{
+    forget_rows(&stamps->rows[PRODUCER]);
+    forget_rows(&stamps->rows[CONSUMER]);
+    PyDict_Clear(stamps->in_flight);
+}
+
+static PyObject *stamps_tables(PyObject *self, PyObject *args)
+{
+    Stamps *stamps = (Stamps *)self;
+    PyObject *producer, *consumer;
+    if (!PyArg_ParseTuple(args, "OO", &producer, &consumer))
+        return NULL;
+    stamps->generation++;
+    if (producer != Py_None)
+        empty(stamps);
+    use_table(&stamps->rows[PRODUCER], producer == Py_None ? NULL : producer);
+    use_table(&stamps->rows[CONSUMER], consumer == Py_None ? NULL : consumer);
+    Py_RETURN_NONE;
+}
+
+static PyObject *stamps_notes_table(PyObject *self, PyObject *next)
+{
+    if (next != Py_None)
+        forget_rows(&((Stamps *)self)->notes);
+    use_table(&((Stamps *)self)->notes, next == Py_None ? NULL : next);
+    Py_RETURN_NONE;
+}
+
+static PyObject *stamps_reset(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    Stamps *stamps = (Stamps *)self;
+    stamps->on = 0;
+    stamps->generation++;
+    stamps->noted_at = 0;
+    Rows *every[] = { &stamps->rows[PRODUCER], &stamps->rows[CONSUMER], &stamps->notes };
+    for (int i = 0; i < 3; i++) {
+        use_table(every[i], NULL);
+        /* Who was asking is no more. */
+        every[i]->asking = 0;
+    }
+    forget_rows(&stamps->notes);
+    empty(stamps);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef stamps_methods[] = {
     { "stamp", (PyCFunction)(void (*)(void))stamps_stamp, METH_VARARGS | METH_KEYWORDS, NULL },
     { "receive", stamps_receive, METH_VARARGS, NULL },
@@ -238,6 +275,9 @@ static PyMethodDef stamps_methods[] = {
     { "drain", stamps_drain, METH_VARARGS, NULL },
     { "learn", stamps_learn, METH_O, NULL },
     { "drain_notes", stamps_drain_notes, METH_NOARGS, NULL },
+    { "tables", stamps_tables, METH_VARARGS, NULL },
+    { "notes_table", stamps_notes_table, METH_O, NULL },
+    { "reset", stamps_reset, METH_NOARGS, NULL },
     { NULL, NULL, 0, NULL },
 };
 
@@ -247,6 +287,7 @@ static PyMemberDef stamps_members[] = {
     { "failure", T_OBJECT, offsetof(Stamps, failure), READONLY, NULL },
     { "native", T_BOOL, offsetof(Stamps, native), READONLY, NULL },
     { "made", T_ULONGLONG, offsetof(Stamps, made), READONLY, NULL },
+    { "sample", T_ULONGLONG, offsetof(Stamps, sample), 0, NULL },
     { "in_flight", T_OBJECT, offsetof(Stamps, in_flight), READONLY, NULL },
     { NULL, 0, 0, 0, NULL },
 };

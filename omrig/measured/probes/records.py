@@ -18,15 +18,18 @@ PRODUCER, CONSUMER, RECEIVED_ONLY = range(3)
 class Record:
     """The stamps of a message while it lives: ``record[COLUMN]`` as in a list.
 
-    ``others`` are the records of the messages that are served with it, at once.
+    ``generation`` is that of the stamps when it began: its row is for others if it is another when
+    it ends. ``others`` are the records of the messages that are served with it, at once.
     """
 
     __slots__ = (
-        "begun", "begun_cpu", "id", "others", "outer", "place", "place_before", "row", "side",
+        "begun", "begun_cpu", "generation", "id", "others", "outer", "place", "place_before", "row",
+        "side",
     )  # fmt: skip
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, generation: int) -> None:
         self.side = side
+        self.generation = generation
         self.id: str | None = None
         self.outer: Any = None
         self.others: list[Record] = []
@@ -52,9 +55,14 @@ class Served:
 
 
 class Link:
-    """A connection: its number, and what was last received on it."""
+    """A connection: its number, and what was last received on it.
 
-    __slots__ = ("__weakref__", "consumes", "number", "offset", "read", "stamp", "tls_socket")
+    ``anew`` is the socket whose stream is to be counted anew when a message was read, or None.
+    """
+
+    __slots__ = (
+        "__weakref__", "anew", "consumes", "number", "offset", "read", "stamp", "tls_socket",
+    )  # fmt: skip
 
     def __init__(self, number: int, tls_socket: Any = None) -> None:
         self.number = number
@@ -62,6 +70,7 @@ class Link:
         self.read = 0
         self.stamp = 0
         self.tls_socket = tls_socket
+        self.anew: Any = None
         self.consumes = False
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from omrig.measured.probes.records import CONSUMER, RECEIVED_ONLY, Link, Path, Record, follow, now
+from omrig.measured.probes.stamp_sent import make_failed, make_message, make_sent
 from omrig.measured.probes.stamp_served import (
     make_carried,
     make_carried_all,
@@ -16,6 +17,7 @@ from omrig.measured.probes.stamp_served import (
     make_processed,
     make_serve,
     make_served,
+    make_served_well,
 )
 from omrig.measured.probes.stamp_shared import Shared
 from omrig.model.stamps import (
@@ -28,6 +30,7 @@ from omrig.model.stamps import (
     LOST_DEPART,
     LOST_JSON_OUT,
     OFFSET,
+    POOL_BEGIN,
     READ,
     RECEIVED,
     STAMP,
@@ -45,9 +48,11 @@ def begin_span(stamps: Shared, record: Record, column: int, cpu: int) -> None:
         record.begun_cpu = stamps.thread_cpu()
 
 
-def end_span(stamps: Shared, record: Record, column: int, cpu: int) -> None:
-    """... and ends, if it had begun."""
+def end_span(stamps: Shared, record: Record, column: int, cpu: int, early: int = 0) -> None:
+    """... and ends, if it had begun; ``early``: its column until the pool is asked, or 0."""
     if record.begun:
+        if early and not record.row[POOL_BEGIN]:
+            column = early
         if cpu:
             record.row[cpu] += stamps.thread_cpu() - record.begun_cpu
         record.row[column] += now() - record.begun
@@ -125,7 +130,10 @@ def make_finish_received(
 
 
 def make_name(stamps: Shared, column: int, cpu: int, _path: Path, keys: Any) -> Function:
-    """The message that is being sent has its id under the first of ``keys``; a span begins."""
+    """The message that is being sent has its id under the first of ``keys``.
+
+    A span begins, unless ``column`` is 0.
+    """
 
     def name(message: Mapping[str, Any]) -> None:
         record = stamps.sending.get()
@@ -139,7 +147,8 @@ def make_name(stamps: Shared, column: int, cpu: int, _path: Path, keys: Any) -> 
                 return
             record.id = message_id
             stamps.in_flight[message_id] = record
-        begin_span(stamps, record, column, cpu)
+        if column:
+            begin_span(stamps, record, column, cpu)
 
     return name
 
@@ -173,12 +182,12 @@ def make_set_aside_lost(stamps: Shared, column: int, cpu: int, path: Path, keys:
     return set_aside_lost
 
 
-def make_take_up(stamps: Shared, column: int, cpu: int, _path: Path, _keys: Any) -> Function:
-    """It has ended."""
+def make_take_up(stamps: Shared, column: int, cpu: int, _path: Path, early: Any) -> Function:
+    """It has ended; ``early``: its column until the pool is asked, or 0."""
 
     def take_up(record: Any) -> None:
         if type(record) is Record:
-            end_span(stamps, record, column, cpu)
+            end_span(stamps, record, column, cpu, early)
             stamps.sending.set(record)
 
     return take_up
@@ -201,14 +210,15 @@ def make_confirmed(stamps: Shared, column: int, _cpu: int, path: Path, _keys: An
 def make_receive(stamps: Shared, _column: int, _cpu: int, path: Path, keys: Any) -> Function:
     """The last byte of a message has just been read, on the connection to which ``path`` leads.
 
-    With TLS ``keys(link)`` tells how far: the driver's bytes are not the stream's.
+    ``keys(link)`` tells how far where the link does not: with TLS, of which it has other bytes,
+    and once for a connection that was read from before it was stamped.
     """
 
     def receive(start: Any) -> None:
         if not stamps.on:
             return
         begun = now()
-        record = Record(RECEIVED_ONLY)
+        record = Record(RECEIVED_ONLY, stamps.generation)
         stamps.go_on(record, stamps.places[RECEIVED_ONLY][READ])
         cpu = stamps.thread_cpu()
         link = follow(start, path)
@@ -217,8 +227,10 @@ def make_receive(stamps: Shared, _column: int, _cpu: int, path: Path, keys: Any)
             # In memory: nothing was read, the message is simply there.
             row[READ] = begun
         else:
-            row[STAMP], row[READ], row[CONNECTION] = link.stamp, link.read, link.number
-            row[OFFSET] = link.offset if link.tls_socket is None else keys(link)
+            # Nothing where the receive that read the end was not a stamped one yet.
+            row[STAMP], row[READ], row[CONNECTION] = link.stamp, link.read or begun, link.number
+            counts = link.tls_socket is None and link.anew is None
+            row[OFFSET] = link.offset if counts else keys(link)
             row[CPU_READ] = cpu
         stamps.made += 1
         stamps.received.set(record)
@@ -239,7 +251,7 @@ def make_open(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -
         received = stamps.received.get()
         if received is None or not stamps.is_in_sample(message_id):
             return
-        record = Record(CONSUMER)
+        record = Record(CONSUMER, stamps.generation)
         record.id = message_id
         record.row[RECEIVED] = received.row[RECEIVED]
         if column:
@@ -295,6 +307,10 @@ MAKERS: Mapping[str, Callable[[Shared, int, int, Path, Any], Function]] = Mappin
         "processed": make_processed,
         "serve": make_serve,
         "served": make_served,
+        "served_well": make_served_well,
+        "message": make_message,
+        "failed": make_failed,
+        "sent": make_sent,
     }
 )
 """What makes a stamp, by its kind: of the stamps that it belongs to, a column, the column for the

@@ -13,14 +13,11 @@ from omrig.measured.probes.records import PRODUCER, Link, Path, Record, Served, 
 from omrig.measured.probes.stamp_kinds import MAKERS
 from omrig.measured.probes.stamp_shared import Shared
 from omrig.model.stamps import (
-    CALL,
     CONFIRM,
-    CPU_BEGIN,
     CPU_DEPART,
     CPU_ENDPOINT,
     DEPART,
     ENDPOINT,
-    RETURN,
     SEQ,
 )
 
@@ -42,12 +39,7 @@ class Stamps(Shared):
         started = now()
         if self.on:
             try:
-                record = Record(PRODUCER)
-                record.row[SEQ] = seq
-                self.stamp_now(record, CALL)
-                if self.native:
-                    record.row[CPU_BEGIN] = self.thread_cpu()
-                self.begin_sending(record)
+                self.open_sent().row[SEQ] = seq
             except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
                 self.break_down(error)
         return started
@@ -57,17 +49,11 @@ class Stamps(Shared):
         record = self.sending.get()
         if type(record) is not Record or record.side != PRODUCER:
             return now()
-        self.stamp_now(record, RETURN)
-        ended = now()
         try:
-            self.end_sending(record)
-            # Without an id nothing was sent.
-            if record.id is not None:
-                self.in_flight.pop(record.id, None)
-                self.keep(record)
+            return self.close_sent(record)
         except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
             self.break_down(error)
-        return ended
+            return now()
 
     def entered(self) -> int:
         """The endpoint of the load has been entered; the clock likewise."""
@@ -105,14 +91,16 @@ class Stamps(Shared):
         cpu: int = 0,
         path: Path = (),
         keys: Any = None,
+        early: int = 0,
     ) -> Function:
         """What is called in a function: one of ``stamp_kinds.MAKERS``, which says what it does.
 
-        It takes so many arguments. ``cpu`` is the column for the thread's CPU time, 0 for none.
+        It takes so many arguments. ``cpu`` is the column for the thread's CPU time, 0 for none;
+        ``early`` that for a span that ends before the pool is asked, 0: the same.
         """
         if kind not in MAKERS:
             raise ValueError(f"no stamp of the kind {kind}")
-        does = MAKERS[kind](self, column, cpu if self.native else 0, path, keys)
+        does = MAKERS[kind](self, column, cpu if self.native else 0, path, early or keys)
 
         def stamp(*args: Any) -> Any:
             if self.broken:

@@ -5,7 +5,7 @@ from typing import Any
 
 from omrig.measured.probes.records import Path, Record, Served, follow
 from omrig.measured.probes.stamp_shared import Shared
-from omrig.model.stamps import CPU_BEGIN, SERVED
+from omrig.model.stamps import CPU_BEGIN, ENDED_WELL, OUTCOME, SERVED
 
 Function = Callable[..., Any]
 
@@ -76,18 +76,24 @@ def make_process_all(stamps: Shared, column: int, cpu: int, path: Path, keys: An
     return process_all
 
 
-def make_processed(stamps: Shared, column: int, _cpu: int, _path: Path, _keys: Any) -> Function:
-    """All is done: it is kept, and those that were served with it."""
+def make_processed(stamps: Shared, column: int, _cpu: int, _path: Path, tell: Any) -> Function:
+    """All is done: it is kept, and those that were served with it.
 
-    def processed(record: Any) -> None:
+    ``tell(record, ...)``, if there is one, writes down what the messages were, by all arguments.
+    """
+
+    def processed(record: Any, *more: Any) -> None:
         if type(record) is Record:
             stamps.stamp_now(record, column)
             stamps.end_sending(record)
+            if tell is not None:
+                tell(record, *more)
             others, record.others = record.others, []
             stamps.keep(record)
             for other in others:
                 other.row[SERVED] = record.row[SERVED]
                 other.row[CPU_BEGIN] = record.row[CPU_BEGIN]
+                other.row[OUTCOME] = record.row[OUTCOME]
                 stamps.keep(other)
 
     return processed
@@ -122,3 +128,16 @@ def make_served(stamps: Shared, column: int, cpu: int, _path: Path, _keys: Any) 
             stamps.sending.set(record)
 
     return served
+
+
+def make_served_well(stamps: Shared, column: int, cpu: int, path: Path, keys: Any) -> Function:
+    """... as ``served``; what was not noted to have failed ended well."""
+    served_of = make_served(stamps, column, cpu, path, keys)
+
+    def served_well(served: Any) -> None:
+        record = served.record if type(served) is Served else None
+        if record is not None and not record.row[OUTCOME]:
+            record.row[OUTCOME] = ENDED_WELL
+        served_of(served)
+
+    return served_well

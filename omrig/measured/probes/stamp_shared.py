@@ -1,17 +1,21 @@
 """What all stamps of a process share in Python, whatever kind they are."""
 
 import time
-from array import array
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from omrig.measured.probes.records import CONSUMER, PRODUCER, Record, now
+from omrig.measured.probes.rows import Next, Rows
 from omrig.model.stamps import (
+    CALL,
     CONSUMER_COLUMNS,
+    CPU_BEGIN,
+    CPU_COLUMNS,
     ID,
     ID_DIGITS,
     PRODUCER_COLUMNS,
+    RETURN,
     SAMPLE_DIGITS,
 )
 
@@ -43,12 +47,13 @@ class Shared:
         self.native = native
         self.made = 0
         self.in_flight: dict[str, Record] = {}
-        self._sample = sample
+        self.sample = sample
         self.places = places
         self.sending: ContextVar[Any] = ContextVar("omrig_sending", default=None)
         self.received: ContextVar[Any] = ContextVar("omrig_received", default=None)
-        self._rows = (array("Q"), array("Q"))
-        self._notes: array[int] = array("Q")
+        self.generation = 0
+        self._rows = (Rows(_WIDTHS[PRODUCER]), Rows(_WIDTHS[CONSUMER]))
+        self._notes = Rows(len(CPU_COLUMNS))
         self._noted_at = 0
         self._learner: Callable[[Any, int], None] | None = None
 
@@ -78,16 +83,53 @@ class Shared:
             ended = now()
             if ended - began < _AT_ONCE_NS:
                 self._noted_at = ended
-                self._notes.extend((ended, used))
+                try:
+                    self._notes.add((ended, used))
+                except Exception as error:  # noqa: BLE001 - no fault of ours breaks a message
+                    self.break_down(error)
         return time.thread_time_ns()
 
     def drain(self, side: str) -> bytes:
         """The rows of messages of a side that ended since the last time, as 64-bit numbers."""
-        return _drained(self._rows[PRODUCER if side == "producer" else CONSUMER])
+        return self._rows[PRODUCER if side == "producer" else CONSUMER].drained()
 
     def drain_notes(self) -> bytes:
         """Rows of ``stamps.CPU_COLUMNS`` since the last time."""
-        return _drained(self._notes)
+        return self._notes.drained()
+
+    def tables(self, producer_next: "Next | None", consumer_next: "Next | None") -> None:
+        """Write rows into the chunks that these give, by side, and no more into memory.
+
+        What a chunk is, :mod:`omrig.model.tables` says: writable, its header written already. The
+        next is asked for when one is full. None: into memory again. Messages that are under way
+        leave no row: what they belong to has ended, or had not begun.
+        """
+        self.generation += 1
+        if producer_next is not None:
+            self._forget()
+        self._rows[PRODUCER].use(producer_next)
+        self._rows[CONSUMER].use(consumer_next)
+
+    def notes_table(self, following: "Next | None") -> None:
+        """... the notes of the process' CPU time."""
+        if following is not None:
+            self._notes.forget()
+        self._notes.use(following)
+
+    def reset(self) -> None:
+        """Turn the stamps off, and forget messages under way, rows, and where they went: after a
+        fork, when all of that is the parent's."""
+        self.on = False
+        self.tables(None, None)
+        self.notes_table(None)
+        self._noted_at = 0
+        self._notes.forget()
+        self._forget()
+
+    def _forget(self) -> None:
+        for rows in self._rows:
+            rows.forget()
+        self.in_flight.clear()
 
     # What stamps have in common
 
@@ -120,19 +162,34 @@ class Shared:
         outer, record.outer = record.outer, None
         self.sending.set(outer)
 
+    def open_sent(self) -> Record:
+        """The record of a message that is about to be sent: what is being sent from here on."""
+        record = Record(PRODUCER, self.generation)
+        self.stamp_now(record, CALL)
+        if self.native:
+            record.row[CPU_BEGIN] = self.thread_cpu()
+        self.begin_sending(record)
+        return record
+
+    def close_sent(self, record: Record) -> int:
+        """Whatever became of it: its record is a row from now on. When that was is returned."""
+        self.stamp_now(record, RETURN)
+        ended = now()
+        self.end_sending(record)
+        # Without an id nothing was sent.
+        if record.id is not None:
+            self.in_flight.pop(record.id, None)
+            self.keep(record)
+        return ended
+
     def is_in_sample(self, message_id: str) -> bool:
         """Whether a message's record is kept: both sides agree without talking."""
-        return self._sample <= 1 or int(message_id[:SAMPLE_DIGITS], 16) % self._sample == 0
+        return self.sample <= 1 or int(message_id[:SAMPLE_DIGITS], 16) % self.sample == 0
 
     def keep(self, record: Record) -> None:
         """Its message has ended: the record is a row of numbers from now on."""
+        if record.generation != self.generation:
+            return
         row = record.row[: _WIDTHS[record.side]]
         row[ID] = 0 if record.id is None else int(record.id[:ID_DIGITS], 16)
-        self._rows[record.side].extend(row)
-
-
-def _drained(rows: "array[int]") -> bytes:
-    drained = rows.tobytes()
-    # By what was copied: a row may be added meanwhile.
-    del rows[: len(drained) // rows.itemsize]
-    return drained
+        self._rows[record.side].add(row)

@@ -11,7 +11,6 @@ import numpy
 
 from omrig.model import members
 from omrig.model.patterns import PATTERNS
-from omrig.model.stamps import COLUMNS
 
 GOLDEN = Path(__file__).resolve().parents[2] / "data" / "golden"
 
@@ -37,6 +36,12 @@ def run(case, folder, producers=2, consumers=2):
     return folder
 
 
+def _place(source, side, name):
+    """Where a column is in what was recorded."""
+    told = json.loads((source / side / "stages.json").read_text())
+    return told["columns"][side].index(name)
+
+
 def _member(source, folder, side, name, pid, about, columns, stamps):
     shutil.copytree(source / side, folder / name)
     told = json.loads((source / side / "side.json").read_text())
@@ -50,7 +55,7 @@ def _producers(source, folder, producers, consumers):
     """Writes the producers; their ids with their parts, and by message id whose a message is."""
     columns = dict(numpy.load(source / "producer" / "messages.npz"))
     rows = numpy.load(source / "producer" / "stamps.npz")["producer"]
-    seq, number = (COLUMNS["producer"].index(name) for name in ("seq", "id"))
+    seq, number = (_place(source, "producer", name) for name in ("seq", "id"))
     ended = columns["end_ns"]
     total, first, ids = len(ended), 0, {}
     names = members.names("producer", producers)
@@ -79,7 +84,7 @@ def _consumers(source, folder, ids, taken, copies):
     columns = dict(numpy.load(source / "consumer" / "messages.npz"))
     ((_, received),) = columns.items()
     rows = numpy.load(source / "consumer" / "stamps.npz")["consumer"]
-    number = COLUMNS["consumer"].index("id")
+    number = _place(source, "consumer", "id")
     consumers = max(taken.values()) + 1
     whose = numpy.array([taken.get(int(row[number]), 0) for row in rows])
     by_seq = numpy.arange(len(received)) % consumers
