@@ -116,7 +116,8 @@ def test_what_was_not_answered_says_where_it_was_and_the_most_come_first():
     assert [(each.count, each.where) for each in found] == [
         (
             7,
-            "sent; no recorded server has seen it; MessagingTimeout; requests a, b, c and 2 more",
+            "sent; no recorded server has finished it; MessagingTimeout; requests a, b, c and 2"
+            " more",
         ),
         (1, "in the endpoint; request req-1"),
     ]
