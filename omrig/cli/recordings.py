@@ -43,10 +43,10 @@ def named(names: Sequence[str]) -> Path | None:
 
 
 def _is_recording(folder: Path) -> bool:
-    if (folder / RECORDING).exists():
-        return True
     if (folder / RUN).exists():
         return False
+    if (folder / RECORDING).exists():
+        return True
     try:
         data = json.loads((folder / RESULT).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
