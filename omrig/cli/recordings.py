@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.model import errors
 from omrig.model.errors import UsageError
-from omrig.recordings.folder import RESULT, RUN, read_json
+from omrig.recordings import service_result
+from omrig.recordings.folder import RESULT, RUN
 
 if TYPE_CHECKING:
     from omrig.model.service import ServiceResult
@@ -45,15 +46,7 @@ def named(names: Sequence[str]) -> Path | None:
 def _is_recording(folder: Path) -> bool:
     if (folder / RUN).exists():
         return False
-    if (folder / RECORDING).exists():
-        return True
-    try:
-        data = json.loads((folder / RESULT).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    from omrig.model.service import KIND
-
-    return isinstance(data, dict) and data.get("kind") == KIND
+    return (folder / RECORDING).exists() or service_result.is_one(folder)
 
 
 def _only_one(folder: Path) -> list[Path]:
@@ -123,25 +116,19 @@ def read(folder: Path) -> "ServiceResult":
 
     Raises ``UsageError`` where it cannot be read.
     """
-    from omrig.model.service import ServiceResult
-
-    path = folder / RESULT
-    try:
-        with errors.naming("RUN"):
-            data = read_json(path)
-            return _account(folder) if data is None else ServiceResult.from_json(data)
-    except ValueError as error:
-        raise UsageError(f"RUN: {path} cannot be read ({error})") from error
-
-
-def _account(folder: Path) -> "ServiceResult":
-    from omrig.accounting.services import result as accounting  # type: ignore[import-not-found]
+    if (folder / RESULT).exists():
+        return service_result.read(folder, "RUN")
+    from omrig.accounting.services import result as accounting
+    from omrig.recorder.folder import private
     from omrig.recordings import writer
+    from omrig.report.html.services import page
 
-    found: ServiceResult = accounting.account(folder)
+    with errors.naming("RUN"):
+        found = accounting.account(folder)
     losses = errors.Losses(folder)
-    with losses.noted():
+    with losses.noted(), private():
         writer.write_json(folder / RESULT, found.to_json())
+        page.write(folder, found)
     if losses:
         sys.stderr.write(f"omrig: not kept with the recording: {losses}\n")
     return found

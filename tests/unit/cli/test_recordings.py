@@ -1,13 +1,13 @@
 """``omrig report`` of a recording of services: which one, which method, and what is refused."""
 
 import json
-import sys
-import types
 
 import pytest
 
 from omrig import cli
 from omrig.model.service import ServiceResult
+from tests import recorded
+from tests.unit import refused
 from tools import synthetic, synthetic_services
 
 RESULT = synthetic_services.result()
@@ -157,17 +157,28 @@ def test_a_run_has_no_methods(tmp_path, capsys):
     assert err == "omrig: --method: a run has no methods, only a recording of services has\n"
 
 
-def test_what_was_not_accounted_for_is(tmp_path, monkeypatch, capsys):
-    folder = recording(tmp_path / "rec-1", counted=False)
-    asked = []
-    services = types.ModuleType("omrig.accounting.services")
-    services.result = types.SimpleNamespace(account=lambda path: asked.append(path) or RESULT)
-    monkeypatch.setitem(sys.modules, services.__name__, services)
-    for _ in range(2):
+def test_what_was_not_accounted_for_is(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    status, out, err = shown(capsys, folder, "--json")
+    assert (status, err) == (0, "")
+    kept = json.loads((folder / "result.json").read_text())
+    assert json.loads(out) == kept
+    assert ServiceResult.from_json(kept).called("change_power")
+    for name in ("result.json", "report.html"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    (folder / "recording.json").unlink()
+    status, out, _ = shown(capsys, folder)
+    assert status == 0 and "call conductor change_power" in out
+
+
+def test_what_cannot_be_kept_is_shown_all_the_same(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    with refused.limited_files(100):
         status, out, err = shown(capsys, folder)
-        assert (status, err) == (0, "") and out.startswith("3 processes")
-    assert asked == [folder]
-    assert ServiceResult.from_json(json.loads((folder / "result.json").read_text())) == RESULT
+    assert status == 0 and "call conductor change_power" in out
+    assert err.startswith("omrig: not kept with the recording: result.json")
+    assert err.count("\n") == 1
+    assert not (folder / "result.json").exists()
 
 
 def test_no_command_is_made_of_a_name_that_cannot_be_copied(tmp_path, capsys):
