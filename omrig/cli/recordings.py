@@ -13,7 +13,7 @@ from omrig.cli import streams
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.recordings import service_result
-from omrig.recordings.folder import RESULT, RUN
+from omrig.recordings.folder import RESULT, RUN, read_json
 
 if TYPE_CHECKING:
     from omrig.model.service import ServiceResult
@@ -107,12 +107,14 @@ def _unknown(result: "ServiceResult", name: str) -> str:
 
     alike = " or ".join(repr(each) for each in nearest(result, name))
     if alike:
-        return f"no method is called {name!r} here; nearest are {alike}"
+        return f"no method is called {name!r} here; there is {alike}"
     return f"no method is called {name!r} here; omrig report without --method names all"
 
 
 def read(folder: Path) -> "ServiceResult":
     """What the recording in ``folder`` came to; accounted anew where that was not written.
+
+    That is kept once the recording has ended: until then there may be more of it.
 
     Raises ``UsageError`` where it cannot be read.
     """
@@ -126,12 +128,18 @@ def read(folder: Path) -> "ServiceResult":
     with errors.naming("RUN"):
         found = accounting.account(folder)
     losses = errors.Losses(folder)
-    with losses.noted(), private():
-        writer.write_json(folder / RESULT, found.to_json())
-        page.write(folder, found)
+    if _has_ended(folder):
+        with losses.noted(), private():
+            writer.write_json(folder / RESULT, found.to_json())
+            page.write(folder, found)
     if losses:
         sys.stderr.write(f"omrig: not kept with the recording: {losses}\n")
     return found
+
+
+def _has_ended(folder: Path) -> bool:
+    about = read_json(folder / RECORDING)
+    return isinstance(about, dict) and about.get("ended_ns") is not None
 
 
 def _draw(options: argparse.Namespace, folder: Path, result: "ServiceResult") -> int:
@@ -157,7 +165,9 @@ def _show(options: argparse.Namespace, folder: Path, result: "ServiceResult") ->
     services.show(result, options.method)
     # Commands are to be copied: whole lines, whatever the width.
     near = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    print(f"\nresults  {Path(near) / RESULT}")
+    print()
+    if (folder / RESULT).exists():
+        print(f"results  {Path(near) / RESULT}")
     if (folder / page.PAGE).exists():
         print(f"page     {Path(near) / page.PAGE}")
     label = result.methods[0].name.label if result.methods else ""

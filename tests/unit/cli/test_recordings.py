@@ -64,7 +64,7 @@ def test_an_unknown_method_is_refused_with_the_nearest(services, capsys):
     status, out, err = shown(capsys, services / "rec-1", "--method", "start_workflw")
     assert (status, out) == (2, "")
     assert err == (
-        "omrig: --method: no method is called 'start_workflw' here; nearest are"
+        "omrig: --method: no method is called 'start_workflw' here; there is"
         " 'call mistral_engine start_workflow'\n"
     )
 
@@ -179,6 +179,18 @@ def test_what_cannot_be_kept_is_shown_all_the_same(tmp_path, capsys):
     assert err.startswith("omrig: not kept with the recording: result.json")
     assert err.count("\n") == 1
     assert not (folder / "result.json").exists()
+
+
+def test_what_is_under_way_is_shown_and_not_kept(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    about = json.loads((folder / "recording.json").read_text())
+    (folder / "recording.json").write_text(
+        json.dumps({**about, "ended_ns": None, "complete": False, "reason": "it is under way"})
+    )
+    status, out, err = shown(capsys, folder)
+    assert (status, err) == (0, "")
+    assert "! incomplete: it is under way" in out and "results " not in out
+    assert not (folder / "result.json").exists() and not (folder / "report.html").exists()
 
 
 def test_no_command_is_made_of_a_name_that_cannot_be_copied(tmp_path, capsys):
