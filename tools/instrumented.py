@@ -36,7 +36,8 @@ def _sites() -> tuple[list[maps.Site], list[maps.Site]]:
     sites, missing = maps.resolve(maps.for_scheme("rabbit"))
     if missing:
         raise SystemExit("\n".join(missing))
-    return install.split(sites)
+    bound, passed, _ = install.split(sites)
+    return bound, passed
 
 
 @contextlib.contextmanager

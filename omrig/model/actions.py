@@ -38,15 +38,24 @@ class Form:
     gives: tuple[str, ...] = ()
 
 
+_SENT_AS = ("call", "cast", "notify")
 _OF_CONNECTIONS = ("stamp", "read", "connection", "offset", ARRIVAL)
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         # Of the message that is being sent
         "stamp": Form({}, {"enter": COLUMN, "first": COLUMN, "exit": COLUMN}),
-        "span": Form({"sum": COLUMN}, {"of": ("sent", "received"), "alone": FLAG, "lost": FLAG}),
-        "adopt": Form({"id": KEYS, "in": PARAMETER, "sum": COLUMN}, gives=("id",)),
+        "span": Form(
+            {"sum": COLUMN},
+            {"of": ("sent", "received"), "alone": FLAG, "lost": FLAG, "early": COLUMN},
+        ),
+        "adopt": Form({"id": KEYS, "in": PARAMETER}, {"sum": COLUMN}, gives=("id",)),
         "confirm": Form({"link": PATH, "exit": COLUMN}, gives=("confirm_stamp",)),
+        "message": Form(
+            {"pattern": _SENT_AS, "target": PATH, "exchange": PATH, "context": PARAMETER},
+            {"method": PARAMETER, "event": PARAMETER},
+            gives=("kind", "request", "outcome", "parent"),
+        ),
         # Of a message that comes
         "receive": Form({"link": PATH}, gives=_OF_CONNECTIONS),
         "open": Form(
@@ -55,8 +64,11 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             gives=("id", "json_in", *_OF_CONNECTIONS),
         ),
         "carry": Form({"by": PATHS, "enter": COLUMN}),
-        "close": Form({"by": PATHS, "enter": COLUMN, "exit": COLUMN}),
-        "serve": Form({"enter": COLUMN, "exit": COLUMN}),
+        "close": Form(
+            {"by": PATHS, "enter": COLUMN, "exit": COLUMN},
+            {"target": PATH, "exchange": PATH, "event": FLAG},
+        ),
+        "serve": Form({"enter": COLUMN, "exit": COLUMN}, {"caught": FLAG}),
         "reply": Form({"id": PARAMETER, "in": PARAMETER, "has": KEYS, "enter": COLUMN}),
         # Of the connection
         "note": Form({"event": ("blocked", "unblocked")}, {"reason": PARAMETER}),
@@ -67,19 +79,25 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 
 - ``stamp``: the columns get the time when the function is entered (``first``: unless there is one)
   and when it returns.
+- ``message``: the function sends a message, whose record begins and ends with it. What it is: the
+  pattern, a target of oslo.messaging, the exchange where that has none, a context, and the name of
+  a method or (``event``) a dictionary with the type of an event.
 - ``span``: how long the function takes is added to a column of the message that is sent, or of what
   was just received; ``alone``: what it sends itself is another message's; ``lost``: it is called
-  after an attempt to publish failed.
-- ``adopt``: the message that is sent has its id under the first of these keys, and the function is
-  a span of it, too.
+  after an attempt to publish failed; ``early``: to that column if the pool was not asked before.
+- ``adopt``: the message that is sent has its id under the first of these keys, and with ``sum`` the
+  function is a span of it, too.
 - ``confirm``: the broker has confirmed the message when the function returns.
 - ``receive``: a message has just been read from a connection.
 - ``open``: when the function returns, its record begins, with the first of these ids, carried by an
   object, and with a stamp of then.
 - ``carry``: a stamp in the record that an object carries, or each object of a list.
 - ``close``: from here on the reply to it is what is being sent; when the function ends so does the
-  record. The messages of a list are served at once, and their records end together.
-- ``serve``: the endpoint; what it sends is not the reply.
+  record. The messages of a list are served at once, and their records end together. What they were:
+  the target or targets of their server, the exchange where those have none; ``event``: they are
+  notifications.
+- ``serve``: the endpoint; what it sends is not the reply. ``caught``: what the endpoint raises the
+  function catches itself.
 - ``reply``: the reply with this id is handed to its caller.
 - ``note``: the broker takes no more from a connection, or does again.
 - ``wrap``: a connection is made, closed or consumed from.
@@ -163,3 +181,8 @@ def split_path(path: str) -> tuple[str, tuple[str | int, ...]]:
             steps.append(EACH if index == "*]" and len(steps) == 1 else int(index[:-1]))
     first = steps[0]
     return str(first), tuple(steps[1:])
+
+
+def opens(action: Action) -> bool:
+    """Whether it is of use only where no load of the rig's begins and ends messages itself."""
+    return action.name == "message" or (action.name == "adopt" and "sum" not in action.says)

@@ -287,6 +287,7 @@ static PyMemberDef stamps_members[] = {
     { "failure", T_OBJECT, offsetof(Stamps, failure), READONLY, NULL },
     { "native", T_BOOL, offsetof(Stamps, native), READONLY, NULL },
     { "made", T_ULONGLONG, offsetof(Stamps, made), READONLY, NULL },
+    { "sample", T_ULONGLONG, offsetof(Stamps, sample), 0, NULL },
     { "in_flight", T_OBJECT, offsetof(Stamps, in_flight), READONLY, NULL },
     { NULL, 0, 0, 0, NULL },
 };

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from omrig.measured.probes import connections
+from omrig.measured.probes import connections, messages
 from omrig.measured.probes.graft import KEPT, Call, Graft
+from omrig.measured.probes.messages import RECORD
 from omrig.measured.probes.state import State
 from omrig.model.actions import CPU_COLUMNS_OF, EACH, Action, split_path
 from omrig.model.stamps import INDEX
 
 LINK = "_omrig_link"
 """The attribute of a connection's transport that has its link."""
-
-RECORD = "_omrig_record"
-"""The attribute of a message that carries its record."""
 
 
 def graft(state: State, action: Action) -> Graft:
@@ -30,12 +28,26 @@ def _stamp(state: State, action: Action) -> Graft:
     return Graft(begin, Call(make("at", column=INDEX[leave])) if leave else None)
 
 
+def _message(state: State, action: Action) -> Graft:
+    make = state.stamps.stamp
+    describe, arguments = messages.sent(state, action)
+    opened = make("message", len(arguments), column=INDEX["call"], keys=describe)
+    sent = make("sent", 1, column=INDEX["return"])
+    leave = Call(sent, (KEPT,))
+    return Graft(Call(opened, arguments), leave, always=True, raised=_failed(state))
+
+
+def _failed(state: State) -> Call:
+    return Call(state.stamps.stamp("failed", 1, keys=messages.failing(state)), (KEPT,))
+
+
 def _span(state: State, action: Action) -> Graft:
     make, column, cpu = state.stamps.stamp, *_columns(action.word("sum"))
     if action.flag("alone"):
         kind = "set_aside_lost" if action.flag("lost") else "set_aside"
         enter = Call(make(kind, column=column, cpu=cpu))
-        leave = Call(make("take_up", 1, column=column, cpu=cpu), (KEPT,))
+        early = INDEX[before] if (before := action.word("early")) else 0
+        leave = Call(make("take_up", 1, column=column, cpu=cpu, early=early), (KEPT,))
         return Graft(enter, leave, always=True)
     of = "_received" if action.word("of") == "received" else ""
     begin, finish = (make(f"{each}{of}", column=column, cpu=cpu) for each in ("begin", "finish"))
@@ -43,9 +55,11 @@ def _span(state: State, action: Action) -> Graft:
 
 
 def _adopt(state: State, action: Action) -> Graft:
-    make, column, cpu = state.stamps.stamp, *_columns(action.word("sum"))
+    make = state.stamps.stamp
+    column, cpu = _columns(summed) if (summed := action.word("sum")) else (0, 0)
     name = make("name", 1, column=column, cpu=cpu, keys=action.words("id"))
-    return Graft(Call(name, (action.word("in"),)), Call(make("finish", column=column, cpu=cpu)))
+    finish = Call(make("finish", column=column, cpu=cpu)) if column else None
+    return Graft(Call(name, (action.word("in"),)), finish)
 
 
 def _confirm(state: State, action: Action) -> Graft:
@@ -79,8 +93,12 @@ def _close(state: State, action: Action) -> Graft:
     kind, start, path = _of_list("process", action)
     column, cpu = _columns(action.word("enter"))
     process = make(kind, 1, column=column, cpu=cpu, path=path)
-    processed = make("processed", 1, column=INDEX[action.word("exit")])
-    return Graft(Call(process, (start,)), Call(processed, (KEPT,)), always=True)
+    tell: Callable[..., None] | None = None
+    more: tuple[str, ...] = ()
+    if action.word("target") and not state.enlarge:
+        tell, more = messages.served(state, action)
+    processed = make("processed", 1 + len(more), column=INDEX[action.word("exit")], keys=tell)
+    return Graft(Call(process, (start,)), Call(processed, (KEPT, *more)), always=True)
 
 
 def _serve(state: State, action: Action) -> Graft:
@@ -88,8 +106,13 @@ def _serve(state: State, action: Action) -> Graft:
     column, cpu = _columns(action.word("enter"))
     serve = make("serve", column=column, cpu=cpu)
     column, cpu = _columns(action.word("exit"))
-    served = make("served", 1, column=column, cpu=cpu)
-    return Graft(Call(serve), Call(served, (KEPT,)), always=True)
+    if state.enlarge:
+        leave = Call(make("served", 1, column=column, cpu=cpu), (KEPT,))
+        return Graft(Call(serve), leave, always=True)
+    leave = Call(make("served_well", 1, column=column, cpu=cpu), (KEPT,))
+    raised = _failed(state)
+    caught = raised if action.flag("caught") else None
+    return Graft(Call(serve), leave, always=True, raised=raised, caught=caught)
 
 
 def _reply(state: State, action: Action) -> Graft:
@@ -132,6 +155,7 @@ def _columns(name: str) -> tuple[int, int]:
 
 _GRAFTS: Mapping[str, Callable[[State, Action], Graft]] = MappingProxyType(
     {
+        "message": _message,
         "stamp": _stamp,
         "span": _span,
         "adopt": _adopt,

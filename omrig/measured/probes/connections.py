@@ -122,7 +122,8 @@ def _note_consumption(state: State, channel: Any) -> None:
     transport = channel.connection.transport
     if transport in state.transports:
         transport._omrig_link.consumes = True
-        state.receive_buffer_bytes = _enlarge(transport.sock)
+        if state.enlarge:
+            state.receive_buffer_bytes = _enlarge(transport.sock)
         if state.stamping:
             state.watcher.watch(transport._omrig_link.number)
 
@@ -144,8 +145,13 @@ def stamp_again(state: State, transport: Any) -> None:
 
 
 def _stamp_again(state: State, transport: Any) -> None:
+    link = transport._omrig_link
     if transport.sock is not None:
-        stamp = _stamp_tcp if transport._omrig_link.tls_socket is None else _stamp_tls
+        # Of a receive that another thread is in now nothing is known but that it is not a stamped
+        # one: what it reads is counted when the message is there, by whoever reads.
+        link.read = link.stamp = 0
+        link.anew = _with_descriptor(transport.sock) if link.tls_socket is None else None
+        stamp = _stamp_tcp if link.tls_socket is None else _stamp_tls
         stamp(state, transport)
 
 
@@ -329,9 +335,16 @@ def end_offset(link: Link) -> int:
     """Bytes of the TCP stream that our process has taken, up to the end of what was just read.
 
     With TLS the driver's bytes are not the stream's: the kernel is asked what it received and what
-    of that is still unread.
+    of that is still unread. So it is once for a connection that was stamped while somebody may have
+    read from it; the thread that reads has to ask.
     """
-    return link.offset if link.tls_socket is None else consumed(link.tls_socket)
+    if link.tls_socket is not None:
+        return consumed(link.tls_socket)
+    if link.anew is not None:
+        # Of a connection that was closed meanwhile nothing more comes.
+        with contextlib.suppress(OSError):
+            link.offset, link.anew = consumed(link.anew), None
+    return link.offset
 
 
 def consumed(sock: Any) -> int:

@@ -43,11 +43,22 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Graft:
-    """What is called when a function is entered, and when it returns; ``always``: or raises."""
+    """What is called when a function is entered, and when it returns; ``always``: or raises.
+
+    ``raised`` is called before that where an exception leaves the function, and ``caught`` where
+    the function itself handles one; it is what :func:`sys.exc_info` tells in both.
+    """
 
     enter: Call | None = None
     leave: Call | None = None
     always: bool = False
+    raised: Call | None = None
+    caught: Call | None = None
+
+    @property
+    def after(self) -> tuple[Call, ...]:
+        """What is called once the function's own code has begun."""
+        return tuple(call for call in (self.leave, self.raised, self.caught) if call)
 
 
 _DEEPEST = 4
@@ -87,7 +98,8 @@ def grafted(code: CodeType, graft: Graft, within: Sequence[str] = ()) -> CodeTyp
         raise NotGraftable(f"{code.co_qualname} cannot be changed: {error!r}") from error
     if not _caught(compiled) <= _caught(made):
         raise NotGraftable(f"{code.co_qualname}: what it catches cannot be kept")
-    most = max(len(call.arguments) for call in (graft.enter, graft.leave) if call)
+    calls = (*graft.after, *([graft.enter] if graft.enter else []))
+    most = max(len(call.arguments) for call in calls)
     return made.to_code(
         stacksize=code.co_stacksize + _DEEPEST + most, compute_exception_stack_depths=False
     )
@@ -104,23 +116,27 @@ def _changed(compiled: ConcreteBytecode, graft: Graft, code: CodeType) -> Byteco
     # finds it out wrongly in some functions, which then crash.
     body = compiled.to_bytecode(conserve_exception_block_stackdepth=True)
     copies = _copies(body, graft, code)
-    leave = graft.leave and Call(
-        graft.leave.function, tuple(copies.get(name, name) for name in graft.leave.arguments)
-    )
-    if leave:
-        _before_returns(body, leave)
+
+    def of_copies(call: Call) -> Call:
+        return Call(call.function, tuple(copies.get(name, name) for name in call.arguments))
+
+    if graft.leave:
+        _before_returns(body, of_copies(graft.leave))
+    if graft.caught:
+        _where_caught(body, of_copies(graft.caught))
     begin = _after_resume(body, graft, copies)
-    if leave and graft.always:
-        _when_raising(body, leave, begin)
+    last = graft.leave if graft.always else None
+    raising = [of_copies(call) for call in (graft.raised, last) if call]
+    if raising:
+        _when_raising(body, raising, begin)
     return body
 
 
 def _copies(body: Bytecode, graft: Graft, code: CodeType) -> dict[str, str]:
     """The local variables that keep what the call at the end takes, by what they keep."""
-    arguments = graft.leave.arguments if graft.leave else ()
     copies = {
         name: _unused(KEPT if name == KEPT else f"{KEPT}_{name}", code)
-        for name in arguments
+        for name in dict.fromkeys(name for call in graft.after for name in call.arguments)
         if name == KEPT or _may_change(name, body)
     }
     # Of a global the argument is a flag and its name.
@@ -153,8 +169,9 @@ def _check(code: CodeType, graft: Graft) -> None:
         raise NotGraftable(f"{code.co_qualname} is a generator or a coroutine")
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     kept = (KEPT,) if graft.enter else ()
-    for call, known in ((graft.enter, parameters), (graft.leave, (*parameters, *kept))):
-        for name in call.arguments if call else ():
+    entered = [(call, parameters) for call in (graft.enter,) if call]
+    for call, known in (*entered, *((each, (*parameters, *kept)) for each in graft.after)):
+        for name in call.arguments:
             if name not in known:
                 raise NotGraftable(f"{code.co_qualname} has no parameter {name}")
 
@@ -190,6 +207,22 @@ def _before_returns(body: Bytecode, leave: Call) -> None:
         place += 1
 
 
+def _where_caught(body: Bytecode, caught: Call) -> None:
+    place = 0
+    while place < len(body):
+        each = body[place]
+        place += 1
+        if isinstance(each, Instr) and each.name == "PUSH_EXC_INFO":
+            # Within what the function has to be done if the handler itself is left by an exception.
+            place += isinstance(body[place], TryBegin)
+            added = [
+                *_called(caught, body, each.location),
+                Instr("POP_TOP", location=each.location),
+            ]
+            body[place:place] = added
+            place += len(added)
+
+
 def _after_resume(body: Bytecode, graft: Graft, copies: Mapping[str, str]) -> int:
     """Put in the call at the beginning; where the function's own code begins after it."""
     place = next(
@@ -215,8 +248,8 @@ def _after_resume(body: Bytecode, graft: Graft, copies: Mapping[str, str]) -> in
     return place + len(added)
 
 
-def _when_raising(body: Bytecode, leave: Call, begin: int) -> None:
-    """The call where an exception leaves the function: what no ``try`` of its own covers."""
+def _when_raising(body: Bytecode, calls: Sequence[Call], begin: int) -> None:
+    """The calls where an exception leaves the function: what no ``try`` of its own covers."""
     handler = Label()
     last = body[-1].location if isinstance(body[-1], Instr) else None
     covered: list[Any] = body[:begin]
@@ -241,7 +274,8 @@ def _when_raising(body: Bytecode, leave: Call, begin: int) -> None:
     # The stack has the exception; restored is what was being handled before it.
     body.append(handler)
     body.append(Instr("PUSH_EXC_INFO", location=last))
-    body.extend([*_called(leave, body, last), Instr("POP_TOP", location=last)])
+    for call in calls:
+        body.extend([*_called(call, body, last), Instr("POP_TOP", location=last)])
     body.append(Instr("SWAP", 2, location=last))
     body.append(Instr("POP_EXCEPT", location=last))
     body.append(Instr("RERAISE", 0, location=last))

@@ -47,7 +47,7 @@ class Shared:
         self.native = native
         self.made = 0
         self.in_flight: dict[str, Record] = {}
-        self._sample = sample
+        self.sample = sample
         self.places = places
         self.sending: ContextVar[Any] = ContextVar("omrig_sending", default=None)
         self.received: ContextVar[Any] = ContextVar("omrig_received", default=None)
@@ -184,7 +184,7 @@ class Shared:
 
     def is_in_sample(self, message_id: str) -> bool:
         """Whether a message's record is kept: both sides agree without talking."""
-        return self._sample <= 1 or int(message_id[:SAMPLE_DIGITS], 16) % self._sample == 0
+        return self.sample <= 1 or int(message_id[:SAMPLE_DIGITS], 16) % self.sample == 0
 
     def keep(self, record: Record) -> None:
         """Its message has ended: the record is a row of numbers from now on."""

@@ -5,6 +5,7 @@ import weakref
 from array import array
 from typing import Any
 
+from omrig.measured.probes.kinds import Kinds
 from omrig.measured.probes.stamp import Link, Stamps, now
 from omrig.model import places
 from omrig.model.connections import CLOSED, LOST, OPENED
@@ -15,14 +16,25 @@ class State:
 
     ``stamping`` while connections are stamped; whether messages get records says ``stamps.on``.
     ``side`` is whose process it is, as in a profiler's context. One message in ``sample`` is kept;
-    ``native`` threads have their CPU time stamped.
+    ``native`` threads have their CPU time stamped. ``enlarge`` in the rig's own processes: receive
+    buffers are made large, and what the messages are the load knows itself. In a service's process
+    neither is so, and ``kinds`` gives numbers for what they are, once there is one.
     """
 
-    def __init__(self, watcher: Any, sample: int, native: bool = False, side: str = "both") -> None:
+    def __init__(
+        self,
+        watcher: Any,
+        sample: int,
+        native: bool = False,
+        side: str = "both",
+        enlarge: bool = True,
+    ) -> None:
         self.stamps = Stamps(sample=sample, native=native, places=places.tables(side))
         self.stamping = False
         self.watcher = watcher
         self.sample = sample
+        self.enlarge = enlarge
+        self.kinds: Kinds | None = None
         self.links = 0
         self.transports: weakref.WeakSet[Any] = weakref.WeakSet()
         self.blocked: list[tuple[int, str]] = []
@@ -34,6 +46,14 @@ class State:
         self.lost_stages: set[str] = set()
         self._rows: dict[str, array[int]] = {"producer": array("Q"), "consumer": array("Q")}
         self._cpu_notes: array[int] = array("Q")
+
+    def forget(self) -> None:
+        """Forget all connections and what happened to them: after a fork they are the parent's."""
+        self.links = 0
+        self.transports.clear()
+        self.connections.clear()
+        self.blocked.clear()
+        self.stamping = False
 
     def rows(self) -> dict[str, "array[int]"]:
         """The rows of messages that have ended, by side, one after the other."""

@@ -81,7 +81,7 @@ class StagesProfiler(Profiler):
         chosen = maps.for_scheme(self._run.scheme, extra)
         sites, self._missing = maps.resolve(chosen)
         self._lost = maps.lost_stages(chosen)
-        bound, self._sites = install.split(sites)
+        bound, self._sites, _ = install.split(sites)
         self._cost = cost.calibrated(self._state.stamps.native)
         self._watcher.start(self._run.folder, interpreter.without_options())
         self._installed.enter_context(install.installed(self._state, bound))

@@ -877,6 +877,17 @@ def test_exceptions_go_through_every_kind_of_graft(make):
         ("span", {"sum": "connect", "alone": True}),
         ("span", {"sum": "reconnect", "alone": True, "lost": True}),
         ("adopt", {"id": ("_msg_id",), "in": "message", "sum": "json_out"}),
+        ("adopt", {"id": ("_msg_id",), "in": "message"}),
+        (
+            "message",
+            {
+                "pattern": "call",
+                "target": "channel",
+                "exchange": "channel.name",
+                "context": "incoming",
+                "method": "msg_id",
+            },
+        ),
         ("confirm", {"link": "channel.connection", "exit": "confirm"}),
         ("receive", {"link": "message.channel"}),
         ("open", {"on": "message", "id": ("msg_id", "unique_id")}),
