@@ -29,6 +29,9 @@ spawned, belongs to it. Nothing is stamped until somebody types: omrig record DI
 RUNS = "omrig-runs"
 """The folder under which a new DIR is made."""
 
+_WITH_A_WORD = frozenset({"-W", "-X", "--check-hash-based-pycs"})
+"""Options of Python after which stands what they are about."""
+
 LIMIT_BYTES = 64 << 20
 """What a table of --on may take, of each side and process: 200,000 messages."""
 
@@ -153,11 +156,14 @@ def _name(command: Sequence[str]) -> str:
     name = Path(command[0]).name
     if not name.startswith("python"):
         return name
-    for place, argument in enumerate(command[1:], 1):
+    rest = iter(command[1:])
+    for argument in rest:
         if argument == "-m":
-            return command[place + 1] if place + 1 < len(command) else name
-        if not argument.startswith("-"):
-            return Path(argument).name
+            return next(rest, name)
+        if argument in _WITH_A_WORD:
+            next(rest, None)
+        elif argument == "-c" or not argument.startswith("-"):
+            return name if argument == "-c" else Path(argument).name
     return name
 
 
