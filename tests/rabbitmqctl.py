@@ -14,6 +14,11 @@ _NAMES = """
     ++ [amqqueue:get_name(Queue) || Queue <- rabbit_amqqueue:list()]], ok.
 """
 
+_RECEIVED = """
+lists:sum([maps:get(messages_received_total, Counts, 0)
+    || Counts <- maps:values(rabbit_global_counters:overview())]).
+"""
+
 
 def control(broker: Embedded, *arguments: str) -> str:
     """Run ``rabbitmqctl`` on ``broker``, which was started with the environment of today."""
@@ -37,3 +42,8 @@ def declared(broker: Embedded) -> set[str]:
     """The names of all queues and exchanges but the broker's own."""
     names = set(control(broker, "eval", _NAMES).split("\n"))
     return {name for name in names if not re.fullmatch(r"|ok|amq\..*", name)}
+
+
+def received(broker: Embedded) -> int:
+    """How many messages were published to it since it started."""
+    return int(control(broker, "eval", _RECEIVED))

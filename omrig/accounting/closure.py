@@ -21,13 +21,59 @@ TOLERANCE_SHARE = 0.01
 TOLERANCE = "max(50 us, 1 %)"
 """How far the stages of a message may be from its end-to-end time measured independently."""
 
-Measured = Callable[[Sides, Timeline], Integers]
+Measured = Callable[[Timeline], Integers]
+"""What a clock says that each message took up to an end of its way."""
+
+Ends = Mapping[str, tuple[Measured, tuple[str, ...]]]
+"""By the last leg of a way: the clock at its end, and the stages that lie after that."""
+
+Checks = Sequence[tuple[Integers, Integers]]
+"""For each way what its stages add up to, and what the clock at its end says."""
 
 
 def check(sides: Sides, timeline: Timeline) -> Closure:
-    """How well the timelines add up."""
+    """How well the timelines add up to what the load's own clock says."""
+    return _closed(timeline, list(checks_of(timeline, _of_load(sides))), _copies(sides, timeline))
+
+
+def of_all(parts: Sequence[tuple[Sides, Timeline]]) -> Closure:
+    """How well the timelines of all ``parts`` of a run add up, each by its own ways."""
+    return added(
+        [
+            (check(sides, timeline), list(checks_of(timeline, _of_load(sides))))
+            for sides, timeline in parts
+        ]
+    )
+
+
+def of_stamped(timeline: Timeline) -> tuple[Closure, Checks]:
+    """How well timelines add up to the spans of their calls, where nobody had a clock of his own.
+
+    A message with copies is whole with one of them: nobody knows how many there were to be.
+    """
+    checks = list(checks_of(timeline, _STAMPED))
+    return _closed(timeline, checks, 1), checks
+
+
+def added(found: Sequence[tuple[Closure, Checks]]) -> Closure:
+    """The closure of all timelines together."""
+    closures = [closure for closure, _ in found]
+    checks = [each for _, checks in found for each in checks]
+    return Closure(
+        messages=sum(each.messages for each in closures),
+        matched=_sum([each.matched for each in closures]),
+        within_tolerance=_sum([each.within_tolerance for each in closures]),
+        negative_stages=sum(each.negative_stages for each in closures),
+        flagged_arrivals=sum(each.flagged_arrivals for each in closures),
+        tolerance=TOLERANCE,
+        unexplained_share=_unexplained_share(checks) if checks else None,
+    )
+
+
+def _closed(timeline: Timeline, checks: Checks, copies: int) -> Closure:
     producer, consumer = timeline.producer, timeline.consumer
-    whole = _whole(sides, timeline)
+    found, rows = numpy.unique(timeline.message, return_counts=True)
+    whole = found[rows >= copies]
     closure = Closure(
         messages=timeline.expected,
         matched=len(whole) if producer and consumer else None,
@@ -35,15 +81,12 @@ def check(sides: Sides, timeline: Timeline) -> Closure:
         flagged_arrivals=sum(int(table.flagged.sum()) for table in (producer, consumer) if table),
         tolerance=TOLERANCE,
     )
-    if producer is None:
-        return closure
-    checks = list(_checks(sides, timeline))
     if not checks:
-        # Of several clocks that nobody could compare.
+        # Of one side alone, or of several clocks that nobody could compare.
         return closure
     close = numpy.ones(timeline.rows, numpy.bool_)
-    for added, measured in checks:
-        close &= within_tolerance(added, measured)
+    for stages, measured in checks:
+        close &= within_tolerance(stages, measured)
     return dataclasses.replace(
         closure,
         within_tolerance=len(numpy.setdiff1d(whole, timeline.message[~close])),
@@ -51,29 +94,10 @@ def check(sides: Sides, timeline: Timeline) -> Closure:
     )
 
 
-def _whole(sides: Sides, timeline: Timeline) -> Integers:
-    """The messages that have a row, of those that are copied a row for each consumer."""
-    found, rows = numpy.unique(timeline.message, return_counts=True)
-    copies = len(sides["consumer"].members) if timeline.consumer and timeline.pattern.copies else 1
-    whole: Integers = found[rows >= copies]
-    return whole
-
-
-def of_all(parts: Sequence[tuple[Sides, Timeline]]) -> Closure:
-    """How well the timelines of all ``parts`` of a run add up, each by its own ways."""
-    found = [check(sides, timeline) for sides, timeline in parts]
-    checks = [
-        each for sides, timeline in parts if timeline.producer for each in _checks(sides, timeline)
-    ]
-    return Closure(
-        messages=sum(each.messages for each in found),
-        matched=_sum([each.matched for each in found]),
-        within_tolerance=_sum([each.within_tolerance for each in found]),
-        negative_stages=sum(each.negative_stages for each in found),
-        flagged_arrivals=sum(each.flagged_arrivals for each in found),
-        tolerance=TOLERANCE,
-        unexplained_share=_unexplained_share(checks) if checks else None,
-    )
+def _copies(sides: Sides, timeline: Timeline) -> int:
+    """How many rows a message has that is whole: of those that are copied one a consumer."""
+    copied = timeline.consumer and timeline.pattern.copies
+    return len(sides["consumer"].members) if copied else 1
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
@@ -81,57 +105,80 @@ def _sum(values: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _unexplained_share(checks: Sequence[tuple[Integers, Integers]]) -> float:
-    unexplained = sum(abs(int((measured - added).sum())) for added, measured in checks)
+def _unexplained_share(checks: Checks) -> float:
+    unexplained = sum(abs(int((measured - stages).sum())) for stages, measured in checks)
     return unexplained / max(1, sum(int(measured.sum()) for _, measured in checks))
 
 
-def _checks(sides: Sides, timeline: Timeline) -> Iterator[tuple[Integers, Integers]]:
-    """For each way what its stages add up to, and what the clock at its end says."""
+def checks_of(timeline: Timeline, ends: Ends) -> Iterator[tuple[Integers, Integers]]:
+    """What there is to compare of each way of which every leg was seen; nothing without a sender's
+    stamps."""
+    if timeline.producer is None:
+        return
     seen = [table.side for table in (timeline.producer, timeline.consumer) if table]
     for way in timeline.pattern.seen_by(seen):
-        if way[-1] not in _ENDS or not set(way) <= timeline.legs.keys():
+        if way[-1] not in ends or not set(way) <= timeline.legs.keys():
             continue
-        measured, after = _ENDS[way[-1]]
-        added = [
+        measured, after = ends[way[-1]]
+        stages = [
             values
             for leg in way
             for name, values in timeline.legs[leg].items()
             if name not in after
         ]
-        yield numpy.sum(added, axis=0, dtype=numpy.int64), measured(sides, timeline)
+        yield numpy.sum(stages, axis=0, dtype=numpy.int64), measured(timeline)
 
 
-def _returned(sides: Sides, timeline: Timeline) -> Integers:
-    """What the load measured around sending a message."""
-    times = sides["producer"].messages
-    lasted: Integers = (times.end_ns - times.start_ns)[timeline.table["seq"]]
+def _of_load(sides: Sides) -> Ends:
+    """The load's own clock."""
+
+    def returned(timeline: Timeline) -> Integers:
+        """Around sending a message."""
+        times = sides["producer"].messages
+        lasted: Integers = (times.end_ns - times.start_ns)[timeline.table["seq"]]
+        return lasted
+
+    def received(timeline: Timeline) -> Integers:
+        """From when the load sent a message to when the endpoint was entered.
+
+        The endpoint is that of the consumer which stamped the row.
+        """
+        if timeline.consumer is None:
+            raise ValueError("nobody stamped what was received")
+        sent, numbering = sides["producer"], sides["producer"].numbering()
+        seq, member = timeline.table["seq"], timeline.consumer.member
+        found = numpy.zeros_like(seq)
+        for number, each in enumerate(sides["consumer"].members):
+            mine = member == number
+            found[mine] = joined.received_at(each.messages, numbering)[seq[mine]]
+        lasted: Integers = found - sent.messages.start_ns[seq]
+        return lasted
+
+    return {"return": (returned, ()), "confirm": (returned, ()), "serve": (received, (_ENDPOINT,))}
+
+
+def _span(timeline: Timeline) -> Integers:
+    """From call() entered to its return."""
+    lasted: Integers = timeline.table["return"] - timeline.table["call"]
     return lasted
 
 
-def _received(sides: Sides, timeline: Timeline) -> Integers:
-    """From when the load sent a message to when the endpoint was entered, by its own clock.
-
-    The endpoint is that of the consumer which stamped the row.
-    """
-    if timeline.consumer is None:
-        raise ValueError("nobody stamped what was received")
-    sent, numbering = sides["producer"], sides["producer"].numbering()
-    seq, member = timeline.table["seq"], timeline.consumer.member
-    received = numpy.zeros_like(seq)
-    for number, each in enumerate(sides["consumer"].members):
-        mine = member == number
-        received[mine] = joined.received_at(each.messages, numbering)[seq[mine]]
-    lasted: Integers = received - sent.messages.start_ns[seq]
+def _entered(timeline: Timeline) -> Integers:
+    """From call() entered to the endpoint entered."""
+    if timeline.consumer is None or timeline.clock is None:
+        raise ValueError("nobody can tell when it was entered")
+    begun = timeline.table["call"] + timeline.clock.offset_ns
+    lasted: Integers = timeline.consumer["endpoint"] - begun
     return lasted
 
 
-_ENDS: Mapping[str, tuple[Measured, tuple[str, ...]]] = {
-    "return": (_returned, ()),
-    "confirm": (_returned, ()),
-    "serve": (_received, ("endpoint",)),
+_ENDPOINT = "endpoint"
+
+_STAMPED: Ends = {
+    "return": (_span, ()),
+    "confirm": (_span, ()),
+    "serve": (_entered, (_ENDPOINT,)),
 }
-"""By the last leg of a way: the clock at its end, and the stages that lie after that."""
 
 
 def total(stages: Stages) -> Integers:

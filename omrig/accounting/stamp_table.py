@@ -206,7 +206,11 @@ def busy(columns: Columns, side: str, folder: Path) -> Busy:
     """
     if not columns["cpu_begin"].any():
         return Busy()
-    times, used = cpu.read(folder)
+    return known(columns, side, *cpu.read(folder))
+
+
+def known(columns: Columns, side: str, times: Integers, used: Integers) -> Busy:
+    """The same by readings: by each of ``times``, rising, the process had ``used`` so much CPU."""
     begins, ends = _STRETCHES[side]
     return Busy(
         before={name: interpreter.known_before(columns[name], times, used) for name in begins},

@@ -46,7 +46,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
                 ("-c 100000", "a consumer (RPC server) that takes 100000 messages"),
                 ("-p -m 20000 -s 10 -w 100", "a producer (RPC client) with 100 workers"),
             ),
-            usage="omrig [run | report | compare | clean | targets] [options]",
+            usage="omrig [run | report | compare | ping | scenario | clean | targets] [options]",
             has_modes=True,
         ),
         "report": Command(
@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             (
                 ("report RUN", "show a run again"),
                 ("report PRODUCER CONSUMER", "show the two sides of one run together"),
+                ("report DIR/rec-1", "show a recording of services, method by method"),
             ),
         ),
         "compare": Command(
@@ -64,6 +65,19 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "omrig.cli.ab",
             usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
             has_rest=True,
+        ),
+        "record": Command(
+            "omrig.cli.record",
+            (("record DIR --seconds 60", "where the time of running services goes"),),
+        ),
+        "status": Command("omrig.cli.status", (("status DIR", "which processes can be recorded"),)),
+        "ping": Command(
+            "omrig.cli.ping",
+            (("ping TOPIC", "call each server of a service: which one is deaf?"),),
+        ),
+        "scenario": Command(
+            "omrig.cli.scenario",
+            (("scenario DIR/rec-1", "a load like a recording, for omrig run --scenario"),),
         ),
         "clean": Command(
             "omrig.cli.clean", (("clean", "delete what killed runs left on the broker"),)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.cli.options import Parser
 from omrig.model import errors
+from omrig.model.errors import UsageError
 from omrig.recordings import writer
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ and what makes the comparison unstable.
 
   omrig compare BASE NEW                     show it
   omrig compare BASE NEW --gate 'p99<=+5%'   and end with 3 if p99 surely grew by more than that
+
+Two recordings of services are compared method by method; a gate then names its method.
+
+  omrig compare DIR/rec-1 DIR/rec-2 --gate 'build_instances:p99<=+5%'
 
 Make three runs or more of each, in turn (base, new, new, base, ...): of one run each only the
 drift within a run is known. doc/compare.rst explains the method and what it assumes.
@@ -60,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
     from omrig.compare import gates, runs
     from omrig.report.terminal import comparison as compare_terminal
 
+    if _are_recordings(options):
+        from omrig.cli import compare_services
+
+        return compare_services.run(options)
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
     comparison = compare.compare(base, new, wanted, _messages(base, new))
@@ -74,6 +83,21 @@ def run(options: argparse.Namespace) -> int:
         for ruling in comparison.rulings:
             _say(ruling.gate.text, ruling.outcome)
     return GATE_NOT_MET if comparison.failed else 0
+
+
+def _are_recordings(options: argparse.Namespace) -> bool:
+    """Whether both are recordings of services. Raises ``UsageError`` where one is."""
+    from omrig.recordings import service_result
+
+    sides = {"BASE": options.base, "NEW": options.new}
+    found = [name for name, path in sides.items() if service_result.is_one(Path(path))]
+    if len(found) == 1:
+        (other,) = sides.keys() - {*found}
+        raise UsageError(
+            f"{found[0]}: {sides[found[0]]} is a recording of services, and {other} is none;"
+            " compare two recordings, or runs"
+        )
+    return bool(found)
 
 
 def _messages(base: "RunSet", new: "RunSet") -> "tuple[Messages | None, Messages | None]":

@@ -1,4 +1,4 @@
-"""``omrig report``: show a run again, or what lies of one run in several folders together."""
+"""``omrig report``: show a run again, what lies of one run in several folders, or a recording."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig.cli import results, streams
+from omrig.cli import recordings, results, streams
 from omrig.cli.options import Parser
 from omrig.model import errors
 from omrig.model.errors import UsageError
@@ -26,12 +26,15 @@ runs refused.
   omrig report PRODUCER CONSUMER the two sides of one run, in as many folders as there are
   omrig report RUN --html        draw its report.html again
   omrig report RUN --csv stages  the table of stages for a spreadsheet
+  omrig report DIR/rec-1         a recording of services (omrig record), a row a method
+  omrig report DIR/rec-1 --method NAME
+                                 one method of it: verdict, waterfall and stages
 """
 
 
 def add_options(parser: Parser) -> None:
     """Add the options of ``omrig report``."""
-    parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder")
+    parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder, or a recording")
     parser.add_argument("--json", action="store_true", help="print the result, nothing else")
     parser.add_argument(
         "--csv",
@@ -50,12 +53,21 @@ def add_options(parser: Parser) -> None:
         action="store_true",
         help="with --html: put plotly's script beside the page, not into it",
     )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="of a recording of services this method alone, and in full",
+    )
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the run that is named; the exit status."""
+    """Show the run or the recording that is named; the exit status."""
     _check(options)
+    if recording := recordings.named(options.run):
+        return recordings.report(options, recording)
+    if options.method is not None:
+        raise UsageError("--method: a run has no methods, only a recording of services has")
     if options.html is not None:
         return _draw(options)
     if options.csv:

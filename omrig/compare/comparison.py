@@ -100,19 +100,7 @@ def as_json(comparison: Comparison) -> dict[str, Json]:
         "not_compared": list(comparison.not_compared),
         "differences": [dataclasses.asdict(each) for each in comparison.differences],
         "instabilities": [dataclasses.asdict(each) for each in comparison.instabilities],
-        "gates": [
-            {
-                "gate": ruling.gate.text,
-                "metric": ruling.gate.metric,
-                "relative": ruling.gate.relative,
-                "limit": ruling.gate.limit,
-                "outcome": ruling.outcome,
-                "value": ruling.value,
-                "low": ruling.low,
-                "high": ruling.high,
-            }
-            for ruling in comparison.rulings
-        ],
+        "gates": [gates.as_json(ruling) for ruling in comparison.rulings],
     }
 
 

@@ -12,6 +12,7 @@ from omrig.compare.resample import Estimate
 from omrig.compare.table import Row, by_name
 from omrig.model import units
 from omrig.model.errors import UsageError
+from omrig.model.values import Json
 
 Outcome = Literal["met", "failed", "undecided"]
 
@@ -131,6 +132,20 @@ def _outcome(gate: Gate, estimate: Estimate) -> Outcome:
         sure = min(gate.limit, 1.0) if gate.at_most else max(gate.limit, 1.0)
     certain = estimate.low > sure if gate.at_most else estimate.high < sure
     return "failed" if certain else "undecided"
+
+
+def as_json(ruling: Ruling) -> dict[str, Json]:
+    """A gate and what became of it, for a JSON file."""
+    return {
+        "gate": ruling.gate.text,
+        "metric": ruling.gate.metric,
+        "relative": ruling.gate.relative,
+        "limit": ruling.gate.limit,
+        "outcome": ruling.outcome,
+        "value": ruling.value,
+        "low": ruling.low,
+        "high": ruling.high,
+    }
 
 
 def shown(gate: Gate, value: float) -> str:

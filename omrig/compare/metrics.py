@@ -1,6 +1,7 @@
 """What runs are compared by: the figures of one run, by name, and what each of them is."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy
@@ -9,7 +10,7 @@ from omrig.accounting import statistics
 from omrig.compare.runs import Messages
 from omrig.model.columns import Floats, Integers
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Result
+from omrig.model.result import Result, StageRow
 from omrig.model.units import NS
 
 Unit = Literal["rate", "duration", "size", "count"]
@@ -113,7 +114,7 @@ def of_run(result: Result) -> dict[str, float]:
         if part.latency:
             figures |= {f"{name}.{pattern}": part.latency.named(name) for name in LATENCIES}
     figures |= _resources(result)
-    figures |= _stages(result)
+    figures |= of_rows(result.stages or ())
     return figures
 
 
@@ -141,8 +142,8 @@ def _ended(result: Result) -> int:
     return result.latency.count if result.latency else result.messages.received or 0
 
 
-def _stages(result: Result) -> dict[str, float]:
-    rows = result.stages or ()
+def of_rows(rows: Sequence[StageRow]) -> dict[str, float]:
+    """The figures of the stages in a table."""
     figures: dict[str, float] = {}
     for row in rows:
         figures[f"stage.{row.name}"] = row.mean_ns
@@ -165,13 +166,16 @@ def of_slices(result: Result, messages: Messages, count: int) -> dict[str, Float
     lasted = numpy.maximum(numpy.diff(bounds), 1)
     figures = {"throughput": counts / lasted * NS}
     if messages.latency_ns is not None:
-        summaries = [statistics.summary(messages.latency_ns[part]) for part in parts]
-        figures |= {
-            name: _floats([each.named(name) for each in summaries if each]) for name in LATENCIES
-        }
+        figures |= of_latencies(messages.latency_ns, count)
     figures |= _sliced_cpu(result, messages, bounds, counts)
-    figures |= _sliced_stages(result, messages, count)
+    figures |= of_stages(result.stages or (), messages.stages, count)
     return figures
+
+
+def of_latencies(latency_ns: Integers, count: int) -> dict[str, Floats]:
+    """The figures of latencies, in the order in which messages ended, in ``count`` slices."""
+    summaries = [statistics.summary(part) for part in numpy.array_split(latency_ns, count)]
+    return {name: _floats([each.named(name) for each in summaries if each]) for name in LATENCIES}
 
 
 def _sliced_cpu(
@@ -190,10 +194,13 @@ def _sliced_cpu(
     return cpu
 
 
-def _sliced_stages(result: Result, messages: Messages, count: int) -> dict[str, Floats]:
+def of_stages(
+    rows: Sequence[StageRow], stages: Mapping[str, Integers], count: int
+) -> dict[str, Floats]:
+    """The figures of the stages in ``rows``, of messages in their order, in ``count`` slices."""
     figures: dict[str, Floats] = {}
-    for row in result.stages or ():
-        values = messages.stages.get(row.name)
+    for row in rows:
+        values = stages.get(row.name)
         if values is None or len(values) < count:
             continue
         parts = numpy.array_split(values, count)

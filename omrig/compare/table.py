@@ -30,6 +30,9 @@ There are two, headline and stages: together they call at most one in twenty com
 same with the same.
 """
 
+Only = Literal["BASE", "NEW"]
+"""The side that has something which the other has not."""
+
 Slices = tuple[Mapping[str, Floats], Mapping[str, Floats]]
 """What :func:`omrig.compare.metrics.of_slices` says of BASE and of NEW."""
 
@@ -76,7 +79,7 @@ class Row:
     difference: Estimate | None
     absolute: Estimate | None
     significant: bool | None = None
-    only: Literal["BASE", "NEW"] | None = None
+    only: Only | None = None
 
     @property
     def tested(self) -> Estimate | None:
@@ -122,9 +125,9 @@ def build(
                 numpy.array([each.get(name, 0.0) for each in side], float) for side in figures
             )
             parts = _parts(slices, name) if slices else (None, None)
-            row = _row(metric, ours, theirs, design, parts)
+            row = compared(metric, ours, theirs, design, parts)
             rows.append(dataclasses.replace(row, only=_only(name, figures)))
-    return _judged(rows)
+    return judged(rows)
 
 
 def not_compared(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[str]:
@@ -153,9 +156,7 @@ def _is_of_stages(name: str) -> bool:
     return name.startswith(("stage.", "bucket."))
 
 
-def _only(
-    name: str, figures: Sequence[Sequence[Mapping[str, float]]]
-) -> Literal["BASE", "NEW"] | None:
+def _only(name: str, figures: Sequence[Sequence[Mapping[str, float]]]) -> Only | None:
     base, new = (any(name in each for each in side) for side in figures)
     return None if base and new else "BASE" if base else "NEW"
 
@@ -183,13 +184,17 @@ def slices_of(
     )
 
 
-def _row(
+def compared(
     metric: Metric,
     base: Floats,
     new: Floats,
     design: Design,
     slices: tuple[Floats | None, Floats | None],
 ) -> Row:
+    """The row of a metric whose values are those of the runs of each side; not judged yet.
+
+    ``slices`` are those of the only run of each side, where the ``design`` is of such.
+    """
     # What is nothing on both sides has not changed, whatever a test would say of it.
     if not base.any() and not new.any():
         return Row(metric, 0.0, 0.0, None, None, None)
@@ -256,7 +261,7 @@ def excludes_no_change(row: Row) -> bool:
     return row.difference is not None and row.difference.clear
 
 
-def _judged(rows: list[Row]) -> list[Row]:
+def judged(rows: Sequence[Row]) -> list[Row]:
     """The rows with their significance, each family by itself."""
     judged = list(rows)
     for family in ("headline", "stages"):

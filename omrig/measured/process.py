@@ -48,7 +48,7 @@ def main() -> None:
     emit = pipe.emitter(int(sys.argv[3]))
     status = 1
     try:
-        _end_when_orphaned(executor, int(sys.argv[4]))
+        end_when_orphaned(executor, int(sys.argv[4]))
         status = _measure(executor, emit)
     except BaseException:  # noqa: BLE001 - whatever it is, it is the last thing said
         traceback.print_exc()
@@ -59,7 +59,7 @@ def main() -> None:
         os._exit(status)
 
 
-def _end_when_orphaned(executor: "Executor", parent: int) -> None:
+def end_when_orphaned(executor: "Executor", parent: int) -> None:
     """Stop when the parent has ended; do not stay longer than ``ORPHAN_S``, whatever hangs."""
 
     def watch() -> None:
@@ -99,7 +99,7 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     # Only now: before, there is nothing to save, and SIGTERM ends the process at once.
     signal.signal(signal.SIGTERM, stop.request)
     plan = Plan.from_json(line)
-    _set_up_logging(plan)
+    set_up_logging(plan)
     try:
         _run(plan, executor, emit, stop, lines)
     except (UsageError, RunError) as error:
@@ -121,7 +121,8 @@ def _measure(executor: "Executor", emit: "Emit") -> int:
     return 0
 
 
-def _set_up_logging(plan: "Plan") -> None:
+def set_up_logging(plan: "Plan") -> None:
+    """Log what a service would, and remember the last error."""
     import logging
 
     from omrig.measured.load import deadline

@@ -129,7 +129,17 @@ class Note:
     text: str
 
 
-Shown = Progress | Latencies | Rows | Note
+@dataclasses.dataclass(frozen=True)
+class CallEnded:
+    """Of a ping: the call to server ``number`` ended so after ``took_ns``, ``at`` a time in UTC."""
+
+    number: int
+    outcome: str
+    took_ns: int
+    at: str
+
+
+Shown = Progress | Latencies | Rows | Note | CallEnded
 """What is said for who watches the run."""
 
 Event = Loaded | Ready | Moved | Phase | Saved | Unwritten | Failed | Ask | Answer | Shown

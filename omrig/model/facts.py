@@ -121,6 +121,15 @@ class Held(Value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EndpointTime:
+    """What endpoints do in their time, as shares (0 to 1) of it: they send messages and wait for
+    these, and their thread computes otherwise (None: not known, with green threads)."""
+
+    nested_share: float = 0.0
+    computing_share: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known beside the times of the stages; every default means "not known".
 
@@ -135,6 +144,10 @@ class Facts:
     (``amqp_request``, ``amqp_reply``) on which messages wait in a quorum queue;
     ``native_heartbeat`` says that the driver sends heartbeats from a thread of its own.
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
+
+    Of services that were recorded ``names`` are those of the processes by side, and ``executors``
+    theirs; ``endpoint`` is what their endpoints do, and ``pools`` lines on how far
+    their executors were in use. All are empty for a run.
     """
 
     workers: int = 0
@@ -158,6 +171,24 @@ class Facts:
     is_measurement: bool = True
     sample: int = 1
     spread: Spread | None = None
+    names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    executors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    endpoint: EndpointTime | None = None
+    pools: Sequence[str] = ()
+
+    @property
+    def of_services(self) -> bool:
+        """Whether what was measured is no load of the rig's, but services at their work."""
+        return bool(self.names)
+
+    def who(self, side: str) -> str:
+        """The process, or the processes, of a side in words."""
+        return " and ".join(self.names.get(side, (f"the {side}",)))
+
+    def whose(self, side: str) -> str:
+        """The same as those who own something."""
+        known = self.names.get(side, (f"the {side}",))
+        return " and ".join(f"{each}'" if each.endswith("s") else f"{each}'s" for each in known)
 
     @property
     def all_workers(self) -> int:

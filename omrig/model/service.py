@@ -110,7 +110,7 @@ class Unanswered(Value):
 
 LAST_SEEN: Mapping[str, str] = {
     "not_sent": "never left the sender",
-    "sent": "sent; no recorded server has seen it",
+    "sent": "sent; no recorded server has finished it",
     "received": "received by the server, its executor did not begin it",
     "started": "begun by the server's executor, its endpoint not entered",
     "endpoint": "in the endpoint",
@@ -127,10 +127,10 @@ class Method(Value):
 
     ``senders`` and ``servers`` are names of processes (``REMOTE`` for what is not recorded).
     ``sent``, ``served`` and ``matched`` count messages by their rows; ``timed_out`` and ``raised``
-    (by the exception's name) are outcomes. ``latency`` is from call() to its return, of what is not
-    answered the sum of its stages. ``total_ns`` is that of all messages, ``self_ns`` the same
-    without what nested messages of recorded methods took, and ``share`` the latter's share of all
-    methods'.
+    (by the exception's name) are outcomes. ``latency`` is of calls that were answered, be it with
+    an error, from call() to its return; of what nobody answers it is the sum of the stages, of a
+    fanout that of each copy. ``total_ns`` is that of all messages, ``self_ns`` the same without
+    what nested messages of recorded methods took, and ``share`` the latter's share of all methods'.
 
     ``owners`` are shares of ``total_ns`` by ``amqp``, ``driver``, ``process`` and ``endpoint``. Of
     the same, the endpoint's is ``endpoint_own`` and ``endpoint_nested``; ``computing`` is the share

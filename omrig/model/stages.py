@@ -33,7 +33,15 @@ class Stage:
         return f"{self.span}, less {self.less}" if self.less else self.span
 
 
-_PUBLISHING = ("json_out", "pool_begin", "pool_end", "reconnect", "socket_wait", "depart")
+_PUBLISHING = (
+    "json_out",
+    "connect_early",
+    "pool_begin",
+    "pool_end",
+    "reconnect",
+    "socket_wait",
+    "depart",
+)
 _PUBLISH = ("send", *_PUBLISHING)
 _REPLY_PUBLISH = ("reply", *_PUBLISHING)
 _DISPATCH = ("start", "endpoint", "endpoint_end", "reply")
@@ -61,7 +69,7 @@ STAGES = (
         "producer",
         "driver",
         "pool starts a new connection -> it is usable",
-        ("connect", "reconnect", "depart", "put", "confirm_stamp"),
+        ("connect", "connect_early", "reconnect", "depart", "put", "confirm_stamp"),
     ),
     Stage(
         "publish",
@@ -179,7 +187,7 @@ STAGES = (
         "consumer",
         "driver",
         "pool starts a new connection -> it is usable",
-        ("connect", "reconnect"),
+        ("connect", "connect_early", "reconnect"),
     ),
     Stage(
         "reply_publish",

@@ -8,7 +8,7 @@ from omrig.model.values import UNLESS_NONE, Json, Value, key
 
 EvidenceKind: TypeAlias = Literal[
     "stalls", "outage", "shares", "prefetch", "closure", "tail", "steps", "blocked", "network",
-    "cpu", "heartbeat", "members", "machine", "sample", "profiled", "other",
+    "cpu", "heartbeat", "members", "machine", "sample", "profiled", "endpoint", "pools", "other",
 ]  # fmt: skip
 """What a line of evidence is about; ``other`` where an older omrig did not say."""
 

@@ -30,7 +30,7 @@ def read(folder: Path) -> Log:
     Sorted by time, the bytes never falling. A connection whose beginning was not seen is not in
     it. Raises OSError without logs.
     """
-    columns = _columns(folder)
+    columns = fields(folder)
     found: Log = {}
     for row in logs.rows(folder / layout.FOLLOWED, len(layout.FOLLOWED_COLUMNS)):
         number, since, local, remote, received = (int(value) for value in row)
@@ -46,7 +46,7 @@ def read(folder: Path) -> Log:
         chosen[end:] = False
         part = {name: column[chosen] for name, column in columns.items()}
         start = int(columns["sequence"][first]) + 1
-        times, counts = _stream(part, start, received)
+        times, counts = stream(part, start, received)
         # What was there when it was first followed.
         times = numpy.concatenate([[since], times])
         counts = numpy.concatenate([[received], counts])
@@ -57,8 +57,12 @@ def read(folder: Path) -> Log:
     return found
 
 
-def _stream(part: dict[str, Any], start: int, received: int) -> tuple[Integers, Integers]:
-    """Times, and the bytes that had come without a gap."""
+def stream(part: dict[str, Any], start: int, received: int) -> tuple[Integers, Integers]:
+    """Times, and the bytes that had come without a gap by each.
+
+    ``part`` are the fields of a stream's segments, of which byte ``received`` has the sequence
+    number ``start`` and as many.
+    """
     if not len(part["t_ns"]):
         return numpy.zeros(0, numpy.int64), numpy.zeros(0, numpy.int64)
     # Each segment begins within 2 GiB of the one before it.
@@ -92,8 +96,11 @@ def _without_gaps(begins: Integers, ends: Integers) -> Integers:
     return result
 
 
-def _columns(folder: Path) -> dict[str, Any]:
-    """The segments with their fields in the order of time."""
+def fields(folder: Path) -> dict[str, Any]:
+    """The fields of the segments as columns, in the order of time: ``syn`` opens a stream.
+
+    Raises OSError without a log.
+    """
     rows = logs.rows(folder / layout.SEGMENTS, len(layout.SEGMENT_COLUMNS), "<u4")
     raw = {name: rows[:, place] for place, name in enumerate(layout.SEGMENT_COLUMNS)}
     four = (raw["ip"] & 0xF0) == 0x40

@@ -69,8 +69,8 @@ def difference(each: Difference) -> str:
     return f"{each.what}: {both(each)}"
 
 
-def ruling(each: Ruling) -> str:
-    """A gate and what became of it, in one line."""
+def ruling(each: Ruling, advice: str = "make more runs") -> str:
+    """A gate and what became of it, in one line; ``advice`` is for one that is undecided."""
     gate, metric = each.gate, find(each.gate.metric)
     shown = signed_percent(each.value) if gate.relative or not metric else value(metric, each.value)
     known = ""
@@ -82,5 +82,5 @@ def ruling(each: Ruling) -> str:
         known = f" (95 % interval {low} to {high})"
     line = f"{OUTCOMES[each.outcome]}: {gate.text}: {gate.metric} {shown}{known}"
     if each.outcome == "undecided":
-        return f"{line}: beyond the limit, but that may be chance; make more runs"
+        return f"{line}: beyond the limit, but that may be chance; {advice}"
     return line

@@ -10,7 +10,7 @@ from omrig.model.result import Part, Result
 from omrig.model.verdict import Verdict
 from omrig.report import owners
 
-_MIN_FOR_P99 = 100
+MIN_FOR_P99 = 100
 """Messages without which one in a hundred is none."""
 
 
@@ -103,7 +103,7 @@ def _number(count: int | None) -> str:
 
 def has_p99(latency: Latency) -> bool:
     """Whether there are enough messages for a p99 that is not just the slowest of them."""
-    return latency.count >= _MIN_FOR_P99
+    return latency.count >= MIN_FOR_P99
 
 
 def latencies(parts: Mapping[str, Part]) -> str:

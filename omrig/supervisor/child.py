@@ -29,9 +29,9 @@ Said = tuple["Child", str | None]
 
 
 class Child:
-    """One measured process and the last it said."""
+    """One measured process, which runs ``module``, and the last it said."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, module: str = "omrig.measured.process") -> None:
         self.sides = plan.sides
         self.members = plan.members
         """Its names: two where it is both sides."""
@@ -54,7 +54,7 @@ class Child:
         # A session of its own: a Ctrl-C in the terminal goes to the parent alone.
         self._process = subprocess.Popen(
             interpreter.command(
-                "omrig.measured.process",
+                module,
                 self.name,
                 plan.load.executor,
                 str(write),

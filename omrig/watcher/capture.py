@@ -6,9 +6,10 @@ the TCP socket it is taken of every segment, before the kernel merges what is un
 watcher that wakes up for each message it takes nothing from what is measured. It needs
 CAP_NET_RAW, which root has and so has a container by default.
 
-Runs in the watcher process (:mod:`omrig.watcher.process`) and imports nothing but light standard
-modules; :mod:`omrig.recordings.segments` reads what it writes. No payload is written: the ring in
-memory holds the first 60 bytes of each segment, the log what ``layout.SEGMENT_COLUMNS`` names.
+Runs in the watcher process (:mod:`omrig.watcher.process`), and in that of ``omrig record``; it
+imports nothing but light standard modules. :mod:`omrig.recordings.segments` reads what it writes.
+No payload is written: the ring in memory holds the first 60 bytes of each segment, the log what
+``layout.SEGMENT_COLUMNS`` names.
 
 See packet(7) and Documentation/networking/packet_mmap.rst of Linux.
 """
@@ -97,15 +98,17 @@ _SELECT: tuple[_Step, ...] = (
     ("", _SUB_X, "", "", 0),
     ("", _JEQ, "drop", "", 0),  # nothing but an acknowledgement
     ("", _LDX_MEMORY, "", "", 0),
-    ("", _LD_H_X, "", "", 2),
 )
 """Segments with a SYN, which tell where a stream's numbering begins, and those with data, as far as
 their ports are asked for. IPv4 without options and IPv6 without extension headers."""
 
+_REMOTE_PORT, _LOCAL_PORT = 0, 2
+"""Where the ports of a segment that comes in are in its TCP header."""
 
-def _program(ports: "list[int]") -> bytes:
+
+def _program(ports: "list[int]", place: int) -> bytes:
     """What the kernel is to keep, as an array of struct sock_filter."""
-    steps = list(_SELECT)
+    steps = [*_SELECT, ("", _LD_H_X, "", "", place)]
     if len(ports) <= _MOST_PORTS:
         steps += [("", _JEQ, "keep", "", port) for port in ports]
         steps.append(("", _JA, "", "", 1))
@@ -125,11 +128,16 @@ def _program(ports: "list[int]") -> bytes:
 class Capture:
     """The ring, and the logs that it is emptied into."""
 
-    def __init__(self, folder: str) -> None:
-        """Begin to note connections that are made; raises OSError where that is not permitted."""
+    def __init__(self, folder: str, from_ports: bool = False) -> None:
+        """Begin to note connections that are made; raises OSError where that is not permitted.
+
+        With ``from_ports`` it is the ports that segments come from which are asked for, by
+        :meth:`listen`: the broker's, whichever process they go to.
+        """
         if sys.byteorder == "big":
             raise OSError("the log is in the byte order of the wire and of little-endian machines")
         self._ports: dict[int, int] = {}
+        self._place = _REMOTE_PORT if from_ports else _LOCAL_PORT
         self._head = 0
         self._dropped = 0
         self.segments = 0
@@ -170,6 +178,11 @@ class Capture:
         if self._ports.pop(number, None) is not None:
             self._attach()
 
+    def listen(self, ports: "list[int]") -> None:
+        """Log from now on what comes from these ports, whichever connection it is on."""
+        self._ports = dict(enumerate(ports))
+        self._attach()
+
     def drain(self) -> None:
         """Move what the kernel has put into the ring to the log."""
         while ready := self._ready():
@@ -200,8 +213,17 @@ class Capture:
         self._dropped += struct.unpack("=II", told)[1]
         return self._dropped
 
+    def close(self) -> None:
+        """Give the ring and the logs back; nothing else may be called after it."""
+        self._status.release()
+        self._words.release()
+        self._ring.close()
+        self._socket.close()
+        for descriptor in self._files.values():
+            posix.close(descriptor)
+
     def _attach(self) -> None:
-        program = _program(sorted(set(self._ports.values())))
+        program = _program(sorted(set(self._ports.values())), self._place)
         buffer = array("B", program)
         address, _ = buffer.buffer_info()
         header = struct.pack("HP", len(program) // 8, address)

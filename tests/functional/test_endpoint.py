@@ -118,6 +118,8 @@ def test_services_begin_all_at_once_each_with_connections_of_its_own(
     assert told["messages"]["replied"] == told["closure"]["matched"] == 16
     beginning = told["beginning"]
     assert (beginning["services"], beginning["first"]) == (16, 16)
+    # The reply queue's connection is made before the pool is asked for another one.
+    assert told["closure"]["negative_stages"] == 0
     assert 0 < beginning["p50_ns"] <= beginning["max_ns"] < 60e9
     # Whoever sent first waited for the slowest of them no longer than all took.
     assert beginning["served_ns"] == pytest.approx(told["latency"]["max"], rel=0.5)

@@ -16,6 +16,7 @@ ALLOWED = {
     "broker": ("model", "drivers"),
     "recordings": ("model", "watcher.layout"),
     "measured": ("model", "drivers", "recordings.writer", "watcher.client", "formats"),
+    "recorder": ("model", "recordings", "watcher", "drivers"),
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
     "supervisor": (

@@ -8,10 +8,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from omrig.accounting.verdict import evidence, incidents, objections
+from omrig.accounting.verdict.case import Case
 from omrig.accounting.verdict.objections import Objection
 from omrig.accounting.verdict.owners import Part, named_alone, parts_of, shares_of
 from omrig.accounting.verdict.phrases import percent, subject, under
-from omrig.accounting.verdict.reasons import Case, reason_of
+from omrig.accounting.verdict.reasons import reason_of
 from omrig.accounting.verdict.thresholds import DOMINANT, ONE_SIDED
 from omrig.model.facts import Facts
 from omrig.model.result import Result
@@ -46,7 +47,7 @@ def _decided(result: Result, facts: Facts) -> Verdict:
     shares = shares_of(parts)
     owners = named_alone(shares, DOMINANT)
     part = max((part for part in parts if part.owner in owners), key=lambda part: part.share)
-    objection = objections.of_mixed(result, owners) or objections.of_prefetch(
+    objection = objections.of_mixed(result, facts, owners) or objections.of_prefetch(
         result, facts, owners, part
     )
     if objection:
@@ -56,7 +57,7 @@ def _decided(result: Result, facts: Facts) -> Verdict:
         bucket=part.stage.bucket,
         stage=part.stage.name,
         share=_rounded(sum(shares[owner] for owner in owners)),
-        head=_head(result, parts, owners, part),
+        head=_head(result, facts, parts, owners, part),
         why=reason_of(Case(result, facts, part)),
         evidence=tuple(evidence.lines(result, facts)),
         text="",
@@ -82,7 +83,9 @@ def _rounded(share: float) -> float:
     return round(float(share), 4)
 
 
-def _head(result: Result, parts: Sequence[Part], owners: Sequence[str], part: Part) -> str:
+def _head(
+    result: Result, facts: Facts, parts: Sequence[Part], owners: Sequence[str], part: Part
+) -> str:
     shares = shares_of(parts)
     name = part.stage.name
     named = f"{name} ({percent(part.share)})"
@@ -90,12 +93,14 @@ def _head(result: Result, parts: Sequence[Part], owners: Sequence[str], part: Pa
     if len(owners) == 1:
         above_all = f", above all {named}" if name != first else ""
         share = f"{percent(shares[first])} of {subject(result)}"
-        return f"{under(result)}{share} is {_title(parts, first)}{above_all}"
-    titles = " and ".join(f"{_title(parts, owner)} ({percent(shares[owner])})" for owner in owners)
+        return f"{under(result)}{share} is {_title(parts, first, facts)}{above_all}"
+    titles = " and ".join(
+        f"{_title(parts, owner, facts)} ({percent(shares[owner])})" for owner in owners
+    )
     return f"{under(result)}{titles} share {subject(result)}, above all {named}"
 
 
-def _title(parts: Sequence[Part], owner: str) -> str:
+def _title(parts: Sequence[Part], owner: str, facts: Facts) -> str:
     if owner != "process":
         return {"amqp": "AMQP", "unknown": "an unknown stage"}.get(owner, f"the {owner}")
     sides: dict[str, float] = {}
@@ -104,5 +109,6 @@ def _title(parts: Sequence[Part], owner: str) -> str:
             sides[part.side] = sides.get(part.side, 0.0) + part.share
     side = max(sides, key=lambda side: sides[side], default="")
     if sides and sides[side] >= ONE_SIDED * sum(sides.values()):
-        return f"the {side}'s own process"
-    return "our own processes"
+        several = facts.of_services and facts.processes.get(side, 1) > 1
+        return f"{facts.whose(side)} own {'processes' if several else 'process'}"
+    return "the services' own processes" if facts.of_services else "our own processes"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from omrig.accounting.verdict.owners import parts_of, shares_of
-from omrig.accounting.verdict.phrases import core_wait, percent, step, words
+from omrig.accounting.verdict.phrases import core_wait, inside, percent, step, words
 from omrig.accounting.verdict.thresholds import (
     COMB_SHARE,
     FULL_MACHINE,
@@ -43,6 +43,8 @@ def lines(result: Result, facts: Facts) -> Iterator[Evidence]:
         "cpu": _cpu_lines(facts),
         "heartbeat": _heartbeat_lines(result, facts),
         "machine": [line for machine in facts.machines for line in _machine_lines(machine, facts)],
+        "endpoint": _endpoint_lines(facts),
+        "pools": list(facts.pools),
         "sample": [sampled] if facts.sample > 1 else [],
         "profiled": _profiled_lines(result),
     }
@@ -74,6 +76,11 @@ def _share_lines(result: Result, facts: Facts) -> list[str]:
             f"{_OWNER_NAMES.get(owner, owner)} {percent(share)}" for owner, share in shares.items()
         )
     ]
+
+
+def _endpoint_lines(facts: Facts) -> list[str]:
+    told = inside(facts.endpoint) if facts.endpoint else ""
+    return [f"of the endpoint's time {told}"] if told else []
 
 
 def _closure_lines(result: Result) -> list[str]:
@@ -170,7 +177,7 @@ def _heartbeat_lines(result: Result, facts: Facts) -> list[str]:
 def _cpu_lines(facts: Facts) -> list[str]:
     """Which process had nothing left, and what the broker used."""
     lines = [
-        f"CPU of the {side}: {share:.2f} of a core{_each_of(facts.processes.get(side))}"
+        f"CPU of {facts.who(side)}: {share:.2f} of a core{_each_of(facts.processes.get(side))}"
         + (", which is full: the process limits the run" if share >= SATURATED_CPU else "")
         for side, share in facts.cpu_share.items()
     ]

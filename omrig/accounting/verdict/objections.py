@@ -22,6 +22,9 @@ from omrig.model.verdict import ObjectionKind
 MERGE = "omrig report P C"
 """What adds the other side's recording."""
 
+ATTACH = "omrig exec"
+"""What starts a service so that it can be recorded."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Objection:
@@ -52,10 +55,10 @@ def before(result: Result, facts: Facts) -> Objection | None:
             "few messages",
             f"not enough messages: {closure.messages:,} with stages, and {MIN_MESSAGES} are needed",
         )
-    return _open_books(closure)
+    return _open_books(closure, facts)
 
 
-def _open_books(closure: Closure) -> Objection | None:
+def _open_books(closure: Closure, facts: Facts) -> Objection | None:
     messages, matched = closure.messages, closure.matched
     # One side alone has nothing to match.
     if matched is not None and matched < MIN_MATCHED * messages:
@@ -74,7 +77,12 @@ def _open_books(closure: Closure) -> Objection | None:
     if unexplained is None and matched is None:
         return Objection(
             "one side",
-            f"a consumer alone has no end-to-end time; merge with the producer's run: {MERGE}",
+            "a consumer alone has no end-to-end time; "
+            + (
+                f"start with {ATTACH} what sends them, too"
+                if facts.of_services
+                else f"merge with the producer's run: {MERGE}"
+            ),
         )
     if unexplained is None:
         return Objection(
@@ -90,7 +98,7 @@ def _open_books(closure: Closure) -> Objection | None:
     return None
 
 
-def of_mixed(result: Result, owners: Sequence[str]) -> Objection | None:
+def of_mixed(result: Result, facts: Facts, owners: Sequence[str]) -> Objection | None:
     """That a stage which is everybody's time is too large to name anybody."""
     stages = result.stages or ()
     largest = max(stages, key=lambda row: row.share)
@@ -100,7 +108,12 @@ def of_mixed(result: Result, owners: Sequence[str]) -> Objection | None:
     text = (
         f"{percent(row.share)} of {subject(result)} is {row.name}"
         f" (mean {units.duration(row.mean_ns)}), which holds broker, network and the whole"
-        f" other side; merge with the consumer's run: {MERGE}"
+        " other side; "
+        + (
+            f"start with {ATTACH} what serves it, too"
+            if facts.of_services
+            else f"merge with the consumer's run: {MERGE}"
+        )
     )
     return Objection("mixed stage", text, row, row.share)
 

@@ -1,7 +1,12 @@
 """Words that verdict, reasons and evidence share."""
 
-from omrig.accounting.verdict.thresholds import CORE_WAIT, CORE_WAIT_SEEN, LONGEST_REASON
-from omrig.model.facts import Comb, Facts
+from omrig.accounting.verdict.thresholds import (
+    CORE_WAIT,
+    CORE_WAIT_SEEN,
+    LEAST_INSIDE,
+    LONGEST_REASON,
+)
+from omrig.model.facts import Comb, EndpointTime, Facts
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
 from omrig.model.units import MS
@@ -37,6 +42,16 @@ def counted(number: int, name: str) -> str:
 def step(comb: Comb) -> str:
     """The period of a comb."""
     return f"{comb.period_ns / MS:g} ms"
+
+
+def inside(endpoint: EndpointTime) -> str:
+    """What endpoints do in their time; empty where nothing is known of that."""
+    nested, computing = endpoint.nested_share, endpoint.computing_share
+    parts = [f"{percent(nested)} is in messages that it sends"] if nested >= LEAST_INSIDE else []
+    if computing is not None:
+        waits = max(0.0, 1 - nested - computing)
+        parts += [f"in {percent(computing)} its thread computes", f"in {percent(waits)} it waits"]
+    return ", ".join(parts)
 
 
 def core_wait(facts: Facts) -> str | None:

@@ -1,12 +1,19 @@
 """Why a stage takes its time: the reason that the stage, the executor and the facts suggest."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from omrig.accounting.verdict import incidents
-from omrig.accounting.verdict.owners import Part
-from omrig.accounting.verdict.phrases import core_wait, counted, noun, percent, step, words
+from omrig.accounting.verdict.case import Case
+from omrig.accounting.verdict.phrases import (
+    core_wait,
+    counted,
+    inside,
+    noun,
+    percent,
+    step,
+    words,
+)
 from omrig.accounting.verdict.thresholds import (
     BLOCKED_SHARE,
     HELD_BACK,
@@ -14,15 +21,13 @@ from omrig.accounting.verdict.thresholds import (
     NETWORK_EXPLAINS,
     RETRANSMITS,
     RWND_LIMITED,
-    SATURATED_CPU,
+    SENT_INSIDE,
     SLOW_ENDPOINT,
-    UNFAIR,
     UNREAD_BYTES,
 )
 from omrig.model import units
-from omrig.model.facts import Facts, Network
+from omrig.model.facts import Network
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Result, StageRow
 from omrig.model.stages import BY_NAME
 from omrig.model.units import MS
 
@@ -35,58 +40,8 @@ _SENDERS = MappingProxyType(
         "amqp_reply": "consumer",
     }
 )
-_REMEDY = "fewer workers or more processes"
 _MORE_CORES = "give it cores of its own, or send from another machine"
 _REPLY_WAITER_NS = 500 * MS
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A part of a stage that needs a reason, with all that may explain it."""
-
-    result: Result
-    facts: Facts
-    part: Part
-
-    @property
-    def stage(self) -> StageRow:
-        """The row of the stage."""
-        return self.part.stage
-
-    @property
-    def name(self) -> str:
-        """The name of the stage."""
-        return self.stage.name
-
-    @property
-    def is_reply(self) -> bool:
-        """Whether it is on the way back."""
-        return self.name.startswith("reply_") or self.name == "amqp_reply"
-
-    @property
-    def mean(self) -> str:
-        """What the stage takes on average, in words."""
-        return units.duration(self.stage.mean_ns)
-
-    @property
-    def is_eventlet(self) -> bool:
-        """Whether greenlets are what waits."""
-        return self.result.executor == "eventlet"
-
-    @property
-    def has_tail(self) -> bool:
-        """Whether few messages wait long."""
-        return self.stage.p99_ns > UNFAIR * self.stage.p50_ns
-
-    @property
-    def cpu(self) -> float | None:
-        """CPU seconds per second of the process whose time it is; None where not known."""
-        return self.facts.cpu_share.get(self.part.side)
-
-    @property
-    def is_saturated(self) -> bool:
-        """Whether this process has no core time left."""
-        return self.cpu is not None and self.cpu >= SATURATED_CPU
 
 
 def reason_of(case: Case) -> str:
@@ -173,8 +128,8 @@ def _busy(case: Case) -> str:
         return f"the process hardly runs{cpu}: a lock or a blocking call holds it, {shared}"
     full = f", its core is full{cpu}" if case.is_saturated else cpu
     if case.is_eventlet:
-        return f"the hub is busy with other greenlets{full}: {_REMEDY}"
-    return f"with threads this is the GIL{full}: {_REMEDY}"
+        return f"the hub is busy with other greenlets{full}: {case.remedy}"
+    return f"with threads this is the GIL{full}: {case.remedy}"
 
 
 def _wakeup(case: Case) -> str:
@@ -197,6 +152,10 @@ def _batch_wait(case: Case) -> str:
 def _executor_queue(case: Case) -> str:
     size, workers = case.facts.executor_pool_size, case.facts.all_workers
     pool = f"executor_thread_pool_size {size}" if size else "the executor's pool"
+    if case.facts.of_services:
+        # Of all its servers: how many threads, the option says of each.
+        threads = f"{counted(size, 'thread')}, " if size else ""
+        pool = f"{case.facts.whose(case.part.side)} executor ({threads}executor_thread_pool_size)"
     wait = f"messages wait {case.mean} for the executor"
     # In a closed loop with replies no more messages are under way than there are workers.
     replies = PATTERNS[case.result.pattern].replies
@@ -235,9 +194,10 @@ def _pool_wait(case: Case) -> str:
 
 
 def _connect(case: Case) -> str:
+    warm = "" if case.facts.of_services else "warm up longer, "
     return (
         f"the pool makes connections while messages wait (mean {case.mean}, longest"
-        f" {units.duration(case.stage.max_ns)}): warm up longer, raise conn_pool_min_size or"
+        f" {units.duration(case.stage.max_ns)}): {warm}raise conn_pool_min_size or"
         " conn_pool_ttl"
     )
 
@@ -246,10 +206,10 @@ def _own_code(case: Case) -> str:
     known = BY_NAME.get(case.name)
     part = f" ({known.span})" if known else ""
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
-    return (
-        f"{case.mean} a message in the code itself{part}{waits}: profile it with --profile lines"
-        " or yappi"
-    )
+    how = "with --profile lines or yappi"
+    if case.facts.of_services:
+        how = "in omrig run --profile lines or yappi"
+    return f"{case.mean} a message in the code itself{part}{waits}: profile it {how}"
 
 
 def _json(case: Case) -> str:
@@ -328,7 +288,8 @@ def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
     if receiver.unread_bytes_max >= UNREAD_BYTES:
         unread = units.size(receiver.unread_bytes_max)
         return (
-            f"{known}, and up to {unread} lay unread in our socket: we read too slowly: {_REMEDY}"
+            f"{known}, and up to {unread} lay unread in our socket: we read too slowly:"
+            f" {case.remedy}"
         )
     rest = ", the rest is the broker or what stands before it" if trip_ns else ""
     quorum = " (a quorum queue writes to disk first)" if case.name in case.facts.quorum else ""
@@ -337,6 +298,13 @@ def _wire_cause(case: Case, sender: Network, receiver: Network) -> str:
 
 def _endpoint(case: Case) -> str:
     waits = ", part of it waiting for a full core" if case.is_saturated else ""
+    known = case.facts.endpoint
+    if known and inside(known):
+        whose = "" if known.nested_share >= SENT_INSIDE else "; messaging is not the reason"
+        return (
+            f"the endpoint takes {case.mean} (p99 {units.duration(case.stage.p99_ns)}){waits}:"
+            f" {inside(known)}{whose}"
+        )
     nested = case.result.nested
     if nested and nested.own_ns is not None:
         return (

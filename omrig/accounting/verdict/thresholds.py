@@ -48,6 +48,12 @@ BLOCKED_SHARE = 0.1
 SLOW_ENDPOINT = 0.1
 """Share of the time from which the endpoint is what keeps the executor's pool busy."""
 
+SENT_INSIDE = 0.1
+"""Part of endpoints' time in messages that they send from which these may be the reason."""
+
+LEAST_INSIDE = 0.005
+"""Part of endpoints' time in messages that they send from which it is told."""
+
 FULL_MACHINE = 0.9
 """Busy share of all cores from which it is the machine that limits the run: whatever runs next
 waits for a core."""

@@ -1,8 +1,8 @@
 """Numbers for what rows cannot hold: the kinds of messages, and the names of exceptions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from omrig.model.stamps import ENDED_WELL
 
@@ -11,15 +11,12 @@ MOST = 4096
 many kinds as messages, and what is kept of them is not to grow."""
 
 
-class Kind(NamedTuple):
-    """What messages have in common; ``pattern`` is ``call``, ``cast``, ``fanout`` or ``notify``,
-    and on the other side ``served``. What there is not is empty."""
+Key = tuple[str, str, str, str, str]
+"""What messages have in common, by ``NAMES``: the pattern is ``call``, ``cast``, ``fanout`` or
+``notify``, and on the other side ``served``. What there is not is empty."""
 
-    pattern: str
-    exchange: str
-    topic: str
-    namespace: str
-    method: str
+NAMES = ("pattern", "exchange", "topic", "namespace", "method")
+"""The parts of a kind, in order."""
 
 
 class Kinds:
@@ -31,22 +28,22 @@ class Kinds:
 
     def __init__(self, write: Callable[[dict[str, Any]], None]) -> None:
         self._write = write
-        self._kinds: dict[Kind, int] = {}
+        self._kinds: dict[Key, int] = {}
         self._outcomes: dict[str, int] = {}
         self._next_kind = count(1)
         self._next_outcome = count(ENDED_WELL + 1)
 
-    def kind(self, kind: Kind) -> int:
+    def kind(self, kind: Key) -> int:
         """The number of a kind; 0 where there are too many. Raises what ``write`` does."""
         return self._kinds.get(kind) or self._new_kind(kind)
 
-    def _new_kind(self, kind: Kind) -> int:
+    def _new_kind(self, kind: Key) -> int:
         if len(self._kinds) >= MOST:
             return 0
         number = next(self._next_kind)
         found = self._kinds.setdefault(kind, number)
         if found == number:
-            told: Mapping[str, str] = {name: str(part) for name, part in kind._asdict().items()}
+            told = {name: str(part) for name, part in zip(NAMES, kind, strict=True)}
             self._write({"number": number, **told})
         return found
 

@@ -7,9 +7,11 @@ fails here turns them off, and breaks no message.
 import hashlib
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
-from omrig.measured.probes.kinds import Kind, Kinds
+from omrig.measured.probes.kinds import Key, Kinds
 from omrig.measured.probes.records import follow
 from omrig.measured.probes.state import State
 from omrig.model.actions import EACH, Action, split_path
@@ -17,6 +19,9 @@ from omrig.model.stamps import ID_DIGITS, KIND, REQUEST
 
 RECORD = "_omrig_record"
 """The attribute of a message that carries its record."""
+
+_ENOUGH = 18
+"""Of so many characters of a UUID ``ID_DIGITS`` are digits."""
 
 _EXPECTED = "ExpectedException"
 """What oslo.messaging puts around an exception that an endpoint may raise."""
@@ -28,11 +33,12 @@ def request_number(context: Any) -> int:
 
     A context has the attribute ``request_id`` or, as a dictionary, the key.
     """
-    is_dict = isinstance(context, Mapping)
+    is_dict = isinstance(context, dict)
     request = context.get("request_id") if is_dict else getattr(context, "request_id", None)
     if not isinstance(request, str) or not request:
         return 0
-    digits = request.removeprefix("req-").replace("-", "")[:ID_DIGITS]
+    begin = 4 if request.startswith("req-") else 0
+    digits = request[begin : begin + _ENOUGH].replace("-", "")[:ID_DIGITS]
     if len(digits) == ID_DIGITS:
         try:
             return int(digits, 16)
@@ -49,8 +55,8 @@ def sent(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, .
     It gives the numbers of its kind and of its request, and None where nobody asks for kinds.
     """
     pattern, context = action.word("pattern"), action.word("context")
-    target, target_path = split_path(action.word("target"))
-    driver, exchange_path = split_path(action.word("exchange"))
+    target, target_of = _getter(action.word("target"))
+    driver, exchange_of = _getter(action.word("exchange"))
     event = action.word("event")
     method = event or action.word("method")
     names = tuple(dict.fromkeys((target, driver, context, method)))
@@ -62,13 +68,13 @@ def sent(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, .
         kinds = state.kinds
         if kinds is None:
             return None
-        to = follow(arguments[of_target], target_path)
+        to = target_of(arguments[of_target])
         called = arguments[of_method]
         if event:
-            called = called.get("event_type") if isinstance(called, Mapping) else None
-        kind = Kind(
-            "fanout" if pattern == "cast" and to.fanout else pattern,
-            to.exchange or follow(arguments[of_driver], exchange_path) or "",
+            called = called.get("event_type") if isinstance(called, dict) else None
+        kind = (
+            "fanout" if to.fanout else pattern,
+            to.exchange or exchange_of(arguments[of_driver]) or "",
             to.topic or "",
             "" if event else to.namespace or "",
             _word(called),
@@ -81,8 +87,8 @@ def sent(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, .
 def served(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """What writes into the records of messages what they were, and the parameters that it is
     called with after what was kept: who serves them, and the messages."""
-    server, target_path = split_path(action.word("target"))
-    driver, exchange_path = split_path(action.word("exchange"))
+    server, target_of = _getter(action.word("target"))
+    driver, exchange_of = _getter(action.word("exchange"))
     incoming, path = split_path(action.word("by"))
     if driver != server:
         raise ValueError(f"{driver} is not {server}: one object serves a message")
@@ -91,9 +97,8 @@ def served(state: State, action: Action) -> tuple[Callable[..., Any], tuple[str,
     kind_of = _of_event if is_event else _of_call
 
     def write(record: Any, kinds: Kinds, serving: Any, message: Any) -> None:
-        target = follow(serving, target_path)
-        default = follow(serving, exchange_path)
-        record[KIND] = kinds.kind(kind_of(target, default, message.message))
+        told = kind_of(target_of(serving), exchange_of(serving), message.message)
+        record[KIND] = kinds.kind(told)
         record[REQUEST] = request_number(message.ctxt)
 
     def tell(record: Any, serving: Any, messages: Any) -> None:
@@ -115,9 +120,17 @@ def _word(said: Any) -> str:
     return said if type(said) is str else str(said or "")
 
 
-def _of_call(target: Any, exchange: Any, message: Mapping[str, Any]) -> Kind:
+def _getter(path: str) -> tuple[str, Callable[[Any], Any]]:
+    """The parameter that a path begins with, and what follows it from there."""
+    start, steps = split_path(path)
+    if all(isinstance(step, str) for step in steps) and steps:
+        return start, attrgetter(".".join(map(str, steps)))
+    return start, partial(follow, path=steps)
+
+
+def _of_call(target: Any, exchange: Any, message: Mapping[str, Any]) -> Key:
     """What is served of a procedure call."""
-    return Kind(
+    return (
         "served",
         target.exchange or exchange or "",
         target.topic or "",
@@ -126,13 +139,13 @@ def _of_call(target: Any, exchange: Any, message: Mapping[str, Any]) -> Kind:
     )
 
 
-def _of_event(targets: Any, exchange: Any, message: Mapping[str, Any]) -> Kind:
+def _of_event(targets: Any, exchange: Any, message: Mapping[str, Any]) -> Key:
     """What is served of a notification: a listener may have several targets, and its topics are
     those and the priority."""
     exchanges = sorted({each.exchange or exchange or "" for each in targets})
     topics = sorted({each.topic or "" for each in targets})
     priority = str(message.get("priority") or "").lower()
-    return Kind(
+    return (
         "served",
         ",".join(exchanges),
         ",".join(f"{topic}.{priority}" if priority else topic for topic in topics),

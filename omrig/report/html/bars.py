@@ -92,7 +92,7 @@ def _message(
     return Message(
         length_ns=whole,
         legs=list(_legs(spans, names, aside, whole)),
-        ticks=_ticks(whole),
+        ticks=ticks(whole),
         left_out=len(hidden),
         left_out_ns=sum(spans[name].length_ns for name in hidden),
         strip=[
@@ -129,7 +129,7 @@ def _bar(name: str, span: Span, aside: Collection[str], whole: int) -> Bar:
     )
 
 
-def _ticks(whole: int) -> list[Tick]:
+def ticks(whole: int) -> list[Tick]:
     """Round times from 0 up to the whole."""
     if whole <= 0:
         return []

@@ -59,7 +59,7 @@ def text(
     with recorded.opened(folders, result, stages) as recordings:
         content = view.page(folders, run, result, recordings)
     return (
-        templates(duration=_duration, size=units.size, owner=owners.title)
+        templates(duration=shown_duration, size=units.size, owner=owners.title)
         .get_template("report.html.j2")
         .render(
             content,
@@ -84,7 +84,8 @@ def templates(**filters: Callable[..., str]) -> jinja2.Environment:
     return environment
 
 
-def _duration(nanoseconds: float) -> str:
+def shown_duration(nanoseconds: float) -> str:
+    """A duration as the pages have it: nothing is 0."""
     return units.duration(nanoseconds) if nanoseconds else "0"
 
 

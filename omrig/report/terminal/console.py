@@ -3,11 +3,13 @@
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -46,3 +48,22 @@ def grid_of_notes() -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     return table
+
+
+def labelled(lines: Sequence[tuple[str, str]]) -> Table:
+    """The grid of these labels and texts; a label that is that of the line above is not told."""
+    grid, above = grid_of_notes(), ""
+    for label, text in lines:
+        grid.add_row("" if label == above else escape(label), escape(text))
+        above = label
+    return grid
+
+
+def bulleted(lines: Sequence[Text], style: str = "bold") -> Table:
+    """What is to be read first, a paragraph each behind a mark."""
+    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for line in lines:
+        grid.add_row(Text(">", style), line)
+    return grid

@@ -1,6 +1,5 @@
 """The calls that endpoints made, for the terminal: what they came to, and their stages."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from rich.console import RenderableType
@@ -21,9 +20,9 @@ def render(result: Result, width: int, sampled: bool) -> Iterator[RenderableType
         "bold",
     )
     if result.nested.stages:
-        # The verdict is on other messages.
-        calls = dataclasses.replace(result, stages=result.nested.stages, verdict=None)
-        yield stages.table(calls, width, sampled)
+        yield stages.table(
+            result.nested.stages, width, sampled=sampled, mixed=bool(result.patterns)
+        )
     grid = grid_of_notes()
     for label, line in nested.lines(result):
         grid.add_row(label, line)

@@ -18,20 +18,16 @@ from rich.text import Text
 from omrig.model import units
 from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
-from omrig.model.verdict import Verdict
-from omrig.report import notes, owners, resources
+from omrig.report import notes, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
-from omrig.report.terminal import by_stage, members, nested, pacing, stages, waterfall
+from omrig.report.terminal import by_stage, members, nested, pacing, stages, verdict, waterfall
 from omrig.report.terminal import parts as part_tables
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
 
 _WITH_LATENCY_TABLE = 72
 """Width in columns from which the latencies have room for a table."""
-
-_BAR_LABEL_WIDTH = 10
-_NARROWEST_BAR = 10
 
 
 def show(
@@ -68,8 +64,10 @@ def text(
 def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if result.verdict:
-        parts.append(_verdict(result.verdict))
-    parts += [_verdict(told.verdict, f"{told.patterns}: ") for told in classes.verdicts(result)]
+        parts.append(verdict.render(result.verdict))
+    parts += [
+        verdict.render(told.verdict, f"{told.patterns}: ") for told in classes.verdicts(result)
+    ]
     parts.append(_headline(run, result))
     parts += part_tables.of_patterns(result, console.width)
     warnings = [*words.caveats(run, result), *notes.warnings(run, result)]
@@ -94,20 +92,6 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     return parts
 
 
-def _verdict(verdict: Verdict, of: str = "") -> RenderableType:
-    grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column()
-    grid.add_row()
-    style = owners.style(verdict.owner)
-    grid.add_row(Text(">", f"bold {style}"), Text(of + verdict.text, f"bold {style}"))
-    for line in verdict.evidence:
-        # The books say the same below, and more.
-        if line.kind != "closure":
-            grid.add_row(Text("-", "dim"), Text(line.text))
-    return grid
-
-
 def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
     width, ascii_only = console.width, console.options.ascii_only
     parts: list[RenderableType] = [Text()]
@@ -117,12 +101,17 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
     if result.waterfall:
         parts += waterfall.render(result.waterfall, result.pattern, width, ascii_only)
     parts += part_tables.waterfalls(result, width, ascii_only)
-    parts.append(stages.table(result, width, run.plan.sample > 1))
-    grid = grid_of_notes()
-    bar_width = max(_NARROWEST_BAR, width - _BAR_LABEL_WIDTH)
-    grid.add_row("buckets", stages.bucket_bar(result, bar_width, ascii_only))
-    for owner in stages.bucket_lines(result, ascii_only):
-        grid.add_row("", owner)
+    rows = result.stages or ()
+    parts.append(
+        stages.table(
+            rows,
+            width,
+            sampled=run.plan.sample > 1,
+            named=result.verdict.stage if result.verdict else None,
+            mixed=bool(result.patterns),
+        )
+    )
+    grid = stages.buckets(rows, width, ascii_only)
     for label, line in notes.notes(run, result):
         grid.add_row(label, escape(line))
     return [*parts, grid]

@@ -1,5 +1,7 @@
 """From hand-made stamps to the exact stages of a message, and back to their sum."""
 
+import dataclasses
+
 import numpy
 import pytest
 
@@ -428,3 +430,26 @@ def test_all_parts_of_the_consumer_s_driver_have_a_stall():
     # 42 ns from the endpoint's end to the send, 15 in waits, 10 computing, 2 waiting in JSON.
     assert replied["reply_publish_stall"].tolist() == [15]
     assert replied["reply_publish"].tolist() == [REPLYING["reply_publish"] - 15]
+
+
+def test_a_connection_made_before_the_pool_is_asked_is_none_of_its_wait():
+    early = {"connect_early": 4}
+    stages = {
+        name: int(each[0]) for name, each in legs.send(stamped.producer(**SENT | early)).items()
+    }
+    assert stages == SENDING | {
+        "connect": SENDING["connect"] + 4,
+        "publish": SENDING["publish"] - 4,
+    }
+    found = legs.answer(stamped.consumer(**SERVED | early))
+    assert {name: int(found[name][0]) for name in REPLYING} == REPLYING | {
+        "reply_connect": REPLYING["reply_connect"] + 4,
+        "reply_publish": REPLYING["reply_publish"] - 4,
+    }
+
+
+def test_a_recording_of_before_has_both_connections_in_one_column():
+    table = stamped.producer(**SENT)
+    of_before = {name: column for name, column in table.columns.items() if name != "connect_early"}
+    stages = legs.send(dataclasses.replace(table, columns=of_before))
+    assert {name: int(each[0]) for name, each in stages.items()} == SENDING

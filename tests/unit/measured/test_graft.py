@@ -114,6 +114,70 @@ def test_an_exception_keeps_its_traceback_and_what_was_handled_before():
     assert sys.exc_info() == (None, None, None)
 
 
+class Handled:
+    """Notes what is being handled, by what it is called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, kept):
+        self.calls.append((kept, type(sys.exc_info()[1])))
+
+
+def test_what_is_raised_is_told_before_the_last_call_and_only_then():
+    for way in WAYS:
+        enter, leave, raised = Noted(), Noted(), Handled()
+        made = Graft(Call(enter), Call(leave, (KEPT,)), always=True, raised=Call(raised, (KEPT,)))
+        grafted = _grafted(returns_in_many_ways, made)
+        assert _outcome(grafted, way) == _outcome(returns_in_many_ways, way)
+        assert raised.calls == ([(1, ValueError)] if way == "raises in with" else [])
+        assert leave.calls == [(1,)]
+    assert sys.exc_info()[1] is None
+
+
+def catches(value):
+    try:
+        if value == "handler fails":
+            raise KeyError(value)
+        return 10 // value
+    except ZeroDivisionError:
+        return "none"
+    except KeyError as error:
+        raise LookupError(value) from error
+    finally:
+        len("always")
+
+
+@pytest.mark.parametrize(
+    ("value", "handled", "left_with"),
+    [
+        (5, set(), None),
+        (0, {ZeroDivisionError}, None),
+        ("handler fails", {KeyError, LookupError}, LookupError),
+        ("no number", {TypeError}, TypeError),
+    ],
+)
+def test_what_a_function_handles_itself_is_told_where_it_does(value, handled, left_with):
+    caught, raised, leave = Handled(), Handled(), Noted()
+    made = Graft(
+        Call(Noted()),
+        Call(leave, (KEPT,)),
+        always=True,
+        raised=Call(raised, (KEPT,)),
+        caught=Call(caught, (KEPT,)),
+    )
+    grafted = _grafted(catches, made)
+    try:
+        raise OSError("handled outside")
+    except OSError as outside:
+        assert _outcome(grafted, value) == _outcome(catches, value)
+        assert sys.exc_info()[1] is outside
+    assert {kind for _, kind in caught.calls} == handled
+    assert [kind for _, kind in raised.calls] == ([left_with] if left_with else [])
+    assert {kept for kept, _ in caught.calls + raised.calls} <= {1}
+    assert leave.calls == [(1,)]
+
+
 def test_arguments_are_the_parameters_wherever_the_compiler_keeps_them():
     def kept(one, two, *, three=3, **four):
         def inner():

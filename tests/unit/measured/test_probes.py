@@ -9,6 +9,8 @@ import sys
 import textwrap
 import threading
 import time
+import types
+from pathlib import Path
 
 import amqp
 import pytest
@@ -427,6 +429,100 @@ def test_the_end_of_a_stream_with_tls_is_what_the_kernel_says(pair, module):
     assert connections.end_offset(link) == 100
     assert receiver.recv(1) == b""
     assert connections.end_offset(link) == 100
+
+
+@pytest.mark.parametrize("capturing", [False, True])
+def test_a_connection_is_counted_anew_by_whoever_reads_from_it(module, capturing):
+    """Stamped by another thread while the reader is within a receive of its own."""
+    state = State(NoWatcher(), 1, enlarge=False)
+    state.watcher.capturing = capturing
+    bound, passed, _ = install.split(_sites())
+    receive = actions.graft(state, Action("receive", {"link": "message.transport"}))
+    assert receive.enter is not None
+    state.stamps.on = True
+    with socket.create_server(("127.0.0.1", 0)) as server, install.installed(state, bound):
+        transport = amqp.transport.TCPTransport(f"127.0.0.1:{server.getsockname()[1]}")
+        transport.connect()
+        peer, _ = server.accept()
+        peer.sendall(bytes(100))
+        assert len(transport._quick_recv(100)) == 100
+        link, told = transport._omrig_link, []
+
+        def read():
+            for sizes in ((7, 40, 1), (7, 200, 1), (7, 300, 1)):
+                for size in sizes:
+                    assert len(transport._quick_recv(size)) == size
+                before = now()
+                receive.enter.function(types.SimpleNamespace(transport=transport))
+                told.append((link.offset, link.read, before))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        while not _is_in_recv(reader):
+            time.sleep(0.001)
+        with install.stamping(state, passed):
+            assert transport._quick_recv != transport.sock.recv
+            # Whoever stamps it has seen 100 bytes, and 7 more go to a receive that nobody counts.
+            assert link.offset == 100
+            peer.sendall(bytes(7 + 40 + 1))
+            while not told:
+                time.sleep(0.001)
+            # More has come already when the next one is there.
+            peer.sendall(bytes(7 + 200 + 1) + bytes(7 + 300 + 1))
+            reader.join()
+        transport.close()
+        peer.close()
+    assert [offset for offset, _, _ in told] == [148, 356, 664]
+    assert all(0 < read <= before for _, read, before in told)
+    assert link.anew is None
+    assert not state.stamps.broken and state.failures == []
+
+
+def _is_in_recv(thread):
+    """Whether a thread waits in the kernel for what is received."""
+    wchan = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text()
+    return wchan.split()[0] in {"45", "47", "207", "212"}
+
+
+def test_in_a_service_no_receive_buffer_is_touched(module, pair):
+    _, receiver = pair
+    before = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    for enlarge in (False, True):
+        state = State(NoWatcher(), 1, enlarge=enlarge)
+        transport = _Transport(receiver, module.Link(1))
+        state.transports.add(transport)
+        connections.consumes(state)(_Channel(transport))
+        assert state.failures == []
+        after = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert (state.receive_buffer_bytes > 0) == enlarge
+        assert enlarge or after == before
+        assert transport._omrig_link.consumes
+
+
+class _Transport:
+    """What py-amqp's transport has that the probes look at."""
+
+    def __init__(self, sock, link):
+        self.sock = sock
+        self._omrig_link = link
+
+
+class _Channel:
+    """... and its channel."""
+
+    def __init__(self, transport):
+        self.connection = types.SimpleNamespace(transport=transport)
+
+
+def test_after_a_fork_the_connections_are_the_parent_s(module):
+    state = _state()
+    state.new_link()
+    state.stamping = True
+    state.note_blocked("memory")
+    state.connections[1] = [(now(), OPENED, "host:1")]
+    state.forget()
+    assert (state.links, state.blocked, state.connections, state.stamping) == (0, [], {}, False)
+    assert len(state.transports) == 0
 
 
 def test_what_comes_while_the_kernel_is_asked_was_not_taken(pair, module, monkeypatch):

@@ -1,0 +1,1 @@
+"""What turns the instrument on in the processes of a service, and off again."""
