@@ -1,7 +1,6 @@
 """``omrig exec``: a program becomes one that can be recorded, and is otherwise what it was."""
 
 import argparse
-import importlib
 import json
 import os
 import shutil
@@ -83,8 +82,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     variables = environment.merged(os.environ, settings)
     if options.record:
-        oneshot = importlib.import_module("omrig.cli.oneshot")
-        return int(oneshot.run(program, command, folder, variables))
+        from omrig.cli import oneshot
+
+        return oneshot.run(program, command, folder, variables)
     recording = _want(folder) if options.on else ""
     sys.stderr.write(f"omrig: {_next(folder, recording)}\n")
     return _become(program, command, variables)
