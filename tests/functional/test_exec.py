@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import pytest
@@ -250,11 +249,20 @@ def test_a_probe_that_fails_breaks_no_message(fleet) -> None:
     assert all("is not recorded any more" in line for line in said)
 
 
-@pytest.fixture
-def foreign(tmp_path):
+PYTHONS = [
+    Path(sys.executable),
+    *sorted(Path.home().glob(".pyenv/versions/3.1[2-9].*/bin/python")),
+]
+"""Interpreters that are here: each of another version has the stamps in Python."""
+
+
+@pytest.fixture(params=PYTHONS, ids=str)
+def foreign(request, tmp_path):
     """An environment of a service, without omrig, numpy, and what changes code: its Python, and
     the folder of its packages."""
-    venv.create(tmp_path / "environment", symlinks=True)
+    subprocess.run(
+        [request.param, "-m", "venv", "--without-pip", tmp_path / "environment"], check=True
+    )
     site = tmp_path / "site"
     site.mkdir()
     own = next(Path(path) for path in sys.path if (Path(path) / "oslo_messaging").is_dir())
