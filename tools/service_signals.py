@@ -94,6 +94,7 @@ def kill_a_worker(service: Running) -> None:
 def kill_the_first(service: Running) -> None:
     """SIGKILL of the first process."""
     service.program.process.kill()
+    service.program.process.wait()
 
 
 ACTS: dict[str, Act] = {
