@@ -97,6 +97,12 @@ def add_options(parser: Parser) -> None:
         help="the service's control_exchange (default: the configured one, else the project's name"
         " or openstack, whichever is there)",
     )
+    group.add_argument(
+        "--management",
+        action="store_true",
+        help="ask the broker's management API for the names of servers, too: on its host, 10000"
+        " above its port, with the same login",
+    )
     add_fields(group, Where, without=("topic", "yes"))
     output = parser.add_argument_group("output")
     add_fields(output, Output, without=("debug",))
@@ -156,6 +162,7 @@ def _ping(options: argparse.Namespace) -> Ping:
         workers=options.worker_count,
         timeout_s=options.timeout,
         duration_s=options.duration,
+        management=options.management,
     )
 
 

@@ -53,7 +53,9 @@ def run(
     made.
     """
     to = _destination(plan)
-    found = servers.find(to.transport.login, ping.targets, _exchanges(to, ping), _hosts(to))
+    found = servers.find(
+        to.transport.login, ping.targets, _exchanges(to, ping), _hosts(to), ping.management
+    )
     ping = dataclasses.replace(ping, exchange=found.exchange, servers=found.servers)
     # Only now: a name that is wrong leaves no folder.
     folder = run_folder.create(plan.output.folder, plan.members)
