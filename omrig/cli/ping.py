@@ -53,6 +53,30 @@ def add_options(parser: Parser) -> None:
         metavar="TOPIC[.SERVER]",
         help="a topic, whose servers are looked for, or one server of it",
     )
+    _add_calls(parser)
+    group = parser.add_argument_group(TRANSPORT.partition(", else")[0] + ")")
+    group.add_argument(
+        "--exchange",
+        default="",
+        metavar="NAME",
+        help="the service's control_exchange (default: the configured one, else the project's name"
+        " or openstack, whichever is there)",
+    )
+    group.add_argument(
+        "--management",
+        action="store_true",
+        help="ask the broker's management API for the names of servers, too: on its host, 10000"
+        " above its port, with the same login",
+    )
+    add_fields(group, Where, without=("topic", "yes"))
+    output = parser.add_argument_group("output")
+    add_fields(output, Output, without=("debug",))
+    output.add_argument("--json", action="store_true", help="print result.json, nothing else")
+    output.add_argument("--quiet", action="store_true", help="tell nothing meanwhile")
+    add_fields(output, Output, without=("folder",))
+
+
+def _add_calls(parser: Parser) -> None:
     calls = parser.add_argument_group("calls")
     calls.add_argument(
         "--method",
@@ -89,26 +113,6 @@ def add_options(parser: Parser) -> None:
         metavar="SECONDS",
         help=f"wait so long for a reply (default {DEFAULT_TIMEOUT_S:g})",
     )
-    group = parser.add_argument_group(TRANSPORT.partition(", else")[0] + ")")
-    group.add_argument(
-        "--exchange",
-        default="",
-        metavar="NAME",
-        help="the service's control_exchange (default: the configured one, else the project's name"
-        " or openstack, whichever is there)",
-    )
-    group.add_argument(
-        "--management",
-        action="store_true",
-        help="ask the broker's management API for the names of servers, too: on its host, 10000"
-        " above its port, with the same login",
-    )
-    add_fields(group, Where, without=("topic", "yes"))
-    output = parser.add_argument_group("output")
-    add_fields(output, Output, without=("debug",))
-    output.add_argument("--json", action="store_true", help="print result.json, nothing else")
-    output.add_argument("--quiet", action="store_true", help="tell nothing meanwhile")
-    add_fields(output, Output, without=("folder",))
 
 
 def run(options: argparse.Namespace) -> int:
