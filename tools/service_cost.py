@@ -3,12 +3,14 @@
     tools/service_cost.py same   without omrig, against the same once more: what pairs differ by
     tools/service_cost.py off    started by `omrig exec` and not recorded, against without omrig
     tools/service_cost.py on     recorded, against started by `omrig exec` and not recorded
-        [--service ironic|nova-threading|nova-eventlet] [--pairs 30] [--requests N] [--threads 4]
+        [--service ironic|nova-threading|nova-eventlet] [--rounds 8] [--pairs 5] [--requests N]
+        [--threads 4]
 
 A request is an HTTP request that ironic's API answers after one call, or a call of nova's pinger.
-Order within the pairs alternates (ABBA). Prints a line a pair, then a line a program: CPU a request
-without and with, the mean difference of the pairs, and its 95 % interval. But for ``on`` there are
-two services at a time, each with a broker of its own, of which one waits.
+Order within the pairs alternates (ABBA). But for ``on`` there are two services at a time, each with
+a broker of its own, of which one waits. No two starts of a service take the same, so each round has
+its own, and they change places. Prints a line a round, then a line a program: CPU a request without
+and with, the mean difference of the rounds, and its 95 % interval.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -41,11 +43,19 @@ NODES = 50
 WARM = 100
 """Requests before the first pair."""
 
+COLD = 5
+"""One in so many, before the CPU is read."""
+
 CPU_OF = 2
 """What says to a clock's number that it is a process' CPU time (``CPUCLOCK_SCHED``)."""
 
 Cpu = Mapping[str, float]
 """CPU a request by program, in us."""
+
+Pair = tuple[Cpu, Cpu]
+
+Brokers = tuple[str, str]
+"""Their transport URLs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,8 @@ class Service:
     load: Callable[[int], object]
 
     def cpu_a_request(self, requests: int) -> dict[str, float]:
-        """Send so many: what each program took for one."""
+        """Send so many: what each program took for one. Some are sent before, which are cold."""
+        self.load(requests // COLD)
         before = {each.name: cpu_ns(each) for each in self.programs}
         self.load(requests)
         return {
@@ -97,23 +108,24 @@ def service(
             )
 
 
-def same(options: argparse.Namespace, folder: Path) -> list[tuple[Cpu, Cpu]]:
-    """Pairs without omrig."""
-    return beside(options, folder, bare)
+def same(options: argparse.Namespace, brokers: Brokers, folder: Path, number: int) -> Pair:
+    """A round without omrig."""
+    return beside(options, brokers, folder, number, bare)
 
 
-def off(options: argparse.Namespace, folder: Path) -> list[tuple[Cpu, Cpu]]:
-    """Pairs of without omrig, and under it."""
-    return beside(options, folder, Fleet(folder / "fleet").under)
+def off(options: argparse.Namespace, brokers: Brokers, folder: Path, number: int) -> Pair:
+    """A round of without omrig, and under it."""
+    return beside(options, brokers, folder, number, Fleet(folder / "fleet").under)
 
 
-def beside(options: argparse.Namespace, folder: Path, prefix: Prefix) -> list[tuple[Cpu, Cpu]]:
-    """Pairs of without omrig, and with ``prefix`` before the programs."""
+def beside(
+    options: argparse.Namespace, brokers: Brokers, folder: Path, number: int, prefix: Prefix
+) -> Pair:
+    """A round of without omrig, and with ``prefix`` before the programs."""
+    one, other = brokers[:: -1 if number % 2 else 1]
     with (
-        embedded_broker() as one,
-        embedded_broker() as other,
-        service(options, one.url, folder / "one", bare) as without,
-        service(options, other.url, folder / "other", prefix) as under,
+        service(options, one, folder / "one", bare) as without,
+        service(options, other, folder / "other", prefix) as under,
     ):
         return pairs(
             options,
@@ -122,13 +134,10 @@ def beside(options: argparse.Namespace, folder: Path, prefix: Prefix) -> list[tu
         )
 
 
-def on(options: argparse.Namespace, folder: Path) -> list[tuple[Cpu, Cpu]]:
-    """Pairs of not recorded, and recorded."""
+def on(options: argparse.Namespace, brokers: Brokers, folder: Path, number: int) -> Pair:
+    """A round of not recorded, and recorded."""
     fleet = Fleet(folder / "fleet")
-    with (
-        embedded_broker() as broker,
-        service(options, broker.url, folder / "service", fleet.under) as under,
-    ):
+    with service(options, brokers[number % 2], folder / "service", fleet.under) as under:
 
         def recorded() -> Cpu:
             with fleet.recorded():
@@ -140,25 +149,21 @@ def on(options: argparse.Namespace, folder: Path) -> list[tuple[Cpu, Cpu]]:
 COMPARED = {"same": same, "off": off, "on": on}
 
 
-def pairs(
-    options: argparse.Namespace, base: Callable[[], Cpu], new: Callable[[], Cpu]
-) -> list[tuple[Cpu, Cpu]]:
-    """So many pairs, the other one first every second time."""
-    found = []
+def pairs(options: argparse.Namespace, base: Callable[[], Cpu], new: Callable[[], Cpu]) -> Pair:
+    """The mean of so many pairs, the other one first every second time."""
+    found: tuple[list[Cpu], list[Cpu]] = ([], [])
     for number in range(options.pairs):
-        if number % 2:
-            second = new()
-            first = base()
-        else:
-            first = base()
-            second = new()
-        found.append((first, second))
-        said = [f"{name} {first[name]:.0f} {second[name]:.0f}" for name in first]
-        print(f"pair {number + 1}: {', '.join(said)} us", flush=True)
-    return found
+        for which in (1, 0) if number % 2 else (0, 1):
+            found[which].append((base, new)[which]())
+    return mean(found[0]), mean(found[1])
 
 
-def show(found: list[tuple[Cpu, Cpu]]) -> None:
+def mean(values: Sequence[Cpu]) -> Cpu:
+    """Program by program."""
+    return {name: sum(each[name] for each in values) / len(values) for name in values[0]}
+
+
+def show(found: Sequence[Pair]) -> None:
     """Print a line a program."""
     for name in found[0][0]:
         base, new = ([pair[which][name] for pair in found] for which in (0, 1))
@@ -166,7 +171,7 @@ def show(found: list[tuple[Cpu, Cpu]]) -> None:
         if difference:
             means = f"{sum(base) / len(base):.0f} -> {sum(new) / len(new):.0f}"
             interval = f"{difference.value:+.0f} [{difference.low:+.0f}, {difference.high:+.0f}]"
-            print(f"{name}: {means} us CPU a request, {interval} of {len(found)} pairs")
+            print(f"{name}: {means} us CPU a request, {interval} of {len(found)} rounds")
 
 
 def main() -> None:
@@ -174,13 +179,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=COMPARED)
     parser.add_argument("--service", choices=SERVICES, default=SERVICES[0])
-    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--pairs", type=int, default=5, help="of each round")
     parser.add_argument("--requests", type=int, help="of each half of a pair")
     parser.add_argument("--threads", type=int, default=4, help="that send them")
     options = parser.parse_args()
     options.requests = options.requests or REQUESTS[options.service.partition("-")[0]]
-    with tempfile.TemporaryDirectory() as folder:
-        show(COMPARED[options.what](options, Path(folder)))
+    found = []
+    with embedded_broker() as one, embedded_broker() as other:
+        for number in range(options.rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                pair = COMPARED[options.what](options, (one.url, other.url), Path(folder), number)
+            said = [f"{name} {pair[0][name]:.0f} {pair[1][name]:.0f}" for name in pair[0]]
+            print(f"round {number + 1}: {', '.join(said)} us", flush=True)
+            found.append(pair)
+    show(found)
 
 
 if __name__ == "__main__":

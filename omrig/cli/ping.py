@@ -3,7 +3,6 @@
 import argparse
 import datetime
 import json
-import socket
 import sys
 import time
 import uuid
@@ -98,6 +97,12 @@ def add_options(parser: Parser) -> None:
         help="the service's control_exchange (default: the configured one, else the project's name"
         " or openstack, whichever is there)",
     )
+    group.add_argument(
+        "--management",
+        action="store_true",
+        help="ask the broker's management API for the names of servers, too: on its host, 10000"
+        " above its port, with the same login",
+    )
     add_fields(group, Where, without=("topic", "yes"))
     output = parser.add_argument_group("output")
     add_fields(output, Output, without=("debug",))
@@ -119,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
     started_at = _now()
     with interrupts.handled():
         asked = pinging.run(
-            plan, ping, _hosts(), display, interrupts, _Heard(options.quiet or options.json).hear
+            plan, ping, display, interrupts, _Heard(options.quiet or options.json).hear
         )
         folder = Path(asked.to.plan.output.folder)
         result = _account(folder, asked, started_at, time.perf_counter_ns() - began_ns)
@@ -157,12 +162,8 @@ def _ping(options: argparse.Namespace) -> Ping:
         workers=options.worker_count,
         timeout_s=options.timeout,
         duration_s=options.duration,
+        management=options.management,
     )
-
-
-def _hosts() -> tuple[str, ...]:
-    """Names that a server on this host may have."""
-    return tuple(dict.fromkeys((socket.gethostname(), socket.getfqdn())))
 
 
 class _Heard:
@@ -171,18 +172,24 @@ class _Heard:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._last: dict[int, str] = {}
+        self._seen: set[tuple[int, str]] = set()
 
     def hear(self, ping: Ping, call: "CallEnded") -> None:
         """A call has ended."""
         from omrig.model import units
 
-        before = self._last.get(call.number)
+        server, what = ping.asked[call.number], (call.number, call.outcome)
+        is_new = self._last.get(call.number) != call.outcome
+        if (server.consumers or 1) > 1:
+            # Several answer in turn: it changes with each call.
+            is_new = what not in self._seen
         self._last[call.number] = call.outcome
-        if self._quiet or before == call.outcome:
-            return
-        took = units.duration(call.took_ns)
-        label = ping.asked[call.number].label
-        sys.stderr.write(f"omrig: {call.at[11:19]} {label}: {call.outcome} after {took}\n")
+        self._seen.add(what)
+        if is_new and not self._quiet:
+            took = units.duration(call.took_ns)
+            sys.stderr.write(
+                f"omrig: {call.at[11:19]} {server.label}: {call.outcome} after {took}\n"
+            )
 
 
 def _account(folder: Path, asked: "Asked", started_at: str, duration_ns: int) -> PingResult:

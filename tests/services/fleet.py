@@ -59,15 +59,21 @@ class Fleet:
     def _wait_on(self, recording: "Recording", recorder: subprocess.Popen[str]) -> None:
         """Wait until every process that lives is turned on."""
         end = time.monotonic() + ON_SECONDS
-        while missing := [
-            each.name
-            for each in self.processes()
-            if _lives(each) and not (recording.folder / each.name / "instrument.json").exists()
-        ]:
+        while (missing := self._not_on(recording)) is None or missing:
             if recorder.poll() is not None or time.monotonic() > end:
                 recorder.kill()
                 raise RuntimeError(f"not turned on: {missing}\n{recorder.communicate()[0]}")
             time.sleep(0.05)
+
+    def _not_on(self, recording: "Recording") -> list[str] | None:
+        """The processes that live and are not on; None where the recording has not begun."""
+        if not (self.folder / "on").exists():
+            return None
+        return [
+            each.name
+            for each in self.processes()
+            if _lives(each) and not (recording.folder / each.name / "instrument.json").exists()
+        ]
 
 
 @dataclasses.dataclass

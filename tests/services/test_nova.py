@@ -1,5 +1,6 @@
 """nova's conductor under omrig, with threads and with green ones."""
 
+import re
 import subprocess
 
 import pytest
@@ -34,10 +35,12 @@ def test_every_ping_of_a_running_conductor_is_recorded(executor, broker, fleet, 
 
 
 def test_a_conductor_answers_a_ping_from_outside(broker, folder):
+    servers = ["conductor", "conductor.conductor-1"]
     with nova.running(folder, broker.url):
         done = subprocess.run(
-            [*OMRIG, "ping", "conductor", "--url", broker.url, "--duration", "3"],
+            [*OMRIG, "ping", *servers, "--config-file", folder / "nova.conf", "--duration", "3"],
             cwd=folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "conductor-1" in done.stdout
+    assert re.search(r" (\d+) of \1 calls answered", done.stdout), done.stdout
+    assert all(re.search(rf"^ {server} ", done.stdout, re.MULTILINE) for server in servers)
