@@ -164,6 +164,28 @@ def test_wanted_from_the_beginning_the_first_call_of_each_worker_is_stamped(flee
     assert "@" not in json.dumps(about["program"]).replace("***@", "")
 
 
+@MODES
+def test_a_child_of_who_is_being_recorded_begins_anew(fleet, mode) -> None:
+    fleet.place.mkdir(mode=0o700)
+    wanted.own("rec-1", 1, 1 << 20).write(str(fleet.place))
+    server, pids = fleet.serve("--early", *mode)
+    load = fleet.load("--messages", 10, *mode)
+    told = json.loads(load.communicate(timeout=30)[0])
+    assert told["answered"] == told["sent"] == 10 and not told["errors"]
+    assert fleet.agents.ask(do="status").keys() == {server.pid, load.pid, *pids}
+    fleet.agents.off()
+    left = fleet.agents.left("rec-1")
+    assert {pid: len(each.rows("producer")) for pid, each in left.items()} == {
+        **dict.fromkeys(pids, 0),
+        server.pid: 1,
+        load.pid: 11 + 2 * WORKERS,
+    }
+    (row,) = left[server.pid].rows("producer")
+    assert left[server.pid].kinds()[row["kind"]]["pattern"] == "cast"
+    assert sum(len(left[pid].rows("consumer")) for pid in pids) == 11 + 2 * WORKERS
+    assert all(left[pid].instrument["connections"] == 2 for pid in pids)
+
+
 def test_a_worker_that_is_killed_keeps_its_rows(fleet) -> None:
     server, pids = fleet.serve()
     load = fleet.load("--timeout", 2)
