@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.model import errors
 from omrig.model.errors import RunError
+from omrig.recordings.folder import RESULT
 
 if TYPE_CHECKING:
     from omrig.model.service import ServiceResult
-
-_RESULT = "result.json"
 
 
 def settle(recording: Path) -> "ServiceResult":
@@ -21,21 +20,29 @@ def settle(recording: Path) -> "ServiceResult":
     what there is.
     """
     from omrig.accounting.services import result as accounting
-    from omrig.recorder import folder
-    from omrig.recordings import writer
-    from omrig.report.html.services import page
 
     again = f"the recording is over, it is in {recording}: omrig report {recording} shows it"
     try:
-        with folder.private():
-            result = accounting.account(recording)
-            writer.write_json(recording / _RESULT, result.to_json())
-            page.write(recording, result)
+        result = accounting.account(recording)
+        keep(recording, result)
     except OSError as error:
         raise RunError(f"{errors.in_words(error)}; {again}") from error
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"interrupted; {again}") from error
     return result
+
+
+def keep(recording: Path, result: "ServiceResult") -> None:
+    """Write the result of a recording and its page into it. Raises ``OSError``."""
+    from omrig.recorder import folder, owner
+    from omrig.recordings import writer
+    from omrig.report.html.services import page
+
+    drawn = page.text(result)
+    with folder.private(), owner.of(recording):
+        writer.write_json(recording / RESULT, result.to_json())
+        with writer.writing(recording / page.PAGE) as file:
+            file.write(drawn)
 
 
 def show(recording: Path, result: "ServiceResult") -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig.cli import streams
+from omrig.cli import recorded, streams
 from omrig.model import errors
 from omrig.model.errors import UsageError
 from omrig.recordings import service_result
@@ -121,17 +121,13 @@ def read(folder: Path) -> "ServiceResult":
     if (folder / RESULT).exists():
         return service_result.read(folder, "RUN")
     from omrig.accounting.services import result as accounting
-    from omrig.recorder.folder import private
-    from omrig.recordings import writer
-    from omrig.report.html.services import page
 
     with errors.naming("RUN"):
         found = accounting.account(folder)
     losses = errors.Losses(folder)
     if _has_ended(folder):
-        with losses.noted(), private():
-            writer.write_json(folder / RESULT, found.to_json())
-            page.write(folder, found)
+        with losses.noted():
+            recorded.keep(folder, found)
     if losses:
         sys.stderr.write(f"omrig: not kept with the recording: {losses}\n")
     return found

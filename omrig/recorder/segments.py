@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from omrig.model import errors
+from omrig.recorder import owner
 from omrig.recorder.about import Captured
-from omrig.watcher.capture import Capture
+from omrig.watcher.capture import Capture, packet_socket
 
 FOLDER = "capture"
 
@@ -35,9 +36,11 @@ class Segments:
 
     def __init__(self, recording: Path) -> None:
         """Begin; raises ``OSError`` where that is not permitted."""
+        with owner.root_again():
+            packets = packet_socket()
         folder = recording / FOLDER
         folder.mkdir(mode=0o700)
-        self._capture = Capture(str(folder), from_ports=True)
+        self._capture = Capture(str(folder), from_ports=True, packets=packets)
         self._ports: tuple[int, ...] = ()
         self._failure = ""
         self._ended = threading.Event()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from omrig.model.values import Json
-from omrig.recorder import agents, folder, followed, processes, segments
+from omrig.recorder import agents, folder, followed, owner, processes, segments
 from omrig.recorder.about import About, Captured
 from omrig.recorder.display import Display
 from omrig.recorder.followed import OVER, SILENT, Followed
@@ -305,9 +305,10 @@ def _listed(labels: Mapping[int, str]) -> str:
 def recording(place: Path, wanted: Wanted, display: Display) -> Iterator[Recorder]:
     """A recording that is under way in the block; after it nothing is on, however it ends.
 
-    Raises ``UsageError`` where somebody records there, and ``OSError``.
+    It is the folder's owner's, also where root records. Raises ``UsageError`` where somebody
+    records there, and ``OSError``.
     """
-    with folder.private(), folder.turn(place):
+    with folder.private(), owner.of(place), folder.turn(place):
         recorder = Recorder(place, wanted, display)
         try:
             recorder.begin()

@@ -125,11 +125,20 @@ def _program(ports: "list[int]", place: int) -> bytes:
     )
 
 
+def packet_socket() -> _socket.socket:
+    """A socket that has all packets; raises OSError where that is not permitted."""
+    return _socket.socket(_socket.AF_PACKET, _socket.SOCK_DGRAM, _socket.htons(_ETH_P_ALL))
+
+
 class Capture:
     """The ring, and the logs that it is emptied into."""
 
-    def __init__(self, folder: str, from_ports: bool = False) -> None:
+    def __init__(
+        self, folder: str, from_ports: bool = False, packets: _socket.socket | None = None
+    ) -> None:
         """Begin to note connections that are made; raises OSError where that is not permitted.
+
+        ``packets`` is a socket of :func:`packet_socket`, for who may make one only now.
 
         With ``from_ports`` it is the ports that segments come from which are asked for, by
         :meth:`listen`: the broker's, whichever process they go to.
@@ -142,9 +151,7 @@ class Capture:
         self._dropped = 0
         self.segments = 0
         """Segments logged so far."""
-        self._socket = _socket.socket(
-            _socket.AF_PACKET, _socket.SOCK_DGRAM, _socket.htons(_ETH_P_ALL)
-        )
+        self._socket = packet_socket() if packets is None else packets
         # First, since the socket receives already; what came before the ring is thrown away.
         self._attach()
         self._socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
