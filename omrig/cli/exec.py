@@ -1,7 +1,6 @@
 """``omrig exec``: a program becomes one that can be recorded, and is otherwise what it was."""
 
 import argparse
-import importlib
 import json
 import os
 import shutil
@@ -28,6 +27,9 @@ spawned, belongs to it. Nothing is stamped until somebody types: omrig record DI
 
 RUNS = "omrig-runs"
 """The folder under which a new DIR is made."""
+
+_WITH_A_WORD = frozenset({"-W", "-X", "--check-hash-based-pycs"})
+"""Options of Python after which stands what they are about."""
 
 LIMIT_BYTES = 64 << 20
 """What a table of --on may take, of each side and process: 200,000 messages."""
@@ -80,8 +82,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     variables = environment.merged(os.environ, settings)
     if options.record:
-        oneshot = importlib.import_module("omrig.cli.oneshot")
-        return int(oneshot.run(program, command, folder, variables))
+        from omrig.cli import oneshot
+
+        return oneshot.run(program, command, folder, variables)
     recording = _want(folder) if options.on else ""
     sys.stderr.write(f"omrig: {_next(folder, recording)}\n")
     return _become(program, command, variables)
@@ -153,11 +156,14 @@ def _name(command: Sequence[str]) -> str:
     name = Path(command[0]).name
     if not name.startswith("python"):
         return name
-    for place, argument in enumerate(command[1:], 1):
+    rest = iter(command[1:])
+    for argument in rest:
         if argument == "-m":
-            return command[place + 1] if place + 1 < len(command) else name
-        if not argument.startswith("-"):
-            return Path(argument).name
+            return next(rest, name)
+        if argument in _WITH_A_WORD:
+            next(rest, None)
+        elif argument == "-c" or not argument.startswith("-"):
+            return name if argument == "-c" else Path(argument).name
     return name
 
 

@@ -3,7 +3,6 @@
 import argparse
 import datetime
 import json
-import socket
 import sys
 import time
 import uuid
@@ -54,6 +53,30 @@ def add_options(parser: Parser) -> None:
         metavar="TOPIC[.SERVER]",
         help="a topic, whose servers are looked for, or one server of it",
     )
+    _add_calls(parser)
+    group = parser.add_argument_group(TRANSPORT.partition(", else")[0] + ")")
+    group.add_argument(
+        "--exchange",
+        default="",
+        metavar="NAME",
+        help="the service's control_exchange (default: the configured one, else the project's name"
+        " or openstack, whichever is there)",
+    )
+    group.add_argument(
+        "--management",
+        action="store_true",
+        help="ask the broker's management API for the names of servers, too: on its host, 10000"
+        " above its port, with the same login",
+    )
+    add_fields(group, Where, without=("topic", "yes"))
+    output = parser.add_argument_group("output")
+    add_fields(output, Output, without=("debug",))
+    output.add_argument("--json", action="store_true", help="print result.json, nothing else")
+    output.add_argument("--quiet", action="store_true", help="tell nothing meanwhile")
+    add_fields(output, Output, without=("folder",))
+
+
+def _add_calls(parser: Parser) -> None:
     calls = parser.add_argument_group("calls")
     calls.add_argument(
         "--method",
@@ -90,20 +113,6 @@ def add_options(parser: Parser) -> None:
         metavar="SECONDS",
         help=f"wait so long for a reply (default {DEFAULT_TIMEOUT_S:g})",
     )
-    group = parser.add_argument_group(TRANSPORT.partition(", else")[0] + ")")
-    group.add_argument(
-        "--exchange",
-        default="",
-        metavar="NAME",
-        help="the service's control_exchange (default: the configured one, else the project's name"
-        " or openstack, whichever is there)",
-    )
-    add_fields(group, Where, without=("topic", "yes"))
-    output = parser.add_argument_group("output")
-    add_fields(output, Output, without=("debug",))
-    output.add_argument("--json", action="store_true", help="print result.json, nothing else")
-    output.add_argument("--quiet", action="store_true", help="tell nothing meanwhile")
-    add_fields(output, Output, without=("folder",))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     started_at = _now()
     with interrupts.handled():
         asked = pinging.run(
-            plan, ping, _hosts(), display, interrupts, _Heard(options.quiet or options.json).hear
+            plan, ping, display, interrupts, _Heard(options.quiet or options.json).hear
         )
         folder = Path(asked.to.plan.output.folder)
         result = _account(folder, asked, started_at, time.perf_counter_ns() - began_ns)
@@ -157,12 +166,8 @@ def _ping(options: argparse.Namespace) -> Ping:
         workers=options.worker_count,
         timeout_s=options.timeout,
         duration_s=options.duration,
+        management=options.management,
     )
-
-
-def _hosts() -> tuple[str, ...]:
-    """Names that a server on this host may have."""
-    return tuple(dict.fromkeys((socket.gethostname(), socket.getfqdn())))
 
 
 class _Heard:
@@ -171,18 +176,24 @@ class _Heard:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._last: dict[int, str] = {}
+        self._seen: set[tuple[int, str]] = set()
 
     def hear(self, ping: Ping, call: "CallEnded") -> None:
         """A call has ended."""
         from omrig.model import units
 
-        before = self._last.get(call.number)
+        server, what = ping.asked[call.number], (call.number, call.outcome)
+        is_new = self._last.get(call.number) != call.outcome
+        if (server.consumers or 1) > 1:
+            # Several answer in turn: it changes with each call.
+            is_new = what not in self._seen
         self._last[call.number] = call.outcome
-        if self._quiet or before == call.outcome:
-            return
-        took = units.duration(call.took_ns)
-        label = ping.asked[call.number].label
-        sys.stderr.write(f"omrig: {call.at[11:19]} {label}: {call.outcome} after {took}\n")
+        self._seen.add(what)
+        if is_new and not self._quiet:
+            took = units.duration(call.took_ns)
+            sys.stderr.write(
+                f"omrig: {call.at[11:19]} {server.label}: {call.outcome} after {took}\n"
+            )
 
 
 def _account(folder: Path, asked: "Asked", started_at: str, duration_ns: int) -> PingResult:

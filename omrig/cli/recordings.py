@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from omrig.cli import streams
 from omrig.model import errors
 from omrig.model.errors import UsageError
+from omrig.recordings import service_result
 from omrig.recordings.folder import RESULT, RUN, read_json
 
 if TYPE_CHECKING:
@@ -43,17 +44,9 @@ def named(names: Sequence[str]) -> Path | None:
 
 
 def _is_recording(folder: Path) -> bool:
-    if (folder / RECORDING).exists():
-        return True
     if (folder / RUN).exists():
         return False
-    try:
-        data = json.loads((folder / RESULT).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    from omrig.model.service import KIND
-
-    return isinstance(data, dict) and data.get("kind") == KIND
+    return (folder / RECORDING).exists() or service_result.is_one(folder)
 
 
 def _only_one(folder: Path) -> list[Path]:
@@ -114,37 +107,39 @@ def _unknown(result: "ServiceResult", name: str) -> str:
 
     alike = " or ".join(repr(each) for each in nearest(result, name))
     if alike:
-        return f"no method is called {name!r} here; nearest are {alike}"
+        return f"no method is called {name!r} here; there is {alike}"
     return f"no method is called {name!r} here; omrig report without --method names all"
 
 
 def read(folder: Path) -> "ServiceResult":
     """What the recording in ``folder`` came to; accounted anew where that was not written.
 
+    That is kept once the recording has ended: until then there may be more of it.
+
     Raises ``UsageError`` where it cannot be read.
     """
-    from omrig.model.service import ServiceResult
-
-    path = folder / RESULT
-    try:
-        with errors.naming("RUN"):
-            data = read_json(path)
-            return _account(folder) if data is None else ServiceResult.from_json(data)
-    except ValueError as error:
-        raise UsageError(f"RUN: {path} cannot be read ({error})") from error
-
-
-def _account(folder: Path) -> "ServiceResult":
-    from omrig.accounting.services import result as accounting  # type: ignore[import-not-found]
+    if (folder / RESULT).exists():
+        return service_result.read(folder, "RUN")
+    from omrig.accounting.services import result as accounting
+    from omrig.recorder.folder import private
     from omrig.recordings import writer
+    from omrig.report.html.services import page
 
-    found: ServiceResult = accounting.account(folder)
+    with errors.naming("RUN"):
+        found = accounting.account(folder)
     losses = errors.Losses(folder)
-    with losses.noted():
-        writer.write_json(folder / RESULT, found.to_json())
+    if _has_ended(folder):
+        with losses.noted(), private():
+            writer.write_json(folder / RESULT, found.to_json())
+            page.write(folder, found)
     if losses:
         sys.stderr.write(f"omrig: not kept with the recording: {losses}\n")
     return found
+
+
+def _has_ended(folder: Path) -> bool:
+    about = read_json(folder / RECORDING)
+    return isinstance(about, dict) and about.get("ended_ns") is not None
 
 
 def _draw(options: argparse.Namespace, folder: Path, result: "ServiceResult") -> int:
@@ -170,7 +165,9 @@ def _show(options: argparse.Namespace, folder: Path, result: "ServiceResult") ->
     services.show(result, options.method)
     # Commands are to be copied: whole lines, whatever the width.
     near = os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
-    print(f"\nresults  {Path(near) / RESULT}")
+    print()
+    if (folder / RESULT).exists():
+        print(f"results  {Path(near) / RESULT}")
     if (folder / page.PAGE).exists():
         print(f"page     {Path(near) / page.PAGE}")
     label = result.methods[0].name.label if result.methods else ""

@@ -22,6 +22,7 @@ A file of schema 1 or 2 named kinds of probes, which there are no more.
 """
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import tomllib
@@ -203,9 +204,10 @@ def _state(stage_map: StageMap, probe: Probe) -> str:
 
 def _looked_up(maps: Sequence[StageMap]) -> Iterator[tuple[Probe, str | None, Site | None]]:
     """Each probe that the installed version should have, that version, and where it goes."""
+    version_of = functools.cache(_version)
     for stage_map in maps:
         for probe in stage_map.probes:
-            version = _version(probe.package)
+            version = version_of(probe.package)
             if version and probe.versions and not _holds(probe.versions, version):
                 continue
             yield probe, version, _find(probe) if version else None

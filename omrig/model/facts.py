@@ -146,8 +146,9 @@ class Facts:
     ``is_measurement`` is False for in-memory transports. One of ``sample`` messages has stages.
 
     Of services that were recorded ``names`` are those of the processes by side, and ``executors``
-    theirs; ``endpoint`` is what their endpoints do, and ``pools`` lines on how far
-    their executors were in use. All are empty for a run.
+    theirs; ``endpoint`` is what their endpoints do, ``pools`` are lines on how far their executors
+    were in use, and ``executor_free`` says that each had a free thread all the time. All are empty
+    for a run.
     """
 
     workers: int = 0
@@ -175,6 +176,7 @@ class Facts:
     executors: Mapping[str, str] = dataclasses.field(default_factory=dict)
     endpoint: EndpointTime | None = None
     pools: Sequence[str] = ()
+    executor_free: bool = False
 
     @property
     def of_services(self) -> bool:

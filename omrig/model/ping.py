@@ -101,7 +101,8 @@ class Ping(Value):
 
     At most ``rate`` calls a second to all servers together, ``workers`` of them at a time under way
     and never two to one server. A call waits ``timeout_s``. ``exchange`` and ``duration_s`` are
-    empty and None before they are known.
+    empty and None before they are known. ``management`` is whether the broker's management API may
+    be asked, too.
 
     Raises ``UsageError`` when a value makes no sense.
     """
@@ -114,6 +115,7 @@ class Ping(Value):
     timeout_s: float = DEFAULT_TIMEOUT_S
     duration_s: float | None = None
     servers: tuple[Server, ...] = ()
+    management: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -256,7 +256,14 @@ class Recorder:
         for each in self._followed.values():
             if each.connection is None and not each.ended and not each.problem:
                 each.ended = OVER
-        answers = followed.ask(self._followed, {"do": "off"}, _OFF_WITHIN_S)
+        # First who only sends: what it has sent is still served while servers are on.
+        serving = {path: each for path, each in self._followed.items() if each.served}
+        self._ask_off({k: each for k, each in self._followed.items() if k not in serving})
+        self._ask_off(serving)
+        self._show()
+
+    def _ask_off(self, asked: Mapping[Path, Followed]) -> None:
+        answers = followed.ask(asked, {"do": "off"}, _OFF_WITHIN_S)
         for path, answer in answers.given.items():
             rows = answer.get("rows")
             if isinstance(rows, Mapping):
@@ -267,7 +274,6 @@ class Recorder:
             self._followed[path].ended = OVER
         for path in answers.silent:
             self._followed[path].problem = "it has not said that it is off"
-        self._show()
 
     def _write(self, said: About) -> About:
         now, capture = time.monotonic_ns(), self._capture

@@ -2,6 +2,7 @@
 
 import dataclasses
 import queue
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,18 +43,19 @@ class Asked:
 def run(
     plan: Plan,
     ping: Ping,
-    hosts: tuple[str, ...],
     display: Display,
     interrupts: Interrupts,
     hear: Callable[[Ping, events.CallEnded], None],
 ) -> Asked:
     """Find the servers and call them; ``hear`` is told of each call that ended.
 
-    ``hosts`` are names that a server may have. Raises ``UsageError`` where nobody can be asked, and
-    ``RunError`` where the calls could not be made.
+    Raises ``UsageError`` where nobody can be asked, and ``RunError`` where the calls could not be
+    made.
     """
     to = _destination(plan)
-    found = servers.find(to.transport.login, ping.targets, _exchanges(to, ping), hosts)
+    found = servers.find(
+        to.transport.login, ping.targets, _exchanges(to, ping), _hosts(to), ping.management
+    )
     ping = dataclasses.replace(ping, exchange=found.exchange, servers=found.servers)
     # Only now: a name that is wrong leaves no folder.
     folder = run_folder.create(plan.output.folder, plan.members)
@@ -92,6 +94,18 @@ def _destination(plan: Plan) -> Destination:
         pools=settings.pool_sizes(transport, plan),
         info=broker.check(PREFLIGHT_S),
     )
+
+
+def _hosts(to: Destination) -> list[str]:
+    """Names that a server on this host may have: as a service's configuration calls it, or not."""
+    from oslo_config import cfg
+
+    configured: list[str] = []
+    for path in to.configuration.read_files():
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        configured += sections.get("DEFAULT", {}).get("host", [])
+    return list(dict.fromkeys([*configured, socket.gethostname(), socket.getfqdn()]))
 
 
 def _exchanges(to: Destination, ping: Ping) -> list[str]:

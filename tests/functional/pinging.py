@@ -31,6 +31,7 @@ OPTIONS.add_argument("--spawn", action="store_true")
 OPTIONS.add_argument("--threads", type=int, default=1)
 OPTIONS.add_argument("--messages", type=int, default=0)
 OPTIONS.add_argument("--timeout", type=float, default=20)
+OPTIONS.add_argument("--early", action="store_true", help="connected before workers are made")
 OPTIONS.add_argument("--fault", action="store_true", help="what looks at messages fails")
 OPTIONS.add_argument("--without", default="", help="what cannot be imported here")
 
@@ -156,8 +157,10 @@ def serve(options, number):
 
 
 def served_by_children(options):
-    # As a service does: the driver is there before it forks, no connection is.
-    transport(options)
+    # As a service does: the driver is there before it forks; a connection should not be.
+    messaging, made = transport(options)
+    if options.early:
+        client(messaging, made, options).prepare(topic="nobodys").cast({}, "note")
     pids = []
     for number in range(options.workers):
         if options.spawn:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import pytest
@@ -165,6 +164,28 @@ def test_wanted_from_the_beginning_the_first_call_of_each_worker_is_stamped(flee
     assert "@" not in json.dumps(about["program"]).replace("***@", "")
 
 
+@MODES
+def test_a_child_of_who_is_being_recorded_begins_anew(fleet, mode) -> None:
+    fleet.place.mkdir(mode=0o700)
+    wanted.own("rec-1", 1, 1 << 20).write(str(fleet.place))
+    server, pids = fleet.serve("--early", *mode)
+    load = fleet.load("--messages", 10, *mode)
+    told = json.loads(load.communicate(timeout=30)[0])
+    assert told["answered"] == told["sent"] == 10 and not told["errors"]
+    assert fleet.agents.ask(do="status").keys() == {server.pid, load.pid, *pids}
+    fleet.agents.off()
+    left = fleet.agents.left("rec-1")
+    assert {pid: len(each.rows("producer")) for pid, each in left.items()} == {
+        **dict.fromkeys(pids, 0),
+        server.pid: 1,
+        load.pid: 11 + 2 * WORKERS,
+    }
+    (row,) = left[server.pid].rows("producer")
+    assert left[server.pid].kinds()[row["kind"]]["pattern"] == "cast"
+    assert sum(len(left[pid].rows("consumer")) for pid in pids) == 11 + 2 * WORKERS
+    assert all(left[pid].instrument["connections"] == 2 for pid in pids)
+
+
 def test_a_worker_that_is_killed_keeps_its_rows(fleet) -> None:
     server, pids = fleet.serve()
     load = fleet.load("--timeout", 2)
@@ -250,11 +271,20 @@ def test_a_probe_that_fails_breaks_no_message(fleet) -> None:
     assert all("is not recorded any more" in line for line in said)
 
 
-@pytest.fixture
-def foreign(tmp_path):
+PYTHONS = [
+    Path(sys.executable),
+    *sorted(Path.home().glob(".pyenv/versions/3.1[2-9].*/bin/python")),
+]
+"""Interpreters that are here: each of another version has the stamps in Python."""
+
+
+@pytest.fixture(params=PYTHONS, ids=str)
+def foreign(request, tmp_path):
     """An environment of a service, without omrig, numpy, and what changes code: its Python, and
     the folder of its packages."""
-    venv.create(tmp_path / "environment", symlinks=True)
+    subprocess.run(
+        [request.param, "-m", "venv", "--without-pip", tmp_path / "environment"], check=True
+    )
     site = tmp_path / "site"
     site.mkdir()
     own = next(Path(path) for path in sys.path if (Path(path) / "oslo_messaging").is_dir())

@@ -18,6 +18,9 @@ MOST_NAMES = 2
 """Processes of a side that are called by their names."""
 
 
+MOST_SERVERS = 8
+"""Servers that a process may well have, each with an executor of its own."""
+
 _CALLED = {"producer": "senders", "consumer": "servers"}
 
 
@@ -82,6 +85,8 @@ def _facts(method: Method, sides: Sides, sample: int) -> Facts:
         sample=sample,
         endpoint=_endpoint(method),
         pools=tuple(line for line in pools if line),
+        executor_free=bool(servers)
+        and all(_is_free(each.process.executor_pool) for each in servers),
     )
 
 
@@ -110,6 +115,11 @@ def _size(pools: Sequence[Pool | None]) -> int | None:
     """The size of a pool of several processes, where it is the same in all."""
     sizes = {pool.size for pool in pools if pool}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _is_free(pool: Pool | None) -> bool:
+    """Whether some thread of each server was free all the time; the pool is of all its servers."""
+    return pool is not None and pool.size is not None and pool.most * MOST_SERVERS <= pool.size
 
 
 def _pool_line(server: Server, pool: Pool | None) -> str | None:

@@ -9,15 +9,13 @@ import numpy
 from omrig.model.columns import Flags, Integers
 from omrig.model.patterns import CALL, CAST, FANOUT, NOTIFY, PATTERNS
 from omrig.model.service import MethodName
+from omrig.model.stamps import ENDED_WELL
 from omrig.recordings.services.processes import Recorded
 
 _Name = TypeVar("_Name")
 
 NOT_ENDED = 0
 """The outcome of a message that has not ended, or of which it is not known."""
-
-ENDED_WELL = 1
-"""The outcome of a message that ended well."""
 
 TIMED_OUT = "MessagingTimeout"
 """What a call raises to which nobody answered in time."""

@@ -11,12 +11,12 @@ from omrig.accounting.services.names import Numbers
 from omrig.accounting.stamp_table import Busy, StampTable
 from omrig.model.columns import Flags, Integers
 from omrig.model.service import MethodName
-from omrig.model.stamps import COLUMNS
+from omrig.model.stamps import COLUMNS, ENDED_WELL
 from omrig.recordings import arrivals
 from omrig.recordings.segments import Log
 from omrig.recordings.services import captured
 from omrig.recordings.services.captured import Segments
-from omrig.recordings.services.processes import OF_SERVICES, Recorded
+from omrig.recordings.services.processes import Recorded
 
 SIDES = tuple(COLUMNS)
 
@@ -50,7 +50,7 @@ class Traffic:
 
     def raised(self, outcome: Integers) -> dict[str, int]:
         """How many messages raised what, the most first."""
-        numbers, counts = numpy.unique(outcome[outcome > names.ENDED_WELL], return_counts=True)
+        numbers, counts = numpy.unique(outcome[outcome > ENDED_WELL], return_counts=True)
         found = zip(numbers.tolist(), counts.tolist(), strict=True)
         return {
             self.outcome(number): count
@@ -170,7 +170,7 @@ def _empty(side: str) -> StampTable:
     nothing = numpy.zeros(0, numpy.int64)
     return StampTable(
         side=side,
-        columns=dict.fromkeys((*COLUMNS[side], *OF_SERVICES), nothing),
+        columns=dict.fromkeys(COLUMNS[side], nothing),
         arrival=nothing,
         latest=nothing,
         confirm_arrival=nothing,

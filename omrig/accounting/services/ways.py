@@ -15,6 +15,7 @@ from omrig.accounting.timeline import Timeline
 from omrig.model.columns import Flags, Integers
 from omrig.model.patterns import CALL, CAST, PATTERNS, Pattern
 from omrig.model.service import MethodName
+from omrig.model.stamps import ENDED_WELL
 from omrig.model.units import MS
 
 _NEVER = numpy.iinfo(numpy.int64).max
@@ -87,7 +88,7 @@ def ended_well(producer: StampTable, rows: Integers, pattern: Pattern) -> Flags:
     """Which messages ended well for who sent them: by the outcome, or by the stamps without one."""
     outcome, returned = producer["outcome"][rows], producer["return"][rows] > 0
     answered = producer["put"][rows] > 0 if pattern.replies else returned
-    told = (outcome == names.ENDED_WELL) | ((outcome == names.NOT_ENDED) & answered)
+    told = (outcome == ENDED_WELL) | ((outcome == names.NOT_ENDED) & answered)
     well: Flags = told & returned
     return well
 

@@ -157,6 +157,8 @@ def _executor_queue(case: Case) -> str:
         threads = f"{counted(size, 'thread')}, " if size else ""
         pool = f"{case.facts.whose(case.part.side)} executor ({threads}executor_thread_pool_size)"
     wait = f"messages wait {case.mean} for the executor"
+    if case.facts.executor_free:
+        return f"{wait}: {pool} has a free thread all the time, which does not run; {_busy(case)}"
     # In a closed loop with replies no more messages are under way than there are workers.
     replies = PATTERNS[case.result.pattern].replies
     if replies and size and 0 < workers <= size:

@@ -1,8 +1,8 @@
 """RabbitMQ's management API, where there is one: the names of queues, which AMQP does not tell.
 
-Nothing needs it. It is looked for on the broker's own host, at the port that RabbitMQ's
-documentation has for it: 10000 above that of AMQP. The login of the transport is shown to it only
-after it has said what it is, and over TLS where that of AMQP is.
+Nothing needs it, and only who is asked to looks for it: on the broker's own host, at the port that
+RabbitMQ's documentation has for it, 10000 above that of AMQP. The login of the transport is shown
+to it only after it has said what it is, and over TLS where that of AMQP is.
 """
 
 import base64

@@ -36,17 +36,22 @@ class Found:
 
 
 def find(
-    login: Login, targets: Sequence[str], exchanges: Sequence[str], hosts: Sequence[str]
+    login: Login,
+    targets: Sequence[str],
+    exchanges: Sequence[str],
+    hosts: Sequence[str],
+    ask_management: bool = False,
 ) -> Found:
     """The servers that ``targets`` (``TOPIC`` or ``TOPIC.SERVER``) name, on the first of
     ``exchanges`` that is there.
 
-    ``hosts`` are names that a server may have. Raises ``UsageError`` where there is no such
+    ``hosts`` are names that a server may have; the management API is asked for others only with
+    ``ask_management``. Raises ``UsageError`` where there is no such
     exchange, where nobody was ever called so, and for a broker that does not let us in.
     """
     connection, endpoint = open_first(login, LOOK_S)
     try:
-        looking = _Looking(connection, login, hosts)
+        looking = _Looking(connection, login, hosts, ask_management)
         return call_within(LOOK_S, lambda: looking.find(targets, exchanges))
     except TimeoutError:
         raise UsageError(
@@ -58,10 +63,13 @@ def find(
 
 
 class _Looking:
-    def __init__(self, connection: Any, login: Login, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, connection: Any, login: Login, hosts: Sequence[str], ask_management: bool
+    ) -> None:
         self._connection = connection
         self._login = login
         self._hosts = hosts
+        self._ask_management = ask_management
         self._how: list[str] = []
         self._not_seen: list[str] = []
 
@@ -117,6 +125,8 @@ class _Looking:
     def _named(self, topic: str) -> list[Server]:
         beginning = f"{topic}."
         try:
+            if not self._ask_management:
+                raise NoManagement("--management asks the broker's management API for all names")
             names = management.queues(self._login, beginning, MANAGEMENT_S)
         except NoManagement as error:
             names = [f"{beginning}{host}" for host in self._hosts]

@@ -136,7 +136,14 @@ def _text(found: Sequence[Compared]) -> str:
     left = len(found) - len(tested)
     rest = f"; {left} more could not be tested" if left else ""
     if not changed:
-        return f"No significant change in any of {_count(tested)} that were tested{rest}."
+        inside = [
+            f"{each.name.label}: {', '.join(_stage(row) for row in each.changed_stages[:_TOLD])}"
+            for each in tested
+            if each.changed_stages
+        ]
+        but = f", but of stages: {'; '.join(inside[:_TOLD])}" if inside else ""
+        latency = " of latency" if inside else ""
+        return f"No significant change{latency}, {_count(tested)} tested{rest}{but}."
     told = "; ".join(_told(each) for each in changed[:_TOLD])
     more = f"; and {len(changed) - _TOLD} more" if len(changed) > _TOLD else ""
     return (

@@ -73,8 +73,9 @@ def compare(
 ) -> list[Compared]:
     """The methods of both recordings in the order of ``pairs``.
 
-    Their latencies are judged together, so that of many methods few are called by chance; stages
-    are those of a method whose latency has changed. ``base`` and ``new`` are the messages of each
+    Their latencies are judged together, and so are the means of their stages, so that of many
+    methods few are called by chance; the stages of a method whose latency has changed are judged
+    among themselves as well. ``base`` and ``new`` are the messages of each
     method, as far as they are known.
     """
     found = [_of_pair(ours, theirs, base, new) for ours, theirs in pairs]
@@ -85,22 +86,33 @@ def compare(
         )
         for each in found
     ]
+    stages = iter(table.judged([row for each in found for row in each.rows if _is_stage(row)]))
+    judged = [
+        dataclasses.replace(
+            each, rows=tuple(next(stages) if _is_stage(row) else row for row in each.rows)
+        )
+        for each in judged
+    ]
     return [_explained(each) if each.changed else each for each in judged]
 
 
 def _explained(each: Compared) -> Compared:
-    """A method that has changed, with its stages judged: a family by itself."""
-    stages = iter(table.judged([row for row in each.rows if _is_mean_of_stage(row)]))
-    return dataclasses.replace(
-        each, rows=tuple(next(stages) if _is_mean_of_stage(row) else row for row in each.rows)
-    )
+    """A method that has changed: its stages are believed, too, where they are among themselves."""
+    own = table.by_name(table.judged([row for row in each.rows if _is_stage(row)]))
+    rows = [
+        dataclasses.replace(row, significant=row.significant or own[row.metric.name].significant)
+        if row.metric.name in own
+        else row
+        for row in each.rows
+    ]
+    return dataclasses.replace(each, rows=tuple(rows))
 
 
 def _is_latency(row: Row) -> bool:
     return row.metric.family == "headline"
 
 
-def _is_mean_of_stage(row: Row) -> bool:
+def _is_stage(row: Row) -> bool:
     return row.metric.statistic == "mean"
 
 

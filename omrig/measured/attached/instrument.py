@@ -15,6 +15,9 @@ from omrig.model import redaction
 from omrig.model.stage_map import StageMap
 from omrig.model.stamps import COLUMNS
 
+_MOST_FAILURES = 20
+"""So many are told of: an answer is one packet."""
+
 
 class Instrument:
     """Of one process: what connections pass is put in at once, what messages pass is compiled and
@@ -143,9 +146,9 @@ class Instrument:
 
     @property
     def failures(self) -> list[str]:
-        """What went wrong in the instrument, each once."""
-        found = [*self._state.failures, *([self.failure] if self.failure else [])]
-        return [redaction.redact(each) for each in dict.fromkeys(found)]
+        """What went wrong in the instrument, each once; the first of many."""
+        found = [*([self.failure] if self.failure else []), *self._state.failures]
+        return [redaction.redact(each) for each in dict.fromkeys(found)][:_MOST_FAILURES]
 
     def others(self) -> list[str]:
         """Who else has put something around the functions."""

@@ -73,6 +73,8 @@ class OmrigFinder:
 
     def _attach(self) -> None:
         try:
+            if "omrig" in sys.modules:
+                raise RuntimeError("it is one of omrig's own, which measures itself")
             from omrig.measured.attached import agent
 
             agent.begin(self._folder, *THREADS)

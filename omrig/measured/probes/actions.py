@@ -31,8 +31,8 @@ def _stamp(state: State, action: Action) -> Graft:
 def _message(state: State, action: Action) -> Graft:
     make = state.stamps.stamp
     describe, arguments = messages.sent(state, action)
-    opened = make("message", len(arguments), column=INDEX["call"], keys=describe)
-    sent = make("sent", 1, column=INDEX["return"])
+    opened = make("message", len(arguments), keys=describe)
+    sent = make("sent", 1)
     leave = Call(sent, (KEPT,))
     return Graft(Call(opened, arguments), leave, always=True, raised=_failed(state))
 

@@ -171,6 +171,10 @@ def _restore(state: State, transport: Any) -> None:
     else:
         transport._write = transport.sock.sendall
         transport._quick_recv = transport.sock.recv
+        # One that was closed needs it no more.
+        with contextlib.suppress(OSError):
+            real = _with_descriptor(transport.sock)
+            real.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 0)
 
 
 # TCP

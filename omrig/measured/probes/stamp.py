@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from omrig.measured.probes import stamp_python
 from omrig.model.errors import UsageError
 
 CHOICE = "OMRIG_STAMP"
 """The environment variable that asks for ``python`` or ``c``."""
+
+_IN_PYTHON = "omrig.measured.probes.stamp_python"
+"""Not imported where it is not used: each process of a service pays for what is."""
 
 
 def _chosen() -> Any:
@@ -24,7 +26,7 @@ def _chosen() -> Any:
     if asked not in ("", "c", "python"):
         raise UsageError(f"{CHOICE}={asked}: give c or python, or unset it")
     if asked == "python":
-        return stamp_python
+        return importlib.import_module(_IN_PYTHON)
     try:
         return importlib.import_module("omrig.measured.probes._stamp")
     except ImportError as error:
@@ -33,12 +35,12 @@ def _chosen() -> Any:
                 f"{CHOICE}=c: the stamps in C cannot be used here ({error}); with a compiler and"
                 " Python's headers set-up builds them; or unset it"
             ) from error
-        return stamp_python
+        return importlib.import_module(_IN_PYTHON)
 
 
 _implementation = _chosen()
 
-IMPLEMENTATION = "python" if _implementation is stamp_python else "c"
+IMPLEMENTATION = "python" if _implementation.__name__ == _IN_PYTHON else "c"
 """``c`` or ``python``."""
 
 if TYPE_CHECKING:

@@ -30,12 +30,6 @@ KINDS = "kinds.jsonl"
 LINKS = "links.jsonl"
 """In the same: a line a connection."""
 
-OF_SERVICES = ("kind", "request", "outcome", "parent", "connect_early")
-"""Columns that rows of today have, and those of an older omrig need not have."""
-
-ENDED_WELL = 1
-"""The outcome of a message that ended well; 0 is that of one that has not ended."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class About(Value):
@@ -180,7 +174,7 @@ def _read(folder: Path, described: Path) -> Recorded | None:
 def _named(side: str, names: tuple[str, ...], table: Integers) -> dict[str, Integers]:
     """The columns by name; those that this omrig knows and the rows have not are 0."""
     empty = numpy.zeros(len(table), numpy.int64)
-    known = dict.fromkeys((*COLUMNS[side], *OF_SERVICES), empty)
+    known = dict.fromkeys(COLUMNS[side], empty)
     return {**known, **{name: table[:, place].copy() for place, name in enumerate(names)}}
 
 

@@ -43,8 +43,8 @@ def read(path: Path, width: int) -> Rows:
         )
     used = used[numpy.argsort(used[:, tables.NUMBER])]
     parts = [_rows_of(chunk, width) for chunk in used]
-    lost = (int(used[-1, tables.NUMBER]) - len(used)) * int(used[0, tables.CAPACITY])
-    return Rows(numpy.concatenate(parts).astype(numpy.int64), max(0, lost))
+    lost = tables.overwritten(used[:, tables.NUMBER].tolist(), width)
+    return Rows(numpy.concatenate(parts).astype(numpy.int64), lost)
 
 
 def _rows_of(chunk: NDArray[Any], width: int) -> NDArray[Any]:

@@ -88,7 +88,13 @@ def untold(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find(*targets: str, hosts: tuple[str, ...] = ()) -> servers.Found:
-    return servers.find(LOGIN, targets, ["nowhere", "nova"], hosts)
+    return servers.find(LOGIN, targets, ["nowhere", "nova"], hosts, ask_management=True)
+
+
+def test_the_management_api_is_asked_only_where_that_was_asked_for(monkeypatch) -> None:
+    told(monkeypatch, "conductor.b")
+    (server,) = servers.find(LOGIN, ["conductor"], ["nova"], ()).servers
+    assert server.label == "conductor (any of 3)"
 
 
 def test_servers_that_are_named_are_looked_for_as_they_are(monkeypatch) -> None:

@@ -97,7 +97,9 @@ def test_the_rest_of_the_path_stays(tmp_path, before) -> None:
     [
         (["/usr/bin/nova-conductor", "--config-file", "x"], "nova-conductor"),
         (["python3.11", "/a/service.py", "-m"], "service.py"),
-        (["/usr/bin/python3", "-W", "-m", "a.service", "x"], "a.service"),
+        (["/usr/bin/python3", "-W", "ignore", "-m", "a.service", "x"], "a.service"),
+        (["python3", "-u", "-c", "print()", "x"], "python3"),
+        (["python3", "-X"], "python3"),
         (["python3"], "python3"),
         (["python3", "-m"], "python3"),
     ],

@@ -1,13 +1,13 @@
 """``omrig report`` of a recording of services: which one, which method, and what is refused."""
 
 import json
-import sys
-import types
 
 import pytest
 
 from omrig import cli
 from omrig.model.service import ServiceResult
+from tests import recorded
+from tests.unit import refused
 from tools import synthetic, synthetic_services
 
 RESULT = synthetic_services.result()
@@ -64,7 +64,7 @@ def test_an_unknown_method_is_refused_with_the_nearest(services, capsys):
     status, out, err = shown(capsys, services / "rec-1", "--method", "start_workflw")
     assert (status, out) == (2, "")
     assert err == (
-        "omrig: --method: no method is called 'start_workflw' here; nearest are"
+        "omrig: --method: no method is called 'start_workflw' here; there is"
         " 'call mistral_engine start_workflow'\n"
     )
 
@@ -157,17 +157,40 @@ def test_a_run_has_no_methods(tmp_path, capsys):
     assert err == "omrig: --method: a run has no methods, only a recording of services has\n"
 
 
-def test_what_was_not_accounted_for_is(tmp_path, monkeypatch, capsys):
-    folder = recording(tmp_path / "rec-1", counted=False)
-    asked = []
-    services = types.ModuleType("omrig.accounting.services")
-    services.result = types.SimpleNamespace(account=lambda path: asked.append(path) or RESULT)
-    monkeypatch.setitem(sys.modules, services.__name__, services)
-    for _ in range(2):
+def test_what_was_not_accounted_for_is(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    status, out, err = shown(capsys, folder, "--json")
+    assert (status, err) == (0, "")
+    kept = json.loads((folder / "result.json").read_text())
+    assert json.loads(out) == kept
+    assert ServiceResult.from_json(kept).called("change_power")
+    for name in ("result.json", "report.html"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    (folder / "recording.json").unlink()
+    status, out, _ = shown(capsys, folder)
+    assert status == 0 and "call conductor change_power" in out
+
+
+def test_what_cannot_be_kept_is_shown_all_the_same(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    with refused.limited_files(100):
         status, out, err = shown(capsys, folder)
-        assert (status, err) == (0, "") and out.startswith("3 processes")
-    assert asked == [folder]
-    assert ServiceResult.from_json(json.loads((folder / "result.json").read_text())) == RESULT
+    assert status == 0 and "call conductor change_power" in out
+    assert err.startswith("omrig: not kept with the recording: result.json")
+    assert err.count("\n") == 1
+    assert not (folder / "result.json").exists()
+
+
+def test_what_is_under_way_is_shown_and_not_kept(tmp_path, capsys):
+    folder = recorded.example(tmp_path)
+    about = json.loads((folder / "recording.json").read_text())
+    (folder / "recording.json").write_text(
+        json.dumps({**about, "ended_ns": None, "complete": False, "reason": "it is under way"})
+    )
+    status, out, err = shown(capsys, folder)
+    assert (status, err) == (0, "")
+    assert "! incomplete: it is under way" in out and "results " not in out
+    assert not (folder / "result.json").exists() and not (folder / "report.html").exists()
 
 
 def test_no_command_is_made_of_a_name_that_cannot_be_copied(tmp_path, capsys):

@@ -2,9 +2,13 @@
 
 import collections
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import oslo_messaging
 import pytest
@@ -14,7 +18,7 @@ from omrig.drivers import maps
 from omrig.measured.probes import install, kinds, messages
 from omrig.measured.probes.state import State
 from omrig.model import stamps as at
-from tests.unit.measured.stamping import NoWatcher
+from tests.unit.measured.stamping import IMPLEMENTATIONS, NoWatcher
 
 pytestmark = pytest.mark.usefixtures("module")
 """Each with both implementations of the stamps."""
@@ -366,3 +370,79 @@ def test_of_too_many_kinds_nothing_is_kept():
         assert bool(number) == (int(method) < kinds.MOST)
         assert bool(numbers.outcome(method)) == (int(method) < kinds.MOST)
     assert len(written) == 2 * kinds.MOST
+
+
+GREEN = """
+import eventlet
+eventlet.monkey_patch()
+import oslo_messaging
+from oslo_config import cfg
+from omrig.drivers import maps
+from omrig.measured.probes import install, kinds
+from omrig.measured.probes.state import State
+from omrig.model import stamps as at
+from tests.unit.measured.stamping import NoWatcher
+
+state = State(NoWatcher(), 1, enlarge=False)
+state.kinds = kinds.Kinds(lambda told: None)
+made = install.prepared(state, maps.resolve(maps.for_scheme("rabbit"))[0])
+cfg.CONF([], project="omrig")
+transport = oslo_messaging.get_rpc_transport(cfg.CONF, "kombu+memory://")
+client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="topic"))
+
+class Endpoint:
+    def outer(self, context, number):
+        eventlet.sleep(0.001 * (number % 3))
+        return client.call(context, "inner", number=number)
+    def inner(self, context, number):
+        eventlet.sleep(0.001)
+        return number
+
+target = oslo_messaging.Target(topic="topic", server="server")
+server = oslo_messaging.get_rpc_server(transport, target, [Endpoint()], executor="eventlet")
+server.start()
+
+def many(count):
+    pool = eventlet.GreenPool(20)
+    asked = list(range(count))
+    assert list(pool.imap(lambda number: client.call({}, "outer", number=number), asked)) == asked
+
+many(20)
+for turn in range(3):
+    for each in made:
+        each.put_in()
+    state.stamps.on = True
+    many(40)
+    state.stamps.on = False
+    for each in made:
+        each.take_out()
+    many(20)
+assert not state.stamps.broken, state.stamps.failure
+assert state.failures == [] and state.stamps.in_flight == {}
+def rows(side):
+    found = zip(*[iter(state.rows()[side])] * len(at.COLUMNS[side]))
+    return {row[at.ID]: row for row in found}
+sent, served = rows("producer"), rows("consumer")
+children = [row for row in sent.values() if row[at.PARENT]]
+assert sent.keys() == served.keys() and len(sent) == 240 and len(children) == 120, len(sent)
+assert len({row[at.PARENT] for row in children}) == 120
+for row in children:
+    parent = served[row[at.PARENT]]
+    assert parent[at.ENDPOINT] <= row[at.CALL] <= row[at.RETURN] <= parent[at.ENDPOINT_END]
+assert {row[at.OUTCOME] for found in (sent, served) for row in found.values()} == {at.ENDED_WELL}
+server.stop()
+"""
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_green_threads_keep_apart_what_each_of_them_sends_and_serves(implementation):
+    environment = {**os.environ, "OMRIG_STAMP": implementation}
+    done = subprocess.run(
+        [sys.executable, "-Wignore", "-c", GREEN],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.returncode == 0, done.stderr

@@ -141,6 +141,10 @@ def test_sites_are_split_without_rest():
     assert {site.probe.action.name for site in passed} >= {"adopt", "serve"}
 
 
+def _is_stamped_by_the_kernel(sock):
+    return bool(sock.getsockopt(socket.SOL_SOCKET, connections._SO_TIMESTAMPNS))
+
+
 def test_a_connection_that_is_still_open_gets_its_own_send_and_receive_back():
     from amqp.transport import TCPTransport
 
@@ -157,8 +161,10 @@ def test_a_connection_that_is_still_open_gets_its_own_send_and_receive_back():
                 transport.write(b"stamped")
                 peer.sendall(b"answer")
                 assert transport._quick_recv(6) == b"answer"
+                assert _is_stamped_by_the_kernel(transport.sock)
             assert transport._write == transport.sock.sendall
             assert transport._quick_recv == transport.sock.recv
+            assert not _is_stamped_by_the_kernel(transport.sock)
             transport.close()
         assert peer.recv(100).endswith(b"stamped")
         peer.close()

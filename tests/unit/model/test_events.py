@@ -20,6 +20,7 @@ SAID = [
     events.Ask(1, "received", {"producer": "p", "first": 0, "end": None}),
     events.Answer(1, {"consumer-1": 3, "consumer-2": None}),
     events.Note("a producer came"),
+    events.CallEnded(1, "silent", 5_000_000_000, "2026-11-26T10:00:00.000+00:00"),
 ]
 
 

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class FakeAgent:
         self.is_silent = False
         self.asked: list[dict[str, Any]] = []
         self.on_for: set[int] = set()
+        self.turned_off: Callable[[str], object] = lambda _: None
         self.turned: list[bool] = []
         self._end, self._wake = os.pipe()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -152,3 +154,4 @@ class FakeAgent:
     def _off(self, number: int) -> None:
         self.on_for.discard(number)
         self.turned.append(False)
+        self.turned_off(self.name)

@@ -93,6 +93,19 @@ def test_all_processes_are_turned_on_and_off_again(place: Path, start: Start, to
     }
 
 
+def test_who_only_sends_is_turned_off_before_who_serves(
+    place: Path, start: Start, told: Told
+) -> None:
+    server, client = start("server"), start("client")
+    server.rows["consumer"] = 1
+    order: list[str] = []
+    for agent in (server, client):
+        agent.turned_off = order.append
+    with session.recording(place, wanted(), told) as recorder:
+        recorder.end()
+    assert order == ["client", "server"]
+
+
 def test_what_it_writes_is_its_owners_alone(place: Path, start: Start, told: Told) -> None:
     start()
     before = os.umask(0o022)

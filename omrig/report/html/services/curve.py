@@ -65,8 +65,8 @@ def draw(distribution: Sequence[tuple[float, int]], count: int) -> Curve | None:
 
 
 def _is_known(percentile: float, count: int) -> bool:
-    """Whether one of so many messages is beyond it."""
-    return count * (100 - percentile) >= 100 * (1 - _ROUNDING)
+    """Whether more of so many messages than the longest one are beyond it."""
+    return count * (100 - percentile) > 100 * (1 + _ROUNDING)
 
 
 def _nines(percentile: float, count: int) -> float:

@@ -134,6 +134,17 @@ def test_an_executor_of_one_thread_is_named_as_what_messages_wait_for(tmp_path):
     assert any(line.kind == "pools" and pool.advice in line.text for line in verdict.evidence)
 
 
+def test_an_executor_with_free_threads_is_not_too_small(tmp_path):
+    fleet, api, conductor = pair(executor_threads=8)
+    for number in range(COUNT):
+        queue_ns = 10 * MS + number * 777 * US
+        fleet.call(api, conductor, "ping", at=number * 100 * MS, endpoint_ns=MS, queue_ns=queue_ns)
+    verdict = only(account(fleet.write(tmp_path)), "ping").verdict
+    assert verdict.stage == "executor_queue"
+    assert "(8 threads, executor_thread_pool_size) has a free thread all the time" in verdict.why
+    assert "too small" not in verdict.why
+
+
 def asked(size, **others):
     values = {"waited_ns": 107e6, "cpu_share": 0.2, "remedy": "make endpoints faster", **others}
     return Asked(size=size, option="executor_thread_pool_size", noun="thread", **values)

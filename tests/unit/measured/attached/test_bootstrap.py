@@ -116,6 +116,15 @@ def test_what_cannot_be_attached_is_one_line(place) -> None:
     assert "cannot be recorded: FileNotFoundError" in err or "ModuleNotFoundError" in err
 
 
+def test_a_process_of_omrigs_own_measures_itself(place) -> None:
+    (place / "omrig").mkdir()
+    (place / "omrig" / "__init__.py").touch()
+    code = f"import omrig, {DRIVER[:-3].replace('/', '.')}"
+    out, err = run(place, code, root=place)
+    assert not out and err.count("\n") == 1
+    assert "one of omrig's own" in err
+
+
 def test_afterwards_it_finds_nothing_any_more(place) -> None:
     code = (
         f"import {DRIVER[:-3].replace('/', '.')}, sys;"

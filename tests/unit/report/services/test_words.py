@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from omrig.model.result import Closure
-from omrig.model.service import Method, MethodName, Pool, Process, Request, Unanswered
+from omrig.model.service import LAST_SEEN, Method, MethodName, Pool, Process, Request, Unanswered
 from omrig.report.services import names, words
 from tools import synthetic_services
 
@@ -116,9 +116,9 @@ def test_what_was_not_answered_says_where_it_was_and_the_most_come_first():
     assert [(each.count, each.where) for each in found] == [
         (
             7,
-            "sent; no recorded server has seen it; MessagingTimeout; requests a, b, c and 2 more",
+            f"{LAST_SEEN['sent']}; MessagingTimeout; requests a, b, c and 2 more",
         ),
-        (1, "in the endpoint; request req-1"),
+        (1, f"{LAST_SEEN['endpoint']}; request req-1"),
     ]
 
 
