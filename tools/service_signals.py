@@ -105,12 +105,18 @@ ACTS: dict[str, Act] = {
 }
 
 
+ENDS = (terminate, kill_the_first)
+"""What ends the service by itself: a second signal would have it end without grace."""
+
+
 @contextlib.contextmanager
 def running(name: str, url: str, folder: Path, prefix: Prefix) -> Iterator[Running]:
     """The service of that name, with work."""
     service, _, executor = name.partition("-")
     if service == nova.NAME:
-        with nova.running(folder, url, prefix, executor=executor) as pinged:
+        # One with eventlet is the first process itself.
+        workers = 2 if executor == "eventlet" else 1
+        with nova.running(folder, url, prefix, executor=executor, workers=workers) as pinged:
             yield Running(pinged.conductor, lambda: pinged.ping(40, threads=4))
     elif service == ironic.NAME:
         with ironic.running(folder, url, prefix) as asked:
@@ -138,7 +144,7 @@ def outcome(options: argparse.Namespace, how: str, act: Act, url: str, place: Pa
         after = first.workers() if first.process.poll() is None else []
         all_of_it = {*before, *after}
         begin = time.monotonic()
-        if first.process.poll() is None:
+        if act not in ENDS:
             first.process.terminate()
         status = first.process.wait(GONE_SECONDS)
         psutil.wait_procs(list(all_of_it), GONE_SECONDS)
