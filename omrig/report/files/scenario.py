@@ -14,6 +14,7 @@ from omrig.model.load import EXECUTORS
 from omrig.model.patterns import PATTERNS
 from omrig.model.service import REMOTE, Method, Process, ServiceResult
 from omrig.model.units import NS
+from omrig.report.services.words import counted
 
 MOST_PROCESSES = 8
 """More processes of a side are not asked for: a test broker's machine has to run them all."""
@@ -81,7 +82,7 @@ def _count(method: Method) -> int:
 
 def _title(result: ServiceResult, name: str, count: int) -> str:
     return (
-        f"{name}: {count:,.0f} messages of {len(result.methods)} methods in"
+        f"{name}: {counted(count, 'message')} of {counted(len(result.methods), 'method')} in"
         f" {units.duration(result.duration_ns)}"
     )
 
