@@ -146,6 +146,7 @@ def as_one(tables: Sequence[StampTable]) -> StampTable:
         busy=Busy(
             columns_of(lambda each: each.busy.before), columns_of(lambda each: each.busy.after)
         ),
+        batched=any(each.batched for each in tables),
     )
     # What two of them received counts where it was read first.
     first = made.side == "consumer"

@@ -5,7 +5,7 @@ import dataclasses
 import numpy
 import pytest
 
-from omrig.accounting import legs
+from omrig.accounting import legs, stamp_table
 from omrig.model.result import Clock
 from omrig.model.stages import BY_NAME, STAGES
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
@@ -84,3 +84,8 @@ def test_in_batches_a_message_waits_between_two_columns_that_it_needs():
     alone = legs.serve(table)
     assert (alone["decode"] == found["decode"] + found["batch_wait"]).all()
     assert sum(alone.values()).sum() == sum(found.values()).sum()
+
+
+def test_of_several_consumers_in_batches_messages_wait_there_too():
+    table = dataclasses.replace(stamped.consumer(**_random(CONSUMER_COLUMNS, 3)), batched=True)
+    assert "batch_wait" in legs.serve(stamp_table.as_one([table, table]))

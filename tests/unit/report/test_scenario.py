@@ -49,7 +49,7 @@ def test_rate_pattern_and_endpoint_are_the_recordings(tmp_path: Path) -> None:
     assert plan.load.workers == 2
     assert plan.load.size_bytes == 10240
     assert "Sizes are not recorded" in comments(text)
-    assert values(text)["title"] == "rec-1: 400 messages of 1 methods in 20.0 s"
+    assert values(text)["title"] == "rec-1: 400 messages of 1 method in 20.0 s"
 
 
 def test_several_patterns_are_a_mix_and_their_endpoints_a_mean(tmp_path: Path) -> None:
