@@ -6,6 +6,7 @@ from omrig.accounting.verdict.owners import Part
 from omrig.accounting.verdict.thresholds import SATURATED_CPU, UNFAIR
 from omrig.model import units
 from omrig.model.facts import Facts
+from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result, StageRow
 
 _REMEDY = "fewer workers or more processes"
@@ -34,6 +35,11 @@ class Case:
     def is_reply(self) -> bool:
         """Whether it is on the way back."""
         return self.name.startswith("reply_") or self.name == "amqp_reply"
+
+    @property
+    def has_reply(self) -> bool:
+        """Whether somebody waits for the answer to a message."""
+        return PATTERNS[self.result.pattern].replies
 
     @property
     def mean(self) -> str:

@@ -27,7 +27,6 @@ from omrig.accounting.verdict.thresholds import (
 )
 from omrig.model import units
 from omrig.model.facts import Network
-from omrig.model.patterns import PATTERNS
 from omrig.model.stages import BY_NAME
 from omrig.model.units import MS
 
@@ -134,7 +133,8 @@ def _busy(case: Case) -> str:
 
 def _wakeup(case: Case) -> str:
     waiter = "greenlet" if case.is_eventlet else "thread"
-    return f"a reply waits {case.mean} until the caller's {waiter} runs; {_busy(case)}"
+    what = "a reply" if case.has_reply else "the publisher confirm"
+    return f"{what} waits {case.mean} until the caller's {waiter} runs; {_busy(case)}"
 
 
 def _stall(case: Case) -> str:
@@ -160,7 +160,7 @@ def _executor_queue(case: Case) -> str:
     if case.facts.executor_free:
         return f"{wait}: {pool} has a free thread all the time, which does not run; {_busy(case)}"
     # In a closed loop with replies no more messages are under way than there are workers.
-    replies = PATTERNS[case.result.pattern].replies
+    replies = case.has_reply
     if replies and size and 0 < workers <= size:
         return (
             f"{wait}: {pool} has room for {counted(workers, 'worker')}, its threads do not run;"
