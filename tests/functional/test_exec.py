@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from omrig.broker.rabbitmq.embedded import embedded_broker
 from omrig.measured.attached import wanted
 from tests.functional.agents import Agents, until
 
@@ -76,6 +77,13 @@ class Fleet:
                 process.communicate(timeout=10)
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """One of their own: what services leave on it is no business of other tests."""
+    with embedded_broker() as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -196,7 +204,8 @@ def test_a_worker_that_is_killed_keeps_its_rows(fleet) -> None:
     until(lambda: agents.ask(do="status")[pids[0]] is None)
     load.kill()
     server.terminate()
-    out, _ = server.communicate(timeout=20)
+    # A reply whose caller is gone is tried for a minute.
+    out, _ = server.communicate(timeout=90)
     codes = [0] * WORKERS
     codes[pids.index(pids[0])] = -signal.SIGKILL
     assert sorted(json.loads(out)) == sorted(codes)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 
+import kombu
 import pytest
 
+from omrig.broker.rabbitmq.embedded import embedded_broker
 from tests.rabbitmqctl import declared
 
 SERVER = """
@@ -49,6 +51,23 @@ time.sleep(600)
 """
 
 
+@pytest.fixture(scope="module")
+def broker():
+    """One of their own: what services leave on it is no business of other tests."""
+    with embedded_broker() as broker:
+        yield broker
+
+
+def await_consumer(broker, queue):
+    """Wait until somebody takes from a queue: a server has begun to only after its start."""
+    with kombu.Connection(broker.url.replace("rabbit:", "amqp:", 1)) as connection:
+        channel = connection.default_channel
+        end = time.monotonic() + 20
+        while not channel.queue_declare(queue, passive=True).consumer_count:
+            assert time.monotonic() < end, f"nobody takes from {queue}"
+            time.sleep(0.05)
+
+
 @pytest.fixture
 def serve(broker):
     """Start a server of RPC: its process, which prints when it was called."""
@@ -63,6 +82,7 @@ def serve(broker):
         )
         started.append(process)
         assert process.stdout.readline() == "up\n"
+        await_consumer(broker, f"{topic}.{name}")
         return process
 
     yield serve

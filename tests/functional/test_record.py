@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from omrig.broker.rabbitmq.embedded import embedded_broker
 from tests.functional.conftest import result_of
 
 SERVER = """
@@ -47,6 +48,13 @@ print("done", flush=True)
 """
 
 FOREVER = 10**6
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """One of their own: what services leave on it is no business of other tests."""
+    with embedded_broker() as broker:
+        yield broker
 
 
 @pytest.fixture
