@@ -156,6 +156,13 @@ def serve(options, number):
     made.cleanup()
 
 
+def end_all(pids):
+    for pid in pids:
+        # Of one that was killed nothing may be left.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
 def served_by_children(options):
     # As a service does: the driver is there before it forks; a connection should not be.
     messaging, made = transport(options)
@@ -183,7 +190,7 @@ def served_by_children(options):
             finally:
                 sys.stdout.flush()
                 os._exit(status)
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(pid, signal.SIGTERM) for pid in pids])
+    signal.signal(signal.SIGTERM, lambda *_: end_all(pids))
     codes = []
     for pid in pids:
         while True:

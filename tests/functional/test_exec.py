@@ -204,7 +204,7 @@ def test_a_worker_that_is_killed_keeps_its_rows(fleet) -> None:
     until(lambda: agents.ask(do="status")[pids[0]] is None)
     load.kill()
     server.terminate()
-    # A reply whose caller is gone is tried for a minute.
+    # A reply to a caller that is gone is tried for a minute.
     out, _ = server.communicate(timeout=90)
     codes = [0] * WORKERS
     codes[pids.index(pids[0])] = -signal.SIGKILL
