@@ -14,7 +14,7 @@ from omrig.model.profiling import fraction
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from omrig.recorder.about import About
+    from omrig.model.recorded import About
     from omrig.recorder.display import Display
     from omrig.recorder.session import Wanted
 

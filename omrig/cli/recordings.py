@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from omrig.cli import recorded, streams
 from omrig.model import errors
 from omrig.model.errors import UsageError
+from omrig.model.recorded import FILE
 from omrig.recordings import service_result
 from omrig.recordings.folder import RESULT, RUN, read_json
 
 if TYPE_CHECKING:
     from omrig.model.service import ServiceResult
-
-RECORDING = "recording.json"
-"""What the recorder says of a recording."""
 
 _FOLDER_OF_SERVICES = "maps.json"
 """What ``omrig exec`` leaves in the folder of its recordings."""
@@ -46,14 +44,14 @@ def named(names: Sequence[str]) -> Path | None:
 def _is_recording(folder: Path) -> bool:
     if (folder / RUN).exists():
         return False
-    return (folder / RECORDING).exists() or service_result.is_one(folder)
+    return (folder / FILE).exists() or service_result.is_one(folder)
 
 
 def _only_one(folder: Path) -> list[Path]:
     """The recording in a folder of services, none where it is no such folder."""
     if not folder.is_dir():
         return []
-    inside = sorted(path.parent for path in folder.glob(f"*/{RECORDING}"))
+    inside = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
     if len(inside) > 1:
         shown = ", ".join(path.name for path in sorted(inside, key=_number))
         last = max(inside, key=_number)
@@ -134,7 +132,7 @@ def read(folder: Path) -> "ServiceResult":
 
 
 def _has_ended(folder: Path) -> bool:
-    about = read_json(folder / RECORDING)
+    about = read_json(folder / FILE)
     return isinstance(about, dict) and about.get("ended_ns") is not None
 
 

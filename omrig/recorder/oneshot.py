@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omrig.model import errors
 from omrig.model.errors import UsageError
+from omrig.model.recorded import About
 from omrig.recorder import session
-from omrig.recorder.about import About
 from omrig.recorder.display import Display
 
 _PASSED_ON = frozenset(

@@ -13,11 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from omrig.model import errors
+from omrig.model.recorded import CAPTURE, Captured
 from omrig.recorder import owner
-from omrig.recorder.about import Captured
 from omrig.watcher.capture import Capture, packet_socket
-
-FOLDER = "capture"
 
 LINKS = "links.jsonl"
 """Where a process notes the connections that it stamps."""
@@ -38,7 +36,7 @@ class Segments:
         """Begin; raises ``OSError`` where that is not permitted."""
         with owner.root_again():
             packets = packet_socket()
-        folder = recording / FOLDER
+        folder = recording / CAPTURE
         folder.mkdir(mode=0o700)
         self._capture = Capture(str(folder), from_ports=True, packets=packets)
         self._ports: tuple[int, ...] = ()

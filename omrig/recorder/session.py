@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from omrig.model.recorded import FILE, About, Captured
 from omrig.model.values import Json
 from omrig.recorder import agents, folder, followed, owner, processes, segments
-from omrig.recorder.about import About, Captured
 from omrig.recorder.display import Display
 from omrig.recorder.followed import OVER, SILENT, Followed
 from omrig.recorder.overwritten import overwritten
+from omrig.recordings import writer
 
 LIMIT_BYTES = 64 << 20
 """How long a table of rows may become, in each process and for each side; 200,000 messages fit."""
@@ -67,7 +68,7 @@ class Recorder:
             sample=wanted.sample,
             pid=os.getpid(),
         )
-        self._about.write(self.folder)
+        writer.write_json(self.folder / FILE, self._about.to_json())
         self._links = segments.Links(self.folder)
         self._capture = segments.begin(self.folder, wanted.capture)
         if isinstance(self._capture, str) and wanted.capture:
@@ -280,7 +281,7 @@ class Recorder:
         captured = Captured(why_not=capture) if isinstance(capture, str) else capture.end()
         self._capture = captured.why_not
         self._about = dataclasses.replace(said, ended_ns=now, capture=captured)
-        self._about.write(self.folder)
+        writer.write_json(self.folder / FILE, self._about.to_json())
         return self._about
 
     def abort(self) -> None:

@@ -13,9 +13,9 @@ from omrig.model.attached import (
     State,
     Status,
 )
+from omrig.model.recorded import FILE, UNDER_WAY, About
 from omrig.model.values import Json
 from omrig.recorder import agents, folder, processes
-from omrig.recorder.about import FILE, UNDER_WAY, About
 from omrig.recorder.agents import Attached, Connection
 
 _WITHIN_S = 3.0

@@ -12,10 +12,10 @@ from omrig.accounting.services.traffic import Traffic
 from omrig.accounting.verdict.phrases import percent
 from omrig.model import units
 from omrig.model.columns import Integers
+from omrig.model.recorded import About
 from omrig.model.service import Pool, Process
 from omrig.model.units import NS
 from omrig.recordings.services.processes import Instrument, Recorded
-from omrig.recordings.services.recording import About
 
 SOCKET = (
     "by the socket's own stamp: typically 0.4 to 1.7 µs late, and more than 50 µs off for 0 to 6 %"

@@ -22,11 +22,12 @@ from omrig.accounting.services.methods import Accounted
 from omrig.accounting.services.traffic import Traffic
 from omrig.accounting.services.ways import Stretch
 from omrig.accounting.verdict.phrases import counted
+from omrig.model.recorded import CAPTURE
 from omrig.model.result import Closure
 from omrig.model.service import REMOTE, Process, ServiceResult
 from omrig.recordings.services import captured, recording
 from omrig.recordings.services.processes import Instrument
-from omrig.recordings.services.recording import CAPTURE, Recording
+from omrig.recordings.services.recording import Recording
 
 _NEVER = numpy.iinfo(numpy.int64).max
 

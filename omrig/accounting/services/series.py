@@ -12,9 +12,9 @@ from omrig.accounting.services.hosts import Hosts
 from omrig.accounting.services.traffic import Traffic
 from omrig.accounting.services.ways import Kind
 from omrig.model.columns import Integers
+from omrig.model.recorded import CAPTURE
 from omrig.model.service import MethodName
 from omrig.recordings.services import captured, recording
-from omrig.recordings.services.recording import CAPTURE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from omrig.model.recorded import CAPTURE
 from omrig.recorder import segments
 from omrig.recordings import logs
 from omrig.watcher import layout
@@ -61,7 +62,7 @@ def test_what_comes_from_the_port_is_noted_and_what_goes_to_it_is_not(
             time.sleep(0.1)
     found = capture.end()
     assert found.used and found.why_not == "" and found.ports == (port,) and found.dropped == 0
-    folder = tmp_path / segments.FOLDER
+    folder = tmp_path / CAPTURE
     rows = logs.rows(folder / layout.SEGMENTS, len(layout.SEGMENT_COLUMNS), "<u4")
     header = 20 if family == socket.AF_INET else 40
     payloads = [int(row[0]) for row in rows if row[0] >= header + 20 + 50]

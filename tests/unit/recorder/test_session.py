@@ -14,8 +14,8 @@ import pytest
 
 from omrig.model.attached import Row
 from omrig.model.errors import UsageError
+from omrig.model.recorded import UNDER_WAY
 from omrig.recorder import folder, session
-from omrig.recorder.about import UNDER_WAY
 from omrig.recorder.session import Wanted
 from tests.unit.recorder import fake_agent
 from tests.unit.recorder.fake_agent import FakeAgent

@@ -3,6 +3,7 @@
 import numpy
 import pytest
 
+from omrig.model.recorded import CAPTURE
 from omrig.recordings import arrivals
 from omrig.recordings.services import captured, recording
 from tests import recorded
@@ -20,7 +21,7 @@ def made(count=20):
 
 def times(rec):
     (process,) = recording.read(rec).processes
-    log = captured.of_process(captured.read(rec / recording.CAPTURE), process)
+    log = captured.of_process(captured.read(rec / CAPTURE), process)
     columns = process.columns["consumer"]
     return arrivals.times(log, columns["connection"], columns["offset"]), columns["read"]
 
