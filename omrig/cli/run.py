@@ -30,6 +30,7 @@ from omrig.model.notifications import Notifications
 from omrig.model.pace import Pace
 from omrig.model.plan import SIDES, Output, Plan, Where
 from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value
+from omrig.model.software import Software
 from omrig.supervisor.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def add_plan(parser: Parser) -> None:
     add_fields(parser.add_argument_group("notifications (--pattern notify)"), Notifications)
     _add_profiling(parser)
     add_fields(parser.add_argument_group(TRANSPORT), Where)
+    add_fields(parser.add_argument_group("versions"), Software)
     output = parser.add_argument_group("output")
     add_fields(output, Output, without=("debug",))
     output.add_argument("--json", action="store_true", help="print result.json, nothing else")
@@ -159,6 +161,7 @@ def make_plan(
             notifications=Notifications(**given(options, Notifications)),
             profiling=profiling(options),
             transport=transport(options),
+            software=Software(**given(options, Software)),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
         )
 

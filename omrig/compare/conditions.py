@@ -37,6 +37,9 @@ _UNTOLD = frozenset(
         "idle_s",
         "sides",
         # Named by what they say: pools, options, timeout and the transport.
+        "requirements",
+        "python",
+        "rabbitmq",
         "config_files",
         "config_dirs",
         "project",

@@ -20,6 +20,7 @@ from omrig.model.patterns import NOTIFICATIONS
 from omrig.model.profiling import Profiling
 from omrig.model.sizes import Sizes
 from omrig.model.slices import twin_messages
+from omrig.model.software import Software
 
 SIDES = ("producer", "consumer")
 
@@ -152,6 +153,7 @@ class Plan:
     notifications: Notifications = dataclasses.field(default_factory=Notifications)
     profiling: Profiling = dataclasses.field(default_factory=Profiling)
     transport: Where = dataclasses.field(default_factory=Where)
+    software: Software = dataclasses.field(default_factory=Software)
     output: Output = dataclasses.field(default_factory=Output)
 
     def __post_init__(self) -> None:
@@ -303,6 +305,7 @@ class Plan:
             **{n: each for n, each in _public(self.notifications).items() if each is not None},
             **self.profiling.public(),
             **_public(self.transport),
+            **{name: value for name, value in _public(self.software).items() if value},
             **_public(self.output),
         }
 
@@ -323,11 +326,12 @@ class Plan:
             notifications=Notifications(**values["notifications"]),
             profiling=Profiling.from_values(values["profiling"]),
             transport=Where(**_tuples(values["transport"])),
+            software=Software(**_tuples(values["software"])),
             output=Output(**values["output"]),
         )
 
 
-_Part = Load | Pace | Notifications | Where | Output
+_Part = Load | Pace | Notifications | Where | Software | Output
 
 
 def _public(part: _Part) -> dict[str, Any]:
@@ -338,9 +342,7 @@ def _public(part: _Part) -> dict[str, Any]:
     }
 
 
-def _is_told(
-    part: Load | Pace | Notifications | Where | Output, field: dataclasses.Field[Any]
-) -> bool:
+def _is_told(part: _Part, field: dataclasses.Field[Any]) -> bool:
     return "unless_none" not in field.metadata or getattr(part, field.name) is not None
 
 

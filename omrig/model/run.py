@@ -55,7 +55,8 @@ class RecordedPlan(Value):
     the payloads where they have several, and ``size_bytes`` is then their mean; ``mix`` are the
     proportions of several patterns, and ``pattern`` then says no more than that there are some.
     ``endpoint`` is what the endpoint was told to do, None where it only answered; ``scenario`` the
-    name or the file of the one that gave options, None where none did.
+    name or the file of the one that gave options, None where none did. ``requirements``, ``python``
+    and ``rabbitmq`` are what was asked for in place of what is at hand.
     """
 
     sides: tuple[str, ...] = ()
@@ -106,6 +107,9 @@ class RecordedPlan(Value):
     think_time_s: float | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     sizes: RecordedSizes | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     mix: Mapping[str, int] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    requirements: tuple[str, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    python: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    rabbitmq: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @property
     def pace(self) -> Pace:
