@@ -19,6 +19,7 @@ ALLOWED = {
     "recorder": ("model", "recordings", "watcher", "drivers"),
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
+    "history": ("model", "recordings", "compare"),
     "supervisor": (
         "model",
         "drivers",
@@ -27,7 +28,7 @@ ALLOWED = {
         "accounting.recent",
         "measured.profilers.registry",
     ),
-    "report": ("model", "recordings", "compare", "formats"),
+    "report": ("model", "recordings", "compare", "history", "formats"),
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
