@@ -20,6 +20,7 @@ ALLOWED = {
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
     "history": ("model", "recordings", "compare"),
+    "experiment": ("model", "recordings", "compare", "supervisor"),
     "supervisor": (
         "model",
         "drivers",
@@ -28,7 +29,7 @@ ALLOWED = {
         "accounting.recent",
         "measured.profilers.registry",
     ),
-    "report": ("model", "recordings", "compare", "history", "formats"),
+    "report": ("model", "recordings", "compare", "experiment", "history", "formats"),
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 
