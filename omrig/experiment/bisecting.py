@@ -196,10 +196,9 @@ class Search:
             raise OutOfTime
         measured = self._trials.journal.count(base.name) + self._trials.journal.count(new.name)
         lasted_s = round(time.monotonic() - began_s, 3)
-        step = Step(
+        return Step(
             candidate.name, "skipped", base.name, new.name, rounds, measured, lasted_s, (), reason
         )
-        return step
 
     def _decided(
         self,

@@ -24,7 +24,10 @@ def show(
         console.print(bulleted(_heads(known), ""))
         if known.steps:
             console.print(_steps(known))
-        console.print(labelled(_notes(known, folder)))
+        console.print(labelled(_notes(known)))
+        # What is copied must not be cut into lines.
+        for label, text in _commands(known, folder):
+            console.print(f"{label:<8}  {text}", soft_wrap=True, markup=False)
 
 
 def _heads(known: Bisection) -> list[Text]:
@@ -62,21 +65,18 @@ def _told(step: Step) -> str:
     return step.reason or "\n".join(map(bisection_text.figure, step.figures))
 
 
-def _notes(known: Bisection, folder: Path) -> list[tuple[str, str]]:
+def _notes(known: Bisection) -> list[tuple[str, str]]:
     gates = known.asked.gates or ((known.derived,) if known.derived else ())
     derived = "" if known.asked.gates else ", half way between the two ends"
-    notes = [("bad", f"breaks {each}{derived}") for each in gates if each]
+    notes = [("bad", f"breaks {each}{derived}") for each in gates]
     if known.answer:
-        notes += _of_answer(known.answer, folder)
+        notes += _of_answer(known.answer)
     notes += [("note", each) for each in known.notes]
     total = f"{bisection_text.count(known.runs, 'run')} in {_minutes(known.seconds)}"
-    notes += [("measured", total), ("results", str(folder))]
-    if not known.complete:
-        notes.append(("go on", f"omrig bisect --resume {shlex.quote(str(folder))}"))
-    return notes
+    return [*notes, ("measured", total)]
 
 
-def _of_answer(answer: Answer, folder: Path) -> list[tuple[str, str]]:
+def _of_answer(answer: Answer) -> list[tuple[str, str]]:
     first, notes = answer.first_bad, []
     if first.revision:
         notes.append(("commit", f"{first.revision}, {first.authored_at}: {first.subject}"))
@@ -84,10 +84,18 @@ def _of_answer(answer: Answer, folder: Path) -> list[tuple[str, str]]:
         notes.append(("stage", answer.stage))
     if answer.shows_in and answer.shows_in != answer.stage:
         notes.append(("shows in", answer.shows_in))
-    if answer.base and answer.new:
-        both = shlex.join([str(folder / answer.base), str(folder / answer.new)])
-        notes.append(("look at it", f"omrig compare {both}"))
     return notes
+
+
+def _commands(known: Bisection, folder: Path) -> list[tuple[str, str]]:
+    commands = [("results", str(folder))]
+    answer = known.answer
+    if answer and answer.base and answer.new:
+        both = shlex.join([str(folder / answer.base), str(folder / answer.new)])
+        commands.append(("compare", f"omrig compare {both}"))
+    if not known.complete:
+        commands.append(("go on", f"omrig bisect --resume {shlex.quote(str(folder))}"))
+    return commands
 
 
 def _minutes(seconds: float) -> str:
