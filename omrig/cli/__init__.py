@@ -99,6 +99,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig exec [options] -- PROGRAM [ARGUMENT ...]",
             has_rest=True,
         ),
+        "environments": Command(
+            "omrig.cli.environments",
+            (("environments --prune", "remove what --with and --python had made"),),
+        ),
         "targets": Command(
             "omrig.cli.targets", (("targets", "list the functions that delimit the stages"),)
         ),

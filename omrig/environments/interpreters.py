@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,9 +57,16 @@ class Interpreter:
 
 def own() -> Interpreter:
     """The Python that this process runs with."""
-    found = look(Path(sys.executable))
-    assert found, "this process has an interpreter"
-    return found
+    return Interpreter(
+        Path(sys.executable),
+        tuple(sys.version_info[:3]),
+        sys.version,
+        sys.implementation.cache_tag,
+        sysconfig.get_platform(),
+        sysconfig.get_config_var("EXT_SUFFIX"),
+        Path(sysconfig.get_path("include")),
+        getattr(sys, "_base_executable", sys.executable),
+    )
 
 
 def find(asked: str, uv: str | None) -> Interpreter:

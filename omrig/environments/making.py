@@ -71,8 +71,9 @@ def make(
     """The environment with these ``requirements``, on this ``python``, for these profiler modes.
 
     What is not asked for is as the command itself has it, unless that contradicts what is. ``say``
-    is told what takes long. Raises :class:`~omrig.environments.refusals.NotInstallable` for what
-    cannot be had, ``UsageError`` for what is no requirement.
+    is told what takes long, and each time what could not be kept as it is. Raises
+    :class:`~omrig.environments.refusals.NotInstallable` for what cannot be had, ``UsageError`` for
+    what is no requirement.
     """
     option = "--with" if requirements else "--python"
     uv = installers.uv_program()
@@ -96,6 +97,8 @@ def make(
         ) from error
     note = cache.note(path) or {}
     notes = (*note.get("notes", ()), *([code.note] if code.note else ()))
+    for each in notes:
+        say(each)
     python_path = path / "bin" / "python"
     return Environment(path, python_path, note["described"], not is_there, code.folder, notes)
 
@@ -159,8 +162,6 @@ def _make(
         with _explained(wanted, installer):
             installer.install([*lines, *map(str, wanted.omrig)], wanted.versions, folder)
         note = _note(wanted, lines, folder)
-        for each in note["notes"]:
-            say(each)
         (folder / NOTE).write_text(json.dumps(note, indent=1))
         folder.rename(path)
     finally:
