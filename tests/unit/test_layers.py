@@ -12,6 +12,7 @@ ALLOWED = {
     "model": (),
     "watcher": (),
     "formats": ("model",),
+    "environments": ("model",),
     "drivers": ("model",),
     "broker": ("model", "drivers"),
     "recordings": ("model", "watcher.layout"),
@@ -28,6 +29,7 @@ ALLOWED = {
         "recordings",
         "accounting.recent",
         "measured.profilers.registry",
+        "measured.tethered",
     ),
     "report": ("model", "recordings", "compare", "experiment", "history", "formats"),
 }
