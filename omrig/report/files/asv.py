@@ -29,8 +29,10 @@ FOLDER = "asv"
 _RESULTS, _BENCHMARKS, _MACHINES, _CONFIGURATION = 2, 2, 1, 1
 """The versions of asv's files that these are."""
 
-_COLUMNS = ("result", "params", "version", "started_at", "duration", "stats_ci_99_a")
-_COLUMNS += ("stats_ci_99_b", "stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples")
+_COLUMNS = (
+    *("result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b"),
+    *("stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples"),
+)
 
 _REPOSITORY = "versions.git"
 _BRANCH = "main"
@@ -183,9 +185,9 @@ def _write_repository(folder: Path, history: History) -> dict[str, tuple[str, in
     for number, version in enumerate(history.versions):
         date_s = begin_s + _MINUTE_S * number
         who = f"omrig <omrig@localhost> {date_s} +0000"
-        text = f"tree {tree}\n{f'parent {parent}\n' if parent else ''}"
-        text += f"author {who}\ncommitter {who}\n\n{version}\n"
-        parent = _write_object(folder, "commit", text.encode())
+        lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
+        lines += [f"author {who}", f"committer {who}", "", version, ""]
+        parent = _write_object(folder, "commit", "\n".join(lines).encode())
         commits[version] = parent, date_s
     tags = {_plain(version): commit for version, (commit, _) in commits.items()}
     _write_references(folder, parent, tags)
