@@ -106,8 +106,9 @@ def read(name: str, package: str | None = None, argument: str = "FOLDER") -> His
         which, why = kept.excluded[0]
         raise UsageError(f"{argument}: no run counts: {which} is left out: {why}")
     of = _package(package, about, kept.runs, argument)
-    left_out = [(_label(_run(each), of), reason) for each, reason in kept.excluded]
-    labelled = [(_label(stored.run, of), stored) for stored in kept.runs]
+    names = about.get("names", {})
+    left_out = [(_label(each, _run(each), of, names), reason) for each, reason in kept.excluded]
+    labelled = [(_label(each.folder, each.run, of, names), each) for each in kept.runs]
     skipped = [Gap(each["version"], each["reason"]) for each in about.get("skipped", ())]
     gaps = [*skipped, *(Gap(version, f"left out: {reason}") for version, reason in left_out)]
     order = _ordered(labelled, [gap.version for gap in gaps], about)
@@ -163,8 +164,10 @@ def _package(
     return varied[0]
 
 
-def _label(run: Run, package: str) -> str:
-    return versions_of(run).get(package, "unknown")
+def _label(folder: str | Path, run: Run, package: str, names: Mapping[str, str]) -> str:
+    """The version of a run: as the experiment calls it, else as the run does."""
+    told = names.get(Path(folder).parent.name)
+    return told or versions_of(run).get(package, "unknown")
 
 
 def _ordered(
