@@ -125,6 +125,8 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
     rule = about.rule
     assert rule
     wanted = [gates.parse(text) for text in rule.gates]
+    # Rounds after which nobody looks would decide nothing.
+    most = max((look for look in rule.looks if look <= rule.rounds), default=rule.rounds)
 
     def judge(base: Sequence[Figures], new: Sequence[Figures]) -> Decision | None:
         found = _decision(about, base, new)
@@ -141,10 +143,10 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
         both[0],
         both[1],
         judge_it=judge,
-        most_rounds=rule.rounds,
+        most_rounds=most,
         until_s=experiments.ends_at_s(about),
     )
-    if found is None and opened.rounds(*decisions.NAMES) < rule.rounds:
+    if found is None and opened.rounds(*decisions.NAMES) < most:
         return f"--max-minutes {rule.max_minutes:g}: there was no time for another round"
     return _ALL if found is None and rule.until == "decided" else None
 
