@@ -30,17 +30,19 @@ def until_decided(
     comparison: Comparison, decision: Decision, rulings: Mapping[str, Ruling]
 ) -> Comparison:
     """A comparison whose call is the decision; ``rulings`` are those of its gates, by text."""
-    explained = comparison.explanation if decision.word == "different" else None
+    is_different = decision.word == "different"
+    # What explains a change is the same, however it was found.
+    explained = comparison.call.text.removeprefix(comparison.call.head) if is_different else ""
     call = Call(
         word=_word(decision),
-        significant=decision.word == "different",
+        significant=is_different,
         head=decision.text,
-        text=f"{decision.text}; {explained.text}" if explained else decision.text,
+        text=f"{decision.text}{explained}",
     )
     return dataclasses.replace(
         comparison,
         call=call,
-        explanation=explained,
+        explanation=comparison.explanation if is_different else None,
         decision=decision,
         is_sequential=True,
         rulings=tuple(rulings[each.gate.text] for each in comparison.rulings),
