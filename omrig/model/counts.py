@@ -44,12 +44,10 @@ METHODS: Mapping[int, str] = MappingProxyType(
                 "10 select 11 select-ok 20 commit 21 commit-ok 30 rollback 31 rollback-ok",
             ),
         )
-        for method_id, name in zip(
-            map(int, names.split()[::2]), names.split()[1::2], strict=True
-        )
+        for method_id, name in zip(map(int, names.split()[::2]), names.split()[1::2], strict=True)
     }
 )
-"""The methods of AMQP 0-9-1 with RabbitMQ's own, by class and method: class in the upper 16 bits."""
+"""The methods of AMQP 0-9-1 and RabbitMQ by number: the class in the upper 16 bits."""
 
 DELIVER = 60 << 16 | 60
 """``basic.deliver``."""
@@ -110,13 +108,15 @@ class TaskCalls(Value):
     """Python functions entered a message in the threads, or greenlets, of one kind.
 
     ``usual`` is the most frequent count from one message to the next, ``alike`` of ``counted``
-    messages have it; ``mean`` is that of all.
+    messages have it; ``mean`` is that of all. Functions by which threads wait for one another are
+    in none of them, and ``waiting`` is their mean.
     """
 
     usual: int
     mean: float
     counted: int
     alike: int
+    waiting: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,15 +159,17 @@ class Recorded(Value):
 
     ``frames`` is by phase (``start``, ``load``), then by ``sent`` or ``received``, then by method:
     how many, their frames, their bytes with the frames of the content. ``waits`` are answers
-    waited for, by phase. ``calls`` is by what a thread does: how often so many functions were
-    entered from one message to the next. ``marks`` is how often messages passed there.
+    waited for, by phase. The rest is by what a thread does: ``marks`` is how often messages of the
+    load passed it, ``calls`` how often so many functions were entered from one to the next, and
+    ``waiting`` the mean of those by which threads wait for one another.
     """
 
     frames: Mapping[str, Mapping[str, Mapping[str, tuple[int, ...]]]]
     waits: Mapping[str, int]
     heartbeats: int
-    calls: Mapping[str, Mapping[str, int]]
     marks: Mapping[str, int]
+    calls: Mapping[str, Mapping[str, int]]
+    waiting: Mapping[str, float]
     switches_voluntary: int
     switches_involuntary: int
     syscalls: int | None = None

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from omrig.measured.probes.stamp import clock
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.entered import RECEIVES, SENDS, SERVES, Entered
+from omrig.measured.profilers.entered import SENDS, SERVES, Entered
 from omrig.measured.profilers.frames import Frames
 from omrig.model.counts import Recorded
 from omrig.recordings import folder as run_folder
@@ -32,7 +32,7 @@ class CountsProfiler(Profiler):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._entered = Entered()
-        self._frames = Frames(lambda: self._entered.mark(RECEIVES))
+        self._frames = Frames(self._entered)
         self._began: tuple[int, int, int | None] | None = None
         self._ended: tuple[int, int, int | None] | None = None
 
@@ -81,8 +81,9 @@ class CountsProfiler(Profiler):
             },
             waits=self._frames.apart("waits"),
             heartbeats=sum(heartbeats.values()),
-            calls=self._entered.histograms(),
             marks=self._entered.marks(),
+            calls=self._entered.histograms(),
+            waiting=self._entered.waiting(),
             switches_voluntary=self._ended[0] - self._began[0],
             switches_involuntary=self._ended[1] - self._began[1],
             syscalls=syscalls,

@@ -6,11 +6,11 @@ its own: nothing is lost where two count at once.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import greenlet
 
+from omrig.measured.profilers.entered import RECEIVES, Entered
 from omrig.model.counts import DELIVER, METHODS
 
 SENT, RECEIVED = "sent", "received"
@@ -27,10 +27,10 @@ Shard = dict[tuple[str, str], list[int]]
 
 
 class Frames:
-    """The counts of a process, by phase of its run; ``delivered`` is called when a message comes."""
+    """The counts of a process, by phase of its run; ``entered`` is told of messages that come."""
 
-    def __init__(self, delivered: Callable[[], None]) -> None:
-        self._delivered = delivered
+    def __init__(self, entered: Entered) -> None:
+        self._entered = entered
         self._phase = "start"
         self._shards: dict[tuple[str, int], Shard] = {}
 
@@ -85,7 +85,7 @@ class Frames:
             counted = self._entry(direction, last[channel])
             counted[0] += 1
             if number == DELIVER and direction == RECEIVED:
-                self._delivered()
+                self._entered.mark(RECEIVES)
         else:
             counted = self._entry(direction, last[channel])
         counted[1] += 1
@@ -106,7 +106,12 @@ class Frames:
                 at += size + _FRAME_BYTES
 
         def counting_read_frame(this: Any, *args: Any, **kwargs: Any) -> Any:
-            frame = read_frame(this, *args, **kwargs)
+            task, at = self._entered.reads()
+            try:
+                frame = read_frame(this, *args, **kwargs)
+            except OSError:
+                self._entered.found_none(task, at)
+                raise
             kind, channel, payload = frame
             last = this.__dict__.setdefault("omrig_received", {})
             self._frame(RECEIVED, kind, channel, payload, last)
