@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from omrig import cli
-from omrig.cli import ab, results, streams
+from omrig.cli import results, streams
+from omrig.cli.configurations import configuration
 from omrig.measured import process
 from omrig.measured.measurement import Measurement
 from omrig.model import errors, events
@@ -330,7 +331,7 @@ def test_a_child_is_heard_though_its_log_finds_no_room(tmp_path, capsys):
     child = Child.__new__(Child)
     child.name = "consumer"
     child._log = tmp_path / "consumer" / "log.txt"
-    child._plan = ab._plan("A", [])
+    child._plan = configuration("a", []).plan
     child._process = subprocess.Popen(
         [
             sys.executable,

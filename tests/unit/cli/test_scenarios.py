@@ -124,6 +124,7 @@ def test_those_of_omrig_make_a_plan_and_are_in_the_help(name, capsys):
 
 
 def test_ab_takes_them():
-    from omrig.cli import ab
+    from omrig.cli.configurations import configuration
 
-    assert ab._plan("A", ["--scenario", "nova-boot", "-m", "9"]).load.messages == 9
+    made = configuration("a", ["--scenario", "nova-boot", "-m", "9"])
+    assert made.plan.load.messages == 9
