@@ -152,7 +152,7 @@ def test_an_end_that_cannot_be_measured_is_told_with_its_option(tmp_path):
         searched.run()
     searched = Searched(tmp_path / "2", {})
     searched.refused = {"good": "no such release"}
-    with pytest.raises(UsageError, match="^no such release"):
+    with pytest.raises(UsageError, match=r"^no such release"):
         searched.run()
 
 
