@@ -258,7 +258,7 @@ def _searched(
         _say(options, f"the search from {ends} {said}")
         for note in known.notes:
             _say(options, note)
-        with _going_on(folder, known), _tools(known, options, folder, about) as tools:
+        with _going_on(folder), _tools(known, options, folder, about) as tools:
             search = Search(known, tools)
             known = search.run()
             if not known.complete:
@@ -337,14 +337,16 @@ def _prepare(options: argparse.Namespace) -> "Callable[[Configuration], None]":
     """Makes the environment of a configuration; raises ``UsageError`` where that cannot be."""
     from omrig.environments import making
 
+    told: set[str] = set()
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            _say(options, text)
+
     def prepare(wanted: "Configuration") -> None:
         software = wanted.plan.software
-        making.make(
-            software.requirements,
-            software.python,
-            wanted.plan.profiling.modes,
-            lambda text: _say(options, text),
-        )
+        making.make(software.requirements, software.python, wanted.plan.profiling.modes, say)
 
     return prepare
 
@@ -366,21 +368,17 @@ def _keeper(folder: Path, options: argparse.Namespace) -> "Callable[[Bisection],
 
 
 @contextlib.contextmanager
-def _going_on(folder: Path, known: "Bisection") -> "Iterator[None]":
-    """What ends a search says how to go on with it, where something has been measured."""
+def _going_on(folder: Path) -> "Iterator[None]":
+    """What ends a search says how to go on with it, where there is something to go on from."""
     advice = f"omrig bisect --resume {shlex.quote(str(folder))} goes on"
-
-    def is_begun() -> bool:
-        return bool(known.steps) or (folder / RESULT).exists()
-
     try:
         yield
     except KeyboardInterrupt as error:
-        if is_begun():
+        if (folder / RESULT).exists():
             raise KeyboardInterrupt(f"interrupted; {advice}") from error
         raise
     except RunError as error:
-        if is_begun():
+        if (folder / RESULT).exists():
             raise RunError(f"{error}; {advice}") from error
         raise
 

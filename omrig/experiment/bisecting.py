@@ -90,6 +90,7 @@ class Search:
         """
         try:
             if not self.known.steps:
+                self._tools.keep(self.known)
                 self._ends()
             while not self.known.complete:
                 at = next_position(self.known.words)
