@@ -95,9 +95,11 @@ def _spoils(name: str) -> bool:
 def _conditions(stored: StoredRun) -> dict[str, Json]:
     run = stored.run
     transport, plan = run.transport, run.plan
-    return {
+    found = {
         "omrig": run.omrig,
         **run.environment.to_json(),
+        # A version alone does not tell two states of a checkout apart.
+        **{name: run.environment.version(name) for name in run.environment.sources or ()},
         "broker address": _broker_address(transport),
         "vhost": transport.vhost,
         "tls": transport.tls,
@@ -109,6 +111,8 @@ def _conditions(stored: StoredRun) -> dict[str, Json]:
         **run.pools,
         **run.options,
     }
+    found.pop("sources", None)
+    return found
 
 
 def _traffic(plan: RecordedPlan) -> dict[str, Json]:
