@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     """Compare what is named; the exit status."""
     from omrig.compare import comparison as compare
     from omrig.compare import gates, runs
+    from omrig.experiment import decisions
     from omrig.report.terminal import comparison as compare_terminal
 
     if _are_recordings(options):
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
     comparison = compare.compare(base, new, wanted, _messages(base, new))
+    comparison = decisions.applied(comparison, options.base, options.new)
     _write_files(comparison, options)
     try:
         with streams.shown():

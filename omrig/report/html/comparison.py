@@ -5,6 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 import omrig
+from omrig.compare import decided
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
@@ -53,10 +54,12 @@ def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     named = by_name(comparison.rows)
-    explanation = comparison.explanation
+    explanation, decision = comparison.explanation, comparison.decision
     return {
         "call": comparison.call,
         "why": explanation.text if explanation else None,
+        "margin": decision.text if decision and not comparison.is_sequential else None,
+        "stopped": decided.NOTE if comparison.is_sequential else None,
         "design": comparison.design,
         "by_chance": comparison_text.by_chance(comparison.rows),
         "headline": [_shown(row) for row in comparison.rows if row.metric.family == "headline"],

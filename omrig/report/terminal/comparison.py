@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from omrig.compare import decided
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
@@ -68,6 +69,8 @@ def _verdict(comparison: Comparison) -> RenderableType:
     grid.add_column()
     grid.add_row()
     grid.add_row(Text(">", style), Text(comparison.call.text, style))
+    if comparison.decision and not comparison.is_sequential:
+        grid.add_row("", Text(comparison.decision.text))
     kinds = dict.fromkeys(each.kind for each in comparison.instabilities)
     if kinds:
         grid.add_row(Text("!", "yellow"), Text(f"unstable: {', '.join(kinds)}", "yellow"))
@@ -168,6 +171,7 @@ def _notes(comparison: Comparison) -> Table:
     groups = [
         ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
         ("differs", [comparison_text.difference(each) for each in comparison.differences]),
+        ("rounds", [decided.NOTE if comparison.is_sequential else ""]),
         ("not in all", [", ".join(comparison.not_compared)]),
         ("unstable", [each.text for each in comparison.instabilities]),
     ]
