@@ -38,14 +38,15 @@ class Tools:
 
     ``configure`` makes the configuration of a candidate under a name; ``prepare`` makes the
     environment of one, and raises ``UsageError`` where it cannot be installed. ``keep`` gets what
-    is known after each step. No round begins that would end after ``until_s``, a time of
-    :func:`time.monotonic`.
+    is known after each step. ``metrics`` decide where there is no gate. No round begins that would
+    end after ``until_s``, a time of :func:`time.monotonic`.
     """
 
     trials: Trials
     configure: Callable[[str, Candidate], Configuration]
     prepare: Callable[[Configuration], None]
     keep: Callable[[Bisection], None]
+    metrics: Sequence[str] = sequential.METRICS
     until_s: float | None = None
 
 
@@ -151,7 +152,7 @@ class Search:
 
         def judged(good: _Side, candidate: _Side) -> Decision:
             both = [*good, *candidate]
-            named = [name for name in sequential.METRICS if all(name in each for each in both)]
+            named = [name for name in self._tools.metrics if all(name in each for each in both)]
             return sequential.judge(good, candidate, named, self.known.asked.margin)
 
         def is_decided(good: _Side, candidate: _Side) -> bool:

@@ -72,8 +72,11 @@ def bisected(*arguments, rest=()):
         (["--good", "1", "--bad", "5", "--gate", "p51<=+5%"], "there is no metric 'p51'"),
         (["--good", "1", "--bad", "5", "--gate", "p50<=-50%"], "the good one breaks it"),
         (["--good", "1", "--bad", "5", "-n", "3"], "-n: 3 rounds decide nothing; 4 are the least"),
-        (["--good", "1", "--bad", "5", "--margin", "5x"], "--margin: '5x' is not a percentage"),
-        (["--good", "1", "--bad", "5", "--max-minutes", "0"], "--max-minutes: 0 is not a number"),
+        (
+            ["--good", "1", "--bad", "5", "--margin", "5x"],
+            "--margin: '5x' is not a percentage between",
+        ),
+        (["--good", "1", "--bad", "5", "--max-minutes", "0"], "--max-minutes: 0 is not minutes"),
         (
             ["--good", "1", "--bad", "3", "--versions", "2,5"],
             "--versions: 5 is not between 1 and 3",
@@ -81,6 +84,14 @@ def bisected(*arguments, rest=()):
         (["--good", "1", "--bad", "3", "--versions", "x"], "--versions: 'x' is no version"),
         (["--good", "1", "--bad", "2", "--source", "nowhere"], "--source: nowhere is no folder"),
         (["--good", "1", "--bad", "2", "--source", "."], "--source: git: not a git repository"),
+        (
+            ["--good", "1", "--bad", "2", "--source", "https://me:geheim@host/x.git"],
+            "--source: holds a login",
+        ),
+        (
+            ["--good", "1", "--bad", "2", "--source", "https://geheim@h/x"],
+            "--source: holds a login",
+        ),
         (["--resume", "nowhere"], "--resume: nowhere/bisect.json: No such file"),
         (["--resume", ".", "--good", "1"], "--resume: goes on with what was asked"),
     ],
@@ -89,6 +100,7 @@ def test_what_is_wrong_is_one_line_and_status_2(arguments, said, capsys):
     assert bisected(*arguments) == cli.USAGE
     error = capsys.readouterr().err
     assert said in error
+    assert "geheim" not in error
     assert error.count("\n") == 1
 
 

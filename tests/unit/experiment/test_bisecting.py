@@ -60,7 +60,7 @@ class Searched:
                 lambda name, candidate: named(name, "--with", candidate.requirement),
                 self.prepare,
                 self.kept.append,
-                self.until_s,
+                until_s=self.until_s,
             )
             yield Search(self.known, tools)
 
