@@ -159,6 +159,7 @@ class Search:
             return bool(good) and judged(good, candidate).word != "undecided"
 
         step = self._measure(bad, is_decided, is_end=True)
+        self._refuse_in_memory(step)
         return step, judged(*self._measured(step))
 
     def _asked(self, candidate: Candidate, is_end: bool) -> Step:
@@ -171,6 +172,7 @@ class Search:
         step = self._measure(candidate, is_decided, is_end)
         if step.reason:
             return step
+        self._refuse_in_memory(step)
         word = rule(limits, *self._measured(step)) or "undecided"
         return dataclasses.replace(step, word=word, figures=self._figures(step))
 
@@ -226,6 +228,15 @@ class Search:
             if self._failed() == new.name:
                 raise _Unfit(error) from error
             raise
+
+    def _refuse_in_memory(self, step: Step) -> None:
+        """Of a transport without a broker nothing can be compared."""
+        for run in (*self._trials.runs(step.base), *self._trials.runs(step.new)):
+            if not run.run.transport.is_measurement:
+                raise UsageError(
+                    f"--transport-url: {run.run.transport.url} is no measurement; bisect through a"
+                    " broker"
+                )
 
     def _failed(self) -> str | None:
         """The configuration whose run ended the last round; None where that is whole."""
