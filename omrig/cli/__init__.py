@@ -77,6 +77,17 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             has_rest=True,
             aborts="--test",
         ),
+        "history": Command(
+            "omrig.cli.history",
+            (
+                (
+                    "history FOLDER",
+                    "a load over the versions of a package: what changed with which?",
+                ),
+            ),
+            usage="omrig history [FOLDER] [options] [-- OPTIONS OF omrig run [-- ...]]",
+            has_rest=True,
+        ),
         "record": Command(
             "omrig.cli.record",
             (("record DIR --seconds 60", "where the time of running services goes"),),

@@ -75,7 +75,7 @@ class Instability:
 
 def differences(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[Difference]:
     """Each condition in which the runs differ, between the sides or within one."""
-    described = [[_conditions(stored) for stored in side] for side in (base, new)]
+    described = [[of_stored(stored) for stored in side] for side in (base, new)]
     names = dict.fromkeys(name for side in described for each in side for name in each)
     found = []
     for name in names:
@@ -92,7 +92,8 @@ def _spoils(name: str) -> bool:
     return name in _MACHINE or name.startswith("broker") or name in ("pattern", "mix", "sides")
 
 
-def _conditions(stored: StoredRun) -> dict[str, Json]:
+def of_stored(stored: StoredRun) -> dict[str, Json]:
+    """Every condition that a run was made under, by what it is called."""
     run = stored.run
     transport, plan = run.transport, run.plan
     found = {

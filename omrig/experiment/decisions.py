@@ -5,7 +5,8 @@ from pathlib import Path
 from omrig.compare import decided, metrics
 from omrig.compare.comparison import Comparison
 from omrig.compare.runs import RunSet, StoredRun
-from omrig.experiment import journal, sequential, until
+from omrig.experiment import journal, sequential
+from omrig.experiment.figures import figures
 from omrig.experiment.journal import Journal
 
 NAMES = ("a", "b")
@@ -28,14 +29,14 @@ def applied(comparison: Comparison, base: str, new: str) -> Comparison:
     if about.rule.until == "rounds":
         return decided.by_rounds(comparison, about.decision)
     looks = about.rule.looks
-    figures = [[until.figures(each) for each in side] for side in _by_round(about, comparison)]
-    if not figures[0]:
+    found = [[figures(each) for each in side] for side in _by_round(about, comparison)]
+    if not found[0]:
         return comparison
     rulings = {
         # Errors are counted in all runs, those that are left out among them.
         each.gate.text: each
         if each.gate.metric == metrics.ERRORS
-        else sequential.rule(each.gate, figures[0], figures[1], looks)
+        else sequential.rule(each.gate, found[0], found[1], looks)
         for each in comparison.rulings
     }
     return decided.until_decided(comparison, about.decision, rulings)

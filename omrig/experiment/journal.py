@@ -137,16 +137,25 @@ class Journal:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """The file says how the block is going, and in the end how it has ended."""
+        """The file says how the block is going, and in the end how it has ended.
+
+        What was bad usage before anything was measured leaves nothing.
+        """
         self.complete, self.reason = False, UNFINISHED
+        folder = self.path.parent
+        is_new = not folder.exists()
         with naming("--output"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             self.write()
         try:
             yield
         except BaseException as error:
             self.reason = _why(error)
             self.write()
+            if isinstance(error, UsageError) and [*folder.iterdir()] == [self.path]:
+                self.path.unlink()
+                if is_new:
+                    folder.rmdir()
             raise
         if self.reason == UNFINISHED:
             self.reason = None

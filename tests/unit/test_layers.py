@@ -20,6 +20,7 @@ ALLOWED = {
     "recorder": ("model", "recordings", "watcher", "drivers"),
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
+    "history": ("model", "recordings", "compare"),
     "experiment": ("model", "recordings", "compare", "supervisor"),
     "supervisor": (
         "model",
@@ -30,7 +31,7 @@ ALLOWED = {
         "measured.profilers.registry",
         "measured.tethered",
     ),
-    "report": ("model", "recordings", "compare", "experiment", "formats"),
+    "report": ("model", "recordings", "compare", "experiment", "history", "formats"),
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 

@@ -191,6 +191,17 @@ def test_a_run_that_is_gone_is_said(tmp_path):
         found.runs("a")
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_bad_usage_before_anything_is_measured_leaves_nothing(tmp_path, exists):
+    folder = tmp_path / "e"
+    if exists:
+        folder.mkdir()
+    with pytest.raises(UsageError), opened(folder, Measured()):
+        raise UsageError("--rabbitmq: none")
+    assert folder.exists() == exists
+    assert not (folder / "experiment.json").exists()
+
+
 def test_what_is_put_aside_never_overwrites(tmp_path):
     for _ in range(3):
         (tmp_path / "01").mkdir()
