@@ -254,7 +254,12 @@ def _resumed(folder: Path, options: argparse.Namespace, arguments: Sequence[str]
     if options.rounds:
         asked = dataclasses.replace(asked, most_rounds=options.rounds)
     _check(asked)
-    return dataclasses.replace(known, asked=asked)
+    known = dataclasses.replace(known, asked=asked)
+    left = (step for step in known.steps if step.word == "undecided")
+    if any(step.rounds < asked.most_rounds for step in left):
+        # More rounds may decide it.
+        known = dataclasses.replace(known, complete=False, answer=None, reason=None)
+    return known
 
 
 def _searched(

@@ -168,6 +168,12 @@ class Trials:
         except KeyboardInterrupt:
             self.interrupted = True
             raise
+        except (UsageError, RunError) as error:
+            # What is interrupted may fail of it.
+            if not self._interrupts.count:
+                raise
+            self.interrupted = True
+            raise KeyboardInterrupt from error
         self._agreed.add(name)
         if self._interrupts.count:
             self.interrupted = True
