@@ -12,10 +12,10 @@ from omrig.cli.main import execute
 from omrig.cli.options import Parser
 from omrig.compare import gates
 from omrig.experiment import decisions, journal, sequential, trials, until
+from omrig.experiment.figures import Figures, exact
 from omrig.experiment.journal import Journal
 from omrig.experiment.sequential import Decision
 from omrig.experiment.trials import Configuration, Trials
-from omrig.experiment.until import Figures
 from omrig.model.errors import RunError, UsageError, naming
 
 DEFAULT_ROUNDS = 10
@@ -125,6 +125,8 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
     rule = about.rule
     assert rule
     wanted = [gates.parse(text) for text in rule.gates]
+    # Rounds after which nobody looks would decide nothing.
+    most = max((look for look in rule.looks if look <= rule.rounds), default=rule.rounds)
 
     def judge(base: Sequence[Figures], new: Sequence[Figures]) -> Decision | None:
         found = _decision(about, base, new)
@@ -132,7 +134,8 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
         if rule.until == "rounds" or found is None:
             return None
         if wanted:
-            ruled = [sequential.hold(gate, base, new, rule.looks) for gate in wanted]
+            counted = exact(run for name in decisions.NAMES for run in opened.runs(name))
+            ruled = [sequential.hold(gate, base, new, rule.looks, counted) for gate in wanted]
             return None if "undecided" in ruled else found
         return found if found.word != "undecided" else None
 
@@ -141,10 +144,10 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
         both[0],
         both[1],
         judge_it=judge,
-        most_rounds=rule.rounds,
+        most_rounds=most,
         until_s=experiments.ends_at_s(about),
     )
-    if found is None and opened.rounds(*decisions.NAMES) < rule.rounds:
+    if found is None and opened.rounds(*decisions.NAMES) < most:
         return f"--max-minutes {rule.max_minutes:g}: there was no time for another round"
     return _ALL if found is None and rule.until == "decided" else None
 

@@ -38,8 +38,9 @@ drift within a run is known. doc/compare.rst explains the method and what it ass
 
 _GATES = """\
 METRIC<=LIMIT or METRIC>=LIMIT, repeatable; METRIC is throughput, mean, p50, p90, p99, p999, max,
-cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors; LIMIT is a percentage of BASE (+5%%)
-or has a unit (120ms, 64MiB)"""
+cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors, and with --profile counts calls,
+amqp.round_trips, amqp.bytes, amqp.METHOD ...; LIMIT is a percentage of BASE (+5%%), what NEW may
+differ by (+5ms, +0), or has a unit and no sign (120ms, 64MiB)"""
 
 
 def add_options(parser: Parser) -> None:

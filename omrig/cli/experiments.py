@@ -99,11 +99,13 @@ def rule(
     for name in options.metric:
         if metrics.find(name) is None:
             raise UsageError(f"--metric: there is no metric {name!r}; use {metrics.NAMES}")
+    rounds = options.rounds or (MOST_ROUNDS if is_decided else default_rounds)
+    _check_rounds(rounds, is_decided)
     is_open = any(each.plan.pace.is_open for each in measured)
     default = METRICS_OF_AN_OPEN_LOOP if is_open else METRICS
     return Rule(
         until="decided" if is_decided else "rounds",
-        rounds=options.rounds or (MOST_ROUNDS if is_decided else default_rounds),
+        rounds=rounds,
         margin=(options.margin or DEFAULT_MARGIN) if is_judged else None,
         metrics=tuple(dict.fromkeys(options.metric or default)) if is_judged else (),
         looks=LOOKS if is_decided else (),
@@ -111,6 +113,14 @@ def rule(
         max_minutes=options.max_minutes,
         gates=tuple(gates),
     )
+
+
+def _check_rounds(rounds: int, is_decided: bool) -> None:
+    if is_decided and rounds > LOOKS[-1]:
+        raise UsageError(
+            f"-n/--rounds: --until decided looks for the last time after {LOOKS[-1]} rounds; give"
+            " that or less, or make each run longer"
+        )
 
 
 def resumed(options: argparse.Namespace, kind: Kind) -> Journal:
@@ -128,6 +138,7 @@ def resumed(options: argparse.Namespace, kind: Kind) -> Journal:
             )
     if about.rule is None:
         raise UsageError(f"--resume: {options.resume} does not say when it ends; begin anew")
+    _check_rounds(options.rounds or 0, about.rule.until == "decided")
     about.rule = dataclasses.replace(
         about.rule,
         rounds=options.rounds or about.rule.rounds,

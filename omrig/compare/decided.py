@@ -7,7 +7,7 @@ than they may: the call is then the experiment's, which holds whenever it stoppe
 import dataclasses
 from collections.abc import Mapping
 
-from omrig.compare import metrics
+from omrig.compare import conclusion, metrics
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import Call
 from omrig.compare.conclusion import Word as CallWord
@@ -30,17 +30,21 @@ def until_decided(
     comparison: Comparison, decision: Decision, rulings: Mapping[str, Ruling]
 ) -> Comparison:
     """A comparison whose call is the decision; ``rulings`` are those of its gates, by text."""
-    explained = comparison.explanation if decision.word == "different" else None
+    is_different = decision.word == "different"
+    # What explains a change is the same, however it was found, and exact counts need no rounds.
+    counted = conclusion.counted(comparison.rows)
+    rest = comparison.call.text.removeprefix(comparison.call.head)
+    explained = rest if is_different else f"; {counted}" if counted else ""
     call = Call(
         word=_word(decision),
-        significant=decision.word == "different",
+        significant=is_different,
         head=decision.text,
-        text=f"{decision.text}; {explained.text}" if explained else decision.text,
+        text=f"{decision.text}{explained}",
     )
     return dataclasses.replace(
         comparison,
         call=call,
-        explanation=explained,
+        explanation=comparison.explanation if is_different else None,
         decision=decision,
         is_sequential=True,
         rulings=tuple(rulings[each.gate.text] for each in comparison.rulings),

@@ -165,18 +165,13 @@ class Trials:
         try:
             with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
                 path, result = self._tools.measure(plan, display, self._interrupts, broker)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            raise
         except (UsageError, RunError) as error:
             # What is interrupted may fail of it.
             if not self._interrupts.count:
                 raise
-            self.interrupted = True
             raise KeyboardInterrupt from error
         self._agreed.add(name)
         if self._interrupts.count:
-            self.interrupted = True
             raise KeyboardInterrupt
         if not result.complete:
             raise RunError(f"run {name} of round {number + 1} failed: {result.reason} ({path})")
@@ -211,7 +206,12 @@ def opened(
         about.kept(),
         brokers.opened(plans, tools.make_display) as shared,
     ):
-        yield Trials(folder, about, tools, interrupts, shared)
+        trials = Trials(folder, about, tools, interrupts, shared)
+        try:
+            yield trials
+        except KeyboardInterrupt:
+            trials.interrupted = True
+            raise
 
 
 def put_aside(folder: Path) -> None:

@@ -20,6 +20,7 @@ _SECTIONS = {
     "changes": "What changed",
     "gates": "Gates",
     "stages": "Stages",
+    "counts": "Counts a message",
     "latency": "Latency",
     "time": "Over time",
     "conditions": "Conditions",
@@ -49,6 +50,8 @@ def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]
         absent.add("gates")
     if not any(row.metric.stage for row in comparison.rows):
         absent.add("stages")
+    if not comparison_text.counted(comparison.rows):
+        absent.add("counts")
     return {name: title for name, title in _SECTIONS.items() if name not in absent}
 
 
@@ -67,6 +70,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             {**_shown(row), "p50": _shown(named[f"{row.metric.name}.p50"])}
             for row in comparison.rows
             if row.metric.statistic == "mean" and (row.base or row.new)
+        ],
+        "counts": [
+            _shown(row) | ({} if row.exact else {"call": "not exact"})
+            for row in comparison_text.counted(comparison.rows)
         ],
         "gates": [
             {"outcome": ruling.outcome, "line": comparison_text.ruling(ruling)}

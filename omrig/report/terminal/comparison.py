@@ -56,6 +56,8 @@ def _parts(comparison: Comparison, width: int) -> list[RenderableType]:
     if stages:
         parts.append(_stages(stages, rows, width))
         parts.append(Text(_OF_STAGES if width >= _WITH_MEDIANS else _OF_MEANS, "dim"))
+    if counted := comparison_text.counted(rows):
+        parts.append(_counts(counted))
     notes = _notes(comparison)
     if notes.row_count:
         parts.append(notes)
@@ -141,6 +143,18 @@ def _stages(means: Sequence[Row], rows: Sequence[Row], width: int) -> Renderable
             _call(told),
             style=_emphasis(told),
         )
+    return table
+
+
+def _counts(rows: Sequence[Row]) -> RenderableType:
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("counts a message")
+    for name in ("BASE", "NEW"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in rows:
+        told = _call(row) if row.exact else Text("not exact")
+        table.add_row(row.metric.label, *_values(row), told, style=_emphasis(row))
     return table
 
 

@@ -53,6 +53,7 @@ def test_options_of_both_become_plans():
         (["--max-minutes", "0", "--", "--"], "--max-minutes: 0 is not minutes, above 0"),
         (["--metric", "p50", "--", "--"], "--metric: nothing is decided by it"),
         (["--until", "decided", "--metric", "p5", "--", "--"], "--metric: there is no metric 'p5'"),
+        (["--until", "decided", "-n", "161", "--", "--"], "-n/--rounds: --until decided looks for"),
         (["--gate", "p99", "--", "--"], "--gate: 'p99' is no gate"),
         (["--resume", "/nowhere"], "--resume: /nowhere/experiment.json: No such file"),
     ],
@@ -145,6 +146,8 @@ def test_what_is_not_decided_is_not_called_by_the_comparison(tmp_path, capsys, m
     assert capsys.readouterr().out.lstrip().startswith("> undecided after 4 rounds: ")
     about = content(folder)
     assert about["complete"]
+    # After the fifth nobody would look.
+    assert len(about["rounds"]) == 4
     assert about["reason"] == "undecided after as many rounds as there may be"
     # More rounds are the rest of the same experiment.
     measured.noise = 0.001
