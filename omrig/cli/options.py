@@ -260,6 +260,23 @@ def rate(text: str) -> float:
     return float(_number(text, float, 0, "messages a second, above 0"))
 
 
+def minutes(text: str) -> float:
+    """A time in minutes, for argparse: above 0."""
+    found = float(_number(text, float, 0, "minutes, above 0"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text} is not minutes, above 0")
+    return found
+
+
+def percent(text: str) -> float:
+    """A part of something in percent, for argparse: ``5%`` or ``5`` is 0.05; above 0, below 100."""
+    wanted = "a percentage between 0 and 100, as in 5%"
+    found = float(_number(text.strip().removesuffix("%").strip(), float, 0, wanted)) / 100
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+    return found
+
+
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:
     try:
         value = kind(text)

@@ -14,6 +14,7 @@ from omrig.compare.gates import Gate, Ruling
 from omrig.compare.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
 from omrig.compare.runs import Messages, RunSet
 from omrig.compare.table import Design, Row
+from omrig.model.decision import Decision
 from omrig.model.values import Json
 
 SCHEMA = 1
@@ -21,7 +22,11 @@ SCHEMA = 1
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """All that is known of two sets of runs beside each other."""
+    """All that is known of two sets of runs beside each other.
+
+    ``decision`` is that of the experiment whose runs they are, if it is one and has decided
+    something; ``is_sequential`` says that its rounds went on until then.
+    """
 
     base: RunSet
     new: RunSet
@@ -33,6 +38,8 @@ class Comparison:
     differences: tuple[Difference, ...]
     instabilities: tuple[Instability, ...]
     rulings: tuple[Ruling, ...]
+    decision: Decision | None = None
+    is_sequential: bool = False
 
     @property
     def failed(self) -> list[Ruling]:
@@ -101,6 +108,7 @@ def as_json(comparison: Comparison) -> dict[str, Json]:
         "differences": [dataclasses.asdict(each) for each in comparison.differences],
         "instabilities": [dataclasses.asdict(each) for each in comparison.instabilities],
         "gates": [gates.as_json(ruling) for ruling in comparison.rulings],
+        **({"decision": comparison.decision.to_json()} if comparison.decision else {}),
     }
 
 

@@ -69,7 +69,8 @@ class Row:
     positive, so that they belong to ``ratio``. ``ratio`` is of new to base, ``difference`` in the
     unit; each None where too little is known. ``absolute`` is of ``new`` alone. ``significant`` is
     None where the row was not tested: it is a detail, or there is nothing to test. ``only`` is the
-    side that has this stage, where the other has none of that name.
+    side that has this stage, where the other has none of that name. ``exact`` rows are of counts
+    that every run of a side has alike: they changed if they differ, and no interval says more.
     """
 
     metric: Metric
@@ -80,6 +81,7 @@ class Row:
     absolute: Estimate | None
     significant: bool | None = None
     only: Only | None = None
+    exact: bool = False
 
     @property
     def tested(self) -> Estimate | None:
@@ -117,6 +119,7 @@ def build(
     """
     design = design_of(base, new)
     figures = [_figures(side) for side in (base, new)]
+    exact = frozenset.intersection(*(metrics.exact(each.result) for each in (*base, *new)))
     rows = []
     for name in _compared(figures[0] + figures[1]):
         metric = metrics.find(name)
@@ -124,10 +127,25 @@ def build(
             ours, theirs = (
                 numpy.array([each.get(name, 0.0) for each in side], float) for side in figures
             )
+            if name in exact and all(len(set(each)) == 1 for each in (ours, theirs)):
+                rows.append(_exact(metric, float(ours[0]), float(theirs[0])))
+                continue
             parts = _parts(slices, name) if slices else (None, None)
             row = compared(metric, ours, theirs, design, parts)
             rows.append(dataclasses.replace(row, only=_only(name, figures)))
     return judged(rows)
+
+
+def _exact(metric: Metric, base: float, new: float) -> Row:
+    """A row of counts that are the same in any run: nothing of it is by chance."""
+
+    def sure(value: float) -> Estimate:
+        return Estimate(value, value, value, float(base == new))
+
+    ratio = sure(new / base) if base else None
+    return Row(
+        metric, base, new, ratio, sure(new - base), sure(new), significant=base != new, exact=True
+    )
 
 
 def not_compared(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[str]:
@@ -300,4 +318,5 @@ def as_json(row: Row) -> dict[str, Json]:
         "difference": plain(row.difference),
         "significant": row.significant,
         "only": row.only,
+        **({"exact": True} if row.exact else {}),
     }

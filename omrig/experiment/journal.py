@@ -9,7 +9,7 @@ import datetime
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -77,7 +77,8 @@ class Journal:
 
     ``rounds`` has the order of each round, ``measured`` for each of them which run of a
     configuration it is (1: the first), ``lasted_s`` how long each took that has ended. ``own`` are
-    the keys of the kind of experiment alone.
+    the keys of the kind of experiment alone. ``is_known`` says whether it is that of an experiment
+    which has begun.
     """
 
     def __init__(self, path: Path, kind: Kind, seed: int) -> None:
@@ -94,13 +95,23 @@ class Journal:
         self.complete = False
         self.reason: str | None = UNFINISHED
         self.own: dict[str, Json] = {}
+        self.is_known = False
 
-    def begin_round(self, configurations: Sequence[Named], order: list[str]) -> None:
-        """Note a round before it is measured."""
+    def note(self, configurations: Iterable[Named]) -> None:
+        """Have those configurations among those that are measured, without their passwords."""
         for each in configurations:
             if all(each.name != known["name"] for known in self.configurations):
                 shown = [masked(argument) for argument in each.arguments]
                 self.configurations.append({"name": each.name, "arguments": shown})
+
+    @property
+    def spent_s(self) -> float:
+        """How long its rounds took, those of earlier blocks among them."""
+        return sum(self.lasted_s)
+
+    def begin_round(self, configurations: Sequence[Named], order: list[str]) -> None:
+        """Note a round before it is measured."""
+        self.note(configurations)
         self.rounds.append(order)
         self.measured.append({})
         self.write()
@@ -126,16 +137,25 @@ class Journal:
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """The file says how the block is going, and in the end how it has ended."""
+        """The file says how the block is going, and in the end how it has ended.
+
+        What was bad usage before anything was measured leaves nothing.
+        """
         self.complete, self.reason = False, UNFINISHED
+        folder = self.path.parent
+        is_new = not folder.exists()
         with naming("--output"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             self.write()
         try:
             yield
         except BaseException as error:
             self.reason = _why(error)
             self.write()
+            if isinstance(error, UsageError) and [*folder.iterdir()] == [self.path]:
+                self.path.unlink()
+                if is_new:
+                    folder.rmdir()
             raise
         if self.reason == UNFINISHED:
             self.reason = None
@@ -201,6 +221,7 @@ def _read(path: Path, content: Mapping[str, Any]) -> Journal:
     found.decision = Decision.from_json(content["decision"]) if content["decision"] else None
     found.complete, found.reason = content["complete"], content["reason"]
     known = found.to_json().keys()
+    found.is_known = True
     found.own = {name: value for name, value in content.items() if name not in known}
     return found
 

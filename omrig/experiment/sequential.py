@@ -10,13 +10,12 @@ sharing, as all of them have to. doc/experiments.rst has the sources, and what a
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy
 
 from omrig.compare import metrics as figures
-from omrig.compare.gates import Gate, beyond
+from omrig.compare.gates import Gate, Outcome, Ruling, beyond
 from omrig.compare.resample import student_quantile
 from omrig.experiment import sentence
 from omrig.model.columns import Floats
@@ -46,8 +45,6 @@ machine that is not quiet; and how far around, in natural logarithms of rounds."
 
 _LARGEST = 500.0
 """The end of an interval of which nothing is known, as a logarithm: what JSON can still hold."""
-
-Outcome = Literal["met", "failed", "undecided"]
 
 
 def levels(looks: Sequence[int] = LOOKS) -> tuple[float, ...]:
@@ -125,31 +122,41 @@ def hold(
     new: Sequence[Mapping[str, float]],
     looks: Sequence[int] = LOOKS,
 ) -> Outcome:
-    """Whether NEW surely keeps a gate or surely does not, with the figures of a run of each by
-    round.
+    """Whether NEW surely keeps a gate or surely does not: see :func:`rule`."""
+    return rule(gate, base, new, looks).outcome if base and new else "undecided"
 
-    Each of the two is wrong in at most 5 % of experiments, whenever one stops. A gate on a count
-    is decided by the first round where all runs of a side count the same. Raises ``UsageError``
-    where the runs have no figure of the gate's metric.
+
+def rule(
+    gate: Gate,
+    base: Sequence[Mapping[str, float]],
+    new: Sequence[Mapping[str, float]],
+    looks: Sequence[int] = LOOKS,
+) -> Ruling:
+    """What becomes of a gate, with the figures of a run of each by round, of one or more.
+
+    Met and failed are each wrong in at most 5 % of experiments, whenever one stops; the interval is
+    the one that decides. A gate on a count is decided by the first round where all runs of a side
+    count the same. Raises ``UsageError`` where the runs have no figure of the gate's metric.
     """
     rounds = min(len(base), len(new))
-    if not rounds:
-        return "undecided"
     ours, theirs = (_figures(gate.metric, side[:rounds], gate.text) for side in (base, new))
-    metric = figures.find(gate.metric)
     if gate.metric == figures.ERRORS:
-        return "failed" if beyond(gate, float(theirs.sum())) else "met"
+        failed = float(theirs.sum())
+        return Ruling(gate, "failed" if beyond(gate, failed) else "met", failed, None, None)
+    place = _last(looks, rounds)
+    measured = _Measured.of(gate, ours, theirs)
+    metric = figures.find(gate.metric)
     is_exact = metric is not None and metric.unit == "count"
     if is_exact and len({*theirs}) == 1 and len({*ours}) == 1:
-        return "failed" if _excess(gate, ours, theirs)[0] > 0 else "met"
-    place = _last(looks, rounds)
+        value = measured.value(float(measured.excess[0]))
+        return Ruling(gate, "failed" if measured.excess[0] > 0 else "met", value, None, None)
     if place is None:
-        return "undecided"
-    excess = _excess(gate, ours, theirs)[: looks[place]]
-    low, high = limits(excess, 2 * levels(looks)[place])
-    if high <= 0:
-        return "met"
-    return "failed" if low > 0 else "undecided"
+        return Ruling(gate, "undecided", measured.value(float(measured.excess.mean())), None, None)
+    excess = measured.excess[: looks[place]]
+    low, high = (float(end) for end in limits(excess, 2 * levels(looks)[place]))
+    outcome: Outcome = "met" if high <= 0 else "failed" if low > 0 else "undecided"
+    ends = sorted((measured.value(low), measured.value(high)))
+    return Ruling(gate, outcome, measured.value(float(excess.mean())), *ends)
 
 
 def log_ratios(
@@ -230,15 +237,23 @@ def _needed(
     return differ, match
 
 
-def _excess(gate: Gate, base: Floats, new: Floats) -> Floats:
-    """By how much each round is beyond the limit of a gate: in logarithms where there are."""
-    reference = base if gate.relative else numpy.ones(len(new))
-    limit = gate.limit * reference
-    if (new > 0).all() and (limit > 0).all():
-        excess = numpy.log(new) - numpy.log(limit)
-    else:
-        excess = new - limit
-    return excess if gate.at_most else -excess
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """By how much each round is beyond the limit of a gate: in logarithms where there are some."""
+
+    excess: Floats
+    value: Callable[[float], float]
+
+    @classmethod
+    def of(cls, gate: Gate, base: Floats, new: Floats) -> "_Measured":
+        sign = 1 if gate.at_most else -1
+        reference = base if gate.relative else numpy.ones(len(new))
+        limit = gate.limit * reference
+        if (new > 0).all() and (limit > 0).all():
+            excess = sign * (numpy.log(new) - numpy.log(limit))
+            return cls(excess, lambda each: gate.limit * _exp(sign * each))
+        scale = float(reference.mean()) or 1.0
+        return cls(sign * (new - limit), lambda each: gate.limit + sign * each / scale)
 
 
 def _last(looks: Sequence[int], rounds: int) -> int | None:

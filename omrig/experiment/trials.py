@@ -155,19 +155,17 @@ class Trials:
             found = self._made(name, plan, number)
         self._runs[folder] = found
         self.journal.took(name, number, run)
-        self.say(f"round {number + 1}: {name.upper()} {found.messages_per_second:,.1f} msg/s")
+        rule = self.journal.rule
+        of = f" of {rule.rounds}" if rule and rule.until == "rounds" else ""
+        shown = name.upper() if len(name) == 1 else name
+        self.say(f"round {number + 1}{of}: {shown} {found.messages_per_second:,.1f} msg/s")
 
     def _made(self, name: str, plan: Plan, number: int) -> StoredRun:
         broker = self._brokers.of(plan)
-        try:
-            with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
-                path, result = self._tools.measure(plan, display, self._interrupts, broker)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            raise
+        with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
+            path, result = self._tools.measure(plan, display, self._interrupts, broker)
         self._agreed.add(name)
         if self._interrupts.count:
-            self.interrupted = True
             raise KeyboardInterrupt
         if not result.complete:
             raise RunError(f"run {name} of round {number + 1} failed: {result.reason} ({path})")
@@ -184,17 +182,17 @@ def opened(
     kind: Kind = "ab",
     about: Journal | None = None,
 ) -> Iterator[Trials]:
-    """Trials in ``folder``, for the length of the block; ``about`` is what they go on from.
+    """Trials in ``folder``, for the length of the block; ``about`` is what is known of them: a
+    :func:`journal.new` one with its rule, or what :func:`journal.read` has of an earlier block.
 
     Plans without a transport share one embedded broker for each RabbitMQ that they ask for; those
     of ``plans`` are started at once. When the block ends, ``experiment.json`` says whether the
-    experiment is complete, and why it is not. Raises ``UsageError`` where the folder holds an
-    experiment or runs already and ``about`` is None, or a plan cannot be run.
+    experiment is complete, and why it is not. Raises ``UsageError`` where the folder holds
+    anything and ``about`` was not read there, or a plan cannot be run.
     """
-    if about is None:
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"--output: {folder} already holds runs; name another folder")
-        about = journal.new(folder, kind)
+    about = about or journal.new(folder, kind)
+    if not about.is_known and folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"--output: {folder} already holds runs; name another folder")
     interrupts = Interrupts()
     # In this order: also that no broker comes up is a reason that the file tells.
     with (
@@ -202,7 +200,12 @@ def opened(
         about.kept(),
         brokers.opened(plans, tools.make_display) as shared,
     ):
-        yield Trials(folder, about, tools, interrupts, shared)
+        trials = Trials(folder, about, tools, interrupts, shared)
+        try:
+            yield trials
+        except KeyboardInterrupt:
+            trials.interrupted = True
+            raise
 
 
 def put_aside(folder: Path) -> None:

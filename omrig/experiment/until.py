@@ -1,23 +1,14 @@
 """Rounds of two configurations until something is known of them."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from omrig.compare import metrics
-from omrig.compare.runs import StoredRun
+from omrig.experiment.figures import Figures as Figures
+from omrig.experiment.figures import figures as figures
 from omrig.experiment.trials import Configuration, Trials
 
-Figures = Mapping[str, float]
-"""Those of a run, by metric, as :func:`figures` gives them."""
-
 _Found = TypeVar("_Found")
-
-
-def figures(stored: StoredRun) -> dict[str, float]:
-    """The figures of a run by metric, the messages that failed among them."""
-    failed = float(stored.result.messages.failed)
-    return metrics.of_run(stored.result) | {metrics.ERRORS: failed}
 
 
 def decided(

@@ -11,6 +11,9 @@ from omrig.model.errors import UsageError
 OPTION = "--rabbitmq"
 """What names the embedded broker's RabbitMQ on the command line."""
 
+OPTIONAL = Path("/opt")
+"""Where people unpack what is no package."""
+
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _OF_SERVER = re.compile(r"/rabbitmq_server-([0-9][0-9.]*)")
 
@@ -59,10 +62,7 @@ def _places() -> Iterator[Path]:
         yield from sorted(folder.parent.glob("*/"))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     yield from sorted((cache / "omrig" / "rabbitmq").glob("*/"))
-    yield from sorted(_OPTIONAL.glob("*/"))
-
-
-_OPTIONAL = Path("/opt")
+    yield from sorted(OPTIONAL.glob("*/"))
 
 
 def _numbers(version: str) -> list[int]:

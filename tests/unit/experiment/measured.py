@@ -42,7 +42,7 @@ class Measured:
     def order(self):
         return ["/".join(Path(plan.output.folder).parts[-2:]) for plan in self.plans]
 
-    def __call__(self, plan, _display, interrupts, broker):
+    def __call__(self, plan, _display, _interrupts, _broker):
         folder = Path(plan.output.folder)
         run = "/".join(folder.parts[-2:])
         self.plans.append(plan)

@@ -10,57 +10,9 @@ from omrig.compare.resample import student_quantile
 from omrig.experiment import sequential
 from omrig.experiment.sequential import ALPHA, LOOKS, METRICS, hold, judge
 from omrig.model.errors import UsageError
+from tools.experiment_rates import NOISES, normal, simulated
 
-EXPERIMENTS = 4000
 MARGIN = 0.05
-
-
-def normal(rng, shape):
-    return rng.normal(0, 1, shape)
-
-
-def heavy(rng, shape):
-    """Student's with three degrees of freedom: one round in a hundred is five times as far out."""
-    return rng.standard_t(3, shape) / math.sqrt(3)
-
-
-def hiccups(rng, shape):
-    """One run in fifteen of either side takes half as long again."""
-    slow = (rng.random((2, *shape)) < 1 / 15) * 15.0
-    return rng.normal(0, 1, shape) + slow[0] - slow[1]
-
-
-def drifting(rng, shape):
-    """A machine whose speed wanders, with the second run of a round as far on as the first.
-
-    By lot it is either of the two: ``shape`` ends with the rounds.
-    """
-    steps = rng.normal(0, 1, (*shape[:-1], 2 * shape[-1])).cumsum(axis=-1)
-    first, second = steps[..., ::2], steps[..., 1::2]
-    return (second - first) * rng.choice([-1, 1], (shape[0], 1, shape[-1]))
-
-
-def simulated(noise, spread, difference=0.0, metrics=3, alike=0.5, seed=1):
-    """Words of experiments until decided, by the very intervals that judge: what is said first.
-
-    1 is different, 2 the same; the figures of a round are ``alike`` to that degree.
-    """
-    rng = numpy.random.default_rng(seed)
-    common = noise(rng, (EXPERIMENTS, 1, LOOKS[-1]))
-    own = noise(rng, (EXPERIMENTS, metrics, LOOKS[-1]))
-    logs = difference + spread * (math.sqrt(alike) * common + math.sqrt(1 - alike) * own)
-    words = numpy.zeros(EXPERIMENTS, int)
-    stopped = numpy.full(EXPERIMENTS, LOOKS[-1])
-    for look, level in zip(LOOKS, sequential.levels(), strict=True):
-        seen = logs[..., :look]
-        low, high = sequential.limits(seen, level / metrics)
-        least, most = sequential.limits(seen, 2 * level)
-        differs = ((low > 0) | (high < 0)).any(axis=1)
-        matches = ((least >= -math.log1p(MARGIN)) & (most <= math.log1p(MARGIN))).all(axis=1)
-        now = (words == 0) & (differs | matches)
-        words[now] = numpy.where(differs[now], 1, 2)
-        stopped[now] = look
-    return words, stopped
 
 
 def test_each_look_has_its_part_and_together_they_have_all():
@@ -70,14 +22,14 @@ def test_each_look_has_its_part_and_together_they_have_all():
     assert sequential.levels(LOOKS[:7])[:6] == pytest.approx(sequential.levels()[:6])
 
 
-@pytest.mark.parametrize("noise", [normal, heavy, hiccups, drifting])
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 @pytest.mark.parametrize("spread", [0.01, 0.04, 0.15])
 def test_the_same_is_called_different_in_at_most_one_of_twenty(noise, spread):
     words, _ = simulated(noise, spread)
     assert (words == 1).mean() <= ALPHA
 
 
-@pytest.mark.parametrize("noise", [normal, heavy, hiccups, drifting])
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 def test_what_differs_by_the_margin_is_called_the_same_in_at_most_one_of_twenty(noise):
     # With one metric nothing else has to be within the margin: the worst case.
     for spread in (0.01, 0.04):

@@ -1,5 +1,6 @@
 """Rounds of configurations: their order, their folders, and what is left when they end early."""
 
+import itertools
 import json
 
 import pytest
@@ -23,7 +24,7 @@ def test_each_is_measured_once_a_round_in_an_order_that_is_drawn_and_kept(tmp_pa
     about = read(tmp_path / "e")
     assert {tuple(order) for order in about["rounds"]} == {("a", "b"), ("b", "a")}
     assert 4 <= sum(order[0] == "a" for order in about["rounds"]) <= 16
-    assert [run.partition("/")[0] for run in measured.order] == sum(about["rounds"], [])
+    assert [run.partition("/")[0] for run in measured.order] == [*itertools.chain(*about["rounds"])]
     assert [run for run in measured.order if run[0] == "b"][:3] == ["b/01", "b/02", "b/03"]
     assert len({plan.run_id for plan in measured.plans}) == 40
     assert about["configurations"][-1] in (
@@ -183,9 +184,22 @@ def test_a_run_that_is_gone_is_said(tmp_path):
     with opened(folder, measured) as found:
         found.round((A, B))
     (folder / "a" / "01" / "result.json").unlink()
-    with opened(folder, measured, about=journal.read(folder, "--resume")) as found:
-        with pytest.raises(UsageError, match="is gone or no complete run"):
-            found.runs("a")
+    with (
+        pytest.raises(UsageError, match="is gone or no complete run"),
+        opened(folder, measured, about=journal.read(folder, "--resume")) as found,
+    ):
+        found.runs("a")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_bad_usage_before_anything_is_measured_leaves_nothing(tmp_path, exists):
+    folder = tmp_path / "e"
+    if exists:
+        folder.mkdir()
+    with pytest.raises(UsageError), opened(folder, Measured()):
+        raise UsageError("--rabbitmq: none")
+    assert folder.exists() == exists
+    assert not (folder / "experiment.json").exists()
 
 
 def test_what_is_put_aside_never_overwrites(tmp_path):
