@@ -86,6 +86,11 @@ def _refuse_login(text: str) -> None:
     for scheme, login in re.findall(r"([\w+.\-]+)://([^/\s]*)@", text):
         if scheme in ("git+ssh", "ssh") and ":" not in login:
             continue
+        if not scheme.startswith(("git", "http", "ssh", "file")):
+            raise UsageError(
+                f"--with: {without_logins(text)} is the URL of a broker; give it with"
+                " --transport-url"
+            )
         raise UsageError(
             f"--with: {without_logins(text)}: a login in a URL would be kept in files; let git know"
             " it (git help credentials), or clone it and give the folder"
