@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         parsed = super().parse_args([_spelt(argument, known) for argument in args], namespace)
         for name, value in vars(parsed).items():
             # These are taken apart by who knows what of them may be shown.
-            if name not in ("transport_url", "set", "with"):
+            if name not in ("transport_url", "set", "with", "source"):
                 self._refuse_logins(name, value if isinstance(value, list) else [value])
         return parsed
 

@@ -1,8 +1,10 @@
 """A search whose runs are made of numbers: what it finds, passes over, and says."""
 
 import contextlib
+import functools
 import itertools
 import time
+import types
 
 import pytest
 
@@ -13,6 +15,8 @@ from omrig.model.bisection import Asked, Bisection, Candidate
 from omrig.model.decision import Answer, Decision
 from omrig.model.errors import RunError, UsageError
 from omrig.report.terminal import bisection as terminal
+from tests.unit import synthetic
+from tests.unit.experiment import measured
 from tests.unit.experiment.measured import Measured, named, opened
 
 
@@ -60,7 +64,7 @@ class Searched:
                 lambda name, candidate: named(name, "--with", candidate.requirement),
                 self.prepare,
                 self.kept.append,
-                self.until_s,
+                until_s=self.until_s,
             )
             yield Search(self.known, tools)
 
@@ -152,7 +156,7 @@ def test_an_end_that_cannot_be_measured_is_told_with_its_option(tmp_path):
         searched.run()
     searched = Searched(tmp_path / "2", {})
     searched.refused = {"good": "no such release"}
-    with pytest.raises(UsageError, match="^no such release"):
+    with pytest.raises(UsageError, match=r"^no such release"):
         searched.run()
 
 
@@ -239,6 +243,15 @@ def test_one_candidate_alone(tmp_path, factor, word):
     searched.refused = {"2": "it does not build"}
     with searched.search() as search:
         assert search.one().word == "skipped"
+
+
+def test_runs_without_a_broker_are_refused(tmp_path, monkeypatch):
+    about = functools.partial(synthetic.run, in_memory=True, url="kombu+memory:///")
+    monkeypatch.setattr(measured, "synthetic", types.SimpleNamespace(
+        run=about, result=synthetic.result,
+    ))  # fmt: skip
+    with pytest.raises(UsageError, match=r"^--transport-url: kombu\+memory:/// is no measurement"):
+        Searched(tmp_path, slower(2)).run()
 
 
 def test_what_is_known_is_the_same_after_a_file(tmp_path):
