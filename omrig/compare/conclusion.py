@@ -42,12 +42,16 @@ def sign_of(rows: Sequence[Row]) -> int:
     return {"slower": 1, "faster": -1}.get(_word(rows), 0)
 
 
-def decide(rows: Sequence[Row], design: Design, explanation: Explanation | None) -> Call:
-    """The call on rows whose significance is known."""
+def decide(
+    rows: Sequence[Row], design: Design, explanation: Explanation | None, mover: str = ""
+) -> Call:
+    """The call on rows whose significance is known; ``mover`` names the functions, if any do."""
     word = _word(rows)
     head = f"{_finding(rows, word)}, {design.text}"
     but = "but " if word == "stages" else ""
     text = f"{head}; {but}{explanation.text}" if explanation else head
+    if mover:
+        text = f"{text}; {mover}"
     return Call(word, word not in ("none", "unknown"), head, text)
 
 

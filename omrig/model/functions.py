@@ -23,14 +23,16 @@ class Function(Value):
     """A function by its ``module`` and qualified ``name``, wherever that is installed.
 
     ``own`` is what it took itself, with the builtins that it called, and ``stages`` the parts of
-    that by stage (``""``: in none); None where no stages are known. ``calls`` are exact, None where
-    they were not counted. ``file`` and ``line`` say where it was in this run.
+    that by stage (``""``: in none); None where no stages are known. ``calls`` of it and the calls
+    that it ``made`` are exact, None where they were not counted. ``file`` and ``line`` say where it
+    was in this run.
     """
 
     module: str
     name: str
     own: float
     calls: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    made: int | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     stages: Mapping[str, float] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     file: str = ""
     line: int = 0

@@ -4,7 +4,7 @@ A builtin has no code to look at, and a profiler that samples does not see it: i
 whoever called it. Between a caller and what it calls directly nothing has to be estimated.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from omrig.measured.profilers.callgraph.tagged import Tagged
@@ -23,6 +23,7 @@ class OwnTimes:
         self._seconds: defaultdict[Key, defaultdict[str, float]] = defaultdict(
             lambda: defaultdict(float)
         )
+        self._made: Counter[Key] = Counter()
 
     def add(self, found: Tagged, whereabouts: Whereabouts | None, begun: Mapping[Key, str]) -> None:
         """Add functions of all contexts, each with its tag."""
@@ -37,6 +38,7 @@ class OwnTimes:
                 call.own for index, call in function.callees.items() if index in builtins
             )
             self._seconds[function.key][stage or NOWHERE] += own
+            self._made[function.key] += sum(call.calls for call in function.callees.values())
 
     def functions(self, graph: Graph, names: Names, staged: bool) -> tuple[Function, ...]:
         """The functions in ns, those that took most first; calls are those of the ``graph``."""
@@ -51,6 +53,7 @@ class OwnTimes:
                     name=names.function(key),
                     own=round(1e9 * sum(stages.values())),
                     calls=cost.calls,
+                    made=self._made[key],
                     stages=by_stage if staged else None,
                     file=file,
                     line=line,
