@@ -66,7 +66,8 @@ class Profiled:
 
     ``tested`` of them were tested. ``base_ns`` and ``new_ns`` are all functions' of a message,
     ``speed`` is what all functions alike took in NEW over BASE. ``slowed`` is how many times the
-    CPU a message takes under the mode, None where that was not measured.
+    CPU a message takes under the mode, None where that was not measured. ``runs_ns`` are all
+    functions' of a message run by run, of BASE and of NEW, each at the speed common to all.
     """
 
     mode: str
@@ -79,6 +80,7 @@ class Profiled:
     new_ns: float
     speed: Estimate | None
     slowed: float | None
+    runs_ns: tuple[tuple[float, ...], tuple[float, ...]]
     changes: tuple[Change, ...]
 
     @property
@@ -121,7 +123,8 @@ def profiled(
     factors = speeds(own)
     scaled = own / factors
     split = len(base)
-    whole = float(scaled.sum(axis=0).mean())
+    totals = scaled.sum(axis=0)
+    whole = float(totals.mean())
     averages = (scaled[:, :split].mean(axis=1) + scaled[:, split:].mean(axis=1)) / 2
     spread = _dispersion(costs, scaled, split) if design.kind == "slices" else 1.0
     call_ns = _call_ns(runs, factors)
@@ -146,6 +149,7 @@ def profiled(
         new_ns=float(numpy.mean([run.whole_ns for run in new])),
         speed=_exponential(ratio) if ratio else None,
         slowed=_median([run.slowed for run in runs]),
+        runs_ns=(tuple(map(float, totals[:split])), tuple(map(float, totals[split:]))),
         changes=tuple(changes),
     )
 

@@ -1,5 +1,6 @@
 """A comparison as one page that opens anywhere, offline: both sides drawn over each other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -10,8 +11,9 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.model import units
-from omrig.report import comparison_text, owners
-from omrig.report.html import comparison_charts
+from omrig.report import comparison_text, functions, owners
+from omrig.report.flames import Flames
+from omrig.report.html import comparison_charts, flame_charts
 from omrig.report.html import page as html
 from omrig.report.html.comparison_charts import Side
 
@@ -19,6 +21,7 @@ _SECTIONS = {
     "changes": "What changed",
     "gates": "Gates",
     "stages": "Stages",
+    "functions": "Functions",
     "latency": "Latency",
     "time": "Over time",
     "conditions": "Conditions",
@@ -26,11 +29,14 @@ _SECTIONS = {
 }
 
 
-def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
-    """The page; ``messages`` are of the runs of BASE and of NEW."""
+def render(
+    comparison: Comparison, messages: tuple[Side, Side], flames: Sequence[Flames] = ()
+) -> str:
+    """The page; ``messages`` are of the runs of BASE and of NEW, ``flames`` of both."""
     from plotly import offline
 
     figures = comparison_charts.draw(comparison, messages)
+    figures |= {flame_charts.name(each): flame_charts.draw(each) for each in flames}
     templates = html.templates(duration=units.duration, owner=owners.title)
     page = templates.get_template("compare.html.j2")
     return page.render(
@@ -46,6 +52,8 @@ def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]
     absent = {name for name in ("latency", "time") if name not in figures}
     if not comparison.rulings:
         absent.add("gates")
+    if not comparison.functions:
+        absent.add("functions")
     if not any(row.metric.stage for row in comparison.rows):
         absent.add("stages")
     return {name: title for name, title in _SECTIONS.items() if name not in absent}
@@ -64,6 +72,16 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             {**_shown(row), "p50": _shown(named[f"{row.metric.name}.p50"])}
             for row in comparison.rows
             if row.metric.statistic == "mean" and (row.base or row.new)
+        ],
+        "mover": comparison.mover.text if comparison.mover else "",
+        "profiled": [
+            {
+                "figure": f"flames-{each.mode}-{each.side}",
+                "heading": functions.heading(each),
+                "rows": functions.rows(each),
+                "notes": functions.notes(each),
+            }
+            for each in comparison.functions
         ],
         "gates": [
             {"outcome": ruling.outcome, "line": comparison_text.ruling(ruling)}

@@ -14,6 +14,7 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.report import comparison_text
+from omrig.report.terminal import functions
 from omrig.report.terminal.console import grid_of_notes, printing
 
 _WITH_INTERVALS = 56
@@ -55,6 +56,7 @@ def _parts(comparison: Comparison, width: int) -> list[RenderableType]:
     if stages:
         parts.append(_stages(stages, rows, width))
         parts.append(Text(_OF_STAGES if width >= _WITH_MEDIANS else _OF_MEANS, "dim"))
+    parts += functions.render(comparison, width)
     notes = _notes(comparison)
     if notes.row_count:
         parts.append(notes)
