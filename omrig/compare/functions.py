@@ -88,6 +88,10 @@ class Profiled:
         """The functions that changed beyond chance."""
         return [each for each in self.changes if each.sure]
 
+    def stage_ns(self, stage: str) -> float:
+        """How much longer all functions together took in a stage."""
+        return sum(each.stages_ns.get(stage, 0.0) for each in self.changes)
+
 
 def compare(
     base: Sequence[StoredRun], new: Sequence[StoredRun], design: Design
@@ -201,8 +205,15 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
 def _difference(
     values: Floats, row: Sequence[Cost], split: int, design: Design, spread: float
 ) -> Estimate | None:
-    """NEW less BASE of a function; of samples never surer than so many of them can be."""
+    """NEW less BASE of a function; of samples never surer than so many of them can be.
+
+    How sure it is of the ratio where there is one: what disturbs a run multiplies.
+    """
     found = _estimate(values[:split], values[split:], design)
+    if found and (values > 0).all():
+        logs = numpy.log(values)
+        ratio = _estimate(logs[:split], logs[split:], design)
+        found = dataclasses.replace(found, p=ratio.p if ratio else found.p)
     counted = numpy.array([each.counted for each in row], float)
     if not counted.any():
         return found

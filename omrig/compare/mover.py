@@ -5,9 +5,13 @@ from collections.abc import Sequence
 
 from omrig.compare.explanation import MOST, Explanation, signed
 from omrig.compare.functions import Change, Profiled
+from omrig.model import units
 
 NAMED = 2
 """So many functions are named in a sentence, at most."""
+
+_SLOWED = 1.1
+"""A mode under which a message takes so many times the CPU distorts sizes."""
 
 _BESIDE = 0.5
 """A function is named beside the largest one where its change is this part of that, or more."""
@@ -33,18 +37,12 @@ def of(explanation: Explanation | None, found: Sequence[Profiled]) -> Mover:
         for part in (explanation.cause, explanation.shows_in):
             chosen = _within(part.stage, part.difference_ns, sure) if part else []
             if part and chosen:
-                named = " and ".join(
-                    f"{label(each)} {signed(each.stages_ns[part.stage])} ({origin(each)})"
-                    for each in chosen
-                )
-                return Mover(part.stage, tuple(chosen), f"of `{part.stage}`, {named}")
+                named = " and ".join(_in_stage(each, part.stage, found) for each in chosen)
+                return Mover(part.stage, tuple(chosen), f"in `{part.stage}`, {named}")
     chosen = _largest(sure, [abs(each.change_ns) for each in sure])
     if not chosen:
         return Mover(None, (), "")
-    named = " and ".join(
-        f"{label(each)} takes {signed(each.change_ns)} a message ({origin(each)})"
-        for each in chosen
-    )
+    named = " and ".join(_anywhere(each, found) for each in chosen)
     return Mover(None, tuple(chosen), named)
 
 
@@ -53,9 +51,38 @@ def label(change: Change) -> str:
     return f"`{change.module}:{change.name}`"
 
 
-def origin(change: Change) -> str:
-    """Who saw it: the mode, and the side."""
-    return f"{change.mode}, {change.side}"
+def is_slowed(profile: Profiled) -> bool:
+    """Whether the mode itself makes what it measures longer, so that sizes are not to be told."""
+    return profile.slowed is not None and profile.slowed >= _SLOWED
+
+
+def _in_stage(change: Change, stage: str, found: Sequence[Profiled]) -> str:
+    """A function with its size, or under a mode that distorts sizes with its share of the change.
+
+    The stage itself has the size: it is measured without such a mode.
+    """
+    profile = _of(change, found)
+    own, whole = change.stages_ns[stage], profile.stage_ns(stage)
+    where = f"({change.mode}, {change.side})"
+    if not is_slowed(profile):
+        return f"{label(change)} {signed(own)} a message {where}"
+    if own * whole <= 0 or abs(own) >= abs(whole):
+        return f"{label(change)}, all of what changed there {where}"
+    return f"{label(change)}, {100 * own / whole:.0f} % of what changed there {where}"
+
+
+def _anywhere(change: Change, found: Sequence[Profiled]) -> str:
+    profile = _of(change, found)
+    word = "longer" if change.change_ns > 0 else "shorter"
+    took = f"{label(change)} takes {units.duration(abs(change.change_ns))} {word} a message"
+    slowed = ""
+    if is_slowed(profile):
+        slowed = f", under which a message takes {profile.slowed:.2g} times the CPU"
+    return f"{took} ({change.mode}{slowed}; {change.side})"
+
+
+def _of(change: Change, found: Sequence[Profiled]) -> Profiled:
+    return next(each for each in found if (each.mode, each.side) == (change.mode, change.side))
 
 
 def _within(stage: str, direction: float, sure: Sequence[Change]) -> list[Change]:

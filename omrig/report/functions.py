@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from omrig.compare import mover
 from omrig.compare.conclusion import signed_percent
 from omrig.compare.explanation import signed
 from omrig.compare.functions import Change, Profiled
@@ -100,11 +101,10 @@ def notes(found: Profiled) -> list[str]:
             f" ({signed_percent(speed.low)} to {signed_percent(speed.high)}) in NEW, which is no"
             " one function's and taken out of the changes"
         )
-    if found.sure and found.slowed and found.slowed >= 1 + _TOLD_SPEED and not found.sampled:
+    if found.sure and mover.is_slowed(found):
         told.append(
-            f"under {found.mode} a message takes {found.slowed:.2g} times the CPU, for what it adds"
-            " to each call: what a function changed in itself is as large as shown, what more calls"
-            " or fewer make of it is smaller"
+            f"under {found.mode} a message takes {found.slowed:.2g} times the CPU: sizes are larger"
+            " than without it, and shares are surer; stages are measured without it"
         )
     told += [_added(each, found.mode) for each in found.sure[:MOST] if _is_added(each)]
     return told

@@ -78,6 +78,7 @@ def draw(flames: Flames) -> dict[str, Any]:
     depth = max(map(len, kept))
     layout = {
         "margin": {"l": 0, "r": 0, "t": 28, "b": 8},
+        "uniformtext": {"minsize": 9, "mode": "hide"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "var(--ink)", "size": 11},
         "hoverlabel": {"bgcolor": "var(--paper)", "font": {"color": "var(--ink)"}},
