@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from omrig.broker.rabbitmq.embedded import Embedded
-from omrig.measured import tethered
 from omrig.model import redaction
 from omrig.model.errors import RunError, UsageError, reason
 from omrig.model.plan import Plan
@@ -27,7 +26,7 @@ from omrig.supervisor.interrupts import Interrupts
 ORPHAN_S = 8.0
 """So long may the run go on to its end without the command that asked for it."""
 
-_LOOK_S = 1.0
+_LOOK_S = 0.2
 
 
 class Relayed:
@@ -176,11 +175,12 @@ def _end_when_orphaned(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_LOOK_S)
+        # Once: the kernel's own signal comes again for each thread that the command had.
+        os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(ORPHAN_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="omrig orphaned", daemon=True).start()
-    tethered.die_with_parent(parent, signal.SIGTERM)
 
 
 if __name__ == "__main__":

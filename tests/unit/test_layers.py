@@ -29,7 +29,6 @@ ALLOWED = {
         "recordings",
         "accounting.recent",
         "measured.profilers.registry",
-        "measured.tethered",
     ),
     "report": ("model", "recordings", "compare", "experiment", "history", "formats"),
 }

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from omrig.model.errors import RunError, UsageError
+from omrig.model.load import Load
 from omrig.model.plan import SIDES, Output, Plan
 from omrig.model.profiling import Profiling
 from omrig.supervisor import elsewhere
@@ -182,3 +185,106 @@ def test_the_real_one_refuses_what_a_run_refuses(tmp_path):
     with pytest.raises(UsageError, match="--profile: unknown mode 'nosuch'"):
         run(ROOT, plan=plan)
     assert not (tmp_path / "run").exists()
+
+
+PATCHED = """\
+import sys, time
+sys.path.append({path!r})
+from omrig.model.errors import Losses
+from omrig.supervisor import run
+from pathlib import Path
+def fake(plan, display, interrupts, broker):
+    folder = Path(plan.output.folder)
+    if plan.load.workers > 1:
+        display.say("supervising")
+        time.sleep(20)
+    with interrupts.deferring():
+        display.say("supervising")
+        end = time.monotonic() + 20
+        while not interrupts.count and time.monotonic() < end:
+            time.sleep(0.05)
+    time.sleep(0.3)
+    (folder / "ended").write_text(str(interrupts.count))
+    return run.Recorded(folder, Losses(folder))
+run.run = fake
+"""
+
+
+@pytest.fixture
+def patched(tmp_path):
+    """The real process inside, with a supervision that waits to be interrupted."""
+    code = tmp_path / "patched"
+    (code / "omrig").mkdir(parents=True)
+    (code / "sitecustomize.py").write_text(PATCHED.format(path=str(ROOT)))
+    (code / "omrig").rmdir()
+    (code / "omrig").symlink_to(ROOT / "omrig")
+    return code
+
+
+def plan_of(tmp_path, workers):
+    return Plan(
+        sides=SIDES,
+        run_id="0" * 32,
+        load=Load(workers=workers),
+        output=Output(folder=str(tmp_path)),
+    )
+
+
+def interrupted(display):
+    while not display.said:
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_a_run_inside_ends_with_its_results_where_it_is_interrupted(tmp_path, patched):
+    interrupts, display = Interrupts(), Shown()
+    thread = threading.Thread(target=interrupted, args=(display,))
+    with interrupts.handled():
+        thread.start()
+        recorded = run(patched, interrupts, display, plan_of(tmp_path, 1))
+    thread.join()
+    assert recorded.folder == tmp_path
+    assert (tmp_path / "ended").read_text() == "1"
+
+
+def test_a_run_inside_that_has_no_load_yet_is_given_up(tmp_path, patched):
+    interrupts, display = Interrupts(), Shown()
+    thread = threading.Thread(target=interrupted, args=(display,))
+    with interrupts.handled():
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            run(patched, interrupts, display, plan_of(tmp_path, 2))
+    thread.join()
+    assert not (tmp_path / "ended").exists()
+
+
+COMMAND = """\
+import sys
+from pathlib import Path
+from omrig.model.load import Load
+from omrig.model.plan import Output, Plan
+from omrig.supervisor import elsewhere
+from omrig.supervisor.interrupts import Interrupts
+class Shown:
+    is_seen = False
+    def say(self, text):
+        print(text, flush=True)
+plan = Plan(sides=("producer", "consumer"), run_id="0" * 32, load=Load(workers=1),
+            output=Output(folder=sys.argv[2]))
+elsewhere.run(Path(sys.executable), Path(sys.argv[1]), plan, Shown(), Interrupts())
+"""
+
+
+def test_a_run_inside_ends_when_the_command_is_killed(tmp_path, patched):
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(patched), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout
+    assert command.stdout.readline() == "supervising\n"
+    (inside,) = psutil.Process(command.pid).children()
+    command.kill()
+    command.wait()
+    assert psutil.wait_procs([inside], timeout=12)[1] == []
+    assert (tmp_path / "ended").read_text() == "1"
