@@ -7,36 +7,27 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omrig import cli
-from omrig.cli import experiments, streams
+from omrig.cli import bisect_asked, experiments, streams
 from omrig.cli.configurations import configuration
 from omrig.cli.options import Parser, count, minutes, percent
-from omrig.compare import gates, metrics
 from omrig.experiment import sequential
 from omrig.model.errors import RunError, UsageError, naming
 
 if TYPE_CHECKING:
     from omrig.experiment.bisecting import Tools
-    from omrig.experiment.candidates import Row
     from omrig.experiment.journal import Journal
     from omrig.experiment.trials import Configuration
     from omrig.model.bisection import Asked, Bisection, Candidate
-
-RESULT = "bisect.json"
-"""What has been asked and found, in the folder of the search."""
 
 NOT_FOUND = 3
 """Exit status: the search has ended, and no single version is the first bad one."""
 
 GOOD, BAD, CANNOT_TELL = 0, 1, 125
 """Exit statuses of ``--test``, as ``git bisect run`` reads them; it ends at any from 128 on."""
-
-MOST_ROUNDS = 19
-"""Rounds after which a candidate is left undecided, unless told."""
 
 ABOUT = """\
 Find the first version that is bad: of the releases of a package, or of the commits of a checkout.
@@ -53,9 +44,6 @@ Exit status: 0 the first bad one was found; 3 it was not: there is nothing to bi
 left cannot be told. With --test: 0 good, 1 bad, 125 cannot be told, and 128 for anything else.
 doc/bisect.rst explains how a candidate is judged.
 """
-
-_OF_A_SEARCH = ("good", "bad", "test", "source", "versions", "gate", "output")
-"""Options that say what is searched for; a search that goes on has them already."""
 
 
 def add_options(parser: Parser) -> None:
@@ -90,7 +78,7 @@ def add_options(parser: Parser) -> None:
         "--rounds",
         type=count,
         metavar="MOST",
-        help=f"rounds after which a candidate stays undecided (default {MOST_ROUNDS})",
+        help=f"rounds after which a candidate stays undecided (default {bisect_asked.MOST_ROUNDS})",
     )
     parser.add_argument(
         "--max-minutes",
@@ -104,7 +92,8 @@ def add_options(parser: Parser) -> None:
         nargs="?",
         const="",
         metavar="FILE",
-        help=f"write {RESULT} to FILE, too; without FILE to standard output, and nothing else",
+        help=f"write {bisect_asked.RESULT} to FILE, too; without FILE to standard output, and"
+        " nothing else",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
@@ -120,148 +109,17 @@ def run(options: argparse.Namespace) -> int:
             Path(options.json).absolute().parent.stat()
     if options.resume:
         folder = Path(options.resume)
-        known = _resumed(folder, options, arguments)
+        known = bisect_asked.resumed(folder, options, arguments)
         about = journal.read(folder, "--resume")
     else:
         folder = Path(options.output or experiments.default_output("bisect"))
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"--output: {folder} already holds runs; name another folder")
-        known = _begun(options, arguments, folder)
+        known = bisect_asked.begun(options, arguments, folder)
         about = journal.new(folder, "bisect")
     if options.test:
         return _tested(known, options, folder, about)
     return _searched(known, options, folder, about)
-
-
-def _begun(options: argparse.Namespace, arguments: Sequence[str], folder: Path) -> "Bisection":
-    """What is known of a search before it begins: what is asked for, and the candidates."""
-    from omrig.model.bisection import Asked, Bisection
-
-    if not options.good or not (options.bad or options.test):
-        raise UsageError(f"bisect: --good and --bad are needed; use {cli.COMMANDS['bisect'].usage}")
-    if options.test and (options.bad or options.versions):
-        raise UsageError("--test: judges one candidate; leave out --bad and --versions")
-    if options.test and not options.gate:
-        raise UsageError("--test: needs --gate: there is no bad one to say what is bad")
-    asked = Asked(
-        good=options.good,
-        bad=options.bad or options.test,
-        source=options.source,
-        gates=tuple(options.gate),
-        margin=options.margin or sequential.DEFAULT_MARGIN,
-        most_rounds=options.rounds or MOST_ROUNDS,
-        arguments=tuple(arguments),
-    )
-    _check(asked)
-    row = _row(options, folder)
-    _refuse_another(row.candidates[0], arguments)
-    return Bisection(
-        asked=asked, candidates=row.candidates, descending=row.descending, notes=row.notes
-    )
-
-
-def _check(asked: "Asked") -> None:
-    """Refuse options of a run and gates that cannot be meant, before anything is measured."""
-    configuration("after --", asked.arguments)
-    limits = [gates.parse(text) for text in asked.gates]
-    for gate in limits:
-        if gate.no_change is not None and gates.beyond(gate, gate.no_change):
-            raise UsageError(
-                f"--gate: {gate.text!r}: the good one breaks it, compared with itself; for what"
-                " got better give what is bad then, as 'p50>=-50%'"
-            )
-    exact = limits and all(_is_count(gate.metric) for gate in limits)
-    least = 1 if exact else sequential.LOOKS[0]
-    if asked.most_rounds < least:
-        raise UsageError(f"-n: {asked.most_rounds} rounds decide nothing; {least} are the least")
-
-
-def _is_count(name: str) -> bool:
-    metric = metrics.find(name)
-    return metric is not None and metric.unit == "count"
-
-
-def _row(options: argparse.Namespace, folder: Path) -> "Row":
-    from omrig.experiment import candidates
-
-    _refuse_login(options.source)
-    # Beside the folder, which has to be empty when the search begins.
-    copy = folder.with_name(f"{folder.name}.git")
-    if options.test:
-        good = candidates.one(options.good, "--good", options.source, copy)
-        test = candidates.one(options.test, "--test", None, copy)
-        return candidates.Row((good, test), descending=False)
-    versions = [each.strip() for each in (options.versions or "").split(",") if each.strip()]
-    if options.source:
-        return candidates.of_commits(options.source, options.good, options.bad, copy, versions)
-    return candidates.of_releases(options.good, options.bad, versions)
-
-
-def _refuse_login(source: str | None) -> None:
-    """A password would be kept with what was asked; ``git@host:path`` and the like hold none."""
-    scheme, _, rest = (source or "").partition("://")
-    login = rest.partition("/")[0].rpartition("@")[0]
-    if ":" in login or (login and not scheme.endswith("ssh")):
-        raise UsageError(
-            "--source: holds a login; leave it out of the URL and have git find it (a credential"
-            " helper, or a copy that you cloned)"
-        )
-
-
-def _refuse_another(candidate: "Candidate", arguments: Sequence[str]) -> None:
-    """The version that is searched for must not be asked for as well."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    def package(text: str) -> str | None:
-        try:
-            return canonicalize_name(Requirement(text).name)
-        except InvalidRequirement:
-            return None
-
-    wanted = package(candidate.requirement)
-    software = configuration("after --", arguments).plan.software
-    for each in software.requirements:
-        if wanted and package(each) == wanted:
-            raise UsageError(f"--with: {each}: the search chooses which {wanted} is measured")
-
-
-def _resumed(folder: Path, options: argparse.Namespace, arguments: Sequence[str]) -> "Bisection":
-    """What is known of the search in ``folder``."""
-    from omrig.experiment import journal
-    from omrig.model.bisection import Bisection
-
-    given = [name for name in _OF_A_SEARCH if getattr(options, name)]
-    given += ["margin"] if options.margin is not None else []
-    if given:
-        raise UsageError(f"--resume: goes on with what was asked; leave out --{given[0]}")
-    try:
-        with naming("--resume"):
-            known = Bisection.from_json(json.loads((folder / RESULT).read_text()))
-    except ValueError as error:
-        raise UsageError(f"--resume: {folder / RESULT} cannot be read ({error})") from error
-    asked = known.asked
-    if journal.is_masked(asked.arguments) and not arguments:
-        raise UsageError(
-            "--resume: the options of the run held a password, which is not kept; give them again"
-            f" after --: {shlex.join(asked.arguments)}"
-        )
-    if arguments:
-        shown = tuple(map(journal.masked, arguments))
-        if shown != tuple(map(journal.masked, asked.arguments)):
-            raise UsageError(
-                f"--resume: the options after -- were others: {shlex.join(asked.arguments)}"
-            )
-        asked = dataclasses.replace(asked, arguments=tuple(arguments))
-    if options.rounds:
-        asked = dataclasses.replace(asked, most_rounds=options.rounds)
-    _check(asked)
-    known = dataclasses.replace(known, asked=asked)
-    left = (step for step in known.steps if step.word == "undecided")
-    if any(step.rounds < asked.most_rounds for step in left):
-        # More rounds may decide it.
-        known = dataclasses.replace(known, complete=False, answer=None, reason=None)
-    return known
 
 
 def _searched(
@@ -376,7 +234,7 @@ def _keeper(folder: Path, options: argparse.Namespace) -> "Callable[[Bisection],
         shown = tuple(map(journal.masked, known.asked.arguments))
         asked = dataclasses.replace(known.asked, arguments=shown)
         content = dataclasses.replace(known, asked=asked).to_json()
-        writer.write_json(folder / RESULT, content)
+        writer.write_json(folder / bisect_asked.RESULT, content)
         if options.json:
             with naming("--json"):
                 writer.write_json(Path(options.json), content)
@@ -391,11 +249,11 @@ def _going_on(folder: Path) -> "Iterator[None]":
     try:
         yield
     except KeyboardInterrupt as error:
-        if (folder / RESULT).exists():
+        if (folder / bisect_asked.RESULT).exists():
             raise KeyboardInterrupt(f"interrupted; {advice}") from error
         raise
     except RunError as error:
-        if (folder / RESULT).exists():
+        if (folder / bisect_asked.RESULT).exists():
             raise RunError(f"{error}; {advice}") from error
         raise
 

@@ -104,7 +104,7 @@ def of_releases(
     return Row(tuple(made), found[0] > found[1], tuple(notes))
 
 
-def of_commits(source: str, good: str, bad: str, folder: Path, versions: Sequence[str] = ()) -> Row:
+def of_commits(source: str, good: str, bad: str, copy: Path, versions: Sequence[str] = ()) -> Row:
     """Commits by first parents between two revisions of a checkout or of a git URL.
 
     With ``versions``, tags or commits, only those are candidates. A URL is copied to
