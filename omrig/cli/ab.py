@@ -12,10 +12,10 @@ from omrig.cli.main import execute
 from omrig.cli.options import Parser
 from omrig.compare import gates
 from omrig.experiment import decisions, journal, sequential, trials, until
+from omrig.experiment.figures import Figures, exact
 from omrig.experiment.journal import Journal
 from omrig.experiment.sequential import Decision
 from omrig.experiment.trials import Configuration, Trials
-from omrig.experiment.until import Figures
 from omrig.model.errors import RunError, UsageError, naming
 
 DEFAULT_ROUNDS = 10
@@ -134,7 +134,8 @@ def _go_on(opened: Trials, both: list[Configuration], about: Journal) -> str | N
         if rule.until == "rounds" or found is None:
             return None
         if wanted:
-            ruled = [sequential.hold(gate, base, new, rule.looks) for gate in wanted]
+            counted = exact(run for name in decisions.NAMES for run in opened.runs(name))
+            ruled = [sequential.hold(gate, base, new, rule.looks, counted) for gate in wanted]
             return None if "undecided" in ruled else found
         return found if found.word != "undecided" else None
 

@@ -165,7 +165,7 @@ def _check(asked: "Asked") -> None:
     configuration("after --", asked.arguments)
     limits = [gates.parse(text) for text in asked.gates]
     for gate in limits:
-        if gate.relative and gates.beyond(gate, 1.0):
+        if gate.no_change is not None and gates.beyond(gate, gate.no_change):
             raise UsageError(
                 f"--gate: {gate.text!r}: the good one breaks it, compared with itself; for what"
                 " got better give what is bad then, as 'p50>=-50%'"
@@ -185,13 +185,15 @@ def _row(options: argparse.Namespace, folder: Path) -> "Row":
     from omrig.experiment import candidates
 
     _refuse_login(options.source)
+    # Beside the folder, which has to be empty when the search begins.
+    copy = folder.with_name(f"{folder.name}.git")
     if options.test:
-        good = candidates.one(options.good, "--good", options.source, folder)
-        test = candidates.one(options.test, "--test", None, folder)
+        good = candidates.one(options.good, "--good", options.source, copy)
+        test = candidates.one(options.test, "--test", None, copy)
         return candidates.Row((good, test), descending=False)
     versions = [each.strip() for each in (options.versions or "").split(",") if each.strip()]
     if options.source:
-        return candidates.of_commits(options.source, options.good, options.bad, folder, versions)
+        return candidates.of_commits(options.source, options.good, options.bad, copy, versions)
     return candidates.of_releases(options.good, options.bad, versions)
 
 
@@ -254,7 +256,12 @@ def _resumed(folder: Path, options: argparse.Namespace, arguments: Sequence[str]
     if options.rounds:
         asked = dataclasses.replace(asked, most_rounds=options.rounds)
     _check(asked)
-    return dataclasses.replace(known, asked=asked)
+    known = dataclasses.replace(known, asked=asked)
+    left = (step for step in known.steps if step.word == "undecided")
+    if any(step.rounds < asked.most_rounds for step in left):
+        # More rounds may decide it.
+        known = dataclasses.replace(known, complete=False, answer=None, reason=None)
+    return known
 
 
 def _searched(

@@ -7,7 +7,7 @@ than they may: the call is then the experiment's, which holds whenever it stoppe
 import dataclasses
 from collections.abc import Mapping
 
-from omrig.compare import metrics
+from omrig.compare import conclusion, metrics
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import Call
 from omrig.compare.conclusion import Word as CallWord
@@ -31,8 +31,10 @@ def until_decided(
 ) -> Comparison:
     """A comparison whose call is the decision; ``rulings`` are those of its gates, by text."""
     is_different = decision.word == "different"
-    # What explains a change is the same, however it was found.
-    explained = comparison.call.text.removeprefix(comparison.call.head) if is_different else ""
+    # What explains a change is the same, however it was found, and exact counts need no rounds.
+    counted = conclusion.counted(comparison.rows)
+    rest = comparison.call.text.removeprefix(comparison.call.head)
+    explained = rest if is_different else f"; {counted}" if counted else ""
     call = Call(
         word=_word(decision),
         significant=is_different,

@@ -73,8 +73,9 @@ def read(typed: str) -> Asked:
         shown = place.partition("#")[0].rpartition("/")[2]
         return Asked(typed, "url", place, url=place, extras=extras, source=shown)
     bare, bracket, rest = place.partition("[")
+    # As with pip, a name alone is never the folder of that name.
     is_path = place.startswith((".", "/", "~")) or "/" in bare or bare.endswith(_ARCHIVES)
-    if is_path or Path(place).exists():
+    if is_path:
         if bracket and rest.endswith("]") and not Path(place).exists():
             place, extras = bare, f"[{rest}"
         return _place(typed, place, extras)

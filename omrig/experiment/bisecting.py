@@ -90,7 +90,7 @@ class Search:
         and :class:`KeyboardInterrupt`.
         """
         try:
-            if not self.known.steps:
+            if self.known.words[-1] != "bad":
                 self._tools.keep(self.known)
                 self._ends()
             while not self.known.complete:
@@ -312,8 +312,8 @@ class Search:
     def _add(self, step: Step) -> None:
         self._keep(steps=(*self.known.steps, step))
 
-    def _end(self, **found: object) -> None:
-        self._keep(complete=True, **found)
+    def _end(self, answer: Answer | None = None, reason: str | None = None) -> None:
+        self._keep(complete=True, answer=answer, reason=reason)
 
     def _keep(self, **changed: object) -> None:
         measured = sum(len(each) for each in self._trials.journal.measured)

@@ -6,7 +6,7 @@ from omrig.compare import decided, metrics
 from omrig.compare.comparison import Comparison
 from omrig.compare.runs import RunSet, StoredRun
 from omrig.experiment import journal, sequential
-from omrig.experiment.figures import figures
+from omrig.experiment.figures import exact, figures
 from omrig.experiment.journal import Journal
 
 NAMES = ("a", "b")
@@ -29,14 +29,16 @@ def applied(comparison: Comparison, base: str, new: str) -> Comparison:
     if about.rule.until == "rounds":
         return decided.by_rounds(comparison, about.decision)
     looks = about.rule.looks
-    found = [[figures(each) for each in side] for side in _by_round(about, comparison)]
+    sides = _by_round(about, comparison)
+    found = [[figures(each) for each in side] for side in sides]
+    counted = exact([*sides[0], *sides[1]])
     if not found[0]:
         return comparison
     rulings = {
         # Errors are counted in all runs, those that are left out among them.
         each.gate.text: each
         if each.gate.metric == metrics.ERRORS
-        else sequential.rule(each.gate, found[0], found[1], looks)
+        else sequential.rule(each.gate, found[0], found[1], looks, counted)
         for each in comparison.rulings
     }
     return decided.until_decided(comparison, about.decision, rulings)

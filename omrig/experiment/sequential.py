@@ -10,7 +10,7 @@ sharing, as all of them have to. doc/experiments.rst has the sources, and what a
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy
 
@@ -121,9 +121,10 @@ def hold(
     base: Sequence[Mapping[str, float]],
     new: Sequence[Mapping[str, float]],
     looks: Sequence[int] = LOOKS,
+    exact: Collection[str] = (),
 ) -> Outcome:
     """Whether NEW surely keeps a gate or surely does not: see :func:`rule`."""
-    return rule(gate, base, new, looks).outcome if base and new else "undecided"
+    return rule(gate, base, new, looks, exact).outcome if base and new else "undecided"
 
 
 def rule(
@@ -131,12 +132,14 @@ def rule(
     base: Sequence[Mapping[str, float]],
     new: Sequence[Mapping[str, float]],
     looks: Sequence[int] = LOOKS,
+    exact: Collection[str] = (),
 ) -> Ruling:
     """What becomes of a gate, with the figures of a run of each by round, of one or more.
 
     Met and failed are each wrong in at most 5 % of experiments, whenever one stops; the interval is
-    the one that decides. A gate on a count is decided by the first round where all runs of a side
-    count the same. Raises ``UsageError`` where the runs have no figure of the gate's metric.
+    the one that decides. A count that all runs of a side have alike is decided by the first round
+    where it is among the ``exact`` ones (:func:`omrig.compare.metrics.exact`), and by the second
+    where that is not known. Raises ``UsageError`` where the runs have no figure of the metric.
     """
     rounds = min(len(base), len(new))
     ours, theirs = (_figures(gate.metric, side[:rounds], gate.text) for side in (base, new))
@@ -146,8 +149,9 @@ def rule(
     place = _last(looks, rounds)
     measured = _Measured.of(gate, ours, theirs)
     metric = figures.find(gate.metric)
-    is_exact = metric is not None and metric.unit == "count"
-    if is_exact and len({*theirs}) == 1 and len({*ours}) == 1:
+    is_count = metric is not None and metric.unit in ("count", "number")
+    is_alike = len({*theirs}) == len({*ours}) == 1
+    if is_count and is_alike and (gate.metric in exact or rounds > 1):
         value = measured.value(float(measured.excess[0]))
         return Ruling(gate, "failed" if measured.excess[0] > 0 else "met", value, None, None)
     if place is None:
@@ -247,6 +251,8 @@ class _Measured:
     @classmethod
     def of(cls, gate: Gate, base: Floats, new: Floats) -> "_Measured":
         sign = 1 if gate.at_most else -1
+        if gate.difference:
+            return cls(sign * (new - base - gate.limit), lambda each: gate.limit + sign * each)
         reference = base if gate.relative else numpy.ones(len(new))
         limit = gate.limit * reference
         if (new > 0).all() and (limit > 0).all():

@@ -186,6 +186,19 @@ def test_a_search_that_was_broken_off_goes_on(measuring, tmp_path, capsys):
     assert len(measuring.plans) == runs
 
 
+def test_more_rounds_may_decide_what_was_left_open(measuring, tmp_path, capsys):
+    measuring.slow, measuring.noise = ("3.0", "4.0", "5.0"), 0.15
+    arguments = ["--good", "p==1.0", "--bad", "5.0", "--gate", "p50<=+50%", "--output", "found"]
+    assert bisected(*arguments, "-n", "4") == bisect.NOT_FOUND
+    assert "is not decided after 4 rounds" in " ".join(capsys.readouterr().out.split())
+    runs = len(measuring.plans)
+    assert cli.main(["bisect", "--resume", "found"]) == bisect.NOT_FOUND
+    assert len(measuring.plans) == runs
+    measuring.noise = 0.02
+    assert cli.main(["bisect", "--resume", "found", "-n", "9"]) == 0
+    assert "3.0 is the first that breaks" in capsys.readouterr().out
+
+
 def test_a_password_in_the_options_is_not_kept(measuring, tmp_path, capsys):
     login = ["--transport-url", "rabbit://me:geheim@nowhere/"]
     measuring.raises = {"01-good/02": RunError("the broker died")}

@@ -1,6 +1,7 @@
 """A search whose runs are made of numbers: what it finds, passes over, and says."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import time
@@ -216,6 +217,23 @@ def test_an_undecided_candidate_is_passed_over_like_one_that_cannot_run(tmp_path
     assert found.answer.between == ("5",)
     assert not found.is_found
     assert found.answer.stage
+    more = dataclasses.replace(found.asked, most_rounds=6)
+    assert dataclasses.replace(found, asked=more).words[4] is None
+
+
+def test_what_fails_because_it_was_interrupted_is_not_skipped(tmp_path):
+    class Interrupted(Measured):
+        def __call__(self, plan, display, interrupts, broker):
+            if plan.output.folder.endswith("02-5/01"):
+                interrupts.count += 1
+                raise RunError("the consumer was gone")
+            return super().__call__(plan, display, interrupts, broker)
+
+    searched = Searched(tmp_path, slower(7))
+    searched.measured = Interrupted(Versions(slower(7)))
+    with pytest.raises(KeyboardInterrupt):
+        searched.run()
+    assert words(searched.kept[-1]) == {"9": "bad"}
 
 
 def test_a_search_out_of_time_says_what_is_known_and_goes_on_later(tmp_path):
@@ -225,7 +243,9 @@ def test_a_search_out_of_time_says_what_is_known_and_goes_on_later(tmp_path):
     assert not found.complete and not found.answer and "0 steps" in found.reason
     searched.until_s = None
     searched.known = Bisection.from_json(found.to_json())
-    assert searched.run(journal.read(tmp_path, "--resume")).answer.first_bad.name == "7"
+    found = searched.run(journal.read(tmp_path, "--resume"))
+    assert found.answer.first_bad.name == "7"
+    assert found.complete and found.reason is None
 
 
 def test_neighbours_need_one_step(tmp_path):

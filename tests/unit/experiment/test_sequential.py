@@ -181,6 +181,24 @@ def test_errors_are_counted_and_decided_at_once():
     assert hold(gate, [], []) == "undecided"
 
 
+def test_exact_counts_are_decided_by_one_round_and_others_by_two_that_are_alike():
+    gate = gates.parse("calls<=+0")
+    base, new = [{"calls": 100.0}], [{"calls": 101.0}]
+    assert hold(gate, base, new, exact={"calls"}) == "failed"
+    assert hold(gate, base, base, exact={"calls"}) == "met"
+    assert hold(gate, base, new) == "undecided"
+    assert hold(gate, base * 2, new * 2) == "failed"
+    assert hold(gate, base * 2, [{"calls": 101.0}, {"calls": 99.0}]) == "undecided"
+
+
+def test_a_limit_may_be_a_difference():
+    base = [{"p50": 1e6 + each} for each in (0, 1e4, 2e4, 3e4)]
+    slower = [{"p50": each["p50"] + 2e5} for each in base]
+    assert hold(gates.parse("p50<=+0.1ms"), base, slower) == "failed"
+    ruled = sequential.rule(gates.parse("p50<=+0.3ms"), base, slower)
+    assert (ruled.outcome, ruled.value) == ("met", pytest.approx(2e5))
+
+
 def test_a_gate_on_what_is_not_there_is_said():
     with pytest.raises(UsageError, match="--gate: 'p99<=\\+5%': a run has no p99"):
         held("p99<=+5%", [0.0] * 5)
