@@ -190,7 +190,9 @@ def _asked(options: argparse.Namespace, folder: Path) -> "tuple[str, list[Wanted
             raise UsageError("--source: say which commits with --versions, as 18.2.0..main")
         return "", []
     if options.source:
-        return wanted.of_commits(options.source, options.versions, folder)
+        # Beside the folder, which must be empty for what begins in it.
+        copy = folder.with_name(f"{folder.name}.git")
+        return wanted.of_commits(options.source, options.versions, copy)
     return wanted.of_releases(options.versions)
 
 

@@ -55,15 +55,15 @@ def of_releases(
     return asked.name, [Wanted(str(each), f"{package}=={each}") for each in found]
 
 
-def of_commits(source: str, text: str, folder: Path) -> tuple[str, list[Wanted]]:
+def of_commits(source: str, text: str, copy: Path) -> tuple[str, list[Wanted]]:
     """The commits by first parents that ``text``, as ``A..B``, names in a checkout or git URL.
 
-    A URL is copied into ``folder``. Raises ``UsageError`` where there are none.
+    A URL is copied to ``copy``. Raises ``UsageError`` where there are none.
     """
     first, dots, last = text.partition("..")
     if not dots or not first or not last:
         raise UsageError(f"--versions: {text!r}: with --source give two revisions, as 18.2.0..main")
-    repository = commits.opened(source, folder)
+    repository = commits.opened(source, copy)
     ends = [commits.commit(repository, each, "--versions") for each in (first, last)]
     row = commits.between(repository, *ends) if ends[0].sha != ends[1].sha else ends[:1]
     found = [Wanted(each.short, commits.requirement(repository, each.sha)) for each in row]

@@ -47,9 +47,7 @@ def test_changes_are_told_with_what_explains_them(page, show):
 
 def test_changes_are_marked_in_the_figures(page, show):
     figure = show(page).page.locator("#figure-metric-p50")
-    words = figure.locator(".annotation-text").all_inner_texts() or [
-        each.text_content() for each in figure.locator(".annotation-text").all()
-    ]
+    words = figure.locator(".annotation-text").all_text_contents()
     assert any(each.startswith("14.8.0: x 3") for each in words)
     assert "not measured" in words
     assert figure.locator(".shapelayer path").count() == 3

@@ -38,7 +38,8 @@ def test_a_folder_of_runs_is_shown_and_written(run, folder):
          " folder of runs, by version or one beside the other"),
         (("history", "runs", "--rounds", 2), "--rounds: runs is shown as it is; to measure in it"
          " leave FOLDER out and give --resume runs"),
-        (("history", "--resume", "."), "--resume: No such file or directory: experiment.json"),
+        (("history", "--resume", "."), "--resume: experiment.json: No such file or directory;"
+            " name a path that exists"),
         (("history", "--versions", "oslo.messaging>=", *LOAD), "--versions: 'oslo.messaging>=' is"
          " no requirement; give a requirement, as 'oslo.messaging>=14', or versions, as"
          " 14.7.0,14.8.0"),

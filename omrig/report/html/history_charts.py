@@ -83,7 +83,7 @@ def metric_figure(
     positive = min(everything) > 0
     is_log = positive and max(everything) / min(everything) > _DECADE
     axis = {**_GRID, "title": {"text": f"{metric.label}, {unit}" if unit else metric.label}}
-    axis |= {"type": "log"} if is_log else {"rangemode": "tozero"}
+    axis |= {"type": "log", "dtick": "D2"} if is_log else {"rangemode": "tozero"}
     shapes, notes = _marks(history, _lacking(history, history.series), marked, metric)
     layout = _layout(history, axis, shapes, notes)
     return {"height": _HEIGHT + _ROW * len(marked), "data": traces, "layout": layout}
@@ -272,12 +272,12 @@ def _layout(
         "range": [-0.6, len(history.versions) - 0.4],
     }
     return {
-        "margin": {"l": 64, "r": 16, "t": 16 + _ROW * marked, "b": 48},
+        "margin": {"l": 64, "r": 16, "t": 16 + _ROW * marked, "b": 56},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "var(--muted)", "size": 12},
         "hoverlabel": {"bgcolor": "var(--paper)", "font": {"color": "var(--ink)"}},
-        "legend": {"orientation": "h", "x": 0, "y": -0.12, "yanchor": "top"},
+        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
         "xaxis": xaxis,
         "yaxis": yaxis,
         "shapes": shapes,
