@@ -19,7 +19,7 @@ from omrig.model.plan import SIDES, Plan
 from omrig.model.result import Result
 
 if TYPE_CHECKING:
-    from omrig.supervisor.interleaved import Measure
+    from omrig.supervisor.brokers import Measure
 
 RESULT = "find-rate.json"
 """What was found, in the folder of the runs."""

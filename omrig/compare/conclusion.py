@@ -43,22 +43,26 @@ def sign_of(rows: Sequence[Row]) -> int:
     return {"slower": 1, "faster": -1}.get(_word(rows), 0)
 
 
-def decide(rows: Sequence[Row], design: Design, explanation: Explanation | None) -> Call:
-    """The call on rows whose significance is known."""
-    counted = _counted(rows)
+def decide(
+    rows: Sequence[Row], design: Design, explanation: Explanation | None, mover: str = ""
+) -> Call:
+    """The call on rows whose significance is known; ``mover`` names the functions, if any do."""
+    counts = counted(rows)
     rows = [row for row in rows if row.metric.family != "counts"]
     word = _word(rows)
     head = f"{_finding(rows, word)}, {design.text}"
     but = "but " if word == "stages" else ""
     text = f"{head}; {but}{explanation.text}" if explanation else head
-    text = f"{text}; {counted}" if counted else text
+    if mover:
+        text = f"{text}; {mover}"
+    text = f"{text}; {counts}" if counts else text
     return Call(word, word not in ("none", "unknown"), head, text)
 
 
 _COUNTS_TOLD = 3
 
 
-def _counted(rows: Sequence[Row]) -> str:
+def counted(rows: Sequence[Row]) -> str:
     """Which exact counts a message differ, in words; empty where none does."""
     differ = [row for row in rows if row.exact and row.significant]
     wholes = [row for row in differ if row.metric.name.rpartition(".")[2] not in SIDES] or differ

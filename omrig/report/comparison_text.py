@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from omrig.compare.conclusion import signed_percent, worse
 from omrig.compare.conditions import Difference, both
-from omrig.compare.gates import Ruling
+from omrig.compare.gates import Ruling, beyond
 from omrig.compare.metrics import Metric, find
 from omrig.compare.resample import Estimate
 from omrig.compare.table import Row, excludes_no_change
@@ -109,5 +109,6 @@ def ruling(each: Ruling, advice: str = "make more runs") -> str:
         known = f" (95 % interval {shown(each.low)} to {shown(each.high)})"
     line = f"{OUTCOMES[each.outcome]}: {gate.text}: {gate.metric} {shown(each.value)}{known}"
     if each.outcome == "undecided":
-        return f"{line}: beyond the limit, but that may be chance; {advice}"
+        where = "beyond" if beyond(gate, each.value) else "within"
+        return f"{line}: {where} the limit, but that may be chance; {advice}"
     return line

@@ -9,11 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from omrig.compare import decided
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.report import comparison_text
+from omrig.report.terminal import functions
 from omrig.report.terminal.console import grid_of_notes, printing
 
 _WITH_INTERVALS = 56
@@ -57,6 +59,7 @@ def _parts(comparison: Comparison, width: int) -> list[RenderableType]:
         parts.append(Text(_OF_STAGES if width >= _WITH_MEDIANS else _OF_MEANS, "dim"))
     if counted := comparison_text.counted(rows):
         parts.append(_counts(counted))
+    parts += functions.render(comparison, width)
     notes = _notes(comparison)
     if notes.row_count:
         parts.append(notes)
@@ -70,6 +73,8 @@ def _verdict(comparison: Comparison) -> RenderableType:
     grid.add_column()
     grid.add_row()
     grid.add_row(Text(">", style), Text(comparison.call.text, style))
+    if comparison.decision and not comparison.is_sequential:
+        grid.add_row("", Text(comparison.decision.text))
     kinds = dict.fromkeys(each.kind for each in comparison.instabilities)
     if kinds:
         grid.add_row(Text("!", "yellow"), Text(f"unstable: {', '.join(kinds)}", "yellow"))
@@ -182,6 +187,7 @@ def _notes(comparison: Comparison) -> Table:
     groups = [
         ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
         ("differs", [comparison_text.difference(each) for each in comparison.differences]),
+        ("rounds", [decided.NOTE if comparison.is_sequential else ""]),
         ("not in all", [", ".join(comparison.not_compared)]),
         ("unstable", [each.text for each in comparison.instabilities]),
     ]
