@@ -16,9 +16,9 @@ from omrig.model.run import Run
 from omrig.recordings import folder as run_folder
 from omrig.recordings.recording import Recording, Sides
 
-ALIKE = 0.5
-"""More than this share of the messages must have the usual count of calls to call it that of each:
-then no other count can be as frequent."""
+ALIKE = 0.8
+"""At least this share of the messages must have the usual count of calls to call it that of each:
+near a half another run could have another one."""
 
 _ENDS = 4
 """Methods of a kind that a load's beginning and end may have more, or less, than its messages: the
@@ -133,7 +133,7 @@ def _uneven(
     for kind in tasks:
         if not _is_multiple(passed[kind], messages, _ENDS):
             return f"{passed[kind]:,} passed the thread that {kind}, of {messages:,} messages"
-    if share <= ALIKE:
+    if share < ALIKE:
         return f"only {share:.0%} of the messages have the most frequent count"
     return None
 

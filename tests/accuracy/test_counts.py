@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omrig.model.counts import Recorded
-from tests.accuracy.faults import EXECUTORS, Bench
+from tests.accuracy.bench import EXECUTORS, Bench
 from tests.accuracy.frames import tapped
 from tests.accuracy.injection import PLANTED
 
