@@ -10,6 +10,7 @@ from omrig.accounting import (
     beginning,
     classes,
     closure,
+    counting,
     counts,
     coverage,
     estimate,
@@ -238,6 +239,7 @@ def _begun(
         profiles={
             each.member.name: _profiles(each) for side in sides.values() for each in side.members
         },
+        counts=counting.of_sides(run, sides),
         delivery={
             each.member.name: each.about.delivery
             for side in sides.values()

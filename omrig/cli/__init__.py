@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from omrig.cli.main import main as main
 
-INCOMPLETE, USAGE, INTERRUPTED = 1, 2, 130
-"""Exit statuses: the run failed or is incomplete, it was asked for what cannot be, interrupted."""
+INCOMPLETE, USAGE, ABORTED, INTERRUPTED = 1, 2, 128, 130
+"""Exit statuses: the run failed or is incomplete, it was asked for what cannot be, there is no
+answer for ``git bisect run``, interrupted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Command:
     ``usage`` is None where argparse may say it. What follows a ``--`` is for the command itself
     where it ``has_rest``. Where it ``has_modes``, profiler modes of other packages add options, by
     the module's ``add_modes(parser, arguments)``; where it ``has_scenarios``, one may be named.
+    With the option that ``aborts``, whatever fails ends with :data:`ABORTED`: ``git bisect run``
+    reads the status, and would take any other for "bad".
     """
 
     module: str
@@ -26,6 +29,7 @@ class Command:
     has_rest: bool = False
     has_modes: bool = False
     has_scenarios: bool = False
+    aborts: str = ""
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
@@ -66,6 +70,24 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
             has_rest=True,
         ),
+        "bisect": Command(
+            "omrig.cli.bisect",
+            (("bisect --good A --bad B -- ...", "the release or commit since which it is slower"),),
+            usage="omrig bisect --good A --bad B [options] -- OPTIONS OF omrig run",
+            has_rest=True,
+            aborts="--test",
+        ),
+        "history": Command(
+            "omrig.cli.history",
+            (
+                (
+                    "history FOLDER",
+                    "a load over the versions of a package: what changed with which?",
+                ),
+            ),
+            usage="omrig history [FOLDER] [options] [-- OPTIONS OF omrig run [-- ...]]",
+            has_rest=True,
+        ),
         "record": Command(
             "omrig.cli.record",
             (("record DIR --seconds 60", "where the time of running services goes"),),
@@ -87,6 +109,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             (("exec -- PROGRAM ...", "a service that can be recorded while it runs"),),
             usage="omrig exec [options] -- PROGRAM [ARGUMENT ...]",
             has_rest=True,
+        ),
+        "environments": Command(
+            "omrig.cli.environments",
+            (("environments --prune", "remove what --with and --python had made"),),
         ),
         "targets": Command(
             "omrig.cli.targets", (("targets", "list the functions that delimit the stages"),)

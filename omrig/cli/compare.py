@@ -39,8 +39,9 @@ drift within a run is known. doc/compare.rst explains the method and what it ass
 
 _GATES = """\
 METRIC<=LIMIT or METRIC>=LIMIT, repeatable; METRIC is throughput, mean, p50, p90, p99, p999, max,
-cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors; LIMIT is a percentage of BASE (+5%%)
-or has a unit (120ms, 64MiB)"""
+cpu, memory, stage.NAME[.p50|.p90|.p99], bucket.NAME or errors, and with --profile counts calls,
+amqp.round_trips, amqp.bytes, amqp.METHOD ...; LIMIT is a percentage of BASE (+5%%), what NEW may
+differ by (+5ms, +0), or has a unit and no sign (120ms, 64MiB)"""
 
 
 def add_options(parser: Parser) -> None:
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     """Compare what is named; the exit status."""
     from omrig.compare import comparison as compare
     from omrig.compare import gates, runs
+    from omrig.experiment import decisions
     from omrig.report.terminal import comparison as compare_terminal
 
     if _are_recordings(options):
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = [gates.parse(text) for text in options.gate]
     base, new = runs.read(options.base, "BASE"), runs.read(options.new, "NEW")
     comparison = compare.compare(base, new, wanted, _messages(base, new))
+    comparison = decisions.applied(comparison, options.base, options.new)
     _write_files(comparison, options)
     try:
         with streams.shown():

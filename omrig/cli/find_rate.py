@@ -19,7 +19,7 @@ from omrig.model.plan import SIDES, Plan
 from omrig.model.result import Result
 
 if TYPE_CHECKING:
-    from omrig.supervisor.interleaved import Measure
+    from omrig.supervisor.brokers import Measure
 
 RESULT = "find-rate.json"
 """What was found, in the folder of the runs."""
@@ -83,6 +83,10 @@ def _gate(text: str) -> Gate:
     gate = gates.parse(text, "--find-rate")
     if gate.relative:
         raise UsageError(f"--find-rate: {text!r}: there is nothing to be a percentage of")
+    if gate.difference:
+        raise UsageError(
+            f"--find-rate: {text!r}: there is nothing to differ from; give a limit without a sign"
+        )
     if not gate.at_most:
         raise UsageError(f"--find-rate: {text!r}: give what must not be exceeded, as in 'p99<50ms'")
     return gate

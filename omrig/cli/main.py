@@ -106,4 +106,8 @@ def _fail(error: BaseException, arguments: list[str], status: int, text: str = "
         sys.stderr.write(redaction.mask_arguments(shown, arguments))
     line = redaction.mask_arguments(" ".join((text or str(error)).split()), arguments)
     sys.stderr.write(f"omrig: {line}\n")
+    command = cli.COMMANDS.get(arguments[0]) if arguments else None
+    if command and command.aborts and status != cli.INTERRUPTED:
+        given = (each.partition("=")[0] for each in arguments)
+        return cli.ABORTED if command.aborts in given else status
     return status

@@ -45,8 +45,8 @@ class Parser(argparse.ArgumentParser):
         known = {name.replace("_", "-"): name for name in self._option_string_actions}
         parsed = super().parse_args([_spelt(argument, known) for argument in args], namespace)
         for name, value in vars(parsed).items():
-            # These two are taken apart by who knows what of them may be shown.
-            if name not in ("transport_url", "set"):
+            # These are taken apart by who knows what of them may be shown.
+            if name not in ("transport_url", "set", "with", "source"):
                 self._refuse_logins(name, value if isinstance(value, list) else [value])
         return parsed
 
@@ -258,6 +258,23 @@ def seconds(text: str) -> float:
 def rate(text: str) -> float:
     """Messages a second, for argparse: 0 or more."""
     return float(_number(text, float, 0, "messages a second, above 0"))
+
+
+def minutes(text: str) -> float:
+    """A time in minutes, for argparse: above 0."""
+    found = float(_number(text, float, 0, "minutes, above 0"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text} is not minutes, above 0")
+    return found
+
+
+def percent(text: str) -> float:
+    """A part of something in percent, for argparse: ``5%`` or ``5`` is 0.05; above 0, below 100."""
+    wanted = "a percentage between 0 and 100, as in 5%"
+    found = float(_number(text.strip().removesuffix("%").strip(), float, 0, wanted)) / 100
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+    return found
 
 
 def _number(text: str, kind: type[int] | type[float], least: int, wanted: str) -> float:

@@ -201,7 +201,12 @@ def measure(
     """
     from omrig.supervisor import run as supervisor
 
-    recorded = supervisor.run(plan, display, interrupts, broker)
+    if plan.software.has_environment:
+        from omrig.cli import environments
+
+        recorded = environments.run_in_one(plan, display, interrupts, broker)
+    else:
+        recorded = supervisor.run(plan, display, interrupts, broker)
     with supervisor.after_load(recorded.folder), interrupts.deferring():
         result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)

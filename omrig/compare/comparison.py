@@ -16,6 +16,7 @@ from omrig.compare.mover import Mover
 from omrig.compare.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
 from omrig.compare.runs import Messages, RunSet
 from omrig.compare.table import Design, Row
+from omrig.model.decision import Decision
 from omrig.model.values import Json
 
 SCHEMA = 1
@@ -25,6 +26,8 @@ SCHEMA = 1
 class Comparison:
     """All that is known of two sets of runs beside each other.
 
+    ``decision`` is that of the experiment whose runs they are, if it is one and has decided
+    something; ``is_sequential`` says that its rounds went on until then.
     ``functions`` are those of sides and modes that all runs have, and ``mover`` the ones that
     explain the change; None without any.
     """
@@ -39,6 +42,8 @@ class Comparison:
     differences: tuple[Difference, ...]
     instabilities: tuple[Instability, ...]
     rulings: tuple[Ruling, ...]
+    decision: Decision | None = None
+    is_sequential: bool = False
     functions: tuple[Profiled, ...] = ()
     mover: Mover | None = None
 
@@ -113,6 +118,7 @@ def as_json(comparison: Comparison) -> dict[str, Json]:
         "differences": [dataclasses.asdict(each) for each in comparison.differences],
         "instabilities": [dataclasses.asdict(each) for each in comparison.instabilities],
         "gates": [gates.as_json(ruling) for ruling in comparison.rulings],
+        **({"decision": comparison.decision.to_json()} if comparison.decision else {}),
         **({"functions": _functions(comparison)} if comparison.functions else {}),
     }
 

@@ -7,6 +7,7 @@ from typing import Literal
 from omrig.compare.explanation import Explanation
 from omrig.compare.resample import Estimate
 from omrig.compare.table import Design, Row, by_name, excludes_no_change
+from omrig.model.counts import SIDES
 
 Word = Literal["slower", "faster", "mixed", "resources", "stages", "none", "unknown"]
 """``mixed``: some of throughput and latency better, some worse. ``resources``: only CPU or memory
@@ -46,13 +47,30 @@ def decide(
     rows: Sequence[Row], design: Design, explanation: Explanation | None, mover: str = ""
 ) -> Call:
     """The call on rows whose significance is known; ``mover`` names the functions, if any do."""
+    counts = counted(rows)
+    rows = [row for row in rows if row.metric.family != "counts"]
     word = _word(rows)
     head = f"{_finding(rows, word)}, {design.text}"
     but = "but " if word == "stages" else ""
     text = f"{head}; {but}{explanation.text}" if explanation else head
     if mover:
         text = f"{text}; {mover}"
+    text = f"{text}; {counts}" if counts else text
     return Call(word, word not in ("none", "unknown"), head, text)
+
+
+_COUNTS_TOLD = 3
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """Which exact counts a message differ, in words; empty where none does."""
+    differ = [row for row in rows if row.exact and row.significant]
+    wholes = [row for row in differ if row.metric.name.rpartition(".")[2] not in SIDES] or differ
+    if not wholes:
+        return ""
+    told = [f"{row.metric.label} {row.change:+,.6g}" for row in wholes[:_COUNTS_TOLD]]
+    more = f" and {len(wholes) - _COUNTS_TOLD} more" if len(wholes) > _COUNTS_TOLD else ""
+    return f"counts a message differ: {', '.join(told)}{more}"
 
 
 def _word(rows: Sequence[Row]) -> Word:

@@ -75,7 +75,7 @@ class Instability:
 
 def differences(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[Difference]:
     """Each condition in which the runs differ, between the sides or within one."""
-    described = [[_conditions(stored) for stored in side] for side in (base, new)]
+    described = [[of_stored(stored) for stored in side] for side in (base, new)]
     names = dict.fromkeys(name for side in described for each in side for name in each)
     found = []
     for name in names:
@@ -92,12 +92,15 @@ def _spoils(name: str) -> bool:
     return name in _MACHINE or name.startswith("broker") or name in ("pattern", "mix", "sides")
 
 
-def _conditions(stored: StoredRun) -> dict[str, Json]:
+def of_stored(stored: StoredRun) -> dict[str, Json]:
+    """Every condition that a run was made under, by what it is called."""
     run = stored.run
     transport, plan = run.transport, run.plan
-    return {
+    found = {
         "omrig": run.omrig,
         **run.environment.to_json(),
+        # A version alone does not tell two states of a checkout apart.
+        **{name: run.environment.version(name) for name in run.environment.sources or ()},
         "broker address": _broker_address(transport),
         "vhost": transport.vhost,
         "tls": transport.tls,
@@ -109,6 +112,8 @@ def _conditions(stored: StoredRun) -> dict[str, Json]:
         **run.pools,
         **run.options,
     }
+    found.pop("sources", None)
+    return found
 
 
 def _traffic(plan: RecordedPlan) -> dict[str, Json]:

@@ -27,6 +27,7 @@ _UNITS: Mapping[Unit, Mapping[str, float]] = MappingProxyType(
         "duration": {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9},
         "size": {"B": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3},
         "count": {"": 1.0},
+        "number": {"": 1.0},
     }
 )
 
@@ -35,7 +36,8 @@ _UNITS: Mapping[Unit, Mapping[str, float]] = MappingProxyType(
 class Gate:
     """A limit: ``text`` as it was given, ``limit`` in the metric's unit or as a ratio to BASE.
 
-    With ``at_most`` it is an upper limit, else a lower one.
+    With ``at_most`` it is an upper limit, else a lower one. With ``difference`` it is of NEW less
+    BASE, in the metric's unit.
     """
 
     text: str
@@ -43,11 +45,20 @@ class Gate:
     at_most: bool
     relative: bool
     limit: float
+    difference: bool = False
+
+    @property
+    def no_change(self) -> float | None:
+        """What NEW that is as BASE would have; None where the limit is not of BASE."""
+        if self.relative:
+            return 1.0
+        return 0.0 if self.difference else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Ruling:
-    """What became of a gate; ``value`` is a ratio where the gate is relative."""
+    """What became of a gate; ``value`` is a ratio where the gate is relative, and a difference
+    where that is what it limits. One without an interval is by exact counts, or of nothing."""
 
     gate: Gate
     outcome: Outcome
@@ -59,14 +70,16 @@ class Ruling:
 def parse(text: str, option: str = "--gate") -> Gate:
     """The gate that ``text`` asks for, for example ``p99<=+5%`` or ``stage.publish<=300us``.
 
-    ``<`` and ``<=`` are the same: no figure is exactly its limit but by chance. Raises
-    ``UsageError``, which names the ``option``, when it asks for none.
+    A number with a sign and no ``%`` is by how much NEW may differ from BASE: ``p99<=+5ms``. ``<``
+    and ``<=`` are the same: no figure is exactly its limit but by chance, or an exact count, of
+    which ``<`` is not needed. Raises ``UsageError``, which names the ``option``, when it asks for
+    none.
     """
     found = _GATE.fullmatch(text)
     if not found:
         raise UsageError(
             f"{option}: {text!r} is no gate; write METRIC<=LIMIT or METRIC>=LIMIT, for example"
-            f" 'p99<=+5%' or 'throughput>=900'; METRIC is one of {metrics.NAMES}"
+            f" 'p99<=+5%', 'p99<=+5ms' or 'throughput>=900'; METRIC is one of {metrics.NAMES}"
         )
     metric = metrics.find(found["metric"])
     if metric is None:
@@ -78,11 +91,17 @@ def parse(text: str, option: str = "--gate") -> Gate:
         if metric.unit == "count":
             raise UsageError(f"{option}: {text!r}: a count has no percentage; give a number")
         return Gate(text, metric.name, at_most, True, 1 + number / 100)
+    is_signed = found["number"][0] in "+-"
+    if is_signed and metric.unit == "count":
+        raise UsageError(
+            f"{option}: {text!r}: errors are those of NEW alone; give a number without a sign"
+        )
     units = _UNITS[metric.unit]
     if found["unit"] not in units:
         known = ", ".join(repr(unit) for unit in ("%", *units) if unit.isascii() and unit)
         raise UsageError(f"{option}: {text!r}: give the limit in one of {known}")
-    return Gate(text, metric.name, at_most, False, number * units[found["unit"]])
+    limit = number * units[found["unit"]]
+    return Gate(text, metric.name, at_most, False, limit, difference=is_signed)
 
 
 def rule(gate: Gate, rows: Sequence[Row], errors: int) -> Ruling:
@@ -108,18 +127,19 @@ def rule(gate: Gate, rows: Sequence[Row], errors: int) -> Ruling:
             " nothing; give a limit with a unit"
         )
     if row.base == row.new == 0:
-        return Ruling(gate, _of_nothing(gate), 1.0 if gate.relative else 0.0, None, None)
-    estimate = row.ratio if gate.relative else row.absolute
+        return Ruling(gate, _of_nothing(gate), gate.no_change or 0.0, None, None)
+    estimate = row.ratio if gate.relative else row.difference if gate.difference else row.absolute
     if estimate is None:
         raise UsageError(
             f"--gate: {gate.text!r}: too few runs for an interval of {gate.metric}; compare folders"
             " of three runs or more"
         )
-    return Ruling(gate, _outcome(gate, estimate), estimate.value, estimate.low, estimate.high)
+    low, high = (None, None) if row.exact else (estimate.low, estimate.high)
+    return Ruling(gate, _outcome(gate, estimate), estimate.value, low, high)
 
 
 def _of_nothing(gate: Gate) -> Outcome:
-    return "failed" if beyond(gate, 1.0 if gate.relative else 0.0) else "met"
+    return "failed" if beyond(gate, gate.no_change or 0.0) else "met"
 
 
 def _outcome(gate: Gate, estimate: Estimate) -> Outcome:
@@ -128,8 +148,8 @@ def _outcome(gate: Gate, estimate: Estimate) -> Outcome:
     # A limit that tolerates a change is exceeded by a change that is real; a limit that asks for
     # one, or for an absolute figure, is missed only where the interval lies beyond it.
     sure = gate.limit
-    if gate.relative:
-        sure = min(gate.limit, 1.0) if gate.at_most else max(gate.limit, 1.0)
+    if gate.no_change is not None:
+        sure = (min if gate.at_most else max)(gate.limit, gate.no_change)
     certain = estimate.low > sure if gate.at_most else estimate.high < sure
     return "failed" if certain else "undecided"
 
@@ -140,6 +160,7 @@ def as_json(ruling: Ruling) -> dict[str, Json]:
         "gate": ruling.gate.text,
         "metric": ruling.gate.metric,
         "relative": ruling.gate.relative,
+        **({"difference": True} if ruling.gate.difference else {}),
         "limit": ruling.gate.limit,
         "outcome": ruling.outcome,
         "value": ruling.value,

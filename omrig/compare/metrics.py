@@ -7,17 +7,19 @@ from typing import Any, Literal
 import numpy
 
 from omrig.accounting import statistics
+from omrig.compare import message_counts
 from omrig.compare.runs import Messages
 from omrig.model.columns import Floats, Integers
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result, StageRow
 from omrig.model.units import NS
 
-Unit = Literal["rate", "duration", "size", "count"]
-"""Of a figure: msg/s, ns, bytes, or a number of messages."""
+Unit = Literal["rate", "duration", "size", "count", "number"]
+"""Of a figure: msg/s, ns, bytes, a number of messages, or so many of anything a message."""
 
-Family = Literal["headline", "stages", "detail"]
-"""Together with which others it is tested; details are tested by gates only."""
+Family = Literal["headline", "stages", "counts", "detail"]
+"""Together with which others it is tested; details are tested by gates only, and counts are equal
+or not where they are exact."""
 
 LATENCIES = ("mean", "p50", "p90", "p99", "p999", "max")
 
@@ -31,7 +33,8 @@ ERRORS = "errors"
 
 NAMES = (
     "throughput, mean, p50, p90, p99, p999, max (of a mix each with .PATTERN), cpu[.SIDE],"
-    " memory[.SIDE], memory_growth.SIDE, stage.NAME[.p50|.p90|.p99], bucket.NAME, errors"
+    " memory[.SIDE], memory_growth.SIDE, stage.NAME[.p50|.p90|.p99], bucket.NAME, errors; with"
+    f" --profile counts {message_counts.NAMES}"
 )
 """Every metric, for people who ask for one that is none."""
 
@@ -58,7 +61,7 @@ class Metric:
 def find(name: str) -> Metric | None:
     """What the metric ``name`` is; None where there is none of that name."""
     kind, dot, rest = name.partition(".")
-    if dot:
+    if dot and not (rest and message_counts.label(name)):
         return _of_part(name, kind, rest) if rest else None
     if name == "throughput":
         return Metric(name, "throughput", "rate", "headline", higher_is_better=True)
@@ -68,6 +71,8 @@ def find(name: str) -> Metric | None:
         return Metric(name, "CPU a message", "duration", "headline")
     if name == "memory":
         return Metric(name, "peak memory", "size", "headline")
+    if label := message_counts.label(name):
+        return Metric(name, label, "number", "counts")
     if name == ERRORS:
         return Metric(name, "errors", "count", "detail")
     return Metric(name, "all stages", "duration", "detail") if name == END_TO_END else None
@@ -115,7 +120,12 @@ def of_run(result: Result) -> dict[str, float]:
             figures |= {f"{name}.{pattern}": part.latency.named(name) for name in LATENCIES}
     figures |= _resources(result)
     figures |= of_rows(result.stages or ())
-    return figures
+    return figures | message_counts.figures(result.counts or {})
+
+
+def exact(result: Result) -> frozenset[str]:
+    """The names of the figures of a run that any other run of the same would have, too."""
+    return message_counts.exact(result.counts or {})
 
 
 def _resources(result: Result) -> dict[str, float]:

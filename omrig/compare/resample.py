@@ -142,14 +142,14 @@ def student_p(t: float, freedom: float) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def student_quantile(freedom: float) -> float:
-    """The |t| that Student's distribution exceeds in one of twenty cases."""
+def student_quantile(freedom: float, level: float = 1 - CONFIDENCE) -> float:
+    """The |t| that Student's distribution exceeds with a probability of ``level`` (below 0.3)."""
     low, high = 1.0, 2.0
-    while student_p(high, freedom) > 1 - CONFIDENCE:
+    while student_p(high, freedom) > level:
         low, high = high, 2 * high
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if student_p(middle, freedom) > 1 - CONFIDENCE else (low, middle)
+        low, high = (middle, high) if student_p(middle, freedom) > level else (low, middle)
     return high
 
 

@@ -78,8 +78,23 @@ def read(name: str, argument: str) -> RunSet:
             f"{argument}: {name} holds no run (no {run_folder.RUN} in it or in its folders);"
             " give a run folder or a folder of run folders"
         )
+    found = of_folders(names, argument)
+    kept, excluded = found.runs, found.excluded
+    if not kept:
+        which, why = excluded[0]
+        more = f" (and {len(excluded) - 1} more likewise)" if len(excluded) > 1 else ""
+        raise RunError(f"{argument}: nothing to compare: {which} is left out: {why}{more}")
+    _refuse_mixed_sides(kept, argument)
+    return found
+
+
+def of_folders(folders: Iterable[Path], argument: str) -> RunSet:
+    """The runs in those folders, oldest first, of which there may be none that is fit to compare.
+
+    Raises ``UsageError``, which names ``argument``, when one of them is no measurement.
+    """
     kept, excluded, errors = [], [], 0
-    for each in names:
+    for each in folders:
         path, run = run_folder.read_run(str(each), argument)
         result = run_folder.read_result(path, argument)
         if result:
@@ -90,11 +105,6 @@ def read(name: str, argument: str) -> RunSet:
         elif result:
             _refuse_in_memory(each, run, argument)
             kept.append(StoredRun(path, run, result))
-    if not kept:
-        which, why = excluded[0]
-        more = f" (and {len(excluded) - 1} more likewise)" if len(excluded) > 1 else ""
-        raise RunError(f"{argument}: nothing to compare: {which} is left out: {why}{more}")
-    _refuse_mixed_sides(kept, argument)
     kept.sort(key=lambda stored: stored.started_s)
     return RunSet(tuple(kept), tuple(excluded), errors)
 
@@ -116,7 +126,7 @@ def _refuse_in_memory(folder: Path, run: Run, argument: str) -> None:
         )
 
 
-def _refuse_mixed_sides(kept: list[StoredRun], argument: str) -> None:
+def _refuse_mixed_sides(kept: Iterable[StoredRun], argument: str) -> None:
     sides = {" and ".join(sorted(stored.result.sides, reverse=True)) for stored in kept}
     if len(sides) > 1:
         raise UsageError(

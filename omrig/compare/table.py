@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy
 
-from omrig.compare import metrics, resample
+from omrig.compare import message_counts, metrics, resample
 from omrig.compare.metrics import Metric
 from omrig.compare.resample import Estimate
 from omrig.compare.runs import Messages, StoredRun
@@ -69,7 +69,8 @@ class Row:
     positive, so that they belong to ``ratio``. ``ratio`` is of new to base, ``difference`` in the
     unit; each None where too little is known. ``absolute`` is of ``new`` alone. ``significant`` is
     None where the row was not tested: it is a detail, or there is nothing to test. ``only`` is the
-    side that has this stage, where the other has none of that name.
+    side that has this stage, where the other has none of that name. ``exact`` rows are of counts
+    that every run of a side has alike: they changed if they differ, and no interval says more.
     """
 
     metric: Metric
@@ -80,6 +81,7 @@ class Row:
     absolute: Estimate | None
     significant: bool | None = None
     only: Only | None = None
+    exact: bool = False
 
     @property
     def tested(self) -> Estimate | None:
@@ -112,11 +114,12 @@ def build(
     """A row for each metric that all runs have, in the order of the results.
 
     A stage that some runs do not have took no time there: the stages of a run are all there is of
-    its messages. ``slices`` are of the only run of each side; without them such a comparison has no
-    intervals.
+    its messages, and so are its AMQP methods. ``slices`` are of the only run of each side; without
+    them such a comparison has no intervals.
     """
     design = design_of(base, new)
     figures = [_figures(side) for side in (base, new)]
+    exact = frozenset.intersection(*(metrics.exact(each.result) for each in (*base, *new)))
     rows = []
     for name in _compared(figures[0] + figures[1]):
         metric = metrics.find(name)
@@ -124,10 +127,25 @@ def build(
             ours, theirs = (
                 numpy.array([each.get(name, 0.0) for each in side], float) for side in figures
             )
+            if name in exact and all(len(set(each)) == 1 for each in (ours, theirs)):
+                rows.append(_exact(metric, float(ours[0]), float(theirs[0])))
+                continue
             parts = _parts(slices, name) if slices else (None, None)
             row = compared(metric, ours, theirs, design, parts)
             rows.append(dataclasses.replace(row, only=_only(name, figures)))
     return judged(rows)
+
+
+def _exact(metric: Metric, base: float, new: float) -> Row:
+    """A row of counts that are the same in any run: nothing of it is by chance."""
+
+    def sure(value: float) -> Estimate:
+        return Estimate(value, value, value, float(base == new))
+
+    ratio = sure(new / base) if base else None
+    return Row(
+        metric, base, new, ratio, sure(new - base), sure(new), significant=base != new, exact=True
+    )
 
 
 def not_compared(base: Sequence[StoredRun], new: Sequence[StoredRun]) -> list[str]:
@@ -144,11 +162,14 @@ def _figures(side: Sequence[StoredRun]) -> list[dict[str, float]]:
 def _compared(figures: Sequence[Mapping[str, float]]) -> list[str]:
     """The names of what is compared, in the order of the run that has most."""
     staged = all(metrics.END_TO_END in each for each in figures)
+    counted = all(message_counts.has_amqp(each) for each in figures)
     names = dict.fromkeys(name for each in sorted(figures, key=len, reverse=True) for name in each)
     return [
         name
         for name in names
-        if all(name in each for each in figures) or (staged and _is_of_stages(name))
+        if all(name in each for each in figures)
+        or (staged and _is_of_stages(name))
+        or (counted and message_counts.is_of_method(name))
     ]
 
 
@@ -300,4 +321,5 @@ def as_json(row: Row) -> dict[str, Json]:
         "difference": plain(row.difference),
         "significant": row.significant,
         "only": row.only,
+        **({"exact": True} if row.exact else {}),
     }

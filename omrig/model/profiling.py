@@ -158,8 +158,8 @@ class Profiling:
         kind="names",
         metavar="MODE[,MODE]",
         help="profiler modes beside stages, which are in every run but with none: yappi, lines,"
-        " memory, memory-lines (slow), pyspy, memray, and those of plugins; resources are sampled"
-        " in every run",
+        " memory, memory-lines (slow), pyspy, memray, counts (slow), and those of plugins;"
+        " resources are sampled in every run",
     )
     twin: bool = field_option(
         False,

@@ -9,7 +9,8 @@ schema what it brought
        ``without`` and ``besides``, then ``evidence_kinds`` and ``objection``; of ``slices``
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
        ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
-       ``service_time``, ``pacing`` and ``ramp`` of an open loop; ``patterns`` and ``sizes``
+       ``service_time``, ``pacing`` and ``ramp`` of an open loop; ``patterns`` and ``sizes``;
+       ``counts``
 ====== ============================================================================================
 """
 
@@ -19,6 +20,7 @@ from typing import Self, TypeAlias
 
 from omrig.model import overhead
 from omrig.model.beginning import Beginning
+from omrig.model.counts import SideCounts
 from omrig.model.coverage import Coverage
 from omrig.model.delivery import Delivery
 from omrig.model.facts import Comb, Held, Machine, Outage
@@ -264,7 +266,8 @@ class Result(Value):
     ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
     profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
     several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
-    ``delivery`` is by the producing processes of a driver that sends in the background.
+    ``delivery`` is by the producing processes of a driver that sends in the background. ``counts``
+    are by side, None without the mode of that name.
 
     In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
     be sent; ``service_time`` is from when they were. All three are None for a closed loop.
@@ -315,6 +318,7 @@ class Result(Value):
     beginning: Beginning | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     nested: Nested | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     delivery: Mapping[str, Delivery] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    counts: Mapping[str, SideCounts] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     artefacts: tuple[Artefact, ...] = ()
     littles_law: LittlesLaw | None = dataclasses.field(default=None, metadata=key("little"))
 

@@ -4,6 +4,9 @@ import dataclasses
 
 from omrig.model.option import option
 
+NOTE = "omrig-environment.json"
+"""The file of an environment that was made for a run: what was asked for, and what it came to."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Software:

@@ -41,6 +41,9 @@ STAMPS = "stamps.npz"
 INSTRUMENT = "stages.json"
 """In a side's folder: what the stage instrument says of itself, and of its columns."""
 
+COUNTS = "counts.json"
+"""In a side's folder: what mode ``counts`` counted."""
+
 ARTEFACTS = "artefacts.json"
 """In a side's folder: what the profilers of that side wrote."""
 

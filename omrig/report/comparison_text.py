@@ -1,8 +1,10 @@
 """How every renderer of a comparison says its figures."""
 
+from collections.abc import Sequence
+
 from omrig.compare.conclusion import signed_percent, worse
 from omrig.compare.conditions import Difference, both
-from omrig.compare.gates import Ruling
+from omrig.compare.gates import Ruling, beyond
 from omrig.compare.metrics import Metric, find
 from omrig.compare.resample import Estimate
 from omrig.compare.table import Row, excludes_no_change
@@ -23,7 +25,19 @@ def value(metric: Metric, figure: float) -> str:
         return units.size(figure)
     if metric.unit == "count":
         return f"{figure:,.0f}"
+    if metric.unit == "number":
+        return number(figure)
     return units.duration(figure) if figure else "0"
+
+
+def number(figure: float) -> str:
+    """So many a message: whole where it is, else with as many digits as can matter."""
+    return f"{figure:,.0f}" if figure == round(figure) else f"{figure:,.2f}"
+
+
+def change(metric: Metric, figure: float) -> str:
+    """A difference with its sign and unit."""
+    return f"{'-' if figure < 0 else '+'}{value(metric, abs(figure))}"
 
 
 def ratio(figure: float) -> str:
@@ -42,6 +56,8 @@ def verdict(row: Row) -> str:
     """What a row says of the change, in a word or two."""
     if row.only:
         return f"only in {row.only}"
+    if row.exact:
+        return change(row.metric, row.change) if row.significant else "equal"
     if row.significant is None:
         return "unchanged" if row.base == row.new else "not tested"
     if not row.significant:
@@ -53,9 +69,19 @@ def verdict(row: Row) -> str:
     return "more" if worse(row) else "less"
 
 
+def counted(rows: Sequence[Row]) -> list[Row]:
+    """The counts a message that are worth a row: of a side only what is of no two, or differs."""
+    found = {row.metric.name: row for row in rows if row.metric.family == "counts"}
+    return [
+        row
+        for name, row in found.items()
+        if (row.base or row.new) and (name.rpartition(".")[0] not in found or row.significant)
+    ]
+
+
 def by_chance(rows: tuple[Row, ...]) -> str | None:
     """A line on rows whose own interval says more than the call; None where there are none."""
-    tested = [row for row in rows if row.significant is not None]
+    tested = [row for row in rows if row.significant is not None and not row.exact]
     left = [row for row in tested if not row.significant and excludes_no_change(row)]
     if not left:
         return None
@@ -72,15 +98,17 @@ def difference(each: Difference) -> str:
 def ruling(each: Ruling, advice: str = "make more runs") -> str:
     """A gate and what became of it, in one line; ``advice`` is for one that is undecided."""
     gate, metric = each.gate, find(each.gate.metric)
-    shown = signed_percent(each.value) if gate.relative or not metric else value(metric, each.value)
+
+    def shown(figure: float) -> str:
+        if gate.relative or not metric:
+            return signed_percent(figure)
+        return change(metric, figure) if gate.difference else value(metric, figure)
+
     known = ""
-    if each.low is not None and each.high is not None and metric:
-        low, high = (
-            signed_percent(end) if gate.relative else value(metric, end)
-            for end in (each.low, each.high)
-        )
-        known = f" (95 % interval {low} to {high})"
-    line = f"{OUTCOMES[each.outcome]}: {gate.text}: {gate.metric} {shown}{known}"
+    if each.low is not None and each.high is not None:
+        known = f" (95 % interval {shown(each.low)} to {shown(each.high)})"
+    line = f"{OUTCOMES[each.outcome]}: {gate.text}: {gate.metric} {shown(each.value)}{known}"
     if each.outcome == "undecided":
-        return f"{line}: beyond the limit, but that may be chance; {advice}"
+        where = "beyond" if beyond(gate, each.value) else "within"
+        return f"{line}: {where} the limit, but that may be chance; {advice}"
     return line

@@ -79,14 +79,14 @@ class Destination:
 
 
 def needs_broker(plan: Plan) -> bool:
-    """Whether :func:`run` would start a RabbitMQ of its own for ``plan``.
+    """Whether :func:`opened` would start a RabbitMQ of its own for ``plan``.
 
     Raises ``UsageError`` when the configuration cannot be read.
     """
     backend.keep_eventlet_out()
-    if len(plan.sides) == 1:
-        return False
-    return configuration.find_url(configuration.load(plan), plan) is None
+    url = configuration.find_url(configuration.load(plan), plan)
+    _refuse_rabbitmq(plan, url)
+    return url is None and len(plan.sides) > 1
 
 
 @contextlib.contextmanager
@@ -102,13 +102,15 @@ def opened(plan: Plan, display: "Display", broker: "Embedded | None") -> Iterato
     found = configuration.load(plan)
     _warn(found, plan, display)
     url = configuration.find_url(found, plan)
+    _refuse_rabbitmq(plan, url)
     if url and kafka.asks_for_mock(url.url):
         with kafka.mock_cluster(url.url) as address:
             yield _check(plan, found, dataclasses.replace(url, url=address), display)
         return
     both = len(plan.sides) > 1
     if url is None and both:
-        with own_broker(display) if broker is None else contextlib.nullcontext(broker) as broker:
+        ours = own_broker(display, plan.software.rabbitmq)
+        with ours if broker is None else contextlib.nullcontext(broker) as broker:
             url = configuration.Found(broker.url, configuration.EMBEDDED_SOURCE, True)
             try:
                 destination = _check(plan, found, url, display)
@@ -136,13 +138,28 @@ def _warn(found: configuration.Configuration, plan: Plan, display: "Display") ->
         )
 
 
+def _refuse_rabbitmq(plan: Plan, url: configuration.Found | None) -> None:
+    """Refuse to be told which RabbitMQ to start where none is started."""
+    named = plan.software.rabbitmq
+    if named and len(plan.sides) == 1:
+        raise UsageError(
+            f"--rabbitmq: one side alone starts no broker, so {named} would not be used; leave it"
+            " out, or use omrig run"
+        )
+    if named and url:
+        raise UsageError(
+            f"--rabbitmq: {url.source} names the broker, and none is started, so {named} would not"
+            " be used; leave one of them out"
+        )
+
+
 @contextlib.contextmanager
-def own_broker(display: "Display") -> Iterator["Embedded"]:
-    """An embedded RabbitMQ for the length of the block."""
+def own_broker(display: "Display", rabbitmq: str = "") -> Iterator["Embedded"]:
+    """An embedded RabbitMQ for the length of the block; which one, ``--rabbitmq`` says."""
     from omrig.broker.rabbitmq.embedded import embedded_broker
 
     display.say("starting an embedded RabbitMQ")
-    with embedded_broker() as broker:
+    with embedded_broker(rabbitmq=rabbitmq) as broker:
         yield broker
 
 

@@ -17,9 +17,9 @@ from omrig.model.found_rate import FoundRate, Trial
 from omrig.model.pace import Pace
 from omrig.model.plan import Plan
 from omrig.model.result import Result
-from omrig.supervisor import interleaved
+from omrig.supervisor import brokers
+from omrig.supervisor.brokers import Measure
 from omrig.supervisor.display import Display
-from omrig.supervisor.interleaved import Measure
 from omrig.supervisor.interrupts import Interrupts
 
 CLOSE = 1.05
@@ -108,8 +108,8 @@ class Search:
         interrupts = Interrupts()
         low: float | None = None
         high: float | None = None
-        display = self._make_display(None)
-        with interrupts.handled(), interleaved.one_broker((self._plan,), display) as broker:
+        with interrupts.handled(), brokers.opened((self._plan,), self._make_display) as shared:
+            broker = shared.of(self._plan)
 
             def made(pace: Pace) -> tuple[Path, Result]:
                 plan = self._next(pace)

@@ -39,7 +39,9 @@ and do the rest while another stage waits, the likelier the longer the function 
 PLANTED = "OMRIG_PLANTED"
 """The environment variable that says what to plant: JSON, either ``{"leak": bytes, "side": name}``,
 kept of each message, or ``{"burst": bytes, "seq": n}``, taken by the consumer at message n, or
-``{"publish_ms": ms, "side": name}``, burnt whenever a message is published."""
+``{"publish_ms": ms, "side": name}``, burnt whenever a message is published, or ``{"more": what,
+"times": n, "side": name}``, done n times whenever one is: ``declare`` (a passive one), ``ack`` (of
+nothing) or ``call`` (of a function of Python)."""
 
 TAKEN = "taken.json"
 """What the mode leaves in the consumer's folder: when the burst began and ended, in seconds since
@@ -142,6 +144,43 @@ def on_publish(act: Callable[[], object]) -> None:
     impl_rabbit.Connection._publish = _publish
 
 
+def more_declares(connection: Any, routing_key: str) -> None:
+    """Declare the queue that is published to once more, which is a round trip."""
+    connection.channel.queue_declare(queue=routing_key, passive=True)
+
+
+def more_acks(connection: Any, _routing_key: str) -> None:
+    """Acknowledge all that this channel still has to, which is nothing."""
+    connection.channel.basic_ack(0, multiple=True)
+
+
+def more_calls(_connection: Any, _routing_key: str) -> None:
+    """Nothing but a call of a function."""
+
+
+MORE: dict[str, Callable[[Any, str], None]] = {
+    "declare": more_declares,
+    "ack": more_acks,
+    "call": more_calls,
+}
+
+
+def publish_with_more(what: str, times: int) -> None:
+    """Have the driver do something so often whenever it publishes a message."""
+    from oslo_messaging._drivers import impl_rabbit
+
+    original, act = impl_rabbit.Connection._publish, MORE[what]
+
+    def _publish(
+        connection: Any, exchange: Any, msg: Any, routing_key: Any = None, *args: Any, **more: Any
+    ) -> Any:
+        for _ in range(times):
+            act(connection, routing_key)
+        return original(connection, exchange, msg, routing_key, *args, **more)
+
+    impl_rabbit.Connection._publish = _publish
+
+
 class Faults(Profiler):
     """Mode `faults`: slows the process down as the environment says, and measures nothing."""
 
@@ -225,7 +264,7 @@ class Planted(Profiler):
     """Leaks or takes memory, or uses the CPU, as the environment says."""
 
     name = "planted"
-    coexists_with = frozenset({"none", "memory-lines", "yappi", "lines", "pyspy"})
+    coexists_with = frozenset({"none", "counts", "memory-lines", "yappi", "lines", "pyspy"})
     pausable = False
 
     def __init__(self, context: Context) -> None:
@@ -246,6 +285,8 @@ class Planted(Profiler):
             (on_serialize if producer else on_endpoint)(self._leak)
         elif "burst" in self._planted and self._side == "consumer":
             on_endpoint(self._burst)
+        elif "more" in self._planted and self._planted["side"] == self._side:
+            publish_with_more(self._planted["more"], self._planted["times"])
         elif "publish_ms" in self._planted and self._planted["side"] == self._side:
             numbers = numbers_in(self._planted["publish_ms"])
             on_publish(functools.partial(compute, numbers))

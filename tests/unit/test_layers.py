@@ -12,6 +12,7 @@ ALLOWED = {
     "model": (),
     "watcher": (),
     "formats": ("model",),
+    "environments": ("model",),
     "drivers": ("model",),
     "broker": ("model", "drivers"),
     "recordings": ("model", "watcher.layout"),
@@ -19,6 +20,8 @@ ALLOWED = {
     "recorder": ("model", "recordings", "watcher", "drivers"),
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
+    "history": ("model", "recordings", "compare"),
+    "experiment": ("model", "recordings", "compare", "supervisor"),
     "supervisor": (
         "model",
         "drivers",
@@ -26,8 +29,9 @@ ALLOWED = {
         "recordings",
         "accounting.recent",
         "measured.profilers.registry",
+        "measured.tethered",
     ),
-    "report": ("model", "recordings", "compare", "formats"),
+    "report": ("model", "recordings", "compare", "experiment", "history", "formats"),
 }
 """By room, what its modules may import of other rooms; the command line may import anything."""
 

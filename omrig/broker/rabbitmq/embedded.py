@@ -1,7 +1,6 @@
 """A RabbitMQ of our own for one run, started for it and gone after it, whatever ends the run."""
 
 import json
-import os
 import select
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from types import MappingProxyType
 
 import psutil
 
-from omrig.broker.rabbitmq import installed
+from omrig.broker.rabbitmq import versions
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
 
@@ -51,16 +50,18 @@ class Embedded:
 
 @contextmanager
 def embedded_broker(
-    *, tls: bool = False, extra_config: Mapping[str, str] = NO_CONFIG
+    *, tls: bool = False, extra_config: Mapping[str, str] = NO_CONFIG, rabbitmq: str = ""
 ) -> Iterator[Embedded]:
     """Run a RabbitMQ on a free port of 127.0.0.1 for the length of the ``with`` block.
 
     With ``tls`` it speaks nothing but TLS, with a certificate for localhost and 127.0.0.1 signed by
     ``ca_file``. ``extra_config`` are further lines of rabbitmq.conf. Any user can run it. No
     process and no file is left afterwards, also if this process or the launcher is killed.
-    Which RabbitMQ that is, :mod:`omrig.broker.rabbitmq.installed` says.
+    Which RabbitMQ that is, ``rabbitmq`` says (a folder or a version), and where that is empty,
+    :mod:`omrig.broker.rabbitmq.installed`.
     Raises UsageError if there is none, RunError if it does not come up.
     """
+    named, option = versions.asked(rabbitmq)
     folder = Path(tempfile.mkdtemp(prefix="omrig-broker-"))
     launcher: subprocess.Popen[bytes] | None = None
     broker: Embedded | None = None
@@ -68,7 +69,8 @@ def embedded_broker(
         launcher = _launch()
         request = {
             "folder": str(folder),
-            "rabbitmq": os.environ.get(installed.VARIABLE, ""),
+            "rabbitmq": named,
+            "option": option,
             "tls": tls,
             "extra_config": dict(extra_config),
         }

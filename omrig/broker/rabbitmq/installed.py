@@ -1,8 +1,9 @@
 """Which RabbitMQ the embedded broker is, and how its Erlang is started.
 
-That of this machine, or the one in the folder that :data:`VARIABLE` names. Such a folder holds what
-a package or a tarball was unpacked to, with its Erlang beside it: nothing of it is installed, and
-where its Erlang wants another C library than this machine has, the folder's own is used.
+That of this machine, or the one in a folder that ``--rabbitmq`` or :data:`VARIABLE` names. Such a
+folder holds what a package or a tarball was unpacked to, with its Erlang beside it: nothing of it
+is installed, and where its Erlang wants another C library than this machine has, the folder's own
+is used.
 """
 
 import os
@@ -57,13 +58,14 @@ class Installed:
     path: str
 
 
-def find(named: str, programs: Path) -> Installed:
+def find(named: str, programs: Path, option: str = VARIABLE) -> Installed:
     """The RabbitMQ in the folder ``named``, that of this machine where that is empty.
 
     Scripts that start an Erlang which is not installed are written into the new folder
-    ``programs``. Raises ``UsageError`` where there is none.
+    ``programs``. Raises ``UsageError`` where there is none, in the name of the ``option`` that
+    named the folder.
     """
-    script = server(named)
+    script = server(named, option)
     if not named:
         return Installed(script, _system_epmd(), search_path())
     folder = Path(named).absolute()
@@ -74,12 +76,28 @@ def find(named: str, programs: Path) -> Installed:
     return Installed(script, str(programs / "epmd"), f"{programs}:{search_path()}")
 
 
-def server(named: str) -> Path:
+def server(named: str, option: str = VARIABLE) -> Path:
     """The script that starts the RabbitMQ in the folder ``named``, or that of this machine.
 
-    Its other commands are beside it. Raises ``UsageError`` where there is none.
+    Its other commands are beside it. Raises ``UsageError`` where there is none, in the name of the
+    ``option`` that named the folder.
     """
-    return _server_in(Path(named).absolute()) if named else _system_server()
+    if not named:
+        return _system_server()
+    folder = Path(named).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"{option}: {folder}: no such folder; name one that holds a RabbitMQ")
+    if found := server_in(folder):
+        return found
+    raise UsageError(
+        f"{option}: {folder} has no RabbitMQ (looked for {', '.join(_SERVERS)}); name the folder"
+        " to which its package or tarball was unpacked"
+    )
+
+
+def server_in(folder: Path) -> Path | None:
+    """The script that starts the RabbitMQ in a folder; None where there is none."""
+    return next((found for pattern in _SERVERS if (found := _newest(folder, pattern))), None)
 
 
 def search_path() -> str:
@@ -99,8 +117,8 @@ def _system_server() -> Path:
         return Path(on_path)
     raise UsageError(
         "no RabbitMQ on this machine: install it (`apt-get install rabbitmq-server`), name the"
-        f" folder of one with the environment variable {VARIABLE}, or give --transport-url of a"
-        " broker elsewhere"
+        f" folder of one with --rabbitmq or the environment variable {VARIABLE}, or give"
+        " --transport-url of a broker elsewhere"
     )
 
 
@@ -111,18 +129,6 @@ def _system_epmd(where: str = "") -> str:
         return str(path)
     raise UsageError(
         f"no epmd on this machine{where}: install Erlang (`apt-get install erlang-base`)"
-    )
-
-
-def _server_in(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise UsageError(f"{VARIABLE}: {folder}: no such folder; name one that holds a RabbitMQ")
-    for pattern in _SERVERS:
-        if found := _newest(folder, pattern):
-            return found
-    raise UsageError(
-        f"{VARIABLE}: {folder} has no RabbitMQ (looked for {', '.join(_SERVERS)}); name the folder"
-        " to which its package or tarball was unpacked"
     )
 
 

@@ -89,7 +89,7 @@ def _start(
     must_stop: Callable[[float], bool],
 ) -> tuple["subprocess.Popen[bytes]", dict[str, object]]:
     """The node's process and its description, which is empty if we were told to stop."""
-    found = installed.find(str(request["rabbitmq"]), folder / "programs")
+    found = installed.find(str(request["rabbitmq"]), folder / "programs", str(request["option"]))
     tls = bool(request["tls"])
     extra_config = request["extra_config"]
     assert isinstance(extra_config, dict)

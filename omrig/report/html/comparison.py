@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 import omrig
+from omrig.compare import decided
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
@@ -21,6 +22,7 @@ _SECTIONS = {
     "changes": "What changed",
     "gates": "Gates",
     "stages": "Stages",
+    "counts": "Counts a message",
     "functions": "Functions",
     "latency": "Latency",
     "time": "Over time",
@@ -56,15 +58,19 @@ def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]
         absent.add("functions")
     if not any(row.metric.stage for row in comparison.rows):
         absent.add("stages")
+    if not comparison_text.counted(comparison.rows):
+        absent.add("counts")
     return {name: title for name, title in _SECTIONS.items() if name not in absent}
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     named = by_name(comparison.rows)
-    explanation = comparison.explanation
+    explanation, decision = comparison.explanation, comparison.decision
     return {
         "call": comparison.call,
         "why": explanation.text if explanation else None,
+        "margin": decision.text if decision and not comparison.is_sequential else None,
+        "stopped": decided.NOTE if comparison.is_sequential else None,
         "design": comparison.design,
         "by_chance": comparison_text.by_chance(comparison.rows),
         "headline": [_shown(row) for row in comparison.rows if row.metric.family == "headline"],
@@ -72,6 +78,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             {**_shown(row), "p50": _shown(named[f"{row.metric.name}.p50"])}
             for row in comparison.rows
             if row.metric.statistic == "mean" and (row.base or row.new)
+        ],
+        "counts": [
+            _shown(row) | ({} if row.exact else {"call": "not exact"})
+            for row in comparison_text.counted(comparison.rows)
         ],
         "mover": comparison.mover.text if comparison.mover else "",
         "profiled": [

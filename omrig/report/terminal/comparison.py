@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from omrig.compare import decided
 from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
@@ -56,6 +57,8 @@ def _parts(comparison: Comparison, width: int) -> list[RenderableType]:
     if stages:
         parts.append(_stages(stages, rows, width))
         parts.append(Text(_OF_STAGES if width >= _WITH_MEDIANS else _OF_MEANS, "dim"))
+    if counted := comparison_text.counted(rows):
+        parts.append(_counts(counted))
     parts += functions.render(comparison, width)
     notes = _notes(comparison)
     if notes.row_count:
@@ -70,6 +73,8 @@ def _verdict(comparison: Comparison) -> RenderableType:
     grid.add_column()
     grid.add_row()
     grid.add_row(Text(">", style), Text(comparison.call.text, style))
+    if comparison.decision and not comparison.is_sequential:
+        grid.add_row("", Text(comparison.decision.text))
     kinds = dict.fromkeys(each.kind for each in comparison.instabilities)
     if kinds:
         grid.add_row(Text("!", "yellow"), Text(f"unstable: {', '.join(kinds)}", "yellow"))
@@ -143,6 +148,18 @@ def _stages(means: Sequence[Row], rows: Sequence[Row], width: int) -> Renderable
     return table
 
 
+def _counts(rows: Sequence[Row]) -> RenderableType:
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("counts a message")
+    for name in ("BASE", "NEW"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for row in rows:
+        told = _call(row) if row.exact else Text("not exact")
+        table.add_row(row.metric.label, *_values(row), told, style=_emphasis(row))
+    return table
+
+
 def _values(row: Row) -> tuple[str, str]:
     return comparison_text.value(row.metric, row.base), comparison_text.value(row.metric, row.new)
 
@@ -170,6 +187,7 @@ def _notes(comparison: Comparison) -> Table:
     groups = [
         ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
         ("differs", [comparison_text.difference(each) for each in comparison.differences]),
+        ("rounds", [decided.NOTE if comparison.is_sequential else ""]),
         ("not in all", [", ".join(comparison.not_compared)]),
         ("unstable", [each.text for each in comparison.instabilities]),
     ]

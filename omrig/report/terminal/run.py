@@ -21,7 +21,16 @@ from omrig.model.run import Run
 from omrig.report import notes, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
-from omrig.report.terminal import by_stage, members, nested, pacing, stages, verdict, waterfall
+from omrig.report.terminal import (
+    by_stage,
+    counts,
+    members,
+    nested,
+    pacing,
+    stages,
+    verdict,
+    waterfall,
+)
 from omrig.report.terminal import parts as part_tables
 from omrig.report.terminal.console import grid_of_notes, printing
 from omrig.report.terminal.profiles import overhead, renderers
@@ -86,6 +95,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     else:
         parts += [Text(f"cost {line}", "dim") for line in dict.fromkeys(notes.costs(result))]
     parts += nested.render(result, console.width, run.plan.sample > 1)
+    parts += counts.render(result)
     parts += by_stage.render(result, console.width)
     parts += overhead.render(result, console.width)
     parts += renderers.render(result, console.width)
@@ -143,7 +153,7 @@ def _what_ran(run: Run) -> RenderableType:
         ", ".join(
             [
                 f"Python {environment.python}",
-                *(f"{v} {environment.versions.get(v)}" for v in versions),
+                *(f"{v} {escape(environment.version(v))}" for v in versions),
             ]
         ),
     )

@@ -20,9 +20,11 @@ pytestmark = pytest.mark.measures
 SPIN = "; ".join(["number = " + "(" * 60 + "number" + " * 3 + 1) % 1001" * 60] * 5)
 
 SAMPLE = f"""
+import random
 import time
 from contextvars import ContextVar
 
+RANDOM = random.Random(1)
 STAGE = ContextVar("stage", default=0)
 kept = []
 
@@ -32,10 +34,10 @@ def burn(until):
         {SPIN}
 
 def both():
-    burn(time.thread_time() + 0.001)
+    burn(time.thread_time() + 0.001 * RANDOM.uniform(0.5, 1.5))
 
 def planted():
-    number, until = 1, time.thread_time() + 0.003
+    number, until = 1, time.thread_time() + 0.003 * RANDOM.uniform(0.5, 1.5)
     while time.thread_time() < until:
         {SPIN}
 
@@ -59,9 +61,12 @@ def deserializes():
 def load(messages):
     for _ in range(messages):
         call()
-        burn(time.thread_time() + 0.001)
+        burn(time.thread_time() + 0.001 * RANDOM.uniform(0.5, 1.5))
 """
-"""A message: 4 ms in the first stage, 3 of them planted, 1 ms in the second, and 1 ms in none."""
+"""A message: 4 ms in the first stage, 3 of them planted, 1 ms in the second, and 1 ms in none.
+
+On average: samples that are taken at even times would fall in step with even messages.
+"""
 
 PRELUDE = """
 import inspect, signal, sys
@@ -110,7 +115,7 @@ profiler.install()
 LOADED = """
 for _ in range(2):
     profiler.start()
-    thread = threading.Thread(target=sample.load, args=(150,))
+    thread = threading.Thread(target=sample.load, args=(300,))
     thread.start()
     thread.join()
     profiler.stop()

@@ -46,7 +46,7 @@ def _result(rate, complete=True):
 
 def _search(tmp_path, monkeypatch, outcomes, needed=10):
     """A search whose runs at rates up to 150 hold, unless ``outcomes`` says otherwise."""
-    monkeypatch.setattr(search.interleaved.destination, "needs_broker", lambda _plan: False)
+    monkeypatch.setattr(search.brokers.destination, "needs_broker", lambda _plan: False)
     made = []
 
     def measure(plan, _display, _interrupts, _broker):

@@ -1,0 +1,1 @@
+"""Experiments: several configurations measured in rounds, and what may be said of them."""

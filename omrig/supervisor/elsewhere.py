@@ -1,0 +1,195 @@
+"""A run supervised in another environment: started there, shown here, its end taken from there.
+
+The other process is :mod:`omrig.supervisor.inside`. What it is asked for, a password included, goes
+to it through a pipe; what it shows, asks and comes to comes back through another one, line by line.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omrig.model import interpreter
+from omrig.model.errors import Losses, RunError, UsageError
+from omrig.model.plan import Plan
+from omrig.model.run import Run
+from omrig.supervisor.display import Display
+from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.run import Recorded
+
+if TYPE_CHECKING:
+    from omrig.broker.rabbitmq.embedded import Embedded
+
+_TICK_S = 0.1
+_CHUNK_BYTES = 65536
+
+_LEFT_OUT = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
+"""Variables by which another Python would import what this one does."""
+
+
+class Traceback(Exception):
+    """Where an error came from in the other process, as text."""
+
+
+def run(
+    python: Path,
+    code: Path,
+    plan: Plan,
+    display: Display,
+    interrupts: Interrupts,
+    broker: "Embedded | None" = None,
+) -> Recorded:
+    """Do what :func:`omrig.supervisor.run.run` does, in a process of ``python``.
+
+    ``code`` holds omrig's own files. Raises what that raises.
+    """
+    other = _Other(python, code, interrupts)
+    try:
+        with interrupts.deferring():
+            other.send(_request(plan, display, broker))
+            answer = _follow(other, display, interrupts)
+    finally:
+        other.close()
+    if "failed" in answer:
+        raise _error(answer["failed"])
+    folder = Path(answer["recorded"]["folder"])
+    losses = Losses(folder)
+    losses.add(answer["recorded"]["losses"])
+    ended = answer["recorded"]["ended"]
+    return Recorded(folder, losses, Run.from_json(ended) if ended else None)
+
+
+def _request(plan: Plan, display: Display, broker: "Embedded | None") -> dict[str, Any]:
+    embedded = None
+    if broker:
+        embedded = {
+            **dataclasses.asdict(broker),
+            "ca_file": str(broker.ca_file) if broker.ca_file else None,
+            "data_dir": str(broker.data_dir),
+        }
+    return {
+        "plan": plan.to_json(),
+        "broker": embedded,
+        "options": interpreter.option_variables(),
+        "is_seen": display.is_seen,
+    }
+
+
+class _Other:
+    """The process in the other environment, and the pipes to and from it."""
+
+    def __init__(self, python: Path, code: Path, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self._passed_on = interrupts.count
+        self._is_begun = False
+        request, self._to = os.pipe()
+        self._from, answer = os.pipe()
+        own = {n: v for n, v in interpreter.without_options().items() if n not in _LEFT_OUT}
+        try:
+            # A session of its own: a Ctrl-C in the terminal goes to this process alone.
+            self._process = subprocess.Popen(
+                [
+                    *(str(python), "-P", "-m", "omrig.supervisor.inside"),
+                    *(str(request), str(answer), str(os.getpid())),
+                ],
+                env={**own, "PYTHONPATH": str(code)},
+                stdout=sys.__stderr__,
+                pass_fds=(request, answer),
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._to)
+            os.close(self._from)
+            raise
+        finally:
+            os.close(request)
+            os.close(answer)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell it something; what it does not take any more is lost with it."""
+        line = json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):
+            while line:
+                line = line[os.write(self._to, line) :]
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What it says until it ends; interrupts are passed on meanwhile, each once."""
+        rest = b""
+        while True:
+            self.pass_on()
+            if not select.select([self._from], [], [], _TICK_S)[0]:
+                continue
+            chunk = os.read(self._from, _CHUNK_BYTES)
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                message: dict[str, Any] = json.loads(line)
+                self._is_begun = self._is_begun or "begun" in message
+                yield message
+
+    def pass_on(self) -> None:
+        """Interrupt it as often as this process was interrupted, once it can be."""
+        while self._is_begun and self._passed_on < self._interrupts.count:
+            self._passed_on += 1
+            self._process.send_signal(signal.SIGTERM)
+
+    def ended(self) -> str:
+        """How it ended that has said nothing."""
+        status = self._process.wait()
+        return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+
+    def close(self) -> None:
+        """Have it end, if it has not."""
+        os.close(self._to)
+        os.close(self._from)
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait()
+
+
+def _follow(other: _Other, display: Display, interrupts: Interrupts) -> dict[str, Any]:
+    """Show what the other process says, and give its answer."""
+    answer: dict[str, Any] | None = None
+    for message in other.messages():
+        if "show" in message:
+            getattr(display, message["show"])(*message["values"])
+        elif "ask" in message:
+            # Who waits for a key is interrupted at once.
+            with contextlib.suppress(KeyboardInterrupt), interrupts.deferring(False):
+                other.send({"yes": display.ask(message["ask"])})
+        elif "begun" not in message:
+            answer = message
+    if answer is None:
+        raise RunError(
+            f"the process that supervises the run in its environment ended by {other.ended()},"
+            " without a result; --debug shows what it logs"
+        )
+    return answer
+
+
+def _error(failed: dict[str, Any]) -> BaseException:
+    """The error that ended the run there, as if it had been raised here."""
+    text = failed["text"]
+    error: BaseException
+    match failed["kind"]:
+        case "usage":
+            error = UsageError(text)
+        case "run":
+            error = RunError(text)
+        case "interrupted":
+            error = KeyboardInterrupt(text) if text else KeyboardInterrupt()
+        case "system":
+            error = OSError(failed["errno"], text, failed["path"])
+        case name:
+            # A defect is told by the name of what was raised.
+            error = type(name, (Exception,), {})(text)
+    error.__cause__ = Traceback(f"\n{failed['traceback']}")
+    return error
