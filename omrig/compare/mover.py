@@ -65,10 +65,10 @@ def _in_stage(change: Change, stage: str, found: Sequence[Profiled]) -> str:
     own, whole = change.stages_ns[stage], profile.stage_ns(stage)
     where = f"({change.mode}, {change.side})"
     if not is_slowed(profile):
-        return f"{label(change)} {signed(own)} a message {where}"
+        return f"{label(change)} takes {signed(own)} a message {where}"
     if own * whole <= 0 or abs(own) >= abs(whole):
-        return f"{label(change)}, all of what changed there {where}"
-    return f"{label(change)}, {100 * own / whole:.0f} % of what changed there {where}"
+        return f"{label(change)} is all of what changed {where}"
+    return f"{label(change)} is {100 * own / whole:.0f} % of what changed {where}"
 
 
 def _anywhere(change: Change, found: Sequence[Profiled]) -> str:

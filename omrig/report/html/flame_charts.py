@@ -2,18 +2,20 @@
 
 import html
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omrig.report.flames import Flames
 
 LEAST_SHARE = 0.002
-"""A frame of less than this share of the whole, and changed by less, is not drawn."""
+"""A frame of less than this share of the whole is not drawn."""
 
 _LEVEL_HEIGHT = 19
 _MOST_LEVELS = 45
 _US = 1e3
 
 Path = tuple[str, ...]
+Weights = Mapping[Path, float]
 
 
 def name(flames: Flames) -> str:
@@ -28,19 +30,36 @@ def draw(flames: Flames) -> dict[str, Any]:
     coloured by NEW less BASE, with all that it called.
     """
     base, new = _cumulated(flames)
+    kept = _kept(base, new)
+    depth = max(map(len, kept))
+    layout = {
+        "margin": {"l": 0, "r": 0, "t": 28, "b": 8},
+        "uniformtext": {"minsize": 9, "mode": "hide"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "var(--ink)", "size": 11},
+        "hoverlabel": {"bgcolor": "var(--paper)", "font": {"color": "var(--ink)"}},
+    }
+    return {
+        "height": 60 + _LEVEL_HEIGHT * depth,
+        "data": [_trace(kept, base, new)],
+        "layout": layout,
+    }
+
+
+def _kept(base: Weights, new: Weights) -> list[Path]:
+    """The frames that are wide enough to be seen; so are then all that they were called by."""
     (root,) = (path for path in base if len(path) == 1)
-    whole = (base[root] + new[root]) / 2
-    kept = [
-        path
-        for path in base
-        if len(path) <= _MOST_LEVELS
-        and max(base[path] + new[path], 2 * abs(new[path] - base[path])) >= 2 * LEAST_SHARE * whole
-    ]
-    kept.sort()
+    least = LEAST_SHARE * (base[root] + new[root])
+    return sorted(
+        path for path in base if len(path) <= _MOST_LEVELS and base[path] + new[path] >= least
+    )
+
+
+def _trace(kept: Sequence[Path], base: Weights, new: Weights) -> dict[str, Any]:
     numbers = {path: str(number) for number, path in enumerate(kept)}
     inner = [abs(new[path] - base[path]) for path in kept if len(path) > 2]
     most = max(inner, default=1.0) / _US or 1.0
-    trace = {
+    return {
         "type": "icicle",
         "branchvalues": "total",
         "ids": list(numbers.values()),
@@ -75,15 +94,6 @@ def draw(flames: Flames) -> dict[str, Any]:
         "sort": False,
         "textposition": "middle left",
     }
-    depth = max(map(len, kept))
-    layout = {
-        "margin": {"l": 0, "r": 0, "t": 28, "b": 8},
-        "uniformtext": {"minsize": 9, "mode": "hide"},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "var(--ink)", "size": 11},
-        "hoverlabel": {"bgcolor": "var(--paper)", "font": {"color": "var(--ink)"}},
-    }
-    return {"height": 60 + _LEVEL_HEIGHT * depth, "data": [trace], "layout": layout}
 
 
 def _cumulated(flames: Flames) -> tuple[dict[Path, float], dict[Path, float]]:

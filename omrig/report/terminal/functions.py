@@ -13,12 +13,13 @@ from omrig.report.terminal.table import Column, table
 _WITH_MODULES = 60
 """Width in columns from which the modules of functions have room."""
 
-_MODULE_WIDTH = 24
+_MODULE_WIDTHS = (24, 38)
+"""Of a narrow and of a wide terminal, to which names of modules are cropped."""
 
-_WITH_VALUES = 80
+_WITH_VALUES = 90
 """Width from which the figures of both sides have room."""
 
-_WITH_INTERVALS = 110
+_WITH_INTERVALS = 120
 """Width from which intervals and calls have room, too."""
 
 
@@ -32,18 +33,21 @@ def render(comparison: Comparison, width: int) -> Iterator[RenderableType]:
             yield table(functions.COLUMNS[0], names, _columns(rows, width), width)
         for note in functions.notes(found):
             yield Text(f"  {note}", "dim")
+    if comparison.functions:
+        yield Text()
 
 
 def _columns(rows: list[Row], width: int) -> list[Column]:
+    wide = width >= _WITH_INTERVALS
     made = [Column("change", [row.change for row in rows])]
     if width >= _WITH_MODULES:
-        made.insert(0, Column("module", [row.module for row in rows], _MODULE_WIDTH))
+        made.insert(0, Column("module", [row.module for row in rows], _MODULE_WIDTHS[wide]))
     if width >= _WITH_VALUES:
         made[-1:-1] = [
             Column("BASE", [row.base for row in rows]),
             Column("NEW", [row.new for row in rows]),
         ]
-    if width >= _WITH_INTERVALS:
+    if wide:
         made.append(Column("95 % interval", [row.interval for row in rows]))
         if any(row.calls for row in rows):
             made.append(Column("calls", [row.calls for row in rows]))

@@ -35,9 +35,7 @@ def test_the_function_with_a_planted_cost_is_named_and_no_other(tmp_path):
     assert change.difference.low < expected < change.difference.high
     assert change.stages_ns["serialize"] == pytest.approx(change.change_ns)
     assert found.mover.stage == "serialize"
-    said = re.search(
-        r"in `serialize`, `(\S+)`, (\d+ % of|all of) what changed there", found.call.text
-    )
+    said = re.search(r"in `serialize`, `(\S+)` is (\d+ % of|all of) what changed", found.call.text)
     assert said[1] == f"{profiled.MODULE}:serialize_msg"
     assert "(yappi, producer)" in found.call.text
 
