@@ -71,8 +71,10 @@ def _arguments(found: Sequence[Factor], levels: Iterable[str]) -> Iterator[str]:
 
 def _assigned(text: str, plan: Plan) -> Factor:
     """An option of oslo.messaging's."""
-    from omrig.drivers import assigned
+    from omrig.drivers import assigned, backend
 
+    # As for every other use of oslo.messaging in this process, which comes after this one.
+    backend.keep_eventlet_out()
     name, levels = factors.split(text, ASSIGNED)
     if plan.software.has_environment:
         # Which options there are is for the oslo.messaging of that environment to say.
