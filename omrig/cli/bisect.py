@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import datetime
 import json
 import shlex
 import sys
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig import cli
-from omrig.cli import streams
+from omrig.cli import experiments, streams
 from omrig.cli.configurations import configuration
-from omrig.cli.options import Parser, count
+from omrig.cli.options import Parser, count, minutes, percent
 from omrig.compare import gates, metrics
 from omrig.experiment import sequential
 from omrig.model.errors import RunError, UsageError, naming
@@ -81,8 +80,7 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--margin",
-        type=_margin,
-        default=None,
+        type=percent,
         metavar="PERCENT",
         help=f"without --gate: a difference that does not matter (default"
         f" {100 * sequential.DEFAULT_MARGIN:g}%%)",
@@ -91,15 +89,16 @@ def add_options(parser: Parser) -> None:
         "-n",
         "--rounds",
         type=count,
-        default=None,
         metavar="MOST",
         help=f"rounds after which a candidate stays undecided (default {MOST_ROUNDS})",
     )
     parser.add_argument(
-        "--max-minutes", type=_minutes, metavar="M", help="begin nothing that ends later than this"
+        "--max-minutes",
+        type=minutes,
+        metavar="M",
+        help="begin no round that would end later, if it took as long as the last",
     )
-    parser.add_argument("--output", metavar="DIR", help="default: omrig-runs/<UTC time>-bisect")
-    parser.add_argument("--resume", metavar="DIR", help="go on with the search in this folder")
+    experiments.add_folder(parser, "bisect")
     parser.add_argument(
         "--json",
         nargs="?",
@@ -124,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
         known = _resumed(folder, options, arguments)
         about = journal.read(folder, "--resume")
     else:
-        folder = Path(options.output or _default_output())
+        folder = Path(options.output or experiments.default_output("bisect"))
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"--output: {folder} already holds runs; name another folder")
         known = _begun(options, arguments, folder)
@@ -166,7 +165,7 @@ def _check(asked: "Asked") -> None:
     configuration("after --", asked.arguments)
     limits = [gates.parse(text) for text in asked.gates]
     for gate in limits:
-        if gate.relative and gates.beyond(gate, 1.0):
+        if gate.no_change is not None and gates.beyond(gate, gate.no_change):
             raise UsageError(
                 f"--gate: {gate.text!r}: the good one breaks it, compared with itself; for what"
                 " got better give what is bad then, as 'p50>=-50%'"
@@ -185,14 +184,28 @@ def _is_count(name: str) -> bool:
 def _row(options: argparse.Namespace, folder: Path) -> "Row":
     from omrig.experiment import candidates
 
+    _refuse_login(options.source)
+    # Beside the folder, which has to be empty when the search begins.
+    copy = folder.with_name(f"{folder.name}.git")
     if options.test:
-        good = candidates.one(options.good, "--good", options.source, folder)
-        test = candidates.one(options.test, "--test", None, folder)
+        good = candidates.one(options.good, "--good", options.source, copy)
+        test = candidates.one(options.test, "--test", None, copy)
         return candidates.Row((good, test), descending=False)
     versions = [each.strip() for each in (options.versions or "").split(",") if each.strip()]
     if options.source:
-        return candidates.of_commits(options.source, options.good, options.bad, folder, versions)
+        return candidates.of_commits(options.source, options.good, options.bad, copy, versions)
     return candidates.of_releases(options.good, options.bad, versions)
+
+
+def _refuse_login(source: str | None) -> None:
+    """A password would be kept with what was asked; ``git@host:path`` and the like hold none."""
+    scheme, _, rest = (source or "").partition("://")
+    login = rest.partition("/")[0].rpartition("@")[0]
+    if ":" in login or (login and not scheme.endswith("ssh")):
+        raise UsageError(
+            "--source: holds a login; leave it out of the URL and have git find it (a credential"
+            " helper, or a copy that you cloned)"
+        )
 
 
 def _refuse_another(candidate: "Candidate", arguments: Sequence[str]) -> None:
@@ -243,7 +256,12 @@ def _resumed(folder: Path, options: argparse.Namespace, arguments: Sequence[str]
     if options.rounds:
         asked = dataclasses.replace(asked, most_rounds=options.rounds)
     _check(asked)
-    return dataclasses.replace(known, asked=asked)
+    known = dataclasses.replace(known, asked=asked)
+    left = (step for step in known.steps if step.word == "undecided")
+    if any(step.rounds < asked.most_rounds for step in left):
+        # More rounds may decide it.
+        known = dataclasses.replace(known, complete=False, answer=None, reason=None)
+    return known
 
 
 def _searched(
@@ -255,10 +273,11 @@ def _searched(
     said = "goes on" if known.steps else f"has {len(known.candidates)} candidates"
     if not known.complete:
         ends = f"{known.candidates[0].name} to {known.candidates[-1].name}"
-        _say(options, f"the search from {ends} {said}")
+        say = experiments.sayer(options)
+        say(f"the search from {ends} {said}")
         for note in known.notes:
-            _say(options, note)
-        with _going_on(folder, known), _tools(known, options, folder, about) as tools:
+            say(note)
+        with _going_on(folder), _tools(known, options, folder, about) as tools:
             search = Search(known, tools)
             known = search.run()
             if not known.complete:
@@ -294,22 +313,14 @@ def _tools(
     known: "Bisection", options: argparse.Namespace, folder: Path, about: "Journal"
 ) -> "Iterator[Tools]":
     """What a search is made with, for the length of the block: a broker among it."""
-    from omrig.cli.run import measure
     from omrig.experiment import bisecting, trials
     from omrig.experiment.journal import Rule
-    from omrig.report.terminal import progress
 
     asked = known.asked
     configure = _configure(asked)
     ends = [configure("good", known.candidates[0]), configure("bad", known.candidates[-1])]
-    debug = ends[0].plan.output.debug
-
-    def make_display(requested: int | None) -> progress.Progress:
-        # Of dozens of runs nobody reads each step.
-        return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
-
     until_s = time.monotonic() + options.max_minutes * 60 if options.max_minutes else None
-    tools = trials.Tools(measure, make_display, lambda text: _say(options, text))
+    is_open = ends[0].plan.pace.is_open
     about.rule = Rule(
         until="decided",
         rounds=asked.most_rounds,
@@ -319,10 +330,15 @@ def _tools(
         max_minutes=options.max_minutes,
         gates=asked.gates,
     )
-    plans = [each.plan for each in ends]
+    plans, tools = [each.plan for each in ends], experiments.tools(options, ends)
     with trials.opened(folder, plans, tools, kind="bisect", about=about) as opened:
         yield bisecting.Tools(
-            opened, configure, _prepare(options), _keeper(folder, options), until_s
+            trials=opened,
+            configure=configure,
+            prepare=_prepare(options),
+            keep=_keeper(folder, options),
+            metrics=sequential.METRICS_OF_AN_OPEN_LOOP if is_open else sequential.METRICS,
+            until_s=until_s,
         )
 
 
@@ -337,14 +353,17 @@ def _prepare(options: argparse.Namespace) -> "Callable[[Configuration], None]":
     """Makes the environment of a configuration; raises ``UsageError`` where that cannot be."""
     from omrig.environments import making
 
+    told: set[str] = set()
+    tell = experiments.sayer(options)
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            tell(text)
+
     def prepare(wanted: "Configuration") -> None:
         software = wanted.plan.software
-        making.make(
-            software.requirements,
-            software.python,
-            wanted.plan.profiling.modes,
-            lambda text: _say(options, text),
-        )
+        making.make(software.requirements, software.python, wanted.plan.profiling.modes, say)
 
     return prepare
 
@@ -366,54 +385,20 @@ def _keeper(folder: Path, options: argparse.Namespace) -> "Callable[[Bisection],
 
 
 @contextlib.contextmanager
-def _going_on(folder: Path, known: "Bisection") -> "Iterator[None]":
-    """What ends a search says how to go on with it, where something has been measured."""
+def _going_on(folder: Path) -> "Iterator[None]":
+    """What ends a search says how to go on with it, where there is something to go on from."""
     advice = f"omrig bisect --resume {shlex.quote(str(folder))} goes on"
-
-    def is_begun() -> bool:
-        return bool(known.steps) or (folder / RESULT).exists()
-
     try:
         yield
     except KeyboardInterrupt as error:
-        if is_begun():
+        if (folder / RESULT).exists():
             raise KeyboardInterrupt(f"interrupted; {advice}") from error
         raise
     except RunError as error:
-        if is_begun():
+        if (folder / RESULT).exists():
             raise RunError(f"{error}; {advice}") from error
         raise
 
 
 def _json(known: "Bisection") -> str:
     return json.dumps(known.to_json(), indent=1, allow_nan=False) + "\n"
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.quiet:
-        sys.stderr.write(f"omrig: {text}\n")
-
-
-def _margin(text: str) -> float:
-    try:
-        value = float(text.strip().removesuffix("%")) / 100
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage, as 5%") from error
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a percentage above 0 and below 100")
-    return value
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes") from error
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes above 0")
-    return value
-
-
-def _default_output() -> str:
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return f"omrig-runs/{now}-bisect"

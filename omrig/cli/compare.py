@@ -15,6 +15,7 @@ from omrig.recordings import writer
 if TYPE_CHECKING:
     from omrig.compare.comparison import Comparison
     from omrig.compare.runs import Messages, RunSet
+    from omrig.report.flames import Flames
 
 GATE_NOT_MET = 3
 
@@ -55,7 +56,12 @@ def add_options(parser: Parser) -> None:
         metavar="FILE",
         help="write the comparison as JSON; without FILE to standard output, and nothing else",
     )
-    parser.add_argument("--html", metavar="FILE", help="write a page with both runs overlaid")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page with both runs overlaid, and where they were profiled FILE.folded and"
+        " FILE.speedscope.json beside it",
+    )
     parser.add_argument("--junit", metavar="FILE", help="write the gates as JUnit XML")
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
@@ -115,13 +121,37 @@ def _write_files(comparison: "Comparison", options: argparse.Namespace) -> None:
     if options.json not in (None, _STDOUT):
         _write("--json", options.json, _json(comparison))
     if options.html:
+        from omrig.report import flames
         from omrig.report.html import comparison as compare_html
 
-        _write("--html", options.html, compare_html.render(comparison, _all_messages(comparison)))
+        found = flames.differences(comparison)
+        page = compare_html.render(comparison, _all_messages(comparison), found)
+        _write("--html", options.html, page)
+        if found:
+            _write_flames(options.html, found)
     if options.junit:
         from omrig.report.files import junit
 
         _write("--junit", options.junit, junit.render(comparison))
+
+
+def _write_flames(page: str, found: "list[Flames]") -> None:
+    """Write the stacks beside the page, and say so."""
+    from omrig.formats import stacks
+    from omrig.report import flames
+
+    folded, speedscope = (
+        Path(page).with_suffix(ending) for ending in (flames.FOLDED, flames.SPEEDSCOPE)
+    )
+    with errors.naming("--html"):
+        with writer.writing(folded) as file:
+            flames.write_folded(file, found)
+        with writer.writing(speedscope) as file:
+            flames.write_speedscope(file, found)
+    sys.stderr.write(
+        f"omrig: the stacks of both sides: {flames.OPEN_WITH.format(path=folded)};"
+        f" {stacks.OPEN_WITH.format(path=speedscope)}\n"
+    )
 
 
 def _json(comparison: "Comparison") -> str:

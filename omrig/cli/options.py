@@ -45,8 +45,8 @@ class Parser(argparse.ArgumentParser):
         known = {name.replace("_", "-"): name for name in self._option_string_actions}
         parsed = super().parse_args([_spelt(argument, known) for argument in args], namespace)
         for name, value in vars(parsed).items():
-            # These two are taken apart by who knows what of them may be shown.
-            if name not in ("transport_url", "set"):
+            # These are taken apart by who knows what of them may be shown.
+            if name not in ("transport_url", "set", "with", "source"):
                 self._refuse_logins(name, value if isinstance(value, list) else [value])
         return parsed
 

@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 
 from omrig.compare import conclusion as call
-from omrig.compare import conditions, gates
+from omrig.compare import conditions, functions, gates, mover
 from omrig.compare import explanation as cause
 from omrig.compare import table as rows
 from omrig.compare.conclusion import Call
 from omrig.compare.conditions import Difference, Instability
 from omrig.compare.explanation import Explanation
+from omrig.compare.functions import Profiled
 from omrig.compare.gates import Gate, Ruling
+from omrig.compare.mover import Mover
 from omrig.compare.resample import CONFIDENCE, MIN_BOOTSTRAP, RESAMPLES
 from omrig.compare.runs import Messages, RunSet
 from omrig.compare.table import Design, Row
@@ -26,6 +28,8 @@ class Comparison:
 
     ``decision`` is that of the experiment whose runs they are, if it is one and has decided
     something; ``is_sequential`` says that its rounds went on until then.
+    ``functions`` are those of sides and modes that all runs have, and ``mover`` the ones that
+    explain the change; None without any.
     """
 
     base: RunSet
@@ -40,6 +44,8 @@ class Comparison:
     rulings: tuple[Ruling, ...]
     decision: Decision | None = None
     is_sequential: bool = False
+    functions: tuple[Profiled, ...] = ()
+    mover: Mover | None = None
 
     @property
     def failed(self) -> list[Ruling]:
@@ -65,18 +71,22 @@ def compare(
     table = rows.build(base.runs, new.runs, slices)
     workers = max(stored.run.plan.workers for stored in new.runs)
     explanation = cause.explain(table, _buckets(new), workers, call.sign_of(table))
+    found = functions.compare(base.runs, new.runs, design)
+    moved = mover.of(explanation, found) if found else None
     differing = conditions.differences(base.runs, new.runs)
     return Comparison(
         base=base,
         new=new,
         design=design,
-        call=call.decide(table, design, explanation),
+        call=call.decide(table, design, explanation, moved.text if moved else ""),
         explanation=explanation,
         rows=tuple(table),
         not_compared=tuple(rows.not_compared(base.runs, new.runs)),
         differences=tuple(differing),
         instabilities=tuple(conditions.instabilities(base, new, design, differing, slices)),
         rulings=tuple(gates.rule(gate, table, new.errors) for gate in wanted),
+        functions=found,
+        mover=moved,
     )
 
 
@@ -109,6 +119,34 @@ def as_json(comparison: Comparison) -> dict[str, Json]:
         "instabilities": [dataclasses.asdict(each) for each in comparison.instabilities],
         "gates": [gates.as_json(ruling) for ruling in comparison.rulings],
         **({"decision": comparison.decision.to_json()} if comparison.decision else {}),
+        **({"functions": _functions(comparison)} if comparison.functions else {}),
+    }
+
+
+MOST_FUNCTIONS = 50
+"""So many functions of a side are in the JSON file, beside those that surely changed."""
+
+
+def _functions(comparison: Comparison) -> dict[str, Json]:
+    moved = comparison.mover
+    return {
+        "text": moved.text if moved else "",
+        "stage": moved.stage if moved else None,
+        "named": [f"{each.module}:{each.name}" for each in moved.functions] if moved else [],
+        "profiles": [_profile(each) for each in comparison.functions],
+    }
+
+
+def _profile(found: Profiled) -> dict[str, Json]:
+    kept = [each for at, each in enumerate(found.changes) if each.sure or at < MOST_FUNCTIONS]
+    return {
+        **{
+            field.name: getattr(found, field.name)
+            for field in dataclasses.fields(found)
+            if field.name not in ("design", "speed", "changes")
+        },
+        "speed": dataclasses.asdict(found.speed) if found.speed else None,
+        "changes": [dataclasses.asdict(each) for each in kept],
     }
 
 

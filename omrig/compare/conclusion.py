@@ -43,14 +43,18 @@ def sign_of(rows: Sequence[Row]) -> int:
     return {"slower": 1, "faster": -1}.get(_word(rows), 0)
 
 
-def decide(rows: Sequence[Row], design: Design, explanation: Explanation | None) -> Call:
-    """The call on rows whose significance is known."""
+def decide(
+    rows: Sequence[Row], design: Design, explanation: Explanation | None, mover: str = ""
+) -> Call:
+    """The call on rows whose significance is known; ``mover`` names the functions, if any do."""
     counts = counted(rows)
     rows = [row for row in rows if row.metric.family != "counts"]
     word = _word(rows)
     head = f"{_finding(rows, word)}, {design.text}"
     but = "but " if word == "stages" else ""
     text = f"{head}; {but}{explanation.text}" if explanation else head
+    if mover:
+        text = f"{text}; {mover}"
     text = f"{text}; {counts}" if counts else text
     return Call(word, word not in ("none", "unknown"), head, text)
 

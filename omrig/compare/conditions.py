@@ -96,9 +96,11 @@ def of_stored(stored: StoredRun) -> dict[str, Json]:
     """Every condition that a run was made under, by what it is called."""
     run = stored.run
     transport, plan = run.transport, run.plan
-    return {
+    found = {
         "omrig": run.omrig,
         **run.environment.to_json(),
+        # A version alone does not tell two states of a checkout apart.
+        **{name: run.environment.version(name) for name in run.environment.sources or ()},
         "broker address": _broker_address(transport),
         "vhost": transport.vhost,
         "tls": transport.tls,
@@ -110,6 +112,8 @@ def of_stored(stored: StoredRun) -> dict[str, Json]:
         **run.pools,
         **run.options,
     }
+    found.pop("sources", None)
+    return found
 
 
 def _traffic(plan: RecordedPlan) -> dict[str, Json]:

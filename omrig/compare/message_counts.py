@@ -59,12 +59,25 @@ def exact(counts: Mapping[str, SideCounts]) -> frozenset[str]:
     """The names of those that any other run of the same would have, too."""
     by_side = {side: _exact_of_side(each) for side, each in counts.items()}
     found = {f"{name}.{side}" for side, names in by_side.items() for name in names}
-    having = {side: _of_side(each).keys() for side, each in counts.items()}
     for name in _LABELS:
-        sides = [side for side, names in having.items() if name in names]
-        if sides and all(name in by_side[side] for side in sides):
+        if by_side and all(name in names for names in by_side.values()):
             found.add(name)
     return frozenset(found)
+
+
+def has_amqp(figures: Mapping[str, float]) -> bool:
+    """Whether AMQP was counted in a run: a method that it has no figure of was not sent."""
+    return f"{AMQP}.frames" in figures
+
+
+def is_of_method(name: str) -> bool:
+    """Whether it is the name of a figure of a method, of both sides or of one."""
+    kind, _, side = name.rpartition(".")
+    method = (kind if side in SIDES else name).removeprefix(f"{AMQP}.")
+    return name.startswith(f"{AMQP}.") and method in _METHOD_NAMES
+
+
+_METHOD_NAMES = frozenset(METHODS.values())
 
 
 def _of_side(counts: SideCounts) -> dict[str, float]:
@@ -82,7 +95,7 @@ def _of_amqp(amqp: Amqp) -> dict[str, float]:
     found = {f"{AMQP}.{name}": float(getattr(amqp, name)) for name in _WHOLE}
     found |= {f"{AMQP}.{name}": float(amqp.at_start[name]) for name in AT_START}
     for name, method in amqp.by_method.items():
-        if method.load_sent or method.load_received or name in _MESSAGES:
+        if method.sent or method.received or name in _MESSAGES:
             found[f"{AMQP}.{name}"] = float(method.sent + method.received)
     return {name: value for name, value in found.items() if name in _LABELS}
 
@@ -100,7 +113,9 @@ def _exact_of_side(counts: SideCounts) -> set[str]:
     if counts.calls and counts.calls.exact:
         found.add(CALLS)
     if counts.amqp:
-        found |= {f"{AMQP}.{name}" for name, each in counts.amqp.by_method.items() if each.exact}
+        # None of a method is as exact as one of it.
+        uneven = {name for name, each in counts.amqp.by_method.items() if not each.exact}
+        found |= {f"{AMQP}.{name}" for name in METHODS.values() if name not in uneven}
         if counts.amqp.exact:
             found |= {f"{AMQP}.{name}" for name in _WHOLE}
         # How many connections a pool has is a matter of which thread came first.

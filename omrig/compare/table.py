@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy
 
-from omrig.compare import metrics, resample
+from omrig.compare import message_counts, metrics, resample
 from omrig.compare.metrics import Metric
 from omrig.compare.resample import Estimate
 from omrig.compare.runs import Messages, StoredRun
@@ -114,8 +114,8 @@ def build(
     """A row for each metric that all runs have, in the order of the results.
 
     A stage that some runs do not have took no time there: the stages of a run are all there is of
-    its messages. ``slices`` are of the only run of each side; without them such a comparison has no
-    intervals.
+    its messages, and so are its AMQP methods. ``slices`` are of the only run of each side; without
+    them such a comparison has no intervals.
     """
     design = design_of(base, new)
     figures = [_figures(side) for side in (base, new)]
@@ -162,11 +162,14 @@ def _figures(side: Sequence[StoredRun]) -> list[dict[str, float]]:
 def _compared(figures: Sequence[Mapping[str, float]]) -> list[str]:
     """The names of what is compared, in the order of the run that has most."""
     staged = all(metrics.END_TO_END in each for each in figures)
+    counted = all(message_counts.has_amqp(each) for each in figures)
     names = dict.fromkeys(name for each in sorted(figures, key=len, reverse=True) for name in each)
     return [
         name
         for name in names
-        if all(name in each for each in figures) or (staged and _is_of_stages(name))
+        if all(name in each for each in figures)
+        or (staged and _is_of_stages(name))
+        or (counted and message_counts.is_of_method(name))
     ]
 
 

@@ -73,8 +73,9 @@ def read(typed: str) -> Asked:
         shown = place.partition("#")[0].rpartition("/")[2]
         return Asked(typed, "url", place, url=place, extras=extras, source=shown)
     bare, bracket, rest = place.partition("[")
+    # As with pip, a name alone is never the folder of that name.
     is_path = place.startswith((".", "/", "~")) or "/" in bare or bare.endswith(_ARCHIVES)
-    if is_path or Path(place).exists():
+    if is_path:
         if bracket and rest.endswith("]") and not Path(place).exists():
             place, extras = bare, f"[{rest}"
         return _place(typed, place, extras)
@@ -86,6 +87,11 @@ def _refuse_login(text: str) -> None:
     for scheme, login in re.findall(r"([\w+.\-]+)://([^/\s]*)@", text):
         if scheme in ("git+ssh", "ssh") and ":" not in login:
             continue
+        if not scheme.startswith(("git", "http", "ssh", "file")):
+            raise UsageError(
+                f"--with: {without_logins(text)} is the URL of a broker; give it with"
+                " --transport-url"
+            )
         raise UsageError(
             f"--with: {without_logins(text)}: a login in a URL would be kept in files; let git know"
             " it (git help credentials), or clone it and give the folder"

@@ -14,6 +14,7 @@ from omrig.environments.refusals import NotInstallable
 _NO_WHEEL = re.compile(
     r"has no wheels with a matching ([\w ]+?) tag \(e\.g\., `([^`]+)`\)"
     r"|is not a supported wheel on this platform"
+    r"|dependency is incompatible with the current platform"
 )
 
 

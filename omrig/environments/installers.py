@@ -84,10 +84,16 @@ class Uv:
         """See :class:`Installer`."""
         python = str(_python(folder))
         with tempfile.TemporaryDirectory(prefix="omrig-environment-") as place:
-            # What is in the output already is kept wherever it can be.
-            pins = _write(Path(place, "pins.txt"), [f"{n}=={v}" for n, v in wanted.items()])
+            own = [f"{name}=={version}" for name, version in wanted.items()]
+            limits, pins = _write(Path(place, "own.txt"), own), str(Path(place, "pins.txt"))
             asked = _write(Path(place, "asked.txt"), requirements)
-            self._run("pip", "compile", "--python", python, *_SHORT, asked, "-o", pins)
+            command = ("pip", "compile", "--python", python, *_SHORT, asked, "-o", pins)
+            try:
+                self._run(*command, "--constraints", limits)
+            except Refused:
+                # What is in the output already is kept wherever it can be.
+                _write(Path(pins), own)
+                self._run(*command)
             self._run("pip", "install", "--no-deps", "--python", python, "-r", pins)
 
     def newest(self, requirements: Sequence[str], python: Interpreter) -> dict[str, str]:

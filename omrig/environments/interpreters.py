@@ -115,7 +115,7 @@ def _of_version(version: "re.Match[str]", asked: str, uv: str | None) -> Interpr
         found = look(path)
         if found and found.version[: len(wanted)] == wanted and found.version[:2] >= OLDEST:
             return found
-        if found:
+        if found and found.version[:2] >= OLDEST:
             others.add(found.number)
     known = sorted(others, key=lambda each: [int(part) for part in each.split(".")])
     raise NotInstallable(

@@ -38,14 +38,15 @@ class Tools:
 
     ``configure`` makes the configuration of a candidate under a name; ``prepare`` makes the
     environment of one, and raises ``UsageError`` where it cannot be installed. ``keep`` gets what
-    is known after each step. No round begins that would end after ``until_s``, a time of
-    :func:`time.monotonic`.
+    is known after each step. ``metrics`` decide where there is no gate. No round begins that would
+    end after ``until_s``, a time of :func:`time.monotonic`.
     """
 
     trials: Trials
     configure: Callable[[str, Candidate], Configuration]
     prepare: Callable[[Configuration], None]
     keep: Callable[[Bisection], None]
+    metrics: Sequence[str] = sequential.METRICS
     until_s: float | None = None
 
 
@@ -89,7 +90,8 @@ class Search:
         and :class:`KeyboardInterrupt`.
         """
         try:
-            if not self.known.steps:
+            if self.known.words[-1] != "bad":
+                self._tools.keep(self.known)
                 self._ends()
             while not self.known.complete:
                 at = next_position(self.known.words)
@@ -150,13 +152,14 @@ class Search:
 
         def judged(good: _Side, candidate: _Side) -> Decision:
             both = [*good, *candidate]
-            named = [name for name in sequential.METRICS if all(name in each for each in both)]
+            named = [name for name in self._tools.metrics if all(name in each for each in both)]
             return sequential.judge(good, candidate, named, self.known.asked.margin)
 
         def is_decided(good: _Side, candidate: _Side) -> bool:
             return bool(good) and judged(good, candidate).word != "undecided"
 
         step = self._measure(bad, is_decided, is_end=True)
+        self._refuse_in_memory(step)
         return step, judged(*self._measured(step))
 
     def _asked(self, candidate: Candidate, is_end: bool) -> Step:
@@ -169,6 +172,7 @@ class Search:
         step = self._measure(candidate, is_decided, is_end)
         if step.reason:
             return step
+        self._refuse_in_memory(step)
         word = rule(limits, *self._measured(step)) or "undecided"
         return dataclasses.replace(step, word=word, figures=self._figures(step))
 
@@ -224,6 +228,15 @@ class Search:
             if self._failed() == new.name:
                 raise _Unfit(error) from error
             raise
+
+    def _refuse_in_memory(self, step: Step) -> None:
+        """Of a transport without a broker nothing can be compared."""
+        for run in (*self._trials.runs(step.base), *self._trials.runs(step.new)):
+            if not run.run.transport.is_measurement:
+                raise UsageError(
+                    f"--transport-url: {run.run.transport.url} is no measurement; bisect through a"
+                    " broker"
+                )
 
     def _failed(self) -> str | None:
         """The configuration whose run ended the last round; None where that is whole."""
@@ -299,8 +312,8 @@ class Search:
     def _add(self, step: Step) -> None:
         self._keep(steps=(*self.known.steps, step))
 
-    def _end(self, **found: object) -> None:
-        self._keep(complete=True, **found)
+    def _end(self, answer: Answer | None = None, reason: str | None = None) -> None:
+        self._keep(complete=True, answer=answer, reason=reason)
 
     def _keep(self, **changed: object) -> None:
         measured = sum(len(each) for each in self._trials.journal.measured)

@@ -12,6 +12,10 @@ _MANY_TIMES = 3.0
 """A ratio from which people would rather have a factor than a percentage."""
 
 
+_FEW = 8
+"""Names that are listed; of more, the ends."""
+
+
 def figure(each: Figure) -> str:
     """A metric that decides, of a candidate against the good one."""
     limit = gates.parse(each.gate)
@@ -60,14 +64,17 @@ def answer(known: Bisection, first: Candidate, last: Candidate, between: Sequenc
     if between:
         return (
             f"the first{back} that breaks {gate} is {first.title} or one of the {len(between)}"
-            f" between it and {last.name}, the last that is known to keep it:"
-            f" {', '.join(between)}"
+            f" between it and {last.name}, the last that is known to keep it: {_listed(between)}"
         )
     came = f": what changed came with {last.name}" if known.descending else ""
     return (
         f"{first.title} is the first{back} that breaks {gate}, and {last.name} the last that keeps"
         f" it{came}"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _FEW else f"{names[0]} to {names[-1]}"
 
 
 def unfinished(known: Bisection) -> str:

@@ -107,10 +107,10 @@ def of_releases(
 def of_commits(source: str, good: str, bad: str, folder: Path, versions: Sequence[str] = ()) -> Row:
     """Commits by first parents between two revisions of a checkout or of a git URL.
 
-    With ``versions``, tags or commits, only those are candidates. ``folder`` is where a URL is
-    copied to. Raises ``UsageError`` where it is no repository, or does not have a revision.
+    With ``versions``, tags or commits, only those are candidates. A URL is copied to
+    ``copy``. Raises ``UsageError`` where it is no repository, or does not have a revision.
     """
-    repository = commits.opened(source, folder)
+    repository = commits.opened(source, copy)
     first = commits.commit(repository, good, "--good")
     last = commits.commit(repository, bad, "--bad")
     if first.sha == last.sha:
@@ -122,10 +122,10 @@ def of_commits(source: str, good: str, bad: str, folder: Path, versions: Sequenc
     return Row(made, descending=commits.comes_from(repository, first, last))
 
 
-def one(text: str, option: str, source: str | None, folder: Path) -> Candidate:
+def one(text: str, option: str, source: str | None, copy: Path) -> Candidate:
     """A candidate by itself: a revision of the ``source``, else a release, or what pip takes."""
     if source:
-        repository = commits.opened(source, folder)
+        repository = commits.opened(source, copy)
         return _candidate(repository, commits.commit(repository, text, option))
     try:
         version = Version(text)

@@ -34,15 +34,14 @@ class Commit:
         return self.sha[:_SHORT]
 
 
-def opened(source: str, folder: Path) -> Path:
-    """The repository of ``source``: of a path that itself, of a URL a bare copy in ``folder``.
+def opened(source: str, copy: Path) -> Path:
+    """The repository of ``source``: of a path that itself, of a URL a bare ``copy``.
 
     A copy that is there is used as it is. Raises ``UsageError`` where it is no repository.
     """
     if _URL.match(source):
-        copy = folder / "source.git"
         if not copy.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             url = source.removeprefix("git+")
             _git(["clone", "--quiet", "--bare", "--", url, str(copy)], "--source")
         return copy.absolute()

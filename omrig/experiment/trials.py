@@ -162,8 +162,14 @@ class Trials:
 
     def _made(self, name: str, plan: Plan, number: int) -> StoredRun:
         broker = self._brokers.of(plan)
-        with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
-            path, result = self._tools.measure(plan, display, self._interrupts, broker)
+        try:
+            with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
+                path, result = self._tools.measure(plan, display, self._interrupts, broker)
+        except (UsageError, RunError) as error:
+            # What is interrupted may fail of it.
+            if not self._interrupts.count:
+                raise
+            raise KeyboardInterrupt from error
         self._agreed.add(name)
         if self._interrupts.count:
             raise KeyboardInterrupt

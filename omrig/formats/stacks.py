@@ -89,9 +89,14 @@ def write_collapsed(file: TextIO, stacks: Iterable[Weighted]) -> None:
     """Write the stacks into an open file, equal ones as one line with their weights rounded."""
     weights: Counter[str] = Counter()
     for stack, weight in stacks:
-        weights[";".join(_label(frame) for frame in stack)] += weight  # type: ignore[assignment]
+        weights[collapsed(stack)] += weight  # type: ignore[assignment]
     lines = ((text, round(weight)) for text, weight in sorted(weights.items()))
     file.writelines(f"{text} {weight}\n" for text, weight in lines if weight)
+
+
+def collapsed(stack: Stack) -> str:
+    """A stack as one text, its frames separated by semicolons."""
+    return ";".join(_label(frame) for frame in stack)
 
 
 def _sampled(profile: Profile, frames: dict[Frame, int]) -> dict[str, object]:

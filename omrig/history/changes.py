@@ -91,29 +91,38 @@ def believed(
     """Where each of the series changes: the numbers of the groups with which something new begins.
 
     ``families`` are series by name: of each group the values of its runs, to be added (logarithms).
-    A family is held to ``level`` as a whole, after Benjamini and Hochberg: the p value that a first
-    split must have to be believed is that of the splits within the parts, too.
+    A family is held to ``level`` as a whole, after Benjamini and Hochberg: its first splits
+    together, then those within the parts, and so on.
     """
     found: dict[str, tuple[int, ...]] = {}
-    for family in filter(None, families.values()):
-        firsts = {name: best_split(groups, 0, len(groups)) for name, groups in family.items()}
-        p_values = [first.p if first else 1.0 for first in firsts.values()]
-        sure = resample.discoveries(p_values, level)
-        limit = level * sum(sure) / len(sure)
-        for (name, first), each in zip(firsts.items(), sure, strict=True):
-            if first and each:
-                places = sorted(_within(family[name], first, limit))
-                found[name] = _settled(family[name], places)
+    for family in families.values():
+        places: dict[str, list[int]] = {}
+        parts = [(name, 0, len(groups)) for name, groups in family.items()]
+        while parts:
+            parts = list(_parted(family, parts, places, level))
+        for name, known in places.items():
+            found[name] = _settled(family[name], sorted(known))
     return found
 
 
-def _within(groups: Sequence[Floats], first: Split, limit: float) -> Iterator[int]:
-    """A split, and those within the parts that it makes."""
-    yield first.at
-    for begin, end in ((first.begin, first.at), (first.at, first.end)):
-        split = best_split(groups, begin, end)
-        if split and split.p <= limit:
-            yield from _within(groups, split, limit)
+def _parted(
+    family: Mapping[str, Sequence[Floats]],
+    parts: Sequence[tuple[str, int, int]],
+    places: dict[str, list[int]],
+    level: float,
+) -> Iterator[tuple[str, int, int]]:
+    """The parts of those that are split, which are judged together; where goes to ``places``."""
+    splits = [
+        (name, split)
+        for name, begin, end in parts
+        if (split := best_split(family[name], begin, end))
+    ]
+    sure = resample.discoveries([split.p for _, split in splits], level)
+    for (name, split), each in zip(splits, sure, strict=True):
+        if each:
+            places.setdefault(name, []).append(split.at)
+            yield name, split.begin, split.at
+            yield name, split.at, split.end
 
 
 def _settled(groups: Sequence[Floats], places: Sequence[int]) -> tuple[int, ...]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from omrig.compare import comparison, metrics, resample
+from omrig.compare.comparison import Comparison
 from omrig.compare.conclusion import Word
-from omrig.compare.explanation import Explanation
+from omrig.compare.explanation import MOST, Explanation, Part, signed
 from omrig.compare.metrics import Metric
 from omrig.compare.resample import Estimate
 from omrig.compare.runs import RunSet, StoredRun
+from omrig.compare.table import by_name
 from omrig.history import changes, figures
 from omrig.history.reading import History, Point, Series
 from omrig.model.columns import Floats
@@ -19,6 +21,9 @@ LEAD = ("p50", "throughput", "mean", "p99", "p90", "cpu", "memory")
 """In the order in which a change of several figures is told by one of them."""
 
 _LARGEST = 500.0
+
+_MUCH = 0.1
+"""The part of a change below which a stage is no explanation of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,11 @@ class Change:
     before: float
     after: float
     ratio: Estimate | None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether its interval excludes no change: where it disagrees, neither is believed."""
+        return self.ratio is None or self.ratio.low > 1 or self.ratio.high < 1
 
     @property
     def times(self) -> float:
@@ -124,22 +134,19 @@ def _of_series(
     known: Mapping[str, Sequence[Floats]],
     by_metric: Mapping[str, tuple[int, ...]],
 ) -> list[Event]:
-    bounds = sorted({at for places in by_metric.values() for at in places})
-    headline = sorted(
-        {
-            at
-            for name, places in by_metric.items()
-            for at in places
-            if _metric(name).family == "headline"
-        }
-    )
+    changes_at: dict[int, list[Change]] = {}
+    for name, places in by_metric.items():
+        for at in places:
+            change = _change(name, known[name], places, at)
+            if change.is_clear:
+                changes_at.setdefault(at, []).append(change)
+    bounds = sorted(changes_at)
+    headline = [
+        at for at in bounds if any(each.metric.family == "headline" for each in changes_at[at])
+    ]
     found = []
     for at in bounds:
-        told = [
-            _change(name, known[name], places, at)
-            for name, places in by_metric.items()
-            if at in places
-        ]
+        told = changes_at[at]
         around = headline if at in headline else bounds
         before = series.points[max((each for each in around if each < at), default=0) : at]
         after = series.points[at : min((each for each in around if each > at), default=None)]
@@ -150,11 +157,42 @@ def _of_series(
                 at,
                 tuple(sorted(told, key=_rank)),
                 compared.call.word,
-                compared.explanation,
+                explained(compared),
                 _apart(before, after),
             )
         )
     return found
+
+
+def explained(compared: Comparison) -> Explanation | None:
+    """What compare says explains a change; else the one stage that makes up most of it.
+
+    Of few runs a ratio is less sure than a difference: what took half a second and takes a
+    millisecond, or two, has become half a second shorter for sure.
+    """
+    told = compared.explanation
+    rows = by_name(compared.rows)
+    end_to_end = rows.get(metrics.END_TO_END)
+    whole = end_to_end.difference if end_to_end else None
+    if whole is None or not whole.clear or (told and _is_much(told)):
+        return told
+    clear = [
+        (row, row.difference)
+        for row in compared.rows
+        if row.metric.statistic == "mean" and row.difference and row.difference.clear
+    ]
+    row, most = max(clear, key=lambda each: each[1].value / whole.value, default=(None, None))
+    if row is None or most is None or most.value / whole.value < MOST:
+        return None
+    stage, share = str(row.metric.stage), most.value / whole.value
+    part = Part(stage, "mean", most.value, most.low, most.high, share)
+    text = f"`{stage}` explains most of it: {signed(most.value)} of {signed(whole.value)} a message"
+    return Explanation(part, part, None, whole.value, text)
+
+
+def _is_much(told: Explanation) -> bool:
+    parts = [part.share or 0.0 for part in (told.cause, told.shows_in) if part]
+    return told.waiting is not None or max(parts) >= _MUCH
 
 
 def _change(name: str, values: Sequence[Floats], places: Sequence[int], at: int) -> Change:

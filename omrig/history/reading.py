@@ -22,6 +22,8 @@ FIRST_CHOICE = "oslo.messaging"
 EXPERIMENT = "experiment.json"
 """In the folder of an experiment: what it was to measure, and what it could not."""
 
+_NOT_YET = "not measured yet"
+
 _DEPTHS = ("", "*/", "*/*/", "*/*/*/")
 
 _DESCRIBED = re.compile(r"(?P<release>.+)-(?P<commits>\d+)-g(?P<commit>[0-9a-f]{4,40})(?: dirty)?")
@@ -111,6 +113,8 @@ def read(name: str, package: str | None = None, argument: str = "FOLDER") -> His
     labelled = [(_label(each.folder, each.run, of, names), each) for each in kept.runs]
     skipped = [Gap(each["version"], each["reason"]) for each in about.get("skipped", ())]
     gaps = [*skipped, *(Gap(version, f"left out: {reason}") for version, reason in left_out)]
+    known = {version for version, _ in labelled} | {gap.version for gap in gaps}
+    gaps += [Gap(each, _NOT_YET) for each in about.get("versions", ()) if each not in known]
     order = _ordered(labelled, [gap.version for gap in gaps], about)
     return History(folder, of, order, _series(labelled, gaps, order), kept.excluded)
 

@@ -127,8 +127,13 @@ class Bisection(Value):
 
     @property
     def words(self) -> tuple[Word | None, ...]:
-        """What is known of each of the candidates."""
-        known: Mapping[str, Word] = {step.candidate: step.word for step in self.steps}
+        """What is known of each of the candidates.
+
+        Nothing of one that was left undecided after fewer rounds than there may be now.
+        """
+        most = self.asked.most_rounds
+        told = (step for step in self.steps if step.word != "undecided" or step.rounds >= most)
+        known: Mapping[str, Word] = {step.candidate: step.word for step in told}
         return tuple(known.get(each.name) for each in self.candidates)
 
     @property

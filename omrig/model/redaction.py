@@ -22,6 +22,12 @@ _CUTS = re.compile(r"[#/?,@:$%\[\]&;=\s'\"\\]+")
 _CREDENTIALS = re.compile(r"(://[^\s:/@,'\"]*):[^\s'\"]*?@(?=[\w.\[-])")
 """A login in a URL that nobody told us of."""
 
+_REPOSITORY = re.compile(
+    r"(?:--[\w-]+=)?(?:[\w.\-]+(?:\[[\w,.\-]*\])?\s*@\s*)?"
+    r"git\+(?:file|https?|ssh)://(?:git@)?[\w.\-]*(?::\d+)?/[^@]*(?:@[^@:]+)?"
+)
+"""A repository of git with a branch after an ``@``, and no login."""
+
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 _secrets: set[str] = set()
@@ -75,7 +81,7 @@ def shown_argument(argument: str) -> str:
 
     People give a URL to the wrong option, or without any.
     """
-    if "@" not in argument:
+    if "@" not in argument or _REPOSITORY.fullmatch(argument):
         return argument
     scheme, colon, rest = argument.partition(":")
     if "@" not in rest or not colon:

@@ -146,7 +146,8 @@ class Environment(Value):
     """What ran where: the host, its kernel and processors, Python, and the broker's own words.
 
     ``versions`` are of the packages that a message passes, None for one that is not installed.
-    In the file they lie beside the others.
+    In the file they lie beside the others. ``sources`` says of packages that are no releases what
+    they are: the state of a checkout, the commit of a repository, the name of a file.
     """
 
     host: str
@@ -156,6 +157,12 @@ class Environment(Value):
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     broker: str | None = None
     broker_version: str | None = None
+    sources: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    def version(self, package: str) -> str:
+        """The version of a package in words, with what it is where that is no release."""
+        source = (self.sources or {}).get(package)
+        return f"{self.versions.get(package)}{f' ({source})' if source else ''}"
 
     def to_json(self) -> dict[str, Json]:
         """The fields, and each version under the name of its package."""

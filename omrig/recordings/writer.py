@@ -137,6 +137,11 @@ def save_stamps(folder: Path, about: dict[str, Any], rows: "Mapping[str, array.a
     return run_folder.STAMPS
 
 
+def save_counts(folder: Path, counted: Mapping[str, Any]) -> None:
+    """Write ``counts.json`` into the folder of a member."""
+    write_json(folder / run_folder.COUNTS, counted)
+
+
 def save_artefacts(folder: Path, artefacts: list[dict[str, Any]]) -> None:
     """Write the list of what the profilers of a side wrote into its folder."""
     write_json(folder / run_folder.ARTEFACTS, artefacts)

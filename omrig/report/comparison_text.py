@@ -70,8 +70,13 @@ def verdict(row: Row) -> str:
 
 
 def counted(rows: Sequence[Row]) -> list[Row]:
-    """The counts a message that are worth a row: each side's only where there is something."""
-    return [row for row in rows if row.metric.family == "counts" and (row.base or row.new)]
+    """The counts a message that are worth a row: of a side only what is of no two, or differs."""
+    found = {row.metric.name: row for row in rows if row.metric.family == "counts"}
+    return [
+        row
+        for name, row in found.items()
+        if (row.base or row.new) and (name.rpartition(".")[0] not in found or row.significant)
+    ]
 
 
 def by_chance(rows: tuple[Row, ...]) -> str | None:

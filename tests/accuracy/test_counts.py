@@ -1,5 +1,6 @@
 """Counts a message beside independent ones, with more of known size planted."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -74,33 +75,44 @@ def test_the_same_is_counted_alike_every_time(counted, executor):
     assert first["consumer", "round_trips"] == 1
 
 
+@pytest.fixture(scope="module")
+def unplanted(counted):
+    """The figures of a run in which a side does nothing more."""
+    return functools.cache(
+        lambda executor, side: figures(counted(executor, {**NOTHING_MORE, "side": side}))
+    )
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("side", ["producer", "consumer"])
-def test_what_is_planted_is_what_is_more(counted, executor, side):
-    before = figures(counted(executor, {**NOTHING_MORE, "side": side}))
-    for _ in range(RUNS):
-        planted = {"more": "call", "times": 2, "side": side}
-        assert grown(before, figures(counted(executor, planted))) == {(side, "calls"): 2}
-        planted = {"more": "ack", "times": 1, "side": side}
-        more = grown(before, figures(counted(executor, planted)))
-        assert more.pop((side, "calls")) > 1
-        assert more == {
-            (side, "basic.ack sent"): 1,
-            (side, "methods"): 1,
-            (side, "frames"): 1,
-            (side, "bytes"): 21,
-        }
-        planted = {"more": "declare", "times": 1, "side": side}
-        more = grown(before, figures(counted(executor, planted)))
-        assert more.pop((side, "calls")) > 1
-        assert more.pop((side, "bytes")) > 50
-        assert more == {
-            (side, "queue.declare sent"): 1,
-            (side, "queue.declare-ok received"): 1,
-            (side, "round_trips"): 1,
-            (side, "methods"): 2,
-            (side, "frames"): 2,
-        }
+@pytest.mark.parametrize(
+    ("planted", "more"),
+    [
+        ({"more": "call", "times": 2}, {"calls": 2}),
+        ({"more": "ack", "times": 1}, {"basic.ack sent": 1, "methods": 1, "frames": 1}),
+        (
+            {"more": "declare", "times": 1},
+            {
+                "queue.declare sent": 1,
+                "queue.declare-ok received": 1,
+                "round_trips": 1,
+                "methods": 2,
+                "frames": 2,
+            },
+        ),
+    ],
+)
+def test_what_is_planted_is_what_is_more(counted, unplanted, executor, side, planted, more):
+    before = unplanted(executor, side)
+    runs = [figures(counted(executor, {**planted, "side": side})) for _ in range(RUNS)]
+    assert all(each == runs[0] for each in runs)
+    grew = grown(before, runs[0])
+    assert {name for which, name in grew if which != side} == set()
+    told = {name: change for (_, name), change in grew.items()}
+    # What it is in bytes and calls is py-amqp's affair, where it is not a call.
+    assert {name: change for name, change in told.items() if name in more} == more
+    assert told.keys() - more.keys() <= {"calls", "bytes"}
+    assert planted["more"] == "call" or told["bytes"] > 0
 
 
 def grown(before, after):

@@ -14,7 +14,6 @@ from omrig.measured.profilers.base import Artefact, Context, Profiler
 from omrig.measured.profilers.entered import SENDS, SERVES, Entered
 from omrig.measured.profilers.frames import Frames
 from omrig.model.counts import Recorded
-from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
 
 _IO = Path("/proc/self/io")
@@ -88,7 +87,7 @@ class CountsProfiler(Profiler):
             switches_involuntary=self._ended[1] - self._began[1],
             syscalls=syscalls,
         )
-        writer.write_json(folder / run_folder.COUNTS, counted.to_json())
+        writer.save_counts(folder, counted.to_json())
         return []
 
 

@@ -31,12 +31,13 @@ import psutil
 from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile, Weighted
 from omrig.measured.executors import roles
-from omrig.measured.profilers import positions
+from omrig.measured.profilers import positions, sampled
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.whereabouts import NOT_LEARNED, At, Whereabouts
+from omrig.measured.profilers.names import Names
+from omrig.measured.profilers.whereabouts import NOT_LEARNED
 from omrig.model import by_stage, interpreter
+from omrig.model.functions import file_of
 from omrig.model.profiling import GIL, NATIVE, OPTIONS
-from omrig.model.values import Json
 from omrig.recordings import writer
 
 RATE_HZ = 100
@@ -91,7 +92,10 @@ PROGRAM = _find()
 
 
 class PySpyProfiler(Profiler):
-    """Writes every sample in order by thread (``pyspy.speedscope.json``), and collapsed stacks."""
+    """Writes every sample in order by thread (``pyspy.speedscope.json``), and collapsed stacks.
+
+    ``functions.pyspy.json`` is what runs are compared by.
+    """
 
     name = "pyspy"
     refused_with = dict.fromkeys(
@@ -134,6 +138,7 @@ class PySpyProfiler(Profiler):
         profiles = [Profile(name, "seconds", found) for name, found in threads.items()]
         profiles.sort(key=lambda profile: -len(profile.stacks))
         failures = [each.failure for each in self._recordings if each.failure]
+        courses = positions.learn(self._run.whereabouts.passed()) if self._run.whereabouts else None
         summary = {
             "failed": failures[0] if failures else None,
             "rate_hz": RATE_HZ,
@@ -144,11 +149,13 @@ class PySpyProfiler(Profiler):
             "cpu_seconds": sum(each.cpu_seconds for each in self._recordings),
             "errors": sum(each.errors for each in self._recordings),
             **summarise(profiles),
-            **_by_stage(profiles, self._run.whereabouts),
+            **({} if courses is None else {by_stage.KEY: by_stages(profiles, courses).to_json()}),
         }
         writer.write_json(folder / SUMMARY, summary)
         if not profiles:
             return []
+        found = sampled.functions(profiles, courses, Names())
+        writer.write_json(folder / file_of(self.name), found.to_json())
         titled = [_titled(profile) for profile in profiles]
         with writer.writing(folder / SPEEDSCOPE) as file:
             stacks.write_speedscope(file, f"{self._run.side}, py-spy", titled)
@@ -195,25 +202,12 @@ def by_stages(profiles: Sequence[Profile], courses: positions.Courses) -> by_sta
     # Many samples have one stack: it is looked for once.
     counted = Counter(stack for profile in profiles for stack, _ in profile.stacks if stack)
     for stack, samples in counted.items():
-        placed = positions.place(tuple(map(_at, stack)), courses)
+        placed = positions.place(tuple(map(sampled.at, stack)), courses)
         if placed.stage is None:
             tally.leave(placed.reason, samples)
         else:
             tally.add(placed.stage, (stack[-1].name, stack[-1].file, None), samples)
     return tally.summary("samples", PLACED)
-
-
-def _by_stage(
-    profiles: Sequence[Profile], whereabouts: Whereabouts | None
-) -> dict[str, dict[str, Json]]:
-    if whereabouts is None:
-        return {}
-    courses = positions.learn(whereabouts.passed())
-    return {by_stage.KEY: by_stages(profiles, courses).to_json()}
-
-
-def _at(frame: Frame) -> At:
-    return At(frame.file or "", frame.name, frame.line or 0)
 
 
 def role_of(stack: stacks.Stack) -> str:

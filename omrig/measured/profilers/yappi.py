@@ -17,10 +17,12 @@ import yappi
 from omrig.formats import callgrind, pstat, stacks
 from omrig.measured.executors import roles
 from omrig.measured.profilers.base import Artefact, Context, Profiler
-from omrig.measured.profilers.callgraph import contexts, flames, packages, tables, tagged
+from omrig.measured.profilers.callgraph import contexts, flames, own, packages, tables, tagged
 from omrig.measured.profilers.callgraph import graph as callgraph
+from omrig.measured.profilers.names import Names
 from omrig.model import by_stage
 from omrig.model.callgraph import Cost, Graph, Key
+from omrig.model.functions import Functions, file_of
 from omrig.model.profiling import CLOCK, OPTIONS
 from omrig.model.values import Json
 from omrig.recordings import writer
@@ -34,7 +36,7 @@ class YappiProfiler(Profiler):
 
     ``yappi.pstat`` is for snakeviz, ``yappi.callgrind`` for kcachegrind, ``yappi.speedscope.json``
     for speedscope, ``yappi.collapsed`` for flamegraph.pl, and ``profile.yappi.json`` has the time
-    by role, by package and by function.
+    by role, by package and by function. ``functions.yappi.json`` is what runs are compared by.
     """
 
     name = "yappi"
@@ -53,6 +55,7 @@ class YappiProfiler(Profiler):
         self._counts: Counter[str] = Counter()
         self._whereabouts = context.whereabouts
         self._by_stage = by_stage.Tally()
+        self._own = own.OwnTimes()
         self._running = False
 
     def install(self) -> None:
@@ -105,6 +108,7 @@ class YappiProfiler(Profiler):
                 **self._stages(),
             },
         )
+        writer.write_json(folder / file_of(self.name), self._functions().to_json())
         with writer.writing(folder / PSTAT, "wb") as file:
             pstat.write(self._graph, file)
         with writer.writing(folder / CALLGRIND) as file:
@@ -122,10 +126,17 @@ class YappiProfiler(Profiler):
         ]
 
     def _tally(self, found: tagged.Tagged, graph: Graph) -> None:
+        begun: dict[Key, str] = {}
         if self._whereabouts:
             seconds = sum(node.cost.own for node in graph.values())
             begun = tagged.begins(self._whereabouts.passed())
             tagged.tally(self._by_stage, found, seconds, self._whereabouts, begun)
+        self._own.add(found, self._whereabouts, begun)
+
+    def _functions(self) -> Functions:
+        staged = self._whereabouts is not None
+        functions = self._own.functions(self._graph, Names(), staged)
+        return Functions(unit="nanoseconds", clock=self._clock, functions=functions)
 
     def _stages(self) -> dict[str, Json]:
         if self._whereabouts is None:

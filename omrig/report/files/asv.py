@@ -178,7 +178,8 @@ def _write_repository(folder: Path, history: History) -> dict[str, tuple[str, in
         for point in series.points
         for stored in point.runs
     )
-    begin_s = int(first) - _MINUTE_S * len(history.versions)
+    # Before the first run, and after the beginning of the epoch, where git's dates begin.
+    begin_s = max(_MINUTE_S, int(first) - _MINUTE_S * len(history.versions))
     tree = _write_object(folder, "tree", _EMPTY_TREE)
     commits: dict[str, tuple[str, int]] = {}
     parent = ""

@@ -5,6 +5,7 @@ analyses one at a time.
 """
 
 import csv
+import datetime
 import io
 import json
 from collections.abc import Sequence
@@ -32,9 +33,13 @@ def table(history: History) -> str:
                 known = metrics.of_run(stored.result)
                 branch = [series.name] if branched else []
                 values = [f"{known[name]:.9g}" for name in columns]
-                about = [stored.run.started_at, point.version, *branch, str(stored.folder)]
+                about = [_time(stored.started_s), point.version, *branch, str(stored.folder)]
                 rows.writerow([*about, *values])
     return file.getvalue()
+
+
+def _time(epoch_s: float) -> str:
+    return datetime.datetime.fromtimestamp(epoch_s, datetime.UTC).isoformat(timespec="seconds")
 
 
 def settings(history: History) -> str:

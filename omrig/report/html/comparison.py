@@ -1,5 +1,6 @@
 """A comparison as one page that opens anywhere, offline: both sides drawn over each other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -11,8 +12,9 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.model import units
-from omrig.report import comparison_text, owners
-from omrig.report.html import comparison_charts
+from omrig.report import comparison_text, functions, owners
+from omrig.report.flames import Flames
+from omrig.report.html import comparison_charts, flame_charts
 from omrig.report.html import page as html
 from omrig.report.html.comparison_charts import Side
 
@@ -21,6 +23,7 @@ _SECTIONS = {
     "gates": "Gates",
     "stages": "Stages",
     "counts": "Counts a message",
+    "functions": "Functions",
     "latency": "Latency",
     "time": "Over time",
     "conditions": "Conditions",
@@ -28,11 +31,14 @@ _SECTIONS = {
 }
 
 
-def render(comparison: Comparison, messages: tuple[Side, Side]) -> str:
-    """The page; ``messages`` are of the runs of BASE and of NEW."""
+def render(
+    comparison: Comparison, messages: tuple[Side, Side], flames: Sequence[Flames] = ()
+) -> str:
+    """The page; ``messages`` are of the runs of BASE and of NEW, ``flames`` of both."""
     from plotly import offline
 
     figures = comparison_charts.draw(comparison, messages)
+    figures |= {flame_charts.name(each): flame_charts.draw(each) for each in flames}
     templates = html.templates(duration=units.duration, owner=owners.title)
     page = templates.get_template("compare.html.j2")
     return page.render(
@@ -48,6 +54,8 @@ def _sections(comparison: Comparison, figures: dict[str, Any]) -> dict[str, str]
     absent = {name for name in ("latency", "time") if name not in figures}
     if not comparison.rulings:
         absent.add("gates")
+    if not comparison.functions:
+        absent.add("functions")
     if not any(row.metric.stage for row in comparison.rows):
         absent.add("stages")
     if not comparison_text.counted(comparison.rows):
@@ -74,6 +82,16 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "counts": [
             _shown(row) | ({} if row.exact else {"call": "not exact"})
             for row in comparison_text.counted(comparison.rows)
+        ],
+        "mover": comparison.mover.text if comparison.mover else "",
+        "profiled": [
+            {
+                "figure": f"flames-{each.mode}-{each.side}",
+                "heading": functions.heading(each),
+                "rows": functions.rows(each),
+                "notes": functions.notes(each),
+            }
+            for each in comparison.functions
         ],
         "gates": [
             {"outcome": ruling.outcome, "line": comparison_text.ruling(ruling)}

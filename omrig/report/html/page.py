@@ -18,7 +18,7 @@ from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.recordings import writer
 from omrig.recordings.messages import Messages
-from omrig.report import owners
+from omrig.report import message_counts, owners
 from omrig.report.html import recorded, view
 
 PAGE = "report.html"
@@ -64,6 +64,8 @@ def text(
         .render(
             content,
             version=omrig.__version__,
+            count_rows=message_counts.rows(result.counts or {}),
+            count_notes=list(message_counts.notes(result.counts or {})),
             page_name=PAGE,
             script=script,
             plotly=Markup(_plotly()) if content["figures"] and not script else "",  # noqa: S704 - plotly's

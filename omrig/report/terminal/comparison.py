@@ -15,6 +15,7 @@ from omrig.compare.conclusion import worse
 from omrig.compare.runs import RunSet
 from omrig.compare.table import Row, by_name
 from omrig.report import comparison_text
+from omrig.report.terminal import functions
 from omrig.report.terminal.console import grid_of_notes, printing
 
 _WITH_INTERVALS = 56
@@ -58,6 +59,7 @@ def _parts(comparison: Comparison, width: int) -> list[RenderableType]:
         parts.append(Text(_OF_STAGES if width >= _WITH_MEDIANS else _OF_MEANS, "dim"))
     if counted := comparison_text.counted(rows):
         parts.append(_counts(counted))
+    parts += functions.render(comparison, width)
     notes = _notes(comparison)
     if notes.row_count:
         parts.append(notes)

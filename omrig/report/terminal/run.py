@@ -153,7 +153,7 @@ def _what_ran(run: Run) -> RenderableType:
         ", ".join(
             [
                 f"Python {environment.python}",
-                *(f"{v} {environment.versions.get(v)}" for v in versions),
+                *(f"{v} {escape(environment.version(v))}" for v in versions),
             ]
         ),
     )

@@ -42,6 +42,26 @@ def test_what_a_gate_says(text, metric, at_most, relative, limit):
 
 
 @pytest.mark.parametrize(
+    ("text", "metric", "limit"),
+    [
+        ("calls<=+0", "calls", 0),
+        ("calls.producer<=+2", "calls.producer", 2),
+        ("amqp.round_trips<=-1", "amqp.round_trips", -1),
+        ("amqp.basic.ack.consumer<=+1", "amqp.basic.ack.consumer", 1),
+        ("p99<=+5ms", "p99", 5e6),
+        ("memory<=+1MiB", "memory", 1024**2),
+        ("throughput>=-50", "throughput", -50),
+    ],
+)
+def test_a_number_with_a_sign_is_a_difference_to_base(text, metric, limit):
+    gate = gates.parse(text)
+    assert (gate.metric, gate.limit) == (metric, limit)
+    assert gate.difference
+    assert not gate.relative
+    assert not gates.parse("p99<=5ms").difference
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("p99", "is no gate"),
@@ -58,6 +78,12 @@ def test_what_a_gate_says(text, metric, at_most, relative, limit):
         ("p99<=5MiB", "give the limit in one of"),
         ("memory<=5ms", "'MiB'"),
         ("errors<=5%", "a count has no percentage"),
+        ("errors<=+0", "errors are those of NEW alone"),
+        ("p99<=+5", "give the limit in one of '%', 'ns', 'us', 'ms', 's'"),
+        ("calls<=+2ms", "give the limit in one of '%'"),
+        ("amqp.basic.pub<=+0", "there is no metric 'amqp.basic.pub'"),
+        ("amqp.frames.broker<=+0", "there is no metric"),
+        ("switches<=1", "there is no metric 'switches'"),
     ],
 )
 def test_what_is_no_gate_is_told_in_one_line(text, said):
@@ -81,6 +107,10 @@ def outcome(text, factor=1.0, errors=0):
     ("text", "factor", "expected"),
     [
         ("mean<=+5%", 1.0, "met"),
+        ("mean<=+50us", 1.0, "met"),
+        ("mean<=+50us", 1.2, "failed"),
+        ("mean<=-50us", 1.0, "failed"),
+        ("throughput>=-5", 1.2, "failed"),
         ("mean<=+5%", 1.2, "failed"),
         ("throughput>=-5%", 1.2, "failed"),
         ("throughput>=-5%", 0.9, "met"),

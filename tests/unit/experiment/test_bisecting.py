@@ -1,8 +1,11 @@
 """A search whose runs are made of numbers: what it finds, passes over, and says."""
 
 import contextlib
+import dataclasses
+import functools
 import itertools
 import time
+import types
 
 import pytest
 
@@ -13,6 +16,8 @@ from omrig.model.bisection import Asked, Bisection, Candidate
 from omrig.model.decision import Answer, Decision
 from omrig.model.errors import RunError, UsageError
 from omrig.report.terminal import bisection as terminal
+from tests.unit import synthetic
+from tests.unit.experiment import measured
 from tests.unit.experiment.measured import Measured, named, opened
 
 
@@ -60,7 +65,7 @@ class Searched:
                 lambda name, candidate: named(name, "--with", candidate.requirement),
                 self.prepare,
                 self.kept.append,
-                self.until_s,
+                until_s=self.until_s,
             )
             yield Search(self.known, tools)
 
@@ -152,7 +157,7 @@ def test_an_end_that_cannot_be_measured_is_told_with_its_option(tmp_path):
         searched.run()
     searched = Searched(tmp_path / "2", {})
     searched.refused = {"good": "no such release"}
-    with pytest.raises(UsageError, match="^no such release"):
+    with pytest.raises(UsageError, match=r"^no such release"):
         searched.run()
 
 
@@ -212,6 +217,23 @@ def test_an_undecided_candidate_is_passed_over_like_one_that_cannot_run(tmp_path
     assert found.answer.between == ("5",)
     assert not found.is_found
     assert found.answer.stage
+    more = dataclasses.replace(found.asked, most_rounds=6)
+    assert dataclasses.replace(found, asked=more).words[4] is None
+
+
+def test_what_fails_because_it_was_interrupted_is_not_skipped(tmp_path):
+    class Interrupted(Measured):
+        def __call__(self, plan, display, interrupts, broker):
+            if plan.output.folder.endswith("02-5/01"):
+                interrupts.count += 1
+                raise RunError("the consumer was gone")
+            return super().__call__(plan, display, interrupts, broker)
+
+    searched = Searched(tmp_path, slower(7))
+    searched.measured = Interrupted(Versions(slower(7)))
+    with pytest.raises(KeyboardInterrupt):
+        searched.run()
+    assert words(searched.kept[-1]) == {"9": "bad"}
 
 
 def test_a_search_out_of_time_says_what_is_known_and_goes_on_later(tmp_path):
@@ -221,7 +243,9 @@ def test_a_search_out_of_time_says_what_is_known_and_goes_on_later(tmp_path):
     assert not found.complete and not found.answer and "0 steps" in found.reason
     searched.until_s = None
     searched.known = Bisection.from_json(found.to_json())
-    assert searched.run(journal.read(tmp_path, "--resume")).answer.first_bad.name == "7"
+    found = searched.run(journal.read(tmp_path, "--resume"))
+    assert found.answer.first_bad.name == "7"
+    assert found.complete and found.reason is None
 
 
 def test_neighbours_need_one_step(tmp_path):
@@ -239,6 +263,15 @@ def test_one_candidate_alone(tmp_path, factor, word):
     searched.refused = {"2": "it does not build"}
     with searched.search() as search:
         assert search.one().word == "skipped"
+
+
+def test_runs_without_a_broker_are_refused(tmp_path, monkeypatch):
+    about = functools.partial(synthetic.run, in_memory=True, url="kombu+memory:///")
+    monkeypatch.setattr(measured, "synthetic", types.SimpleNamespace(
+        run=about, result=synthetic.result,
+    ))  # fmt: skip
+    with pytest.raises(UsageError, match=r"^--transport-url: kombu\+memory:/// is no measurement"):
+        Searched(tmp_path, slower(2)).run()
 
 
 def test_what_is_known_is_the_same_after_a_file(tmp_path):

@@ -89,10 +89,10 @@ def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
 
 def test_a_url_is_copied_and_the_copy_used_again(checkout: Path, tmp_path: Path) -> None:
     url = f"git+file://{checkout}".replace(" ", "%20")
-    copy = commits.opened(url, tmp_path)
+    copy = commits.opened(url, tmp_path / "source.git")
     assert copy == tmp_path / "source.git"
     assert commits.commit(copy, "side", "--good").subject == "on the side"
-    assert commits.opened("https://gone.invalid/x.git", tmp_path) == copy
+    assert commits.opened("https://gone.invalid/x.git", copy) == copy
 
 
 def test_nothing_of_a_checkout_is_touched(checkout: Path) -> None:

@@ -1,0 +1,184 @@
+"""A run that is supervised by another process: what it shows, asks, ends with and leaves."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from omrig.model.errors import RunError, UsageError
+from omrig.model.plan import SIDES, Output, Plan
+from omrig.model.profiling import Profiling
+from omrig.supervisor import elsewhere
+from omrig.supervisor.interrupts import Interrupts
+
+ROOT = Path(elsewhere.__file__).parents[2]
+
+INSIDE = """\
+import json, os, signal, sys, time
+sys.path.append({path!r})
+request, answer = int(sys.argv[1]), int(sys.argv[2])
+asked = json.loads(os.fdopen(os.dup(request)).readline())
+heard = os.fdopen(request)
+def send(message):
+    os.write(answer, json.dumps(message).encode() + b"\\n")
+"""
+
+
+class Shown:
+    """A display that keeps what it is told."""
+
+    is_seen = True
+
+    def __init__(self):
+        self.said = []
+        self.answer = True
+
+    def say(self, text):
+        self.said.append(text)
+
+    def tell(self, text):
+        self.said.append(f"! {text}")
+
+    def counts(self, side, counts):
+        self.said.append((side, counts))
+
+    def ask(self, question):
+        self.said.append(f"? {question}")
+        return self.answer
+
+
+def other(tmp_path, script):
+    """A folder of code of which the process in the other environment runs ``script``."""
+    place = tmp_path / "code" / "omrig" / "supervisor"
+    place.mkdir(parents=True)
+    for folder in (place, place.parent):
+        (folder / "__init__.py").write_text("")
+    (place / "inside.py").write_text(INSIDE.format(path=str(ROOT)) + script)
+    return tmp_path / "code"
+
+
+def run(code, interrupts=None, display=None, plan=None):
+    plan = plan or Plan(sides=SIDES, run_id="0" * 32)
+    interrupts = interrupts or Interrupts()
+    return elsewhere.run(Path(sys.executable), code, plan, display or Shown(), interrupts)
+
+
+def test_what_is_said_there_is_shown_here(tmp_path):
+    display = Shown()
+    code = other(
+        tmp_path,
+        """
+send({"begun": 1})
+send({"show": "say", "values": ["a step"]})
+send({"show": "counts", "values": ["producer", {"done": 3}]})
+send({"ask": "really?"})
+yes = json.loads(heard.readline())["yes"]
+send({"show": "tell", "values": [str(yes)]})
+send({"recorded": {"folder": "/f", "losses": {"full": ["a"]}, "ended": None}})
+""",
+    )
+    recorded = run(code, display=display)
+    assert display.said == ["a step", ("producer", {"done": 3}), "? really?", "! True"]
+    assert (recorded.folder, recorded.ended) == (Path("/f"), None)
+    assert recorded.losses.paths == {"full": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("usage", UsageError), ("run", RunError), ("interrupted", KeyboardInterrupt)],
+)
+def test_an_error_there_is_raised_here(tmp_path, kind, expected):
+    code = other(
+        tmp_path, f'send({{"failed": {{"kind": "{kind}", "text": "why", "traceback": "where"}}}})\n'
+    )
+    with pytest.raises(expected, match=r"^why$") as caught:
+        run(code)
+    assert str(caught.value.__cause__) == "\nwhere"
+
+
+def test_what_the_system_refused_there_is_told_with_its_path(tmp_path):
+    failed = {"kind": "system", "errno": 28, "text": "full", "path": "/x", "traceback": ""}
+    with pytest.raises(OSError, match="full") as caught:
+        run(other(tmp_path, f'send({{"failed": {failed!r}}})\n'.replace("'", '"')))
+    assert (caught.value.errno, caught.value.filename) == (28, "/x")
+
+
+def test_a_defect_there_is_told_by_its_name(tmp_path):
+    code = other(tmp_path, 'send({"failed": {"kind": "KeyError", "text": "k", "traceback": ""}})\n')
+    with pytest.raises(Exception, match=r"^k$") as caught:
+        run(code)
+    assert type(caught.value).__name__ == "KeyError"
+
+
+def test_a_process_that_ends_without_a_word_is_an_error(tmp_path):
+    code = other(tmp_path, 'send({"begun": 1})\nos.kill(os.getpid(), signal.SIGKILL)\n')
+    with pytest.raises(RunError, match="ended by signal SIGKILL, without a result"):
+        run(code)
+
+
+def test_an_interrupt_is_passed_on_once(tmp_path):
+    code = other(
+        tmp_path,
+        """
+count = 0
+def handle(*_):
+    global count
+    count += 1
+signal.signal(signal.SIGTERM, handle)
+send({"begun": 1})
+send({"show": "say", "values": ["begun"]})
+end = time.monotonic() + 10
+while not count and time.monotonic() < end:
+    time.sleep(0.05)
+time.sleep(0.5)
+send({"recorded": {"folder": str(count), "losses": {}, "ended": None}})
+""",
+    )
+    interrupts = Interrupts()
+    display = Shown()
+
+    def interrupt():
+        while not display.said:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    with interrupts.handled():
+        thread.start()
+        recorded = run(code, interrupts, display)
+    thread.join()
+    assert (str(recorded.folder), interrupts.count) == ("1", 1)
+
+
+def test_neither_options_nor_the_path_of_this_process_go_along(tmp_path, monkeypatch):
+    monkeypatch.setenv("OS_DEFAULT__TRANSPORT_URL", "rabbit://u:secret@h/")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    code = other(
+        tmp_path,
+        """
+own = dict(os.environ)
+own["OPTIONS"] = json.dumps(asked["options"])
+send({"recorded": {"folder": json.dumps(own), "losses": {}, "ended": None}})
+""",
+    )
+    told = str(run(code).folder)
+    assert f'"PYTHONPATH": "{code}"' in told
+    assert told.count("secret") == 1
+    assert '"OS_DEFAULT__TRANSPORT_URL"' not in told
+
+
+def test_the_real_one_refuses_what_a_run_refuses(tmp_path):
+    # The same code in a process of its own; nothing is started.
+    plan = Plan(
+        sides=SIDES,
+        run_id="0" * 32,
+        profiling=Profiling(modes=("nosuch",)),
+        output=Output(folder=str(tmp_path / "run")),
+    )
+    with pytest.raises(UsageError, match="--profile: unknown mode 'nosuch'"):
+        run(ROOT, plan=plan)
+    assert not (tmp_path / "run").exists()
