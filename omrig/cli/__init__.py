@@ -70,6 +70,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig ab [options] -- OPTIONS OF A -- OPTIONS OF B",
             has_rest=True,
         ),
+        "sweep": Command(
+            "omrig.cli.sweep",
+            usage="omrig sweep --set OPTION=A,B,... [options] -- OPTIONS OF omrig run",
+            has_rest=True,
+        ),
         "bisect": Command(
             "omrig.cli.bisect",
             (("bisect --good A --bad B -- ...", "the release or commit since which it is slower"),),

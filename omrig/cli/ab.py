@@ -1,8 +1,6 @@
 """``omrig ab``: two configurations measured in rounds on one broker, and compared."""
 
 import argparse
-import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from omrig.experiment.figures import Figures, exact
 from omrig.experiment.journal import Journal
 from omrig.experiment.sequential import Decision
 from omrig.experiment.trials import Configuration, Trials
-from omrig.model.errors import RunError, UsageError, naming
+from omrig.model.errors import RunError, UsageError
 
 DEFAULT_ROUNDS = 10
 
@@ -53,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure and compare both configurations; the exit status of the comparison."""
     both, about = _resumed(options) if options.resume else _begun(options)
     for option in ("json", "html", "junit"):
-        _check_file(f"--{option}", getattr(options, option))
+        experiments.check_file(f"--{option}", getattr(options, option))
     interrupted = False
     if not about.complete or experiments.asks_for_more(options):
         interrupted = _measure(both, about, options)
@@ -160,20 +158,6 @@ def _decision(about: Journal, base: Sequence[Figures], new: Sequence[Figures]) -
     if rule.until == "decided":
         return sequential.judge(base, new, rule.metrics, rule.margin, rule.looks)
     return sequential.equivalence(base, new, rule.metrics, rule.margin)
-
-
-def _check_file(option: str, name: str | None) -> None:
-    """Refuse before the runs what cannot be written after them."""
-    if not name:
-        return
-    path = Path(name)
-    with naming(option):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-        # The message of what is missing, if it is.
-        path.absolute().parent.stat()
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
 
 def _passed(options: argparse.Namespace, about: Journal) -> list[str]:

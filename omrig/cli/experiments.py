@@ -3,6 +3,8 @@
 import argparse
 import dataclasses
 import datetime
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +24,7 @@ from omrig.experiment.sequential import (
     METRICS_OF_AN_OPEN_LOOP,
 )
 from omrig.experiment.trials import Configuration, Tools
-from omrig.model.errors import UsageError
+from omrig.model.errors import UsageError, naming
 
 if TYPE_CHECKING:
     from omrig.report.terminal import progress
@@ -187,6 +189,20 @@ def tools(options: argparse.Namespace, measured: Sequence[Configuration]) -> Too
         return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
 
     return Tools(measure, make_display, sayer(options))
+
+
+def check_file(option: str, name: str | None) -> None:
+    """Refuse before the runs what cannot be written after them."""
+    if not name:
+        return
+    path = Path(name)
+    with naming(option):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        # The message of what is missing, if it is.
+        path.absolute().parent.stat()
+        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
 
 def sayer(options: argparse.Namespace) -> Callable[[str], None]:
