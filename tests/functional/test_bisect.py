@@ -81,6 +81,7 @@ def test_the_commit_that_made_messages_slower_is_found(run, broker, tmp_path):
     status, out, err = run(
         "bisect", "--source", "source", "--good", "HEAD~2", "--bad", "HEAD", "--output", "found",
         "--gate", "p50<=+100%", "--", "-m", 20, "-w", 2, "--transport-url", broker.url,
+        timeout=150,
     )  # fmt: skip
     assert status == 0, err
     first = git(source, "rev-parse", "HEAD~1")

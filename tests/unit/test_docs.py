@@ -38,4 +38,4 @@ def test_every_recipe_names_its_test() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.rst").read_text().splitlines()) <= 200
+    assert len((ROOT / "README.rst").read_text().splitlines()) <= 210

@@ -179,6 +179,10 @@ class Entered:
         self._new.clear()
 
 
+_ENTERS = "call"
+"""What ``sys.setprofile`` tells where a Python function is entered."""
+
+
 def _here() -> Task:
     here = vars(_current())
     task = here.get(_HERE)
@@ -188,10 +192,10 @@ def _here() -> Task:
 
 
 def _hook() -> Callable[[FrameType, str, object], None]:
-    files, current, here = Files(), _current, _HERE
+    files, current, here, enters = Files(), _current, _HERE, _ENTERS
 
     def hook(frame: FrameType, event: str, _argument: object) -> None:
-        if event != "call":
+        if event != enters:
             return
         kind = files[frame.f_code.co_filename]
         if kind == MADE and frame.f_back is not None:
