@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from omrig.model.counts import (
     AT_START,
+    METHODS,
     Amqp,
     Calls,
     Method,
@@ -23,6 +24,8 @@ near a half another run could have another one."""
 _ENDS = 4
 """Methods of a kind that a load's beginning and end may have more, or less, than its messages: the
 last acknowledgement, and what closes a connection. Beside them as many as there are workers."""
+
+_ANSWERS = frozenset(METHODS.values())
 
 _LEAST_MESSAGES = 10
 """Fewer messages than so many times the methods of the ends say nothing exactly."""
@@ -173,7 +176,7 @@ def _amqp(recorded: Sequence[Recorded], messages: int, workers: int) -> Amqp | N
             start_sent=start.get(("sent", name), (0,))[0],
             start_received=start.get(("received", name), (0,))[0],
         )
-    waits = sum(one.waits.get("load", 0) for one in recorded)
+    waits = sum(one.waits.get("load", 0) for one in recorded) - _of_no_message(methods)
     even = _is_multiple(waits, messages, ends)
     return Amqp(
         exact=even and all(method.exact for method in methods.values()),
@@ -185,6 +188,18 @@ def _amqp(recorded: Sequence[Recorded], messages: int, workers: int) -> Amqp | N
         by_method=methods,
         at_start=_at_start(methods, sum(one.waits.get("start", 0) for one in recorded)),
         heartbeats=sum(one.heartbeats for one in recorded),
+    )
+
+
+def _of_no_message(methods: Mapping[str, Method]) -> int:
+    """Methods in the load that an answer was waited for, and that messages do not take.
+
+    They open connections and channels: a pool of connections may grow in any message.
+    """
+    return sum(
+        method.load_sent
+        for name, method in methods.items()
+        if not method.sent and f"{name}-ok" in _ANSWERS
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from omrig.model.counts import METHODS
 
 _CHUNK_BYTES = 65536
+_PROGRAMS = (b"omrig-producer-", b"omrig-consumer-")
 _PROTOCOL_BYTES, _FRAME_BYTES = 8, 8
 
 Counted = dict[tuple[str, str], list[int]]
@@ -30,13 +31,14 @@ class Tap:
             threading.Thread(target=self._pump, args=(source, target, kept[name])).start()
 
     def counted(self) -> Counted:
-        """What the connections carried that publish, or deliver, messages; heartbeats left out."""
+        """What the connections of measured processes carried; heartbeats left out."""
         found: Counted = defaultdict(lambda: [0, 0, 0])
         for kept in self.connections:
             own: Counted = defaultdict(lambda: [0, 0, 0])
             for direction, data in kept.items():
                 _read(direction, data, own)
-            if any(method in ("basic.publish", "basic.deliver") for _, method in own):
+            # The driver tells the broker the name of its program.
+            if any(name in kept["sent"] for name in _PROGRAMS):
                 for name, values in own.items():
                     found[name] = [a + b for a, b in zip(found[name], values, strict=True)]
         return dict(found)
