@@ -5,6 +5,7 @@ for. doc/compare.rst says why the rule is as it is.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from omrig.compare import metrics
@@ -63,8 +64,13 @@ def explain(
     end_to_end = named.get(metrics.END_TO_END)
     whole = end_to_end.difference if end_to_end else None
     whole_ns = whole.value if whole and whole.clear else None
+    most_ns = MOST * abs(whole_ns) if whole_ns and sign else math.inf
     sign = sign or (0 if whole_ns is None else 1 if whole_ns > 0 else -1)
-    changed = [row for row in rows if row.metric.stage and _changed(row) and _fits(row, sign)]
+    changed = [
+        row
+        for row in rows
+        if row.metric.stage and (_changed(row) or _makes_up(row, most_ns)) and _fits(row, sign)
+    ]
     if not changed:
         return None
     shows = _largest([row for row in changed if row.metric.statistic == "mean"])
@@ -86,6 +92,15 @@ def _changed(row: Row) -> bool:
         own = row.metric.statistic in ("mean", "p50")
         return own and row.difference is not None and row.difference.clear
     return bool(row.significant)
+
+
+def _makes_up(row: Row, least_ns: float) -> bool:
+    """Whether a stage surely changed, and by so much, of messages that surely did.
+
+    A stage that all but vanished has a ratio that is anything near 0, and no test of it is sure.
+    """
+    of = row.difference
+    return row.metric.statistic == "mean" and bool(of and of.clear and abs(of.value) >= least_ns)
 
 
 def _fits(row: Row, sign: int) -> bool:

@@ -196,6 +196,24 @@ def test_a_stage_that_changed_the_other_way_explains_nothing():
     assert "`endpoint` explains most of it: -2.0" in back.call.text
 
 
+def test_a_stage_that_all_but_vanished_explains_the_change():
+    rng = numpy.random.default_rng(5)
+    change = {"changes": {"wakeup": 480_000_000}}
+    base, new = synthetic.pairs(4, rng, base=change)
+
+    def vary(outcome):
+        (row,) = [each for each in outcome["stages"] if each["name"] == "wakeup"]
+        left_ns = 500_000 * float(rng.lognormal(-2, 3))
+        row.update(mean_ns=left_ns, p50_ns=left_ns)
+
+    found = compared(base, synthetic.altered(new, vary))
+    assert not by_name(found.rows)["stage.wakeup"].significant
+    assert found.call.word == "faster"
+    assert found.explanation.cause.stage == "wakeup"
+    assert found.explanation.cause.share == pytest.approx(1, abs=0.02)
+    assert "`wakeup` explains most of it" in found.call.text
+
+
 def test_a_stage_alone_is_called_where_nothing_else_is_sure():
     rng = numpy.random.default_rng(21)
     change = {"changes": {"endpoint": 9_000}}
