@@ -15,6 +15,7 @@ from omrig.formats import stacks
 from omrig.formats.stacks import Frame, Profile
 from omrig.measured.profilers import pyspy
 from omrig.measured.profilers.base import Context
+from omrig.model.functions import file_of
 from tests.unit.formats.test_stacks import SCHEMA
 
 pytestmark = pytest.mark.measures
@@ -151,7 +152,7 @@ def test_recordings_are_put_one_after_another(measure, executor):
     assert {weight for profile in profiles for _, weight in profile.stacks} == {0.01}
     # Nothing but the results is left.
     written = {path.name for path in folder.iterdir()}
-    assert written == {pyspy.SPEEDSCOPE, pyspy.COLLAPSED, pyspy.SUMMARY}
+    assert written == {pyspy.SPEEDSCOPE, pyspy.COLLAPSED, pyspy.SUMMARY, file_of("pyspy")}
 
 
 OPTIONS = """
