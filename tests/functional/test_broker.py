@@ -450,7 +450,13 @@ def answer_of_launcher(folder, tries, taken):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    request = {"folder": str(folder), "rabbitmq": "", "tls": False, "extra_config": {}}
+    request = {
+        "folder": str(folder),
+        "rabbitmq": "",
+        "option": "--rabbitmq",
+        "tls": False,
+        "extra_config": {},
+    }
     process.stdin.write(json.dumps(request).encode() + b"\n")
     process.stdin.flush()
     answer = json.loads(process.stdout.readline())
