@@ -47,7 +47,7 @@ def start(tmp_path):
 def run(start):
     """Run omrig to its end: exit status, standard output, standard error."""
 
-    def run(*arguments, timeout=60):
+    def run(*arguments, timeout=120):
         process = start(*arguments)
         out, err = process.communicate(timeout=timeout)
         return process.returncode, out, err
