@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from omrig.cli import bisect_asked, experiments, streams
 from omrig.cli.configurations import configuration
-from omrig.cli.options import Parser, count, minutes, percent
+from omrig.cli.options import Parser, count, percent
 from omrig.experiment import sequential
 from omrig.model.errors import RunError, UsageError, naming
 
@@ -80,12 +80,7 @@ def add_options(parser: Parser) -> None:
         metavar="MOST",
         help=f"rounds after which a candidate stays undecided (default {bisect_asked.MOST_ROUNDS})",
     )
-    parser.add_argument(
-        "--max-minutes",
-        type=minutes,
-        metavar="M",
-        help="begin no round that would end later, if it took as long as the last",
-    )
+    experiments.add_minutes(parser)
     experiments.add_folder(parser, "bisect")
     parser.add_argument(
         "--json",

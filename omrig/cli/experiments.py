@@ -65,6 +65,11 @@ def add_rule(parser: Parser, default_rounds: int) -> None:
         help=f"what decides, repeatable (default {', '.join(METRICS)}; with --rate"
         f" {', '.join(METRICS_OF_AN_OPEN_LOOP)})",
     )
+    add_minutes(parser)
+
+
+def add_minutes(parser: Parser) -> None:
+    """Add the option that says how long rounds are begun."""
     parser.add_argument(
         "--max-minutes",
         type=minutes,

@@ -2,17 +2,15 @@
 
 import argparse
 import contextlib
-import datetime
 import json
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omrig import cli
-from omrig.cli import streams
+from omrig.cli import experiments, streams
 from omrig.cli.configurations import configuration, split
 from omrig.cli.options import Parser, count
 from omrig.model.errors import RunError, UsageError, naming
@@ -66,9 +64,7 @@ def add_options(parser: Parser) -> None:
         metavar="N",
         help=f"runs of each version (default {DEFAULT_ROUNDS})",
     )
-    parser.add_argument(
-        "--max-minutes", type=_minutes, metavar="M", help="begin no round that ends later than this"
-    )
+    experiments.add_minutes(parser)
     parser.add_argument("--output", metavar="DIR", help="default: omrig-runs/<UTC time>-history")
     parser.add_argument("--resume", metavar="DIR", help="measure what is lacking in this folder")
     parser.add_argument(
@@ -101,23 +97,21 @@ def run(options: argparse.Namespace) -> int:
         return _show(options, Path(options.folder), "FOLDER")
     if not options.versions and not options.resume:
         raise UsageError("history: a FOLDER to show, --versions or --resume is needed")
-    folder = Path(options.resume or options.output or _default_output())
+    folder = Path(options.resume or options.output or experiments.default_output("history"))
     if options.resume and options.output:
         raise UsageError("--output: what goes on with --resume stays in its folder; leave it out")
     is_whole = _fill(options, folder)
     if not is_whole:
         again = f"omrig history --resume {shlex.quote(str(folder))}"
-        _say(options, f"out of time; {again} measures what is lacking")
+        experiments.sayer(options)(f"out of time; {again} measures what is lacking")
     status = _show(options, folder, "--resume" if options.resume else "--output")
     return status if is_whole else cli.INCOMPLETE
 
 
 def _fill(options: argparse.Namespace, folder: Path) -> bool:
     """Measure what is lacking; whether nothing is then."""
-    from omrig.cli.run import measure
     from omrig.experiment import filling, journal, trials
     from omrig.experiment.journal import Rule
-    from omrig.report.terminal import progress
 
     about = journal.read(folder, "--resume") if options.resume else journal.new(folder, "history")
     if about.kind != "history":
@@ -130,17 +124,11 @@ def _fill(options: argparse.Namespace, folder: Path) -> bool:
     rounds = options.rounds or (about.rule.rounds if about.rule else DEFAULT_ROUNDS)
     about.rule = Rule(rounds=rounds, max_minutes=options.max_minutes)
     until_s = time.monotonic() + options.max_minutes * 60 if options.max_minutes else None
-    debug = wanted[0].plan.output.debug
-
-    def make_display(requested: int | None) -> progress.Progress:
-        # Of dozens of runs nobody reads each step.
-        return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
-
     skip = _skipper(options, about)
     there = [each for each in wanted if _is_prepared(options, each, about, rounds, skip)]
     if not there:
         raise UsageError(f"--versions: none of them can be installed: {_first_reason(about)}")
-    tools = trials.Tools(measure, make_display, lambda text: _say(options, text))
+    tools = experiments.tools(options, wanted)
     with (
         _going_on(folder),
         trials.opened(folder, [there[0].plan], tools, kind="history", about=about) as opened,
@@ -257,7 +245,7 @@ def _is_prepared(
         return True
     software, modes = wanted.plan.software, wanted.plan.profiling.modes
     try:
-        making.make(software.requirements, software.python, modes, lambda text: _say(options, text))
+        making.make(software.requirements, software.python, modes, experiments.sayer(options))
     except NotInstallable as error:
         skip(wanted, str(error))
         return False
@@ -271,7 +259,7 @@ def _skipper(
         names: Mapping[str, str] = about.own["names"]  # type: ignore[assignment]
         skipped = {"name": wanted.name, "version": names[wanted.name], "reason": reason}
         about.own["skipped"] = [*_skipped(about), skipped]
-        _say(options, f"{wanted.name} is skipped: {reason}")
+        experiments.sayer(options)(f"{wanted.name} is skipped: {reason}")
 
     return skip
 
@@ -336,23 +324,3 @@ def _going_on(folder: Path) -> "Iterator[None]":
         raise KeyboardInterrupt(f"interrupted; {advice}") from error
     except RunError as error:
         raise RunError(f"{error}; {advice}") from error
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.quiet:
-        sys.stderr.write(f"omrig: {text}\n")
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes") from error
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes above 0")
-    return value
-
-
-def _default_output() -> str:
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return f"omrig-runs/{now}-history"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omrig import cli
 from omrig.cli import experiments, factors, streams
-from omrig.cli.options import Parser, count, minutes, percent
+from omrig.cli.options import Parser, count, percent
 from omrig.compare import metrics
 from omrig.experiment import journal, sequential, trials
 from omrig.experiment.factors import grid
@@ -87,12 +87,7 @@ def add_options(parser: Parser) -> None:
         metavar="METRIC",
         help="what the best is by (default throughput; with --rate the mean latency)",
     )
-    parser.add_argument(
-        "--max-minutes",
-        type=minutes,
-        metavar="M",
-        help="begin no round that would end later, if it took as long as the last",
-    )
+    experiments.add_minutes(parser)
     experiments.add_folder(parser, "sweep")
     parser.add_argument(
         "--json",
