@@ -207,6 +207,13 @@ def measure(
         recorded = environments.run_in_one(plan, display, interrupts, broker)
     else:
         recorded = supervisor.run(plan, display, interrupts, broker)
+    return account(recorded, interrupts)
+
+
+def account(recorded: "Recorded", interrupts: Interrupts) -> "tuple[Path, Result]":
+    """The folder and the result of what was recorded; see :func:`measure`."""
+    from omrig.supervisor import run as supervisor
+
     with supervisor.after_load(recorded.folder), interrupts.deferring():
         result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)

@@ -28,7 +28,7 @@ from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, debugging, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
 from omrig.supervisor.child import Child, Said, stop_all
-from omrig.supervisor.control import Relay
+from omrig.supervisor.control import Agree, Relay
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
@@ -58,12 +58,16 @@ class Recorded:
 
 
 def run(
-    plan: Plan, display: Display, interrupts: Interrupts, broker: "Embedded | None" = None
+    plan: Plan,
+    display: Display,
+    interrupts: Interrupts,
+    broker: "Embedded | None" = None,
+    agree: Agree | None = None,
 ) -> Recorded:
     """Do what ``plan`` says, and have the profilers make their reports.
 
     ``broker`` is used where one of its own would be started; ``interrupts`` are handled by the
-    caller.
+    caller. With ``agree`` the load begins when that says.
 
     Raises ``UsageError`` before anything is measured, ``RunError`` where there is no load or what
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
@@ -82,7 +86,7 @@ def run(
             to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
                 before = beginning.begin(folder, to)
-                supervision = Supervision(to, recorded, before, display, interrupts)
+                supervision = Supervision(to, recorded, before, display, interrupts, agree)
                 recorded.ended = supervision.execute()
     except BaseException as error:
         beginning.forget(folder, plan)
@@ -127,6 +131,7 @@ class Supervision:
         before: Run,
         display: Display,
         interrupts: Interrupts,
+        agree: Agree | None = None,
     ) -> None:
         self._to = to
         self._folder = recorded.folder
@@ -147,7 +152,8 @@ class Supervision:
         self._all_there = False
         self._others: list[Met] = []
         # The first of a group waits for them all, and then asks the others.
-        self._relay = Relay(1 if to.leader else to.plan.expected_producers, self._serving)
+        ready = 1 if to.leader else to.plan.expected_producers
+        self._relay = Relay(ready, self._serving, agree)
         if to.peer:
             to.peer.listen(functools.partial(self._relay.take, to.peer))
 

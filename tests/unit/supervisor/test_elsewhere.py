@@ -67,7 +67,7 @@ def other(tmp_path, script):
 def run(code, interrupts=None, display=None, plan=None):
     plan = plan or Plan(sides=SIDES, run_id="0" * 32)
     interrupts = interrupts or Interrupts()
-    return elsewhere.run(Path(sys.executable), code, plan, display or Shown(), interrupts)
+    return elsewhere.run(Path(sys.executable), str(code), plan, display or Shown(), interrupts)
 
 
 def test_what_is_said_there_is_shown_here(tmp_path):
@@ -193,7 +193,7 @@ sys.path.append({path!r})
 from omrig.model.errors import Losses
 from omrig.supervisor import run
 from pathlib import Path
-def fake(plan, display, interrupts, broker):
+def fake(plan, display, interrupts, broker, agree):
     folder = Path(plan.output.folder)
     if plan.load.workers > 1:
         display.say("supervising")
@@ -271,7 +271,7 @@ class Shown:
         print(text, flush=True)
 plan = Plan(sides=("producer", "consumer"), run_id="0" * 32, load=Load(workers=1),
             output=Output(folder=sys.argv[2]))
-elsewhere.run(Path(sys.executable), Path(sys.argv[1]), plan, Shown(), Interrupts())
+elsewhere.run(Path(sys.executable), sys.argv[1], plan, Shown(), Interrupts())
 """
 
 
