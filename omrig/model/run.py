@@ -279,6 +279,9 @@ class Run(Value):
     The last five are None until the run has ended: ``began`` are the sides or members that were
     told to begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the
     stamps of each side were made (``c`` or ``python``).
+
+    ``apart`` is of a run that was read from several folders: by the names of members what they ran
+    with that the first ones did not; None where there is no such.
     """
 
     schema: int = SCHEMA
@@ -313,6 +316,7 @@ class Run(Value):
     stamps: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     sampling: Sampling | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     left_on_broker: tuple[Left, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    apart: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
