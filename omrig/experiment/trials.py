@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy
 
@@ -25,18 +24,9 @@ from omrig.model.plan import Plan
 from omrig.model.result import Result
 from omrig.recordings import folder as run_folder
 from omrig.supervisor import brokers
-from omrig.supervisor.brokers import Brokers, Measure
+from omrig.supervisor.brokers import Brokers, Measure, MeasureAtOnce
 from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
-
-if TYPE_CHECKING:
-    from omrig.broker.rabbitmq.embedded import Embedded
-
-
-MeasureAtOnce = Callable[
-    [Sequence[Plan], Display, Interrupts, Sequence["Embedded | None"]], list[tuple[Path, Result]]
-]
-"""Runs plans at once, each with its broker: the run folder and the result of each."""
 
 
 @dataclasses.dataclass(frozen=True)

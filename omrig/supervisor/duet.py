@@ -20,7 +20,7 @@ from omrig.supervisor import elsewhere
 from omrig.supervisor.display import Display
 from omrig.supervisor.elsewhere import Meeting
 from omrig.supervisor.interrupts import Interrupts
-from omrig.supervisor.run import Recorded
+from omrig.supervisor.recorded import Recorded
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import logging
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from omrig.accounting.recent import Recent
 from omrig.broker.base import Group
 from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload
-from omrig.model.errors import Losses, RunError
+from omrig.model.errors import Losses
 from omrig.model.events import Event
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
@@ -33,6 +33,7 @@ from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
 from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.recorded import Recorded, after_load
 from omrig.supervisor.sampler import Sampler
 
 _LOG = logging.getLogger(__name__)
@@ -42,19 +43,6 @@ if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
 
 _TICK_S = 0.1
-
-
-@dataclasses.dataclass
-class Recorded:
-    """What a run left in ``folder``.
-
-    ``ended`` is the run as it is then, None where its end was cut short: it is in the folder.
-    ``losses`` is what could not be written.
-    """
-
-    folder: Path
-    losses: Losses
-    ended: Run | None = None
 
 
 def run(
@@ -104,18 +92,6 @@ def run(
         except KeyboardInterrupt:
             display.say("interrupted: not all reports of the profilers were made")
     return recorded
-
-
-@contextlib.contextmanager
-def after_load(folder: Path) -> Iterator[None]:
-    """What the system refuses in the block is a ``RunError`` that says where the recordings are."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"the load is over, its recordings are in {folder}; no result:"
-            f" {errors.in_words(error)}; omrig report {folder} tries again"
-        ) from error
 
 
 class Supervision:
