@@ -203,6 +203,9 @@ class Faults(Profiler):
         """Replace the function that the fault is in."""
         if self._mine and self._fault["kind"] == "serialize":
             on_serialize(self._burn)
+        elif self._mine and self._fault["kind"] == "work":
+            # So much of it and not so long: the same part of a message at any speed of the core.
+            on_serialize(lambda _seq: compute(self._fault["numbers"]))
         elif self._mine and self._fault["kind"] == "endpoint":
             on_endpoint(self._burn)
         elif self._mine and self._fault["kind"] == "hog":
