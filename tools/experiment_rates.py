@@ -14,6 +14,7 @@ again with a larger ``-n`` it goes on. ``draw`` makes experiments of rounds draw
 
 import argparse
 import contextlib
+import functools
 import json
 import math
 import os
@@ -153,8 +154,9 @@ def _counted(words: Integers, stopped: Integers) -> str:
     return f"{rounds}; {', '.join(reversed(shares))}"
 
 
+@functools.cache
 def numbers_in(cost_ms: float) -> int:
-    """How many numbers are added in so many ms of CPU."""
+    """How many numbers are added in so many ms of CPU; the same in all experiments."""
     numbers, turns, began = 10_000, 0, time.process_time()
     end = time.monotonic() + CALIBRATED_S
     while time.monotonic() < end:
