@@ -32,7 +32,8 @@ from numpy.random import Generator
 
 from omrig.compare import runs
 from omrig.experiment import journal, sequential, until
-from omrig.experiment.sequential import DEFAULT_MARGIN, LOOKS, METRICS
+from omrig.experiment.journal import Journal
+from omrig.experiment.sequential import DEFAULT_MARGIN, LOOKS, METRICS, METRICS_OF_A_DUET
 from omrig.model.columns import Floats, Integers
 from omrig.model.units import MS
 from tests.accuracy import injection
@@ -167,11 +168,12 @@ def planting(cost_ms: float) -> Iterator[dict[str, str]]:
 
 def ab(folder: Path, options: argparse.Namespace, cost_ms: float, *rule: str) -> None:
     """Measure an experiment, or go on with it. Raises ``CalledProcessError`` where that fails."""
-    load = ["-m", str(options.messages), "-w", str(options.workers)]
-    load += ["--executor", options.executor]
+    load = ["-w", str(options.workers), "--executor", options.executor]
+    load += ["--duration", str(options.duet)] if options.duet else ["-m", str(options.messages)]
     planted = ["--profile", "faults,stages"] if cost_ms else []
     where = ["--resume" if (folder / journal.NAME).exists() else "--output", str(folder)]
-    command = [sys.executable, "-m", "omrig", "ab", "--quiet", *where, *rule]
+    begins = ["--duet"] if options.duet and where[0] == "--output" else []
+    command = [sys.executable, "-m", "omrig", "ab", "--quiet", *begins, *where, *rule]
     with planting(cost_ms) as environment:
         subprocess.run(
             [*command, "--", *load, "--", *load, *planted],
@@ -179,6 +181,11 @@ def ab(folder: Path, options: argparse.Namespace, cost_ms: float, *rule: str) ->
             stdout=subprocess.DEVNULL,
             check=True,
         )
+
+
+def metrics_of(about: Journal) -> tuple[str, ...]:
+    """What decides such an experiment."""
+    return METRICS_OF_A_DUET if about.rule and about.rule.duet else METRICS
 
 
 def read(folder: Path) -> Floats:
@@ -189,7 +196,7 @@ def read(folder: Path) -> Floats:
         for side, name, number in zip(sides, "ab", both, strict=True):
             found = runs.read(str(folder / name / f"{number:02}"), "POOL")
             side.append(until.figures(found.runs[0]))
-    return numpy.array([sequential.log_ratios(name, *sides) for name in METRICS])
+    return numpy.array([sequential.log_ratios(name, *sides) for name in metrics_of(about)])
 
 
 def cpu_ms(folder: Path) -> float:
@@ -212,7 +219,8 @@ def record(options: argparse.Namespace) -> None:
 
 def _show(name: str, logs: Floats) -> None:
     print(f"{name}, {logs.shape[1]} rounds:")
-    for metric, each in zip(METRICS, logs, strict=True):
+    names = METRICS if len(logs) == len(METRICS) else METRICS_OF_A_DUET
+    for metric, each in zip(names, logs, strict=True):
         middle = numpy.median(each)
         beyond = numpy.abs(each - middle).max() / (1.4826 * numpy.median(numpy.abs(each - middle)))
         print(
@@ -282,6 +290,7 @@ def main() -> None:
     parser.add_argument("-m", "--messages", type=int, default=400)
     parser.add_argument("-w", "--workers", type=int, default=10)
     parser.add_argument("--executor", default="threading")
+    parser.add_argument("--duet", type=float, metavar="SECONDS", help="both at once, for so long")
     options = parser.parse_args()
     if options.command != "simulate" and not options.folder:
         parser.error("FOLDER: where the runs are")

@@ -194,7 +194,35 @@ def _whole(runs: dict[Path, Run], places: Sequence[_Place], sides: Sides) -> Run
         began=tuple(place.name for place in places if place.given),
         ended_because="; ".join(because) or None,
         pools=pools,
+        apart=_apart(first, runs, places) or None,
     )
+
+
+def _apart(first: Run, runs: dict[Path, Run], places: Sequence[_Place]) -> dict[str, str]:
+    """By the members of each other folder: what they ran with that the first ones did not."""
+    found = {}
+    for folder, run in runs.items():
+        members = ", ".join(place.name for place in places if place.folder == folder)
+        if told := _told_apart(first, run):
+            found[members] = told
+    return found
+
+
+def _told_apart(first: Run, other: Run) -> str:
+    """What of its host, its versions and its settings another run has that is not the first's."""
+    mine, its = first.environment, other.environment
+    packages = [*dict.fromkeys([*mine.versions, *its.versions])]
+    ran = [("Python", mine.python, its.python)] + [
+        (name, mine.version(name), its.version(name)) for name in packages
+    ]
+    own, others = _settings(first), _settings(other)
+    set_here = [(f"{name} =", own.get(name), others[name]) for name in others if name in own]
+    place = [("host", mine.host, its.host), ("Linux", mine.kernel, its.kernel)]
+    return ", ".join(f"{name} {new}" for name, old, new in (*ran, *set_here, *place) if old != new)
+
+
+def _settings(run: Run) -> dict[str, Json]:
+    return {name: each.value for name, each in (run.settings or {}).items()}
 
 
 def _artefacts(places: Sequence[_Place]) -> Iterator[Artefact]:

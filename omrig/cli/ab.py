@@ -26,6 +26,7 @@ them: the way to measure on a machine that is not quiet. A and B are options of 
 
   omrig ab -n 10 -- -m 2000 --executor eventlet -- -m 2000 --executor threading
   omrig ab --until decided --margin 3% -- -m 2000 -- -m 2000 --set rpc_conn_pool_size=60
+  omrig ab --duet --until decided -- --duration 4 -- --duration 4 --with ../oslo.messaging
   omrig ab --gate 'p99<=+5%' -- --config-file old.conf -- --config-file new.conf
   omrig ab --resume omrig-runs/20261126T101500.000000Z-ab
 
@@ -38,6 +39,12 @@ doc/experiments.rst explains what it may claim and what that costs in rounds.
 def add_options(parser: Parser) -> None:
     """Add what stands before the first ``--``."""
     experiments.add_rule(parser, DEFAULT_ROUNDS)
+    parser.add_argument(
+        "--duet",
+        action="store_true",
+        help="run both at once, each on its share of the machine, and go by CPU a message: for a"
+        " machine whose speed changes from second to second; both need the same --duration",
+    )
     experiments.add_folder(parser, "ab")
     parser.add_argument("--gate", action="append", default=[], metavar="GATE", help="as in compare")
     parser.add_argument("--json", nargs="?", const="", metavar="FILE", help="as in compare")
@@ -83,7 +90,11 @@ def _begun(options: argparse.Namespace) -> tuple[list[Configuration], Journal]:
     ]
     for text in options.gate:
         gates.parse(text)
-    rule = experiments.rule(options, both, DEFAULT_ROUNDS, options.gate)
+    if options.duet:
+        from omrig.cli import duet
+
+        duet.check([each.plan for each in both])
+    rule = experiments.rule(options, both, DEFAULT_ROUNDS, options.gate, options.duet)
     folder = Path(options.output or experiments.default_output("ab"))
     about = journal.new(folder, "ab", rule)
     about.note(both)
@@ -92,6 +103,8 @@ def _begun(options: argparse.Namespace) -> tuple[list[Configuration], Journal]:
 
 def _resumed(options: argparse.Namespace) -> tuple[list[Configuration], Journal]:
     """The configurations of an experiment that goes on, and what is known of it."""
+    if options.duet:
+        raise UsageError("--duet: with --resume an experiment goes on as it began; leave it out")
     about = experiments.resumed(options, "ab")
     assert about.rule
     if options.gate and about.rule.until == "decided":

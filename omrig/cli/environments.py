@@ -10,10 +10,11 @@ from omrig.model import errors
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.environments.cache import Stored
+    from omrig.environments.making import Environment
     from omrig.model.plan import Plan
     from omrig.supervisor.display import Display
     from omrig.supervisor.interrupts import Interrupts
-    from omrig.supervisor.run import Recorded
+    from omrig.supervisor.recorded import Recorded
 
 ABOUT = """\
 List the environments that --with and --python had made for this user's runs: what was asked for and
@@ -102,8 +103,18 @@ def run_in_one(
 
     Raises what :func:`omrig.environments.making.make` and :func:`omrig.supervisor.run.run` raise.
     """
-    from omrig.environments import making
     from omrig.supervisor import elsewhere
+
+    made = made_for(plan, display)
+    return elsewhere.run(made.python, str(made.code), plan, display, interrupts, broker)
+
+
+def made_for(plan: "Plan", display: "Display") -> "Environment":
+    """The environment that ``plan`` asks for; what is to be known of it is told once.
+
+    Raises what :func:`omrig.environments.making.make` raises.
+    """
+    from omrig.environments import making
 
     def say(text: str) -> None:
         if text not in _told:
@@ -111,5 +122,4 @@ def run_in_one(
             display.tell(text)
 
     software = plan.software
-    made = making.make(software.requirements, software.python, plan.profiling.modes, say)
-    return elsewhere.run(made.python, made.code, plan, display, interrupts, broker)
+    return making.make(software.requirements, software.python, plan.profiling.modes, say)

@@ -21,6 +21,7 @@ from omrig.experiment.sequential import (
     DEFAULT_MARGIN,
     LOOKS,
     METRICS,
+    METRICS_OF_A_DUET,
     METRICS_OF_AN_OPEN_LOOP,
 )
 from omrig.experiment.trials import Configuration, Tools
@@ -94,6 +95,7 @@ def rule(
     measured: Sequence[Configuration],
     default_rounds: int,
     gates: Sequence[str] = (),
+    is_duet: bool = False,
 ) -> Rule:
     """When an experiment ends that begins with these options.
 
@@ -109,7 +111,8 @@ def rule(
     rounds = options.rounds or (MOST_ROUNDS if is_decided else default_rounds)
     _check_rounds(rounds, is_decided)
     is_open = any(each.plan.pace.is_open for each in measured)
-    default = METRICS_OF_AN_OPEN_LOOP if is_open else METRICS
+    default: tuple[str, ...] = METRICS_OF_AN_OPEN_LOOP if is_open else METRICS
+    default = METRICS_OF_A_DUET if is_duet else default
     return Rule(
         until="decided" if is_decided else "rounds",
         rounds=rounds,
@@ -119,6 +122,7 @@ def rule(
         alpha=ALPHA if is_judged else None,
         max_minutes=options.max_minutes,
         gates=tuple(gates),
+        duet=is_duet or None,
     )
 
 
@@ -184,6 +188,7 @@ def again(about: Journal, rest: Sequence[str]) -> list[Configuration]:
 
 def tools(options: argparse.Namespace, measured: Sequence[Configuration]) -> Tools:
     """What trials are made with on the command line."""
+    from omrig.cli import duet
     from omrig.cli.run import measure
     from omrig.report.terminal import progress
 
@@ -193,7 +198,7 @@ def tools(options: argparse.Namespace, measured: Sequence[Configuration]) -> Too
         # Of twenty runs or more nobody reads each step.
         return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
 
-    return Tools(measure, make_display, sayer(options))
+    return Tools(measure, make_display, sayer(options), duet.measure)
 
 
 def check_file(option: str, name: str | None) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from omrig.model.result import Result
     from omrig.model.run import Run
     from omrig.supervisor.display import Display
-    from omrig.supervisor.run import Recorded
+    from omrig.supervisor.recorded import Recorded
 
 _EXAMPLES = "".join(
     f"  {f'omrig {arguments}' if arguments else '':<31}{text}\n"
@@ -207,7 +207,14 @@ def measure(
         recorded = environments.run_in_one(plan, display, interrupts, broker)
     else:
         recorded = supervisor.run(plan, display, interrupts, broker)
-    with supervisor.after_load(recorded.folder), interrupts.deferring():
+    return account(recorded, interrupts)
+
+
+def account(recorded: "Recorded", interrupts: Interrupts) -> "tuple[Path, Result]":
+    """The folder and the result of what was recorded; see :func:`measure`."""
+    from omrig.supervisor.recorded import after_load
+
+    with after_load(recorded.folder), interrupts.deferring():
         result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)
     return recorded.folder, result

@@ -27,7 +27,8 @@ class Comparison:
     """All that is known of two sets of runs beside each other.
 
     ``decision`` is that of the experiment whose runs they are, if it is one and has decided
-    something; ``is_sequential`` says that its rounds went on until then.
+    something; ``is_sequential`` says that its rounds went on until then, ``is_duet`` that both were
+    run at once.
     ``functions`` are those of sides and modes that all runs have, and ``mover`` the ones that
     explain the change; None without any.
     """
@@ -44,6 +45,7 @@ class Comparison:
     rulings: tuple[Ruling, ...]
     decision: Decision | None = None
     is_sequential: bool = False
+    is_duet: bool = False
     functions: tuple[Profiled, ...] = ()
     mover: Mover | None = None
 

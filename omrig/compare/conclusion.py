@@ -112,6 +112,11 @@ def _told(row: Row) -> str:
     """A significant row in words, with its interval."""
     if row.ratio is None:
         return f"NEW has another {row.metric.label}"
+    ratio = row.ratio.value
+    if ratio >= _TIMES:
+        how = "fast" if row.metric.name == "throughput" else "high"
+        what = "NEW" if row.metric.name == "throughput" else f"{row.metric.label} of NEW"
+        return f"{what} is {ratio:,.3g} times as {how} ({_span(row.ratio)})"
     if row.metric.name == "throughput":
         how = "slower" if row.ratio.value < 1 else "faster"
         return f"NEW is {percent(row.ratio.value)} {how} ({_span(row.ratio)})"
@@ -153,6 +158,9 @@ def signed_percent(ratio: float) -> str:
         return f"+over {_ENDLESS:,} %"
     return f"{change:+,.1f} %"
 
+
+_TIMES = 10.0
+"""From this ratio on it is told as one: 4,565 % more is nothing that anybody can imagine."""
 
 _ENDLESS = 100_000
 """Per cent from which the number itself says nothing: an interval without an end."""

@@ -20,6 +20,12 @@ NOTE = (
 )
 """What is to be known of the rows of such a comparison."""
 
+DUET_NOTE = (
+    "both ran at once, and each had its share of the machine: go by CPU a message; rates, latencies"
+    " and stages are those of a busy machine, and the broker's CPU is that of both"
+)
+"""What is to be known where the runs of a round were made at once."""
+
 
 def by_rounds(comparison: Comparison, decision: Decision) -> Comparison:
     """A comparison of a number of rounds that was fixed, with what they say of the margin."""

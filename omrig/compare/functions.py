@@ -24,6 +24,12 @@ LEAST_SHARE = 0.002
 LEAST_CHANGE = 0.002
 """A change of less than this share of its side's time is none that one looks for."""
 
+_CALLED = math.log(1.02)
+"""Calls that differ by less than this are the same."""
+
+_SAME_A_CALL = 0.5
+"""A call takes as long as before where its time explains less than a half of what the calls do."""
+
 _NORMAL_95 = 1.959964
 _MAD_TO_SIGMA = 1.4826
 
@@ -58,6 +64,20 @@ class Change:
     def change_ns(self) -> float:
         """NEW less BASE."""
         return self.new_ns - self.base_ns
+
+    @property
+    def is_by_calls(self) -> bool:
+        """Whether a call took about as long as before, and it is the calls that are more or fewer.
+
+        The change is then one of who calls it: of a loop that waits more often, for example.
+        """
+        if not self.calls or self.only or min(*self.calls, self.base_ns, self.new_ns) <= 0:
+            return False
+        called, took = self.calls[1] / self.calls[0], self.new_ns / self.base_ns
+        return (
+            abs(math.log(called)) >= _CALLED
+            and abs(math.log(took / called)) <= abs(math.log(called)) * _SAME_A_CALL
+        )
 
 
 @dataclasses.dataclass(frozen=True)

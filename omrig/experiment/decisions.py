@@ -1,5 +1,6 @@
 """The decision of an experiment, in a comparison of the folders of its runs."""
 
+import dataclasses
 from pathlib import Path
 
 from omrig.compare import decided, metrics
@@ -16,7 +17,7 @@ NAMES = ("a", "b")
 def applied(comparison: Comparison, base: str, new: str) -> Comparison:
     """A comparison of the folders ``base`` and ``new``, with what their experiment decided.
 
-    As it is where they are not those of an experiment of two configurations, or it decided nothing.
+    As it is where they are not those of an experiment of two configurations.
     Raises ``UsageError`` where its ``experiment.json`` cannot be read.
     """
     ours, theirs = Path(base).absolute(), Path(new).absolute()
@@ -24,7 +25,10 @@ def applied(comparison: Comparison, base: str, new: str) -> Comparison:
     if not is_one or not (ours.parent / journal.NAME).exists():
         return comparison
     about = journal.read(ours.parent, "BASE")
-    if about.kind != "ab" or about.decision is None or about.rule is None:
+    if about.kind != "ab" or about.rule is None:
+        return comparison
+    comparison = dataclasses.replace(comparison, is_duet=bool(about.rule.duet))
+    if about.decision is None:
         return comparison
     if about.rule.until == "rounds":
         return decided.by_rounds(comparison, about.decision)

@@ -1,6 +1,7 @@
 """What a sweep varies: options, their levels, and the grid of all their combinations."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 
@@ -8,6 +9,9 @@ from omrig.model.errors import UsageError
 from omrig.model.sweep import Factor
 
 _FORM = "give {flag} NAME=A,B: an option and two levels of it or more"
+
+NO_LIMIT_AT_0 = ("rabbit_qos_prefetch_count",)
+"""Options of which 0 is no limit: their largest level."""
 
 _LONGEST = 100
 """A folder's name is no longer, however many factors there are."""
@@ -37,7 +41,7 @@ def split(text: str, flag: str) -> tuple[str, tuple[str, ...]]:
 def factor(name: str, flag: str, levels: Sequence[str], default: str | None = None) -> Factor:
     """The factor of these levels; ``default`` is the option's own, whether among them or not."""
     is_numeric = all(_number(level) is not None for level in levels)
-    ordered = sorted(levels, key=float) if is_numeric else list(levels)
+    ordered = sorted(levels, key=lambda each: _size(name, each)) if is_numeric else list(levels)
     of_default = [level for level in ordered if default is not None and _same(level, default)]
     return Factor(
         name=name,
@@ -46,6 +50,12 @@ def factor(name: str, flag: str, levels: Sequence[str], default: str | None = No
         is_numeric=is_numeric,
         default=of_default[0] if of_default else None,
     )
+
+
+def _size(name: str, level: str) -> float:
+    """A level as a number to go by: no limit is larger than any."""
+    found = float(level)
+    return math.inf if found == 0 and name.rpartition(".")[2] in NO_LIMIT_AT_0 else found
 
 
 def grid(factors: Sequence[Factor]) -> list[tuple[str, ...]]:

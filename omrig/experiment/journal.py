@@ -18,7 +18,7 @@ from omrig.model import redaction
 from omrig.model.decision import Decision
 from omrig.model.errors import UsageError, naming
 from omrig.model.redaction import HIDDEN
-from omrig.model.values import Json, Value
+from omrig.model.values import UNLESS_NONE, Json, Value
 from omrig.recordings import writer
 
 NAME = "experiment.json"
@@ -60,6 +60,7 @@ class Rule(Value):
     ``rounds`` are the most there may be. ``metrics`` are what decides, ``looks`` the numbers of
     rounds after which one looks, ``alpha`` how often "different" may be wrong; they and the
     ``margin`` (0.05: 5 %) are None where nothing is decided. ``gates`` are those of the comparison.
+    ``duet`` says that the runs of a round are made at once; None where they follow each other.
     """
 
     until: Literal["rounds", "decided"] = "rounds"
@@ -70,6 +71,7 @@ class Rule(Value):
     alpha: float | None = None
     max_minutes: float | None = None
     gates: tuple[str, ...] = ()
+    duet: bool | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
 
 class Journal:

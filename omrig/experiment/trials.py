@@ -21,9 +21,10 @@ from omrig.experiment import journal
 from omrig.experiment.journal import Journal, Kind
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
+from omrig.model.result import Result
 from omrig.recordings import folder as run_folder
 from omrig.supervisor import brokers
-from omrig.supervisor.brokers import Brokers, Measure
+from omrig.supervisor.brokers import Brokers, Measure, MeasureAtOnce
 from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
 
@@ -45,12 +46,14 @@ class Tools:
     """What trials are made with.
 
     ``measure`` runs a plan and accounts for it, ``make_display`` makes what shows a run of so many
-    messages, ``say`` is told of each run that has ended.
+    messages, ``say`` is told of each run that has ended. ``measure_at_once`` is for runs of one
+    round that are made at once; None where none are.
     """
 
     measure: Measure
     make_display: Callable[[int | None], Display]
     say: Callable[[str], None]
+    measure_at_once: MeasureAtOnce | None = None
 
 
 class Trials:
@@ -77,7 +80,7 @@ class Trials:
         self._tools.say(text)
 
     def round(self, configurations: Sequence[Configuration]) -> None:
-        """Measure each of ``configurations`` once, in random order.
+        """Measure each of ``configurations`` once, in random order, or at once in a duet.
 
         A round of the same configurations that was interrupted is brought to its end instead.
         Raises ``UsageError`` when a plan cannot be run, ``RunError`` when a run fails and
@@ -92,9 +95,12 @@ class Trials:
             about.begin_round(configurations, [names[at] for at in lot.permutation(len(names))])
         number = len(about.rounds) - 1
         by_name = {each.name: each for each in configurations}
-        for name in about.rounds[number]:
-            if name not in about.measured[number]:
-                self._measure(by_name[name], number)
+        if about.rule and about.rule.duet:
+            self._measure_at_once([by_name[name] for name in about.rounds[number]], number)
+        else:
+            for name in about.rounds[number]:
+                if name not in about.measured[number]:
+                    self._measure(by_name[name], number)
         about.end_round(time.monotonic() - began_s)
 
     def runs(self, name: str) -> list[StoredRun]:
@@ -141,20 +147,48 @@ class Trials:
         return self.folder / name / f"{number:02}"
 
     def _measure(self, configuration: Configuration, number: int) -> None:
-        name, plan = configuration.name, configuration.plan
-        run = self.journal.count(name) + 1
-        folder = self._place(name, run)
+        name = configuration.name
+        folder = self._place(name, self._next(name, number))
         # One that was killed between the end of a run and the note of it.
         found = _stored(folder)
         if found is None:
             put_aside(folder)
-            # Who agreed to the first run of a configuration did to the others.
-            plan = plan.with_transport(yes=plan.transport.yes or name in self._agreed)
-            output = dataclasses.replace(plan.output, folder=str(folder))
-            plan = dataclasses.replace(plan, run_id=uuid.uuid4().hex, output=output)
-            found = self._made(name, plan, number)
-        self._runs[folder] = found
-        self.journal.took(name, number, run)
+            found = self._made(name, self._planned(configuration, folder), number)
+        self._took(name, number, found)
+
+    def _measure_at_once(self, configurations: Sequence[Configuration], number: int) -> None:
+        """Measure all of a round: anew where one is lacking, they have to be of one moment."""
+        folders = [self._place(each.name, self._next(each.name, number)) for each in configurations]
+        found = [each for each in map(_stored, folders) if each]
+        if len(found) < len(folders):
+            for folder in folders:
+                put_aside(folder)
+            plans = [
+                self._planned(each, folder)
+                for each, folder in zip(configurations, folders, strict=True)
+            ]
+            found = self._made_at_once([each.name for each in configurations], plans, number)
+        for each, stored in zip(configurations, found, strict=True):
+            self._took(each.name, number, stored)
+
+    def _next(self, name: str, number: int) -> int:
+        """The number of a configuration's run in a round, measured or not."""
+        return self.journal.measured[number].get(name) or self.journal.count(name) + 1
+
+    def _planned(self, configuration: Configuration, folder: Path) -> Plan:
+        """The plan of a run that goes into ``folder``."""
+        plan = configuration.plan
+        # Who agreed to the first run of a configuration did to the others.
+        yes = plan.transport.yes or configuration.name in self._agreed
+        output = dataclasses.replace(plan.output, folder=str(folder))
+        plan = plan.with_transport(yes=yes)
+        return dataclasses.replace(plan, run_id=uuid.uuid4().hex, output=output)
+
+    def _took(self, name: str, number: int, found: StoredRun) -> None:
+        """Note a run of a round, and say so."""
+        self._runs[found.folder] = found
+        if name not in self.journal.measured[number]:
+            self.journal.took(name, number, self._next(name, number))
         rule = self.journal.rule
         of = f" of {rule.rounds}" if rule and rule.until == "rounds" else ""
         shown = name.upper() if len(name) == 1 else name
@@ -162,15 +196,37 @@ class Trials:
 
     def _made(self, name: str, plan: Plan, number: int) -> StoredRun:
         broker = self._brokers.of(plan)
+        with self._failing(), contextlib.closing(self._display(plan)) as display:
+            measured = self._tools.measure(plan, display, self._interrupts, broker)
+        self._agreed.add(name)
+        return self._ended(name, number, *measured)
+
+    def _made_at_once(
+        self, names: Sequence[str], plans: Sequence[Plan], number: int
+    ) -> list[StoredRun]:
+        assert self._tools.measure_at_once
+        brokers = [self._brokers.of(plan) for plan in plans]
+        with self._failing(), contextlib.closing(self._display(plans[0])) as display:
+            made = self._tools.measure_at_once(plans, display, self._interrupts, brokers)
+        self._agreed.update(names)
+        return [self._ended(name, number, *each) for name, each in zip(names, made, strict=True)]
+
+    def _display(self, plan: Plan) -> Display:
+        return self._tools.make_display(plan.load.messages)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What fails in the block because somebody asked for the end is that."""
         try:
-            with contextlib.closing(self._tools.make_display(plan.load.messages)) as display:
-                path, result = self._tools.measure(plan, display, self._interrupts, broker)
+            yield
         except (UsageError, RunError) as error:
             # What is interrupted may fail of it.
             if not self._interrupts.count:
                 raise
             raise KeyboardInterrupt from error
-        self._agreed.add(name)
+
+    def _ended(self, name: str, number: int, path: Path, result: Result) -> StoredRun:
+        """The run that has ended. Raises as :meth:`round` where it did not end well."""
         if self._interrupts.count:
             raise KeyboardInterrupt
         if not result.complete:

@@ -281,6 +281,9 @@ class Run(Value):
     told to begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the
     stamps of each side were made (``c`` or ``python``). ``fleet`` are the hosts of a run that was
     spread over several, None where it was not.
+
+    ``apart`` is of a run that was read from several folders: by the names of members what they ran
+    with that the first ones did not; None where there is no such.
     """
 
     schema: int = SCHEMA
@@ -316,6 +319,7 @@ class Run(Value):
     sampling: Sampling | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     left_on_broker: tuple[Left, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     fleet: Fleet | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    apart: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @classmethod
     def from_json(cls, data: Json) -> Self:

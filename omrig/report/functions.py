@@ -43,8 +43,13 @@ def heading(found: Profiled) -> str:
 
 
 def rows(found: Profiled) -> list[Row]:
-    """The functions that surely changed, the largest change first."""
-    return [_row(each) for each in found.sure[:MOST]]
+    """The functions that surely changed: the largest change first, those behind that were only
+    called more often, or less."""
+    return [_row(each) for each in _shown(found)]
+
+
+def _shown(found: Profiled) -> list[Change]:
+    return sorted(found.sure, key=lambda each: each.is_by_calls)[:MOST]
 
 
 def _row(change: Change) -> Row:
@@ -87,6 +92,13 @@ def notes(found: Profiled) -> list[str]:
     left = len(found.sure) - MOST
     if left > 0:
         told.append(f"{left} more changed, too; --json has all")
+    called = sum(each.is_by_calls for each in found.sure)
+    if called:
+        told.append(
+            f"{called} of the {len(found.sure)} took as long a call as before, and it is the number"
+            " of calls that changed: look for who calls them; a side that waits longer for the"
+            " other one looks so"
+        )
     if not found.tested:
         told.append(
             "one run each: how much a function differs from run to run is not known, so that none"
@@ -106,7 +118,7 @@ def notes(found: Profiled) -> list[str]:
             f"under {found.mode} a message takes {found.slowed:.2g} times the CPU: sizes are larger"
             " than without it, and shares are surer; stages are measured without it"
         )
-    told += [_added(each, found.mode) for each in found.sure[:MOST] if _is_added(each)]
+    told += [_added(each, found.mode) for each in _shown(found) if _is_added(each)]
     return told
 
 

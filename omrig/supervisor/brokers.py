@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], "tuple[Path, Result]"]
 """Runs a plan and accounts for it: the run folder and the result."""
 
+MeasureAtOnce = Callable[
+    [Sequence[Plan], Display, Interrupts, Sequence["Embedded | None"]], list[tuple[Path, Result]]
+]
+"""Runs plans at once, each with its broker: the run folder and the result of each."""
+
 
 class Brokers:
     """Brokers by what they are started from, each from when it is first needed until the end."""

@@ -5,6 +5,7 @@ one instant: whoever is ready waits for the others.
 """
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,10 @@ BEGIN = "begin"
 AHEAD_S = 0.05
 """So long before all begin they are told when."""
 
+Agree = Callable[[Callable[[int], None]], None]
+"""Is told that a run is ready, and calls what it is given with the instant to begin at, in ns on
+CLOCK_MONOTONIC, when others are ready as well; it does not wait."""
+
 
 @dataclasses.dataclass
 class _Question:
@@ -27,19 +32,26 @@ class _Question:
 
     askers: list[tuple[Hearer, int]]
     waiting: set[str]
+    is_begin: bool = False
     values: dict[str, Json] = dataclasses.field(default_factory=dict)
 
 
 class Relay:
     """Carries questions to all consumers that are there, and their answers back.
 
-    ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins.
-    Its methods are called by any thread.
+    ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins;
+    ``agree`` has it begin with that of another run. Its methods are called by any thread.
     """
 
-    def __init__(self, producers: int, consumers: Callable[[], Sequence[Hearer]]) -> None:
+    def __init__(
+        self,
+        producers: int,
+        consumers: Callable[[], Sequence[Hearer]],
+        agree: Agree | None = None,
+    ) -> None:
         self._producers = producers
         self._consumers = consumers
+        self._agree = agree
         self._ready: list[tuple[Hearer, int]] = []
         self._questions: dict[int, _Question] = {}
         self._last = 0
@@ -64,7 +76,9 @@ class Relay:
             askers, self._ready = self._ready, []
         self._last += 1
         consumers = self._consumers()
-        self._questions[self._last] = _Question(askers, {each.name for each in consumers})
+        self._questions[self._last] = _Question(
+            askers, {each.name for each in consumers}, is_begin=ask.method == BEGIN
+        )
         for each in consumers:
             each.tell(events.Ask(self._last, ask.method, ask.arguments))
         self._settle(self._last)
@@ -96,8 +110,17 @@ class Relay:
         if question.waiting:
             return
         del self._questions[number]
-        values = dict(question.values)
-        if len(question.askers) > 1:
-            values.setdefault(events.BEGIN_AT, time.perf_counter_ns() + int(AHEAD_S * NS))
-        for asker, its_number in question.askers:
-            asker.tell(events.Answer(its_number, values))
+        if question.is_begin and self._agree:
+            self._agree(functools.partial(_answer, question))
+            return
+        several = len(question.askers) > 1
+        _answer(question, time.perf_counter_ns() + int(AHEAD_S * NS) if several else None)
+
+
+def _answer(question: _Question, begin_ns: int | None) -> None:
+    """Tell all who asked what the consumers answered, and when to begin."""
+    values = dict(question.values)
+    if begin_ns is not None:
+        values.setdefault(events.BEGIN_AT, begin_ns)
+    for asker, its_number in question.askers:
+        asker.tell(events.Answer(its_number, values))

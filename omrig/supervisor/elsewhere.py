@@ -12,7 +12,9 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +22,20 @@ from omrig.model import interpreter
 from omrig.model.errors import Losses, RunError, UsageError
 from omrig.model.plan import Plan
 from omrig.model.run import Run
+from omrig.model.units import NS
 from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
-from omrig.supervisor.run import Recorded
+from omrig.supervisor.recorded import Recorded
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
 
 _TICK_S = 0.1
 _CHUNK_BYTES = 65536
+
+_AHEAD_S = 0.5
+"""So long before the loads of several runs begin they are told when: by way of two processes, on a
+machine that is busy with all of them."""
 
 _LEFT_OUT = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
 """Variables by which another Python would import what this one does."""
@@ -40,20 +47,22 @@ class Traceback(Exception):
 
 def run(
     python: Path,
-    code: Path,
+    code: str,
     plan: Plan,
     display: Display,
     interrupts: Interrupts,
     broker: "Embedded | None" = None,
+    meeting: "Meeting | None" = None,
 ) -> Recorded:
     """Do what :func:`omrig.supervisor.run.run` does, in a process of ``python``.
 
-    ``code`` holds omrig's own files. Raises what that raises.
+    ``code`` is where that finds omrig's own files, as ``PYTHONPATH``. The load begins with those of
+    the other runs of a ``meeting``. Raises what :func:`omrig.supervisor.run.run` raises.
     """
-    other = _Other(python, code, interrupts)
+    other = _Other(python, code, interrupts, meeting)
     try:
         with interrupts.deferring():
-            other.send(_request(plan, display, broker))
+            other.send(_request(plan, display, broker, meeting is not None))
             answer = _follow(other, display, interrupts)
     finally:
         other.close()
@@ -66,7 +75,38 @@ def run(
     return Recorded(folder, losses, Run.from_json(ended) if ended else None)
 
 
-def _request(plan: Plan, display: Display, broker: "Embedded | None") -> dict[str, Any]:
+class Meeting:
+    """Where ``count`` runs that are supervised in other processes wait for each other.
+
+    Each is told the instant at which all loads begin. Where one of them ends before that, the
+    others would wait in vain: they are asked to end.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ready: list[Callable[[int], None]] = []
+        self._lock = threading.Lock()
+        self.is_off = False
+
+    def join(self, tell: Callable[[int], None]) -> None:
+        """A run is ready: ``tell`` it the instant, in ns on CLOCK_MONOTONIC, when all are."""
+        with self._lock:
+            self._ready.append(tell)
+            if self.is_off or len(self._ready) < self._count:
+                return
+        begin_ns = time.perf_counter_ns() + int(_AHEAD_S * NS)
+        for each in self._ready:
+            each(begin_ns)
+
+    def leave(self) -> None:
+        """A run has ended."""
+        with self._lock:
+            self.is_off = self.is_off or len(self._ready) < self._count
+
+
+def _request(
+    plan: Plan, display: Display, broker: "Embedded | None", agrees: bool
+) -> dict[str, Any]:
     embedded = None
     if broker:
         embedded = {
@@ -79,16 +119,23 @@ def _request(plan: Plan, display: Display, broker: "Embedded | None") -> dict[st
         "broker": embedded,
         "options": interpreter.option_variables(),
         "is_seen": display.is_seen,
+        "agrees": agrees,
     }
 
 
 class _Other:
     """The process in the other environment, and the pipes to and from it."""
 
-    def __init__(self, python: Path, code: Path, interrupts: Interrupts) -> None:
+    def __init__(
+        self, python: Path, code: str, interrupts: Interrupts, meeting: Meeting | None
+    ) -> None:
         self._interrupts = interrupts
         self._passed_on = interrupts.count
         self._is_begun = False
+        self._meeting = meeting
+        self._is_sent_home = False
+        self._is_closed = False
+        self._writing = threading.Lock()
         request, self._to = os.pipe()
         self._from, answer = os.pipe()
         own = {n: v for n, v in interpreter.without_options().items() if n not in _LEFT_OUT}
@@ -99,7 +146,7 @@ class _Other:
                     *(str(python), "-P", "-m", "omrig.supervisor.inside"),
                     *(str(request), str(answer), str(os.getpid())),
                 ],
-                env={**own, "PYTHONPATH": str(code)},
+                env={**own, "PYTHONPATH": code},
                 stdout=sys.__stderr__,
                 pass_fds=(request, answer),
                 start_new_session=True,
@@ -115,8 +162,8 @@ class _Other:
     def send(self, message: dict[str, Any]) -> None:
         """Tell it something; what it does not take any more is lost with it."""
         line = json.dumps(message).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):
-            while line:
+        with contextlib.suppress(BrokenPipeError), self._writing:
+            while line and not self._is_closed:
                 line = line[os.write(self._to, line) :]
 
     def messages(self) -> Iterator[dict[str, Any]]:
@@ -140,6 +187,14 @@ class _Other:
         while self._is_begun and self._passed_on < self._interrupts.count:
             self._passed_on += 1
             self._process.send_signal(signal.SIGTERM)
+        if self._meeting and self._meeting.is_off and self._is_begun and not self._is_sent_home:
+            self._is_sent_home = True
+            self._process.send_signal(signal.SIGTERM)
+
+    def meet(self) -> None:
+        """It is ready: have it told when to begin."""
+        if self._meeting:
+            self._meeting.join(lambda begin_ns: self.send({"begin_ns": begin_ns}))
 
     def ended(self) -> str:
         """How it ended that has said nothing."""
@@ -148,7 +203,11 @@ class _Other:
 
     def close(self) -> None:
         """Have it end, if it has not."""
-        os.close(self._to)
+        if self._meeting:
+            self._meeting.leave()
+        with self._writing:
+            self._is_closed = True
+            os.close(self._to)
         os.close(self._from)
         if self._process.poll() is None:
             self._process.terminate()
@@ -165,6 +224,8 @@ def _follow(other: _Other, display: Display, interrupts: Interrupts) -> dict[str
             # Who waits for a key is interrupted at once.
             with contextlib.suppress(KeyboardInterrupt), interrupts.deferring(False):
                 other.send({"yes": display.ask(message["ask"])})
+        elif "ready" in message:
+            other.meet()
         elif "begun" not in message:
             answer = message
     if answer is None:

@@ -8,12 +8,13 @@ what was measured until then in its folder.
 import contextlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,8 +36,28 @@ class Relayed:
     def __init__(self, answer: IO[bytes], request: IO[bytes], is_seen: bool) -> None:
         self.is_seen = is_seen
         self._answer = answer
-        self._request = request
         self._writing = threading.Lock()
+        self._said: queue.Queue[bool] = queue.Queue()
+        self._begin: Callable[[int], None] | None = None
+        threading.Thread(
+            target=self._hear, args=(request,), name="omrig request", daemon=True
+        ).start()
+
+    def _hear(self, request: IO[bytes]) -> None:
+        """Take what the other process says: answers to what it was asked, and when to begin."""
+        for line in request:
+            message = json.loads(line)
+            if "begin_ns" in message:
+                if self._begin:
+                    self._begin(message["begin_ns"])
+            else:
+                self._said.put(message["yes"])
+        self._said.put(False)
+
+    def agree(self, begin: Callable[[int], None]) -> None:
+        """See :data:`omrig.supervisor.control.Agree`."""
+        self._begin = begin
+        self.send({"ready": True})
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Say something; nobody hears it where the other process is gone."""
@@ -58,8 +79,7 @@ class Relayed:
     def ask(self, question: str) -> bool:
         """See :class:`omrig.supervisor.display.Display`."""
         self.send({"ask": question})
-        line = self._request.readline()
-        return bool(line and json.loads(line)["yes"])
+        return self._said.get()
 
     def waiting(self, left_s: float) -> None:
         """See :class:`omrig.supervisor.display.Display`."""
@@ -121,7 +141,8 @@ def _supervised(
         display.send({"begun": os.getpid()})
         _end_when_orphaned(parent)
         plan, broker = Plan.from_json(asked["plan"]), _broker(asked["broker"])
-        recorded = supervisor.run(plan, display, interrupts, broker)
+        agree = display.agree if asked["agrees"] else None
+        recorded = supervisor.run(plan, display, interrupts, broker, agree)
         with interrupts.deferring():
             return {
                 "recorded": {

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import logging
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from omrig.accounting.recent import Recent
 from omrig.broker.base import Group
 from omrig.measured.profilers import registry
 from omrig.model import errors, events, payload
-from omrig.model.errors import Losses, RunError
+from omrig.model.errors import Losses
 from omrig.model.events import Event
 from omrig.model.plan import Plan
 from omrig.model.profiling import TARGETS
@@ -28,11 +28,12 @@ from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, debugging, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
 from omrig.supervisor.child import Child, Said, stop_all
-from omrig.supervisor.control import Relay
+from omrig.supervisor.control import Agree, Relay
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
 from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.recorded import Recorded, after_load
 from omrig.supervisor.sampler import Sampler
 
 _LOG = logging.getLogger(__name__)
@@ -44,26 +45,17 @@ if TYPE_CHECKING:
 _TICK_S = 0.1
 
 
-@dataclasses.dataclass
-class Recorded:
-    """What a run left in ``folder``.
-
-    ``ended`` is the run as it is then, None where its end was cut short: it is in the folder.
-    ``losses`` is what could not be written.
-    """
-
-    folder: Path
-    losses: Losses
-    ended: Run | None = None
-
-
 def run(
-    plan: Plan, display: Display, interrupts: Interrupts, broker: "Embedded | None" = None
+    plan: Plan,
+    display: Display,
+    interrupts: Interrupts,
+    broker: "Embedded | None" = None,
+    agree: Agree | None = None,
 ) -> Recorded:
     """Do what ``plan`` says, and have the profilers make their reports.
 
     ``broker`` is used where one of its own would be started; ``interrupts`` are handled by the
-    caller.
+    caller. With ``agree`` the load begins when that says.
 
     Raises ``UsageError`` before anything is measured, ``RunError`` where there is no load or what
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
@@ -82,7 +74,7 @@ def run(
             to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
                 before = beginning.begin(folder, to)
-                supervision = Supervision(to, recorded, before, display, interrupts)
+                supervision = Supervision(to, recorded, before, display, interrupts, agree)
                 recorded.ended = supervision.execute()
     except BaseException as error:
         beginning.forget(folder, plan)
@@ -102,18 +94,6 @@ def run(
     return recorded
 
 
-@contextlib.contextmanager
-def after_load(folder: Path) -> Iterator[None]:
-    """What the system refuses in the block is a ``RunError`` that says where the recordings are."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"the load is over, its recordings are in {folder}; no result:"
-            f" {errors.in_words(error)}; omrig report {folder} tries again"
-        ) from error
-
-
 class Supervision:
     """Of a load: from the start of the measured processes to the end of the last one.
 
@@ -127,6 +107,7 @@ class Supervision:
         before: Run,
         display: Display,
         interrupts: Interrupts,
+        agree: Agree | None = None,
     ) -> None:
         self._to = to
         self._folder = recorded.folder
@@ -147,7 +128,8 @@ class Supervision:
         self._all_there = False
         self._others: list[Met] = []
         # The first of a group waits for them all, and then asks the others.
-        self._relay = Relay(1 if to.leader else to.plan.expected_producers, self._serving)
+        ready = 1 if to.leader else to.plan.expected_producers
+        self._relay = Relay(ready, self._serving, agree)
         if to.peer:
             to.peer.listen(functools.partial(self._relay.take, to.peer))
 

@@ -4,6 +4,8 @@ import json
 import signal
 import time
 
+import numpy
+
 from omrig.broker.rabbitmq import installed
 
 OPTIONS = ("-m", 60, "-w", 2)
@@ -103,3 +105,18 @@ def test_each_rabbitmq_that_is_named_is_started_once(run, tmp_path):
     assert len({each["transport"]["url"] for each in runs}) == 1
     assert {each["environment"]["broker_version"] for each in runs} == {version}
     assert {each["plan"]["rabbitmq"] for each in runs} == {version, str(installed.SYSTEM)}
+
+
+def test_a_duet_loads_the_broker_with_both_at_once(run, broker, tmp_path):
+    url = ("--transport-url", broker.url)
+    load = ("--", "--duration", "1.5", "-w", 2, *url)
+    status, out, err = run("ab", "--duet", "-n", 1, "--output", "ab", *load, *load)
+    assert status == 0, err
+    assert "both ran at once" in " ".join(out.split())
+    spans = []
+    for side in "ab":
+        with numpy.load(tmp_path / f"ab/{side}/01/producer/messages.npz") as found:
+            spans.append((found["start_ns"].min(), found["start_ns"].max()))
+    (began, ended), (its_began, its_ended) = spans
+    together = min(ended, its_ended) - max(began, its_began)
+    assert together > 0.8 * (max(ended, its_ended) - min(began, its_began))

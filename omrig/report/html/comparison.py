@@ -71,6 +71,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "why": explanation.text if explanation else None,
         "margin": decision.text if decision and not comparison.is_sequential else None,
         "stopped": decided.NOTE if comparison.is_sequential else None,
+        "duet": decided.DUET_NOTE if comparison.is_duet else None,
         "design": comparison.design,
         "by_chance": comparison_text.by_chance(comparison.rows),
         "headline": [_shown(row) for row in comparison.rows if row.metric.family == "headline"],

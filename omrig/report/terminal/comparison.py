@@ -188,6 +188,7 @@ def _notes(comparison: Comparison) -> Table:
         ("by chance", [comparison_text.by_chance(comparison.rows) or ""]),
         ("differs", [comparison_text.difference(each) for each in comparison.differences]),
         ("rounds", [decided.NOTE if comparison.is_sequential else ""]),
+        ("duet", [decided.DUET_NOTE if comparison.is_duet else ""]),
         ("not in all", [", ".join(comparison.not_compared)]),
         ("unstable", [each.text for each in comparison.instabilities]),
     ]

@@ -161,6 +161,8 @@ def _what_ran(run: Run) -> RenderableType:
         "host",
         escape(f"{environment.host}, {environment.cpu_count} CPUs, Linux {environment.kernel}"),
     )
+    for number, (names, told) in enumerate((run.apart or {}).items()):
+        grid.add_row("" if number else "apart", Text(f"{names}: {told}", "yellow"))
     grid.add_row("load", words.load(run))
     if settings := _settings(run):
         grid.add_row("settings", escape(settings))

@@ -300,6 +300,30 @@ def test_any_number_of_folders_are_one_run(folder):
     assert "2 producers and 3 consumers" in text
 
 
+def test_what_the_others_ran_with_that_the_first_did_not_is_said(folder):
+    parts = apart(
+        folder, ["producer-1", "producer-2"], ["consumer-1"], ["consumer-2", "consumer-3"]
+    )
+    assert merging.merge(parts).run.apart is None
+    path = parts[1] / "run.json"
+    about = json.loads(path.read_text())
+    about["environment"] |= {"oslo.messaging": "14.0.0", "python": "3.12.1", "host": "elsewhere"}
+    about["settings"] = {
+        "executor_thread_pool_size": {"value": 3},
+        "of_another_driver": {"value": 1},
+    }
+    path.write_text(json.dumps(about))
+    first = json.loads((parts[0] / "run.json").read_text())
+    first["settings"] = {"executor_thread_pool_size": {"value": 64}}
+    (parts[0] / "run.json").write_text(json.dumps(first))
+    merged = merging.merge(parts)
+    told = "Python 3.12.1, oslo.messaging 14.0.0, executor_thread_pool_size = 3, host elsewhere"
+    assert merged.run.apart == {"consumer-1": told}
+    assert f"apart consumer-1: {told}" in " ".join(
+        terminal.text(parts, merged.run, merged.result).split()
+    )
+
+
 def test_a_producer_whose_folder_was_not_given_is_said(folder):
     parts = apart(folder, ["producer-1"], ["consumer-1", "consumer-2", "consumer-3"])
     merged = merging.merge(parts)

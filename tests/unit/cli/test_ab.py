@@ -55,6 +55,16 @@ def test_options_of_both_become_plans():
         (["--until", "decided", "--metric", "p5", "--", "--"], "--metric: there is no metric 'p5'"),
         (["--until", "decided", "-n", "161", "--", "--"], "-n/--rounds: --until decided looks for"),
         (["--gate", "p99", "--", "--"], "--gate: 'p99' is no gate"),
+        (["--duet", "--", "-m", "5", "--", "-m", "5"], "--duet: both loads have to last as long"),
+        (
+            ["--duet", "--", "--duration", "1", "--", "--duration", "2"],
+            "--duet: both loads have to last as long",
+        ),
+        (
+            ["--duet", "--", "--duration", "1", "--", "--duration", "1", "-m", "5"],
+            "--duet: -m would end a load before its --duration",
+        ),
+        (["--duet", "--resume", "/nowhere"], "--duet: with --resume an experiment goes on as it"),
         (["--resume", "/nowhere"], "--resume: /nowhere/experiment.json: No such file"),
     ],
 )
@@ -243,3 +253,22 @@ def test_one_of_another_kind_is_refused(tmp_path):
     options = parser_of("ab", [])[1].parse_args(["--resume", str(tmp_path)])
     with pytest.raises(UsageError, match="is of omrig sweep"):
         experiments.resumed(options, "ab")
+
+
+def test_a_duet_goes_by_cpu_and_says_what_its_figures_are(tmp_path, capsys, measured, monkeypatch):
+    monkeypatch.setattr("omrig.cli.duet.measure", measured.at_once)
+    measured.noise = 0.005
+    folder, page = tmp_path / "ab", tmp_path / "c.html"
+    arguments = ["--duet", "--until", "decided", "--output", str(folder), "--html", str(page)]
+    both = ("--", "--duration", "1", *URL, "--", "--duration", "1", *URL)
+    assert cli.main(["ab", *arguments, *both]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("> NEW is the same within 5 %: CPU a message ")
+    assert "throughput" not in out.partition("BASE")[0]
+    assert "both ran at once, and each had its share of the machine" in out
+    assert "Both ran at once" in page.read_text()
+    assert content(folder)["rule"]["metrics"] == ["cpu"]
+    assert len(measured.duets) == 4
+    # A fixed number of rounds, of which nothing is decided, says it, too.
+    assert cli.main(["ab", "--duet", "-n", "2", "--output", str(tmp_path / "n"), *both]) == 0
+    assert "both ran at once" in " ".join(capsys.readouterr().out.split())

@@ -82,6 +82,14 @@ def test_pairs_see_through_a_drift_that_sets_do_not():
     assert not by_name(found.rows)["stage.serialize"].significant
 
 
+def test_what_is_many_times_as_fast_is_told_so():
+    rng = numpy.random.default_rng(3)
+    found = compared(*synthetic.pairs(8, rng, new={"factor": 1 / 40}, noise=0.01))
+    assert re.match(r"NEW is (39|40)\.?\d* times as fast \(", found.call.text)
+    back = compared(*synthetic.pairs(8, rng, new={"factor": 40}, noise=0.01))
+    assert re.match(r"NEW is 97\.\d % slower", back.call.text)
+
+
 def test_faster_and_mixed_and_resources():
     rng = numpy.random.default_rng(4)
     faster = compared(*synthetic.pairs(8, rng, new={"factor": 0.8}, noise=0.01))

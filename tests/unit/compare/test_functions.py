@@ -9,6 +9,7 @@ import pytest
 from omrig.compare import comparison, functions
 from omrig.compare.functions_seen import Seen
 from omrig.model.functions import file_of
+from omrig.report import functions as shown
 from tests.unit import profiled, synthetic
 
 WHOLE_US = sum(profiled.OWN_US.values())
@@ -98,6 +99,18 @@ def test_what_more_calls_cost_under_the_profiler_is_told(tmp_path):
     # Of what yappi measures 1 - 1/3.5 is its own, for one call of each function.
     each_call = 1000 * WHOLE_US * (1 - 1 / 3.5) / len(profiled.OWN_US)
     assert change.added_ns == pytest.approx(2 * each_call, rel=0.1)
+
+
+def test_who_was_only_called_more_often_is_told_from_who_takes_longer(tmp_path):
+    rng = numpy.random.default_rng(8)
+    # Polls three times instead of once, each as long as before.
+    added, calls = {"poll": 2 * 300.0, "dumps": 90.0}, {"poll": 3}
+    profiled.save_pairs(tmp_path, rng, added, calls=calls)
+    side = compared(tmp_path).functions[0]
+    by_calls = {each.name: each.is_by_calls for each in side.sure}
+    assert by_calls == {"poll": True, "dumps": False}
+    assert [row.function for row in shown.rows(side)] == ["dumps", "poll"]
+    assert any(note.startswith("1 of the 2 took as long a call") for note in shown.notes(side))
 
 
 # Samples

@@ -34,14 +34,21 @@ class Measured:
         self.said = []
         self.fails = set()
         self.raises = {}
+        self.duets = []
 
     @property
     def tools(self):
-        return Tools(self, lambda _messages: Display(), self.said.append)
+        return Tools(self, lambda _messages: Display(), self.said.append, self.at_once)
 
     @property
     def order(self):
         return ["/".join(Path(plan.output.folder).parts[-2:]) for plan in self.plans]
+
+    def at_once(self, plans, display, interrupts, brokers):
+        self.duets.append(len(self.plans))
+        return [
+            self(plan, display, interrupts, each) for plan, each in zip(plans, brokers, strict=True)
+        ]
 
     def __call__(self, plan, _display, _interrupts, _broker):
         folder = Path(plan.output.folder)

@@ -225,6 +225,14 @@ def test_numbers_are_in_their_order_and_names_as_they_were_given():
     assert factors.factor("threads", "--set", ["2", "8"], "64").default is None
 
 
+def test_no_limit_is_the_largest_level():
+    held = factors.factor(
+        "oslo_messaging_rabbit.rabbit_qos_prefetch_count", "--set", ["0", "9", "1"]
+    )
+    assert held.levels == ("1", "9", "0")
+    assert factors.factor("other", "--set", ["0", "9", "1"]).levels == ("0", "1", "9")
+
+
 def test_folders_are_called_by_the_levels_where_that_is_short():
     one = factors.factor("group.x", "--set", ["1", "2"])
     assert factors.names([one], factors.grid([one])) == ["group.x=1", "group.x=2"]

@@ -209,3 +209,52 @@ def test_what_is_put_aside_never_overwrites(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "01.incomplete", "01.incomplete-2", "01.incomplete-3",
     ]  # fmt: skip
+
+
+def duet(folder, **more):
+    return journal.new(folder, "ab", journal.Rule(rounds=3, duet=True, **more))
+
+
+def test_a_duet_measures_a_round_at_once(tmp_path):
+    measured = Measured()
+    with opened(tmp_path / "e", measured, about=duet(tmp_path / "e")) as found:
+        for _ in range(3):
+            found.round((A, B))
+        assert found.rounds("a", "b") == 3
+    assert measured.duets == [0, 2, 4]
+    assert sorted(measured.order) == ["a/01", "a/02", "a/03", "b/01", "b/02", "b/03"]
+    assert read(tmp_path / "e")["rule"]["duet"] is True
+
+
+def test_half_a_duet_is_measured_anew_with_its_other_half(tmp_path):
+    measured, folder = Measured(), tmp_path / "e"
+    measured.fails = {"b/02"}
+    with (
+        pytest.raises(RunError, match="run b of round 2 failed"),
+        opened(folder, measured, about=duet(folder)) as found,
+    ):
+        for _ in range(3):
+            found.round((A, B))
+    assert read(folder)["measured"] == [{"a": 1, "b": 1}, {}]
+    with opened(folder, measured, about=journal.read(folder, "--resume")) as found:
+        found.round((A, B))
+    assert read(folder)["measured"] == [{"a": 1, "b": 1}, {"a": 2, "b": 2}]
+    for side in "ab":
+        assert sorted(path.name for path in (folder / side).iterdir()) == [
+            "01", "02", "02.incomplete",
+        ]  # fmt: skip
+
+
+def test_a_duet_that_was_noted_by_half_is_whole(tmp_path):
+    measured, folder = Measured(), tmp_path / "e"
+    with opened(folder, measured, about=duet(folder)) as found:
+        found.round((A, B))
+    about = json.loads((folder / "experiment.json").read_text())
+    # Killed between the notes of the one and of the other.
+    del about["measured"][0]["b"]
+    about |= {"complete": False, "lasted_s": []}
+    (folder / "experiment.json").write_text(json.dumps(about))
+    with opened(folder, measured, about=journal.read(folder, "--resume")) as found:
+        found.round((A, B))
+    assert len(measured.plans) == 2
+    assert read(folder)["measured"] == [{"a": 1, "b": 1}]

@@ -93,3 +93,20 @@ def test_what_all_are_told_has_answers_that_nobody_waits_for(make):
     relay.tell_all("expect", {"messages": None})
     assert [each.heard for each in serving] == [[events.Ask(1, "expect", {"messages": None})]] * 2
     relay.take(serving[0], events.Answer(1, {"consumer-1": None}))
+
+
+def test_a_run_that_agrees_begins_when_it_is_told(make):
+    begins = []
+    _, (consumer, _) = make()
+    relay = Relay(1, lambda: [consumer], begins.append)
+    producer = Process("producer")
+    relay.take(producer, events.Ask(1, "hello", {}))
+    relay.take(consumer, events.Answer(1, {"consumer-1": "me"}))
+    assert producer.heard == [events.Answer(1, {"consumer-1": "me"})]
+    relay.take(producer, events.Ask(2, "begin", {}))
+    assert begins == []
+    relay.take(consumer, events.Answer(2, {"consumer-1": None}))
+    (begin,) = begins
+    assert len(producer.heard) == 1
+    begin(12345)
+    assert producer.heard[1] == events.Answer(2, {"consumer-1": None, events.BEGIN_AT: 12345})

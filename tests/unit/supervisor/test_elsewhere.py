@@ -67,7 +67,7 @@ def other(tmp_path, script):
 def run(code, interrupts=None, display=None, plan=None):
     plan = plan or Plan(sides=SIDES, run_id="0" * 32)
     interrupts = interrupts or Interrupts()
-    return elsewhere.run(Path(sys.executable), code, plan, display or Shown(), interrupts)
+    return elsewhere.run(Path(sys.executable), str(code), plan, display or Shown(), interrupts)
 
 
 def test_what_is_said_there_is_shown_here(tmp_path):
@@ -192,8 +192,9 @@ import sys, time
 sys.path.append({path!r})
 from omrig.model.errors import Losses
 from omrig.supervisor import run
+from omrig.supervisor.recorded import Recorded
 from pathlib import Path
-def fake(plan, display, interrupts, broker):
+def fake(plan, display, interrupts, broker, agree):
     folder = Path(plan.output.folder)
     if plan.load.workers > 1:
         display.say("supervising")
@@ -205,7 +206,7 @@ def fake(plan, display, interrupts, broker):
             time.sleep(0.05)
     time.sleep(0.3)
     (folder / "ended").write_text(str(interrupts.count))
-    return run.Recorded(folder, Losses(folder))
+    return Recorded(folder, Losses(folder))
 run.run = fake
 """
 
@@ -271,7 +272,7 @@ class Shown:
         print(text, flush=True)
 plan = Plan(sides=("producer", "consumer"), run_id="0" * 32, load=Load(workers=1),
             output=Output(folder=sys.argv[2]))
-elsewhere.run(Path(sys.executable), Path(sys.argv[1]), plan, Shown(), Interrupts())
+elsewhere.run(Path(sys.executable), sys.argv[1], plan, Shown(), Interrupts())
 """
 
 
