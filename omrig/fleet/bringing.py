@@ -141,6 +141,8 @@ def _fetch(
         return
     if host.boot_id == _BOOT_ID.read_text().strip() and Path(remote).is_dir():
         collecting.collect(OfThisHost(remote), local, display.say)
-        spool.remove(remote)
+        if spool.root().resolve() in Path(remote).resolve().parents:
+            # Another user's, or another place that a worker was told, is not ours to delete.
+            spool.remove(remote)
         return
     raise collecting.Cut("no worker is left on its host")

@@ -77,6 +77,7 @@ class Post:
         """Nothing is expected of it any more: its members are over."""
         if self.lost is None:
             self.lost, self.lost_ns = why, time.monotonic_ns()
+            self.cpu = {}
         for member in list(self.members.values()):
             member.over(None, self.lost)
 
