@@ -80,7 +80,7 @@ def bring(
     for post in posts:
         host = hosts[post.host]
         to = {f"{post.folder}/{name}": folder / name for name in post.members}
-        to[f"{post.folder}/{post.own}"] = folder / HOSTS / post.own.partition(".")[2]
+        to[f"{post.folder}/{post.own}"] = folder / post.own
         workers = _workers(post, host, posts, alive)
         if post.worker in workers:
             _let_rest(client, post)

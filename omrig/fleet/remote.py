@@ -38,7 +38,7 @@ class Post:
         self.folder = ""
         """Of the run in that host's spool."""
         self.own = ""
-        """The name of the folder in it with what is sampled of the machine."""
+        """The path in it of the folder with what is sampled of the machine."""
         self.send = send
         self.exchanges = Exchanges()
         self.heard_ns = time.monotonic_ns()

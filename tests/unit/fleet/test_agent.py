@@ -31,7 +31,7 @@ def made(tmp_path, monkeypatch):
         log_event=lambda _topic, message: said.append(message),
         state=SimpleNamespace(tasks={"key": SimpleNamespace(state="long-running")}),
     )
-    one = Agent(Order("5a" * 16, "5a5a", "5a5a-0", "host.a"), worker)
+    one = Agent(Order("5a" * 16, "5a5a", "5a5a-0", "hosts/a"), worker)
     one.said = said
     one._sampler = SimpleNamespace(used_s=lambda: 0.0, cpu=lambda: {}, stop=lambda: None)
     one._members["producer-1"] = agent._Member(
@@ -86,7 +86,7 @@ def test_a_member_does_what_the_coordinator_says(made):
     assert did == [("send_plan",), ("tell", ask), ("stop",)]
 
 
-@pytest.mark.parametrize("why", ["silent", "cancelled", "forgotten"])
+@pytest.mark.parametrize("why", ["silent", "cancelled", "forgotten", "over"])
 def test_members_for_which_nobody_waits_save_and_end(made, why):
     now = time.monotonic()
     made._look(now)
@@ -96,8 +96,10 @@ def test_members_for_which_nobody_waits_save_and_end(made, why):
         made._heard_at = now - agent.DEAD_MAN_S - 1
     elif why == "cancelled":
         made._worker.state.tasks["key"].state = "cancelled"
-    else:
+    elif why == "forgotten":
         made._worker.state.tasks.clear()
+    else:
+        made._over = True
     made._look(now)
     made._look(now + 1)
     assert member.child.did == [("stop",)]
@@ -133,9 +135,9 @@ def test_a_task_without_its_agent_starts_nothing(monkeypatch):
 
     monkeypatch.setattr(distributed, "secede", lambda: None)
     with pytest.raises(RuntimeError, match="producer-1"):
-        agent.speak_for(Order("r", "t", "none", "host.a"), "producer-1", False, None)
+        agent.speak_for(Order("r", "t", "none", "hosts/a"), "producer-1", False, None)
 
 
 def test_only_this_user_sees_the_spool(made):
     assert made.folder.stat().st_mode & 0o777 == 0o700
-    assert (made.folder / "host.a").stat().st_mode & 0o777 == 0o700
+    assert (made.folder / "hosts/a").stat().st_mode & 0o777 == 0o700
