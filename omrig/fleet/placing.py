@@ -237,6 +237,9 @@ class Placing:
         said more, and before."""
         if self._over.is_set() or future.status == "finished":
             return
+        if self._is_cut():
+            # With the scheduler all tasks are gone.
+            return
         words = f"{child.post.host}: the engine gave up its task ({future.status})"
         if future.status == "error":
             error = future.exception()
@@ -291,7 +294,7 @@ class Placing:
                 for post in self._posts.values():
                     post.heard_ns += int((now - looked_at) * NS)
             looked_at = now
-            if self._channel.is_broken or self._client.status != "running":
+            if self._is_cut():
                 for post in self._posts.values():
                     post.lose("the scheduler of the fleet is gone")
                 return
@@ -299,6 +302,10 @@ class Placing:
                 asked_at = now
                 self._ask_all()
             self._look(time.monotonic_ns())
+
+    def _is_cut(self) -> bool:
+        """Whether nothing comes from the scheduler any more, or goes there."""
+        return self._channel.is_broken or self._client.status != "running"
 
     def _look(self, now_ns: int) -> None:
         for post in self._posts.values():

@@ -145,3 +145,15 @@ def test_a_task_that_the_engine_gave_up_is_over(fleet):
     failed = SimpleNamespace(status="error", exception=lambda: RuntimeError("no room"))
     fleet._done(one, failed)
     assert one.last_words() == "a: RuntimeError: no room"
+
+
+def test_without_its_scheduler_nobody_is_lost_for_any_other_reason(fleet):
+    one = children(fleet, "1")[0]
+    fleet._client.status = "connecting"
+    fleet._done(one, SimpleNamespace(status="cancelled"))
+    assert one.running
+    fleet._over = SimpleNamespace(wait=lambda _: False)
+    fleet._watch()
+    assert {each.last_words() for each in children(fleet, "1") + children(fleet, "2")} == {
+        "the scheduler of the fleet is gone"
+    }
