@@ -1,4 +1,4 @@
-"""The cluster of a fleet: made here, over ssh, or there before; quiet meanwhile, gone afterwards."""
+"""The cluster of a fleet: made here, over ssh or there before, quiet meanwhile, then gone."""
 
 import contextlib
 import os
