@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from omrig.model.plan import Plan
     from omrig.supervisor.display import Display
     from omrig.supervisor.interrupts import Interrupts
-    from omrig.supervisor.run import Recorded
+    from omrig.supervisor.recorded import Recorded
 
 ABOUT = """\
 List the environments that --with and --python had made for this user's runs: what was asked for and

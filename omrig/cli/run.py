@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from omrig.model.result import Result
     from omrig.model.run import Run
     from omrig.supervisor.display import Display
-    from omrig.supervisor.run import Recorded
+    from omrig.supervisor.recorded import Recorded
 
 _EXAMPLES = "".join(
     f"  {f'omrig {arguments}' if arguments else '':<31}{text}\n"
@@ -200,6 +200,7 @@ def measure(
     :class:`KeyboardInterrupt` when interrupted before the load.
     """
     from omrig.supervisor import run as supervisor
+    from omrig.supervisor.recorded import after_load
 
     if plan.software.has_environment:
         from omrig.cli import environments
@@ -207,7 +208,7 @@ def measure(
         recorded = environments.run_in_one(plan, display, interrupts, broker)
     else:
         recorded = supervisor.run(plan, display, interrupts, broker)
-    with supervisor.after_load(recorded.folder), interrupts.deferring():
+    with after_load(recorded.folder), interrupts.deferring():
         result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)
     return recorded.folder, result

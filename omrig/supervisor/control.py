@@ -23,10 +23,14 @@ AHEAD_S = 0.05
 
 @dataclasses.dataclass
 class _Question:
-    """Who asked, under which number each, and which consumers have not answered."""
+    """Who asked, under which number each, and which consumers have not answered.
+
+    ``begins`` is whether the load begins with the answer.
+    """
 
     askers: list[tuple[Hearer, int]]
     waiting: set[str]
+    begins: bool
     values: dict[str, Json] = dataclasses.field(default_factory=dict)
 
 
@@ -34,12 +38,19 @@ class Relay:
     """Carries questions to all consumers that are there, and their answers back.
 
     ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins.
-    Its methods are called by any thread.
+    ``ahead_s`` is how long before the load begins they are told when, where that is not ``AHEAD_S``
+    and a single producer is told, too. Its methods are called by any thread.
     """
 
-    def __init__(self, producers: int, consumers: Callable[[], Sequence[Hearer]]) -> None:
+    def __init__(
+        self,
+        producers: int,
+        consumers: Callable[[], Sequence[Hearer]],
+        ahead_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._producers = producers
         self._consumers = consumers
+        self._ahead_s = ahead_s
         self._ready: list[tuple[Hearer, int]] = []
         self._questions: dict[int, _Question] = {}
         self._last = 0
@@ -64,7 +75,8 @@ class Relay:
             askers, self._ready = self._ready, []
         self._last += 1
         consumers = self._consumers()
-        self._questions[self._last] = _Question(askers, {each.name for each in consumers})
+        waiting = {each.name for each in consumers}
+        self._questions[self._last] = _Question(askers, waiting, ask.method == BEGIN)
         for each in consumers:
             each.tell(events.Ask(self._last, ask.method, ask.arguments))
         self._settle(self._last)
@@ -97,7 +109,9 @@ class Relay:
             return
         del self._questions[number]
         values = dict(question.values)
-        if len(question.askers) > 1:
-            values.setdefault(events.BEGIN_AT, time.perf_counter_ns() + int(AHEAD_S * NS))
+        ahead_s = self._ahead_s() if question.begins else None
+        if len(question.askers) > 1 or ahead_s is not None:
+            begin_in_s = AHEAD_S if ahead_s is None else ahead_s
+            values.setdefault(events.BEGIN_AT, time.perf_counter_ns() + int(begin_in_s * NS))
         for asker, its_number in question.askers:
             asker.tell(events.Answer(its_number, values))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.broker import choice, kafka
 from omrig.broker import process as broker_process
 from omrig.broker.base import Broker, Needs
-from omrig.drivers import backend, configuration, envelope, options, settings
+from omrig.drivers import assigned, backend, configuration, envelope, options, settings
 from omrig.drivers.kafka import MOCK_PRODUCT
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
@@ -75,6 +75,19 @@ class Destination:
             environment=interpreter.option_variables() if found.uses_environment else {},
             url=self.transport.url,
             is_resolved=True,
+        )
+
+    @property
+    def carried_plan(self) -> Plan:
+        """The plan for measured processes on other hosts, which have none of the files.
+
+        What these and the environment say of oslo.messaging is among its options.
+        """
+        return self.resolved_plan.with_transport(
+            config_files=(),
+            config_dirs=(),
+            environment={},
+            assigned=assigned.spelled(self.configuration.conf),
         )
 
 

@@ -22,7 +22,7 @@ from omrig.model.plan import Plan
 from omrig.model.run import Run
 from omrig.supervisor.display import Display
 from omrig.supervisor.interrupts import Interrupts
-from omrig.supervisor.run import Recorded
+from omrig.supervisor.recorded import Recorded
 
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded

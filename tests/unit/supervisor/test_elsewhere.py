@@ -192,6 +192,7 @@ import sys, time
 sys.path.append({path!r})
 from omrig.model.errors import Losses
 from omrig.supervisor import run
+from omrig.supervisor.recorded import Recorded
 from pathlib import Path
 def fake(plan, display, interrupts, broker):
     folder = Path(plan.output.folder)
@@ -205,7 +206,7 @@ def fake(plan, display, interrupts, broker):
             time.sleep(0.05)
     time.sleep(0.3)
     (folder / "ended").write_text(str(interrupts.count))
-    return run.Recorded(folder, Losses(folder))
+    return Recorded(folder, Losses(folder))
 run.run = fake
 """
 
