@@ -36,9 +36,6 @@ TICK_S = 1.0
 STOOD_STILL_S = 5.0
 """An agent that was late by more than this has stood still itself."""
 
-OWN = "host."
-"""Before the name of a host: the folder beside its members' that has what is sampled of it."""
-
 RECORD = "declared.jsonl"
 """In a member's folder while it runs: what it declares on the broker."""
 
@@ -51,12 +48,13 @@ _PHASE = '{"event": "phase"'
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """Which agent of which run it is: ``post`` is unique, ``host`` the host's name in its fleet."""
+    """Which agent of which run it is: ``post`` is unique, ``own`` the name of the folder, beside
+    those of its members, that has what it samples of the machine."""
 
     run_id: str
     tag: str
     post: str
-    host: str
+    own: str
 
 
 def open_post(order: Order, dask_worker: Any) -> str:
@@ -67,6 +65,12 @@ def open_post(order: Order, dask_worker: Any) -> str:
     agent = _agents[order.post] = Agent(order, dask_worker)
     agent.start()
     return str(agent.folder)
+
+
+def rest(post: str) -> None:
+    """Have an agent, whose members have ended, write nothing more to its folder."""
+    if agent := _agents.get(post):
+        agent.rest()
 
 
 def speak_for(order: Order, member: str, memory: bool, sealed: Sealed) -> int | None:
@@ -143,14 +147,14 @@ class Agent:
         self._open = contextlib.ExitStack()
         self.folder = spool.made(order.run_id)
         self._open.enter_context(spool.in_use(self.folder))
-        own = self.folder / f"{OWN}{order.host}"
+        own = self.folder / order.own
         own.mkdir(mode=0o700, exist_ok=True)
         self._sampler = Sampler(self.folder, own)
         self._members: dict[str, _Member] = {}
         self._lock = threading.Lock()
         self._told: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
         self._heard_at = time.monotonic()
-        self._over = False
+        self._over = self._rests = False
         self._loaded: tuple[float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="omrig agent", daemon=True)
 
@@ -159,6 +163,12 @@ class Agent:
         self._sampler.start()
         self._thread.start()
         self._worker.loop.add_callback(self._listen)
+
+    def rest(self) -> None:
+        """Sample no more; asking again changes nothing."""
+        if not self._rests:
+            self._rests = True
+            self._sampler.stop()
 
     def speak_for(self, name: str, memory: bool, sealed: Sealed, key: str) -> int | None:
         """Start a member, and wait until it has ended; its status."""
@@ -277,7 +287,7 @@ class Agent:
             looked_at = now
             self._report()
             self._look(now)
-        self._sampler.stop()
+        self.rest()
         _agents.pop(self._order.post, None)
         if not _agents:
             redaction.forget()

@@ -1,5 +1,6 @@
 """What members left on their hosts comes into the run folder of the coordinator."""
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,14 +77,13 @@ def bring(
     _let_orphans_end(posts, display)
     alive = _alive(client)
     left: dict[str, str] = {}
-    told: set[str] = set()
     for post in posts:
         host = hosts[post.host]
         to = {f"{post.folder}/{name}": folder / name for name in post.members}
-        if post.host not in told:
-            told.add(post.host)
-            to[f"{post.folder}/{agent.OWN}{post.host}"] = folder / HOSTS / post.host
+        to[f"{post.folder}/{post.own}"] = folder / HOSTS / post.own.partition(".")[2]
         workers = _workers(post, host, posts, alive)
+        if post.worker in workers:
+            _let_rest(client, post)
         for remote, local in to.items():
             try:
                 _fetch(client, workers, host, remote, local, display)
@@ -102,6 +102,15 @@ def _let_orphans_end(posts: Sequence[Post], display: Display) -> None:
     if wait_s > 0:
         display.say("waiting for what lost members still write")
         time.sleep(wait_s)
+
+
+def _let_rest(client: "Client", post: Post) -> None:
+    """Have the agent write nothing more; of one that does not answer nothing will be had either."""
+    with contextlib.suppress(OSError, TimeoutError, KeyError, RuntimeError):
+        # The time is not for the function: it is for the one that waits for it.
+        client.run(
+            agent.rest, post.name, workers=[post.worker], callback_timeout=collecting.ANSWER_S
+        )
 
 
 def _alive(client: "Client") -> set[str]:

@@ -23,6 +23,9 @@ from omrig.supervisor.display import Display
 if TYPE_CHECKING:
     from distributed import Client
 
+OWN = "host."
+"""Before the name of a host: the folder in its spool that has what is sampled of it."""
+
 SILENT_S = 10.0
 """A host that says nothing for so long is told of; so long after the others of their side are
 through its members are given up."""
@@ -161,6 +164,8 @@ class Placing:
     def _made(self, host: Host, worker: str) -> Post:
         name = f"{self._tag}-{len(self._posts)}"
         post = Post(name, host.name, worker, lambda message: self._channel.send(name, message))
+        # The machine of several workers is one.
+        post.own = f"{OWN}{host.name}" + ("" if worker == host.workers[0] else f".{name}")
         self._posts[name] = post
         return post
 
@@ -190,7 +195,7 @@ class Placing:
                 time.sleep(0.001)
 
     def _order(self, post: Post) -> agent.Order:
-        return agent.Order(self._run_id, self._tag, post.name, post.host)
+        return agent.Order(self._run_id, self._tag, post.name, post.own)
 
     def start(self, plan: Plan, folder: Path) -> RemoteChild:  # noqa: ARG002
         """A member on the host where it was placed."""

@@ -36,6 +36,9 @@ class Post:
         self.host = host
         self.worker = worker
         self.folder = ""
+        """Of the run in that host's spool."""
+        self.own = ""
+        """The name of the folder in it with what is sampled of the machine."""
         self.send = send
         self.exchanges = Exchanges()
         self.heard_ns = time.monotonic_ns()
