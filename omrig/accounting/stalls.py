@@ -83,15 +83,13 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
     By sequence number, 0 for none. One that began and never ended was under way until it was
     ``given_up``.
     """
-    numbers = numpy.flatnonzero(ended > 0)
-    if len(numbers) < MIN_MESSAGES:
+    done = ended > 0
+    if int(done.sum()) < MIN_MESSAGES:
         return None
-    order = numpy.argsort(ended[numbers], kind="stable")
-    numbers = numbers[order]
-    starts, ends = started[numbers], ended[numbers]
-    latency = ends - starts
-    without_end = (started > 0) & (ended == 0)
+    without_end = (started > 0) & ~done
+    starts, ends = started[done], ended[done]
     spans = _spans(starts, ends, started[without_end], given_up[without_end])
+    latency = ends - starts
     usual = numpy.percentile(latency, USUAL, method="inverted_cdf")
     held = latency >= LONG_FACTOR * usual
     origin, stalls = int(starts.min()), []
@@ -105,21 +103,27 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
     if share < MIN_SHARE:
         return None
     longest = int(latency[held].max())
-    return Incident(numpy.sort(numbers[held]), len(numbers), share, longest, tuple(stalls))
+    numbers = numpy.flatnonzero(done)
+    return Incident(numbers[held], len(numbers), share, longest, tuple(stalls))
 
 
 def _spans(
     starts: Integers, ends: Integers, open_starts: Integers, open_ends: Integers
 ) -> list[tuple[int, int]]:
-    """The stalls; ``starts`` and ``ends`` are in the order of the ends."""
-    previous = numpy.concatenate([starts.min(keepdims=True), ends[:-1]])
-    usual = numpy.percentile(ends - previous, USUAL, method="inverted_cdf")
+    """The stalls, in the order of time."""
+    ordered = numpy.sort(ends)
+    gaps = ordered.copy()
+    gaps[1:] -= ordered[:-1]
+    gaps[0] -= starts.min()
+    usual = numpy.percentile(gaps, USUAL, method="inverted_cdf")
     limit = max(GAP_FACTOR * usual, LATENCY_FACTOR * numpy.median(ends - starts))
+    places = numpy.flatnonzero(gaps >= max(1, limit))
+    after = zip((ordered[places] - gaps[places]).tolist(), ordered[places].tolist(), strict=True)
+    del ordered, gaps
     found = []
-    for place in numpy.flatnonzero(ends - previous >= max(1, limit)):
-        before, end = int(previous[place]), int(ends[place])
+    for before, end in after:
         # Between two slices of a load nothing is under way, and that is no stall.
-        begin = max(before, int(starts[place:].min()))
+        begin = max(before, int(starts[ends >= end].min()))
         waiting = open_starts[(open_starts < end) & (open_ends > begin)]
         begin = max(before, min(begin, int(waiting.min(initial=begin))))
         if end - begin >= limit:
@@ -166,7 +170,8 @@ def of_run(sides: Sides, timeline: Timeline | None) -> tuple[Stalls, Judged | No
     if producer is None:
         return None
     started, ended = producer.messages.start_ns, producer.messages.end_ns
-    found = find(started, ended, latency.given_up_ns(producer))
+    is_lost = bool(((started > 0) & (ended == 0)).any())
+    found = find(started, ended, latency.given_up_ns(producer) if is_lost else ended)
     if found is None:
         return None
     if timeline is None or timeline.producer is None:
