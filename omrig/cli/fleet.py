@@ -3,14 +3,17 @@
 import argparse
 import contextlib
 import ipaddress
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omrig import cli
 from omrig.cli.main import parsed
 from omrig.cli.options import Parser, count
 from omrig.fleet import placement
-from omrig.model.errors import UsageError
+from omrig.model import errors
+from omrig.model.errors import Losses, UsageError
 from omrig.model.fleet import Kind
 from omrig.model.plan import SIDES, Plan
 
@@ -36,6 +39,8 @@ recorded comes back into one run folder. What follows -- are options of omrig ru
 It takes omrig[fleet] here and on every host. Whoever reaches the scheduler of such a cluster can
 have anything done by its workers: keep it to a network of your own.
 """
+
+RESUME = "--resume"
 
 _SIDES = {"producers": "--producers", "consumers": "--consumers"}
 
@@ -80,6 +85,12 @@ def add_options(parser: Parser) -> None:
         action="store_true",
         help="go on where hosts have other versions than this one",
     )
+    parser.add_argument(
+        RESUME,
+        metavar="FOLDER",
+        help="fetch what hosts of that run still hold, for they or this one were lost, and account"
+        " for it again",
+    )
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
 
@@ -88,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
     from omrig.cli import run as command
 
     kind, where = _which(options)
+    if options.resume is not None:
+        return _resume(options, kind, where)
     on = placement.parse(options.on)
     arguments = [*_counts(options), *options.rest[1:], *(["--debug"] if options.debug else [])]
     _, run_options = parsed("run", arguments)
@@ -114,6 +127,36 @@ def run(options: argparse.Namespace) -> int:
         return recorded.folder, command.accounted(recorded, interrupts)
 
     return command.measure_and_show(plan, run_options, measured)
+
+
+def _resume(options: argparse.Namespace, kind: Kind, where: str | int) -> int:
+    """Fetch what a run left on its hosts, account for it and show it; the exit status."""
+    from omrig.cli import results
+    from omrig.cli import run as command
+    from omrig.fleet import cluster, resuming
+    from omrig.recordings import folder as run_folder
+    from omrig.recordings import writer
+
+    if options.rest:
+        raise UsageError(f"{RESUME}: the run has its options; leave out what follows --")
+    folder, run = run_folder.read_run(options.resume, RESUME)
+    resuming.left(run)
+    with cluster.opened(kind, where, _say) as opened, errors.naming(RESUME):
+        run, failed = resuming.gather(opened.client, run, folder, opened.hosts, _say)
+        writer.write_json(folder / run_folder.RUN, run.to_json())
+    losses = Losses(folder)
+    with errors.naming(RESUME):
+        result = results.account(folder, losses)
+    _, show_options = parsed("run", ["--debug"] if options.debug else [])
+    result, is_drawn = command.draw(folder, run, result, show_options)
+    command.show(folder, run, result, show_options)
+    for name, reason in failed.items():
+        _say(f"{name} still holds what it recorded: {reason}")
+    return 0 if result.complete and is_drawn and not failed else cli.INCOMPLETE
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"omrig: {text}\n")
 
 
 def _which(options: argparse.Namespace) -> tuple[Kind, str | int]:

@@ -189,8 +189,8 @@ def measure_and_show(
             folder, result = (measured or measure)(plan, display, interrupts, None)
         with interrupts.deferring():
             _, run = run_folder.read_run(str(folder), "--output")
-        result, is_drawn = _draw(folder, run, result, options)
-    _show(folder, run, result, options)
+        result, is_drawn = draw(folder, run, result, options)
+    show(folder, run, result, options)
     if interrupts.count:
         return cli.INTERRUPTED
     return 0 if result.complete and is_drawn else cli.INCOMPLETE
@@ -235,7 +235,7 @@ def _refuse(recorded: "Recorded", result: "Result") -> None:
         raise UsageError(ended.ended_because)
 
 
-def _draw(
+def draw(
     folder: Path, run: "Run", result: "Result", options: argparse.Namespace
 ) -> "tuple[Result, bool]":
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
@@ -258,7 +258,7 @@ def _draw(
     return result, not text
 
 
-def _show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
+def show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
     """Show the result, and say what is missing in it."""
     from omrig.report.terminal import run as terminal
 

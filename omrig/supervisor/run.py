@@ -74,7 +74,7 @@ def run(
             to.process = destination.locate(to)
             to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
-                before = beginning.begin(folder, to)
+                before = _with_fleet(folder, beginning.begin(folder, to), place)
                 supervision = Supervision(to, recorded, before, display, interrupts, place)
                 recorded.ended = supervision.execute()
     except BaseException as error:
@@ -94,6 +94,17 @@ def run(
         except KeyboardInterrupt:
             display.say("interrupted: not all reports of the profilers were made")
     return recorded
+
+
+def _with_fleet(folder: Path, before: Run, place: Place) -> Run:
+    """The run as it is before its load, with where its members are: whoever cannot be here at its
+    end finds what they recorded."""
+    if place.is_here:
+        return before
+    before = dataclasses.replace(before, fleet=place.fleet())
+    with errors.naming("--output"):
+        writer.write_json(folder / run_folder.RUN, before.to_json())
+    return before
 
 
 def _bring(recorded: Recorded, place: Place, display: Display) -> None:

@@ -38,7 +38,7 @@ def nothing_is_written(tmp_path, monkeypatch):
         (["--local", "0"], "--local: 0 is not a whole number of 1 or more"),
         (["--local", "two"], "--local: 'two' is not a whole number"),
         (["--local", "1", "--on", "producers"], "--on: 'producers' is not SIDE=HOST"),
-        (["--local", "1", "--producers", "2", "--", "--producers=2"], "--producers: it is given before and"),
+        (["--local", "1", "--producers", "2", "--", "--producers=2"], "--producers: it is given"),
         (["--local", "1", "--", "--with", "kombu==5.3"], "--with, --python: the members of a"),
         (["--local", "1", "--", "--python", "3.12"], "--with, --python: the members of a"),
         (["--local", "1", "--", "--find-rate", "p99<50ms"], "--find-rate: a fleet measures one"),
