@@ -44,34 +44,13 @@ def parse(given: Sequence[str]) -> list[Assigned]:
     return [_parse(text, there) for text in given]
 
 
-def spelled(conf: Any) -> tuple[str, ...]:
-    """What oslo.config's ``conf`` was given of oslo.messaging's options, wherever it is from, as
-    :func:`parse` takes it: for a process that has none of the files.
-
-    A run is itself and has its URL: what :func:`parse` refuses is left out.
-    """
-    found = []
-    for group, listed in known.options():
-        for option in listed:
-            full = (group, option.dest)
-            if full == (None, "transport_url") or _full(group, option) in rabbit.NOT_TAKEN:
-                continue
-            if _is_given(conf, group, option.dest):
-                value = (conf[group] if group else conf)[option.dest]
-                prefix = f"{group or 'DEFAULT'}.{option.dest}="
-                values = value if option.multi else [value]
-                found += [prefix + _text(each) for each in values]
-    return tuple(found)
-
-
-def _is_given(conf: Any, group: str | None, name: str) -> bool:
-    """Whether somebody gave an option a value; one that is not registered is of another driver."""
-    if group is not None and group not in conf:
-        return False
-    if name not in (conf[group] if group else conf):
-        return False
-    location = conf.get_location(name, group)
-    return bool(location and location.location.is_user_controlled)
+def spelled(group: str | None, option: Any, value: Any) -> list[str]:
+    """How an option of oslo.messaging is set to a value, as :func:`parse` takes it; nothing for one
+    that it refuses: a run is itself, and has its URL."""
+    if (group, option.dest) == (None, "transport_url") or _full(group, option) in rabbit.NOT_TAKEN:
+        return []
+    values = value if option.multi else [value]
+    return [f"{group or 'DEFAULT'}.{option.dest}={_text(each)}" for each in values]
 
 
 def _text(value: Any) -> str:

@@ -48,7 +48,7 @@ _PHASE = '{"event": "phase"'
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """Which agent of which run it is: ``post`` is unique, ``own`` the name of the folder, beside
+    """Which agent of which run it is: ``post`` is unique, ``own`` the path of the folder, beside
     those of its members, that has what it samples of the machine."""
 
     run_id: str
@@ -148,7 +148,7 @@ class Agent:
         self.folder = spool.made(order.run_id)
         self._open.enter_context(spool.in_use(self.folder))
         own = self.folder / order.own
-        own.mkdir(mode=0o700, exist_ok=True)
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sampler = Sampler(self.folder, own)
         self._members: dict[str, _Member] = {}
         self._lock = threading.Lock()
@@ -337,10 +337,11 @@ class Agent:
             members = list(self._members.values())
         if silent and not members:
             self._over = True
+        unwanted = silent or self._over
         for member in members:
             if member.asked_at is not None and now - member.asked_at > ASKED_SAVE_S:
                 member.child.kill()
-            elif member.asked_at is None and (silent or not self._is_wanted(member.key)):
+            elif member.asked_at is None and (unwanted or not self._is_wanted(member.key)):
                 member.asked_at = now
                 member.child.stop()
 

@@ -80,7 +80,7 @@ def bring(
     for post in posts:
         host = hosts[post.host]
         to = {f"{post.folder}/{name}": folder / name for name in post.members}
-        to[f"{post.folder}/{post.own}"] = folder / HOSTS / post.own.partition(".")[2]
+        to[f"{post.folder}/{post.own}"] = folder / post.own
         workers = _workers(post, host, posts, alive)
         if post.worker in workers:
             _let_rest(client, post)
@@ -141,6 +141,8 @@ def _fetch(
         return
     if host.boot_id == _BOOT_ID.read_text().strip() and Path(remote).is_dir():
         collecting.collect(OfThisHost(remote), local, display.say)
-        spool.remove(remote)
+        if spool.root().resolve() in Path(remote).resolve().parents:
+            # Another user's, or another place that a worker was told, is not ours to delete.
+            spool.remove(remote)
         return
     raise collecting.Cut("no worker is left on its host")

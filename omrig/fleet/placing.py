@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omrig.fleet import agent, bringing, starting
+from omrig.fleet.bringing import HOSTS
 from omrig.fleet.channel import BYE, PING, Channel
 from omrig.fleet.remote import Post, RemoteChild
 from omrig.fleet.secret import Sealed
@@ -23,15 +24,15 @@ from omrig.supervisor.display import Display
 if TYPE_CHECKING:
     from distributed import Client
 
-OWN = "host."
-"""Before the name of a host: the folder in its spool that has what is sampled of it."""
-
 SILENT_S = 10.0
 """A host that says nothing for so long is told of; so long after the others of their side are
 through its members are given up."""
 
 BEAT_S = 2.0
 """So often a host is asked for its time, which says on either side that the other is there."""
+
+ANSWER_S = 30.0
+"""A worker may take so long to begin an agent."""
 
 EXCHANGES_S = 60.0
 """The exchanges before the load have to be through by then."""
@@ -164,8 +165,9 @@ class Placing:
     def _made(self, host: Host, worker: str) -> Post:
         name = f"{self._tag}-{len(self._posts)}"
         post = Post(name, host.name, worker, lambda message: self._channel.send(name, message))
-        # The machine of several workers is one.
-        post.own = f"{OWN}{host.name}" + ("" if worker == host.workers[0] else f".{name}")
+        # The machine of several workers is one, and has one folder of its name.
+        its = host.name if worker == host.workers[0] else f"{host.name}.{len(self._posts)}"
+        post.own = f"{HOSTS}/{its}"
         self._posts[name] = post
         return post
 
@@ -175,7 +177,13 @@ class Placing:
         for post in self._posts.values():
             order = self._order(post)
             try:
-                found = self._client.run(agent.open_post, order, workers=[post.worker])
+                found = self._client.run(
+                    agent.open_post,
+                    order,
+                    workers=[post.worker],
+                    # Not for the function: for the one that waits for it.
+                    callback_timeout=ANSWER_S,
+                )
             except Exception as error:
                 # Whatever it is: the engine brings what was raised there.
                 raise RunError(

@@ -38,7 +38,7 @@ class Post:
         self.folder = ""
         """Of the run in that host's spool."""
         self.own = ""
-        """The name of the folder in it with what is sampled of the machine."""
+        """The path in it of the folder with what is sampled of the machine."""
         self.send = send
         self.exchanges = Exchanges()
         self.heard_ns = time.monotonic_ns()
@@ -77,6 +77,7 @@ class Post:
         """Nothing is expected of it any more: its members are over."""
         if self.lost is None:
             self.lost, self.lost_ns = why, time.monotonic_ns()
+            self.cpu = {}
         for member in list(self.members.values()):
             member.over(None, self.lost)
 

@@ -114,7 +114,9 @@ def remove(folder: str | Path) -> None:
         raise ValueError(f"{folder} is not in the spool {place}")
     if path.exists():
         shutil.rmtree(path)
-    run = place / path.relative_to(place).parts[0]
-    with contextlib.suppress(OSError):
-        # Others of the run may still be there.
-        run.rmdir()
+    for above in path.parents:
+        if above == place:
+            return
+        with contextlib.suppress(OSError):
+            # Others of the run may still be there.
+            above.rmdir()

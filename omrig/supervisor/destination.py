@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omrig.broker import choice, kafka
 from omrig.broker import process as broker_process
 from omrig.broker.base import Broker, Needs
-from omrig.drivers import assigned, backend, configuration, envelope, options, settings
+from omrig.drivers import backend, configuration, envelope, options, settings
 from omrig.drivers.kafka import MOCK_PRODUCT
 from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
@@ -87,7 +87,7 @@ class Destination:
             config_files=(),
             config_dirs=(),
             environment={},
-            assigned=assigned.spelled(self.configuration.conf),
+            assigned=configuration.carried(self.configuration),
         )
 
 

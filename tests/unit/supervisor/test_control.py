@@ -93,3 +93,16 @@ def test_what_all_are_told_has_answers_that_nobody_waits_for(make):
     relay.tell_all("expect", {"messages": None})
     assert [each.heard for each in serving] == [[events.Ask(1, "expect", {"messages": None})]] * 2
     relay.take(serving[0], events.Answer(1, {"consumer-1": None}))
+
+
+def test_who_is_far_away_is_told_earlier_also_alone():
+    consumer, producer = Process("consumer"), Process("producer")
+    relay = Relay(1, lambda: [consumer], lambda: 2.0)
+    before = time.perf_counter_ns()
+    relay.take(producer, events.Ask(1, "begin", {}))
+    relay.take(consumer, events.Answer(1, {"consumer": None}))
+    relay.take(producer, events.Ask(2, "received", {}))
+    relay.take(consumer, events.Answer(2, {"consumer": 5}))
+    first, second = producer.heard
+    assert 2.0 <= (first.values[events.BEGIN_AT] - before) / 1e9 < 3.0
+    assert second.values == {"consumer": 5}
