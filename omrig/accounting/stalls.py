@@ -87,11 +87,17 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
     if int(done.sum()) < MIN_MESSAGES:
         return None
     without_end = (started > 0) & ~done
-    starts, ends = started[done], ended[done]
-    spans = _spans(starts, ends, started[without_end], given_up[without_end])
+    # Of many messages a copy is a large part of the memory, and so is what they took.
+    starts, ends = (started, ended) if done.all() else (started[done], ended[done])
     latency = ends - starts
-    usual = numpy.percentile(latency, USUAL, method="inverted_cdf")
+    usual, median, whole = (
+        numpy.percentile(latency, USUAL, method="inverted_cdf"),
+        float(numpy.median(latency)),
+        int(latency.sum()),
+    )
     held = latency >= LONG_FACTOR * usual
+    del latency
+    spans = _spans(starts, ends, median, started[without_end], given_up[without_end])
     origin, stalls = int(starts.min()), []
     for begin, end in spans:
         mine = (starts < (begin + end) // 2) & (ends >= end)
@@ -99,24 +105,29 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
         stalls.append(
             Stall(begins_ns=begin - origin, ends_ns=end - origin, messages=int(mine.sum()))
         )
-    share = float(latency[held].sum() / max(1, latency.sum()))
+    latency = ends[held] - starts[held]
+    share = float(latency.sum() / max(1, whole))
     if share < MIN_SHARE:
         return None
-    longest = int(latency[held].max())
+    longest = int(latency.max())
     numbers = numpy.flatnonzero(done)
     return Incident(numbers[held], len(numbers), share, longest, tuple(stalls))
 
 
 def _spans(
-    starts: Integers, ends: Integers, open_starts: Integers, open_ends: Integers
+    starts: Integers,
+    ends: Integers,
+    median_ns: float,
+    open_starts: Integers,
+    open_ends: Integers,
 ) -> list[tuple[int, int]]:
-    """The stalls, in the order of time."""
+    """The stalls, in the order of time, of messages that took ``median_ns``."""
     ordered = numpy.sort(ends)
     gaps = ordered.copy()
     gaps[1:] -= ordered[:-1]
     gaps[0] -= starts.min()
     usual = numpy.percentile(gaps, USUAL, method="inverted_cdf")
-    limit = max(GAP_FACTOR * usual, LATENCY_FACTOR * numpy.median(ends - starts))
+    limit = max(GAP_FACTOR * usual, LATENCY_FACTOR * median_ns)
     places = numpy.flatnonzero(gaps >= max(1, limit))
     after = zip((ordered[places] - gaps[places]).tolist(), ordered[places].tolist(), strict=True)
     del ordered, gaps

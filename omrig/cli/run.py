@@ -160,7 +160,7 @@ def make_plan(
             load=load(options, messages),
             pace=pace,
             notifications=Notifications(**given(options, Notifications)),
-            profiling=profiling(options),
+            profiling=profiling(options, messages),
             transport=transport(options),
             software=Software(**given(options, Software)),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
