@@ -2,21 +2,21 @@
 as it is then."""
 
 import dataclasses
-import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from omrig.fleet import collecting
-from omrig.fleet.bringing import HOSTS
 from omrig.fleet.collecting import Cut, Say
-from omrig.fleet.placing import OWN
 from omrig.model.errors import UsageError
 from omrig.model.fleet import FleetHost
 from omrig.model.run import Run
 
 if TYPE_CHECKING:
     from distributed import Client
+
+HOSTS = "hosts"
+"""In a run folder and in a host's part of it: a folder a host, of what was sampled there."""
 
 
 class Reachable(Protocol):
@@ -54,7 +54,7 @@ def workers_of(host: FleetHost, there: Iterable[Reachable]) -> tuple[str, ...]:
 
 def parts(host: FleetHost) -> tuple[str, ...]:
     """The folders of a run that come from a host: its members', and what was sampled there."""
-    return (*host.members, f"{OWN}{host.name}")
+    return (*host.members, HOSTS)
 
 
 def gather(
@@ -73,20 +73,10 @@ def gather(
             worker = collecting.fetch_by_any(
                 client, workers_of(host, there), source, folder, say, parts(host)
             )
-            _put_in_place(host, folder)
             collecting.remove(client, worker, source)
         except Cut as error:
             failed[host.name] = str(error)
     return collected(run, {each.name for each in left(run)} - failed.keys()), failed
-
-
-def _put_in_place(host: FleetHost, folder: Path) -> None:
-    """What was sampled on a host has a place of its own in a run folder."""
-    sampled, place = folder / f"{OWN}{host.name}", folder / HOSTS / host.name
-    if sampled.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(exist_ok=True)
-        sampled.rename(place)
 
 
 def collected(run: Run, names: Collection[str]) -> Run:
