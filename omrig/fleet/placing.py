@@ -151,7 +151,7 @@ class Placing:
         self._begin_ns: int | None = None
         self._numbers = 0
         self._futures: list[Any] = []
-        self._left: dict[str, str] = {}
+        self._left: dict[str, str] | None = None
         self._over = threading.Event()
         self._channel = Channel(self._client, self._tag, self._heard, self._gone)
         self._posts: dict[str, Post] = {}
@@ -370,7 +370,7 @@ class Placing:
             synchronisation=host.synchronisation,
             ended_because=lost.lost if lost else None,
             last_seen_ns=lost.heard_ns if lost else None,
-            left_in=self._left.get(host.name),
+            left_in=posts[0].folder if self._left is None else self._left.get(host.name),
             engine_cpu_seconds=round(sum(cpu_s for cpu_s, _ in used), 6) if used else None,
             engine_wall_seconds=round(max(wall_s for _, wall_s in used), 6) if used else None,
         )

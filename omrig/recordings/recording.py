@@ -170,7 +170,8 @@ def members(folder: Path) -> list[Recording]:
     return [
         dataclasses.replace(
             each,
-            messages=messages.read(each.folder) or Messages(),
+            # Of several members the columns of all as one are held, and no second time each one's.
+            messages=(messages.stored if each.name else messages.read)(each.folder) or Messages(),
             stamps=read_stamps(_stamps_in(each), each.side),
             stamping=stamping.read(_stamps_in(each)),
         )
@@ -345,4 +346,4 @@ def read_stamps(folder: Path, side: str) -> Integers | None:
     if not path.exists():
         return None
     with numpy.load(path) as file:
-        return file[side].astype(numpy.int64) if side in file else None
+        return messages.as_integers(file[side]) if side in file else None

@@ -34,7 +34,7 @@ from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
 from omrig.supervisor.interrupts import Interrupts
 from omrig.supervisor.place import Place, Placed, Said
-from omrig.supervisor.recorded import Recorded, after_load
+from omrig.supervisor.recorded import Recorded, after_load, bring, with_fleet
 from omrig.supervisor.sampler import Sampler
 
 _LOG = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def run(
             to.process = destination.locate(to)
             to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
-                before = beginning.begin(folder, to)
+                before = with_fleet(folder, beginning.begin(folder, to), place)
                 supervision = Supervision(to, recorded, before, display, interrupts, place)
                 recorded.ended = supervision.execute()
     except BaseException as error:
@@ -88,22 +88,12 @@ def run(
     with after_load(folder):
         beginning.release(folder, plan)
         try:
-            _bring(recorded, place, display)
+            bring(recorded, place, display)
             with recorded.losses.noted():
                 reports.make(folder, plan, display)
         except KeyboardInterrupt:
             display.say("interrupted: not all reports of the profilers were made")
     return recorded
-
-
-def _bring(recorded: Recorded, place: Place, display: Display) -> None:
-    """Have in the run folder what measured processes left on other hosts."""
-    if place.is_here or recorded.ended is None:
-        return
-    place.bring(recorded.folder, display, recorded.losses)
-    recorded.ended = dataclasses.replace(recorded.ended, fleet=place.fleet())
-    with recorded.losses.noted():
-        writer.write_json(recorded.folder / run_folder.RUN, recorded.ended.to_json())
 
 
 class Supervision:
