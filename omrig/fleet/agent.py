@@ -147,9 +147,10 @@ class Agent:
         self._open = contextlib.ExitStack()
         self.folder = spool.made(order.run_id)
         self._open.enter_context(spool.in_use(self.folder))
-        own = self.folder / order.own
-        own.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sampler = Sampler(self.folder, own)
+        self._own = self.folder / order.own
+        self._own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sampler = Sampler(self.folder, self._own)
+        self._has_started = False
         self._members: dict[str, _Member] = {}
         self._lock = threading.Lock()
         self._told: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
@@ -208,6 +209,7 @@ class Agent:
         member = _Member(child, key, record, folder / "log.txt")
         with self._lock:
             self._members[name] = member
+            self._has_started = True
         self._sampler.watch(name, child.pid, memory=memory)
         child.listen(self)
         return member
@@ -288,6 +290,10 @@ class Agent:
             self._report()
             self._look(now)
         self.rest()
+        if not self._has_started:
+            # Nobody comes for a host without members.
+            with contextlib.suppress(OSError):
+                spool.remove(self._own)
         _agents.pop(self._order.post, None)
         if not _agents:
             redaction.forget()

@@ -93,8 +93,12 @@ class Channel:
     async def _drain(self, post: str) -> None:
         if post in self._busy:
             return
-        self._busy.add(post)
         scheduler: Any = self._client.scheduler
+        if scheduler is None:
+            # The engine's client closes itself when it has lost its scheduler for good.
+            self.is_broken = True
+            return
+        self._busy.add(post)
         try:
             while messages := self._taken(post):
                 await scheduler.queue_put(

@@ -380,7 +380,7 @@ class Placing:
         self._over.set()
         if self._watching.is_alive():
             self._watching.join()
-        for post in self._posts.values():
+        for post in () if self._is_cut() else self._posts.values():
             post.send({"do": BYE})
         self._channel.close()
         for future in self._futures:

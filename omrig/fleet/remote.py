@@ -193,8 +193,12 @@ class RemoteChild:
 
     def kill(self) -> None:
         """End it at once; one whose host does not say that it has ended is given up."""
+        asked_ns = time.monotonic_ns()
         self._send(channel.KILL)
         if not self._over.wait(KILL_S):
+            if self.post.heard_ns < asked_ns:
+                # Nor do the others there: they are not waited for one by one.
+                self.post.lose(f"{self.post.host} does not answer")
             self.over(None, f"{self.post.host} does not say that it was killed")
 
     def ended(self, timeout_s: float) -> int | None:

@@ -92,9 +92,10 @@ def quiet(client: "Client", timeout_s: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # What has gone meanwhile does not matter any more.
-        with contextlib.suppress(OSError, TimeoutError):
-            _tell(client, as_before, timeout_s)
+        # What has gone meanwhile does not matter any more; with its scheduler the client closes.
+        if client.status == "running":
+            with contextlib.suppress(OSError, TimeoutError):
+                _tell(client, as_before, timeout_s)
 
 
 def _tell(client: "Client", what: Callable[[Any], None], timeout_s: float) -> None:

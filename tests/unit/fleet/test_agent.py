@@ -141,3 +141,11 @@ def test_a_task_without_its_agent_starts_nothing(monkeypatch):
 def test_only_this_user_sees_the_spool(made):
     assert made.folder.stat().st_mode & 0o777 == 0o700
     assert (made.folder / "hosts/a").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_host_on_which_nothing_was_started_keeps_nothing(made):
+    made._members.clear()
+    assert made._own.is_dir()
+    made._over = True
+    made._run()
+    assert not made.folder.exists()

@@ -1,6 +1,7 @@
 """A member on another host as it is seen here: what it says, is told, and how it is lost."""
 
 import queue
+import time
 
 import pytest
 
@@ -8,6 +9,7 @@ from omrig.fleet import remote
 from omrig.fleet.remote import Post, RemoteChild
 from omrig.model import events
 from omrig.model.plan import Plan
+from omrig.model.units import NS
 from omrig.supervisor.child import stop_all
 
 
@@ -87,10 +89,21 @@ def test_it_is_asked_to_end_once_and_given_up_when_it_does_not(child, sent, monk
     child.stop()
     child.close()
     child.close()
+    monkeypatch.setattr(child.post, "heard_ns", time.monotonic_ns() + NS)
     stop_all([child], 0.01)
     assert [each["do"] for each in sent] == ["stop", "close", "kill"]
+    assert child.post.lost is None
     assert child.last_words() == "host-1 does not say that it was killed"
     assert not child.running
+
+
+def test_all_of_a_host_that_does_not_answer_are_given_up_together(post, child, monkeypatch):
+    monkeypatch.setattr(remote, "KILL_S", 0.01)
+    other = RemoteChild(Plan(sides=("consumer",), run_id="5a" * 16, member="consumer-1"), post)
+    post.members[other.name] = other
+    child.kill()
+    assert not other.running
+    assert other.last_words() == post.lost == "host-1 does not answer"
 
 
 def test_what_it_declares_is_in_the_record_here(post, child, tmp_path):
