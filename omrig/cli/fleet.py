@@ -122,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
             placed = placement.place(plan.members, opened.hosts, on, options.oversubscribe)
             for line in _where(placed):
                 display.say(line)
-            with placing.placing(opened, placed, plan.run_id, allowed) as place:
+            resources = None if options.oversubscribe else opened.resources
+            with placing.placing(opened, placed, plan.run_id, allowed, resources) as place:
                 recorded = supervisor.run(plan, display, interrupts, broker, place)
         return recorded.folder, command.accounted(recorded, interrupts)
 

@@ -60,6 +60,7 @@ class Cluster:
     """A cluster while it is open.
 
     ``engine`` is that with its version, ``is_ours`` whether it was made for this run.
+    ``resources`` are what a member takes of its worker, None where not all workers declare them.
     """
 
     client: "Client"
@@ -67,6 +68,7 @@ class Cluster:
     engine: str
     hosts: tuple[Host, ...]
     is_ours: bool
+    resources: Mapping[str, float] | None = None
 
 
 @contextlib.contextmanager
@@ -88,7 +90,9 @@ def opened(kind: Kind, where: str | int, say: Callable[[str], None]) -> Iterator
             client, names = stack.enter_context(_made(where, say))
         found = _hosts(client, names, OPTIONS[kind])
         with settings.quiet(client, ANSWER_S):
-            yield Cluster(client, kind, engine, found, kind != "scheduler")
+            yield Cluster(
+                client, kind, engine, found, kind != "scheduler", _resources(client, found)
+            )
 
 
 def _engine() -> str:
@@ -302,6 +306,14 @@ def _all_there(client: "Client", workers: Sequence[_Worker]) -> dict[str, str]:
                 f" {missing[0].said()}; can it reach this host?"
             )
         time.sleep(_LOOK_S)
+
+
+def _resources(client: "Client", hosts: Sequence[Host]) -> Mapping[str, float] | None:
+    """What a member takes of its worker, where all workers say how much of it they have."""
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    workers = [known.get(worker, {}) for host in hosts for worker in host.workers]
+    declared = all(settings.RESOURCE in each.get("resources", {}) for each in workers)
+    return {settings.RESOURCE: 1.0} if declared else None
 
 
 def _hosts(client: "Client", names: Mapping[str, str], option: str) -> tuple[Host, ...]:

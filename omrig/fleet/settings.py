@@ -32,6 +32,10 @@ CONFIGURATION: Mapping[str, Any] = MappingProxyType(
 )
 """Of the processes of a cluster that is made for a run."""
 
+RESOURCE = "omrig"
+"""What workers declare as many of as a host has cores, and a member takes one of: where they do
+(``dask worker --resources omrig=4``), several fleets do not get more members there than that."""
+
 HEARTBEAT_S = 10.0
 """A worker says so often that it is there; that it is gone its connection says."""
 
@@ -51,7 +55,8 @@ _STOPPED = (
 )
 """What a process of the engine does periodically and need not during a load, by its own names.
 
-``find-missing`` looks for data that a task waits for, and no task of a fleet waits for any.
+``find-missing`` looks for data that a task waits for, and no task of a fleet waits for any;
+``memory_monitor`` writes such data to the disk where memory is short, or ends the worker.
 """
 
 _OURS = "omrig-heartbeat"

@@ -39,6 +39,7 @@ async def _serve(scheduler: str, name: str, folder: str) -> None:
         scheduler,
         name=name,
         nthreads=os.cpu_count(),
+        resources={settings.RESOURCE: os.cpu_count()},
         memory_limit=0,
         local_directory=folder,
         dashboard_address=":0",

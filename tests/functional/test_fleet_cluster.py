@@ -64,6 +64,7 @@ def test_a_local_cluster_is_one_host_and_takes_next_to_nothing() -> None:
         assert len(host.workers) == 2
         assert opened.is_ours
         assert opened.kind == "local"
+        assert opened.resources == {"omrig": 1.0}
         assert opened.engine.startswith("dask.distributed 20")
         processes = workers_of(os.getpid())
         assert len(processes) == 2
@@ -177,6 +178,7 @@ def test_a_cluster_of_others_is_quiet_meanwhile_and_goes_on_as_it_was(
 ) -> None:
     with cluster.opened("scheduler", address, print) as opened:
         assert not opened.is_ours
+        assert opened.resources is None
         processes = [scheduler, nanny, *nanny.children(recursive=True)]
         assert max(shares(processes)) < CORE_SHARE
     # By default each looks at itself many times a second.
