@@ -47,7 +47,7 @@ def read(folder: Path) -> Log:
         if stream.number in found:
             times = numpy.concatenate([found[stream.number][0], times])
             counts = numpy.concatenate([found[stream.number][1], counts])
-        found[stream.number] = (times, numpy.maximum.accumulate(counts))
+        found[stream.number] = (times, numpy.maximum.accumulate(counts, out=counts))
     return found
 
 
@@ -119,8 +119,10 @@ class _Followed:
         )
 
     def arrivals(self) -> tuple[Integers, Integers]:
-        """Times, and the bytes that had come by each."""
-        return numpy.concatenate(self._times), numpy.concatenate(self._counts)
+        """Times, and the bytes that had come by each; it has them no more."""
+        times, self._times = numpy.concatenate(self._times), []
+        counts, self._counts = numpy.concatenate(self._counts), []
+        return times, counts
 
 
 def stream(part: dict[str, Any], start: int, received: int) -> tuple[Integers, Integers]:
