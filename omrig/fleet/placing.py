@@ -226,7 +226,7 @@ class Placing:
             allow_other_workers=False,
             retries=0,
             pure=False,
-            resources=self._resources,
+            resources=dict(self._resources) if self._resources else None,
         )
         future.add_done_callback(lambda done: self._done(child, done))
         self._futures.append(future)
