@@ -58,7 +58,7 @@ def test_a_run_on_a_local_cluster(run, broker, spool, tmp_path) -> None:
 def loaded(start, broker, spool):
     """A fleet in the middle of a load that would last minutes, and all of its processes."""
     process = start(
-        "fleet", "--local", 2, "--oversubscribe", "--",
+        "fleet", "--local", 2, "--",
         "--transport-url", broker.url, "-m", 20000, "-w", 2, "--rate", 50, "--output", "r",
     )  # fmt: skip
     said = ""
