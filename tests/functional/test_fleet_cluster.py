@@ -45,6 +45,12 @@ def are_gone(processes: list[psutil.Process], within_s: float = 10.0) -> bool:
     return not psutil.wait_procs(processes, timeout=within_s)[1]
 
 
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses at which they can be reached."""
+    sockets = [each for process in processes for each in process.net_connections()]
+    return {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+
+
 def shares(processes: list[psutil.Process]) -> list[float]:
     """The cores that each used in a while."""
 
@@ -68,6 +74,8 @@ def test_a_local_cluster_is_one_host_and_takes_next_to_nothing() -> None:
         assert opened.engine.startswith("dask.distributed 20")
         processes = workers_of(os.getpid())
         assert len(processes) == 2
+        # Whoever gets there can have anything done.
+        assert listening([psutil.Process(), *processes]) == {"127.0.0.1"}
         assert max(shares(processes)) < CORE_SHARE
     assert said == ["starting 2 workers of dask.distributed"]
     assert are_gone(processes)
