@@ -77,20 +77,21 @@ class _Sent:
         return found
 
 
-def write(folder: Path, messages: int, sample: int, seed: int = 1) -> None:
-    """Write a run of so many messages, one in ``sample`` of them with stamps."""
+def write(folder: Path, messages: int, sample: int, is_open: bool = False, seed: int = 1) -> None:
+    """Write a run of so many messages, one in ``sample`` of them with stamps, in an open loop where
+    it ``is_open``."""
     folder.mkdir(parents=True)
-    about = _run(messages, sample)
+    about = _run(messages, sample, is_open)
     each = messages // PRODUCERS
     sent = [_sent(number, each, sample, seed) for number in range(PRODUCERS)]
     for number, one in enumerate(sent):
-        _write_producer(folder, f"producer-{number + 1}", one)
+        _write_producer(folder, f"producer-{number + 1}", one, is_open)
     for number in range(CONSUMERS):
         _write_consumer(folder, f"consumer-{number + 1}", number, sent)
     writer.write_json(folder / run_folder.RUN, about.to_json())
 
 
-def _run(messages: int, sample: int) -> Run:
+def _run(messages: int, sample: int, is_open: bool) -> Run:
     hosts = tuple(
         FleetHost(
             name=name, address=f"10.0.0.{number}", boot_id=f"boot-{name}", cpu_count=4, kernel="6",
@@ -112,6 +113,7 @@ def _run(messages: int, sample: int) -> Run:
         "consumers": CONSUMERS,
         "sample": sample,
         "workers": 100,
+        **({"rate": float(RATE), "arrivals": "constant"} if is_open else {}),
     }
     return run(plan=plan, fleet=fleet, started_epoch_seconds=(REALTIME_NS + BEGAN_NS) / NS)
 
@@ -125,12 +127,17 @@ def _sent(number: int, messages: int, sample: int, seed: int) -> _Sent:
     return _Sent(f"{number:032x}", starts, took, ids, numpy.arange(0, messages, sample))
 
 
-def _write_producer(folder: Path, name: str, sent: _Sent) -> None:
+def _write_producer(folder: Path, name: str, sent: _Sent, is_open: bool) -> None:
     place, ahead = folder / name, AHEAD_NS[PLACES[name]]
     place.mkdir()
     count = len(sent.starts)
     columns = {"start_ns": sent.starts + ahead, "end_ns": sent.at(1.0) + ahead}
-    _write_about(place, name, {"producer_id": sent.id, "sent": count, "done": count})
+    counts: dict[str, object] = {"producer_id": sent.id, "sent": count, "done": count}
+    if is_open:
+        # Each as long after it was due as the messages before it happened to take.
+        columns["intended_ns"] = columns["start_ns"] - numpy.roll(sent.took, 1) // 10
+        counts["pacing"] = {"began_ns": BEGAN_NS + ahead, "held_ns": 0}
+    _write_about(place, name, counts)
     writer.save_columns(place / run_folder.MESSAGES, columns)
     rows = {part: sent.at(at, sent.stamped) + ahead for part, at in _PRODUCER_AT.items()}
     arrived = sent.at(_ARRIVED_AT["producer"]) + ahead
@@ -217,8 +224,9 @@ def main() -> int:
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("-m", "--message_count", type=int, default=1_000_000, metavar="N")
     parser.add_argument("--sample", type=int, default=100, metavar="N", help="stamp one in N")
+    parser.add_argument("--open", action="store_true", help="of an open loop")
     options = parser.parse_args()
-    write(options.folder, options.message_count, options.sample)
+    write(options.folder, options.message_count, options.sample, options.open)
     return 0
 
 

@@ -79,7 +79,8 @@ def opened(kind: Kind, where: str | int, say: Callable[[str], None]) -> Iterator
     address of a scheduler, by ``kind``.
 
     Raises ``UsageError`` where ``where`` is no such thing, nobody answers there, a host has no
-    omrig, or the package of the engine is missing; ``RunError`` for a worker that does not start.
+    omrig or cannot be reached, or the package of the engine is missing; ``RunError`` for a worker
+    that does not start.
     """
     engine = _engine()
     with contextlib.ExitStack() as stack:
@@ -157,13 +158,14 @@ def _made(
     the addresses of their workers."""
     listed = hosts_file.read(Path(where)) if isinstance(where, str) else ()
     local = int(where) if isinstance(where, int) else 0
-    say(f"starting {local or len(listed)} workers of dask.distributed")
+    number = local or len(listed)
+    say(f"starting {number} worker{'s' if number > 1 else ''} of dask.distributed")
     with contextlib.ExitStack() as stack:
         scheduler = stack.enter_context(_scheduler("" if listed else _LOOPBACK))
         port = scheduler.scheduler_address.rpartition(":")[2]
         workers = stack.enter_context(_ended([]))
-        for number in range(local):
-            name = f"{socket.gethostname()}-{number}"
+        for count in range(local):
+            name = f"{socket.gethostname()}-{count}"
             workers.append(_local(f"tcp://{_LOOPBACK}:{port}", name))
         for each in listed:
             workers.append(_remote(each, f"tcp://{_own_address(each)}:{port}"))
@@ -201,9 +203,11 @@ def _client(scheduler: Any) -> "Iterator[Client]":
 
 @dataclasses.dataclass
 class _Worker:
-    """A worker of ours: what it is called, its process (or ssh's), and what that complained of."""
+    """A worker of ours: what it is called, whether that is a listed host, its process (or ssh's),
+    and what that complained of."""
 
     name: str
+    is_listed: bool
     process: "subprocess.Popen[bytes]"
     complaints: IO[bytes]
 
@@ -213,26 +217,30 @@ class _Worker:
         lines = self.complaints.read().decode(errors="replace").strip().splitlines()
         return lines[-1].strip()[:_LONGEST_REASON] if lines else "it said nothing"
 
-    def failed(self) -> str:
-        """Why it did not start, and what to do."""
+    def failed(self) -> UsageError | RunError:
+        """Why it did not start: for want of something on a host that was listed, or of ours."""
+        if not self.is_listed:
+            return RunError(f"the worker {self.name} did not start: {self.said()}")
         todo = f"install omrig[fleet] on {self.name}, and name the Python that has it"
         if self.process.returncode == _SSH_FAILED:
             todo = f"have 'ssh {self.name} true' work here without a question"
-        return f"no worker on {self.name}: {self.said()}; {todo}"
+        return UsageError(f"{OPTIONS['hosts']}: no worker on {self.name}: {self.said()}; {todo}")
 
 
 def _local(scheduler: str, name: str) -> _Worker:
     command = interpreter.command("omrig.fleet.worker", scheduler, name)
-    return _start(name, command, interpreter.environment())
+    return _start(name, False, command, interpreter.environment())
 
 
 def _remote(listed: hosts_file.Listed, scheduler: str) -> _Worker:
     asked = [listed.python, "-P", "-m", "omrig.fleet.worker", scheduler, listed.name]
     command = [*_SSH, "--", listed.name, f"exec {shlex.join(asked)}"]
-    return _start(listed.name, command, interpreter.without_options())
+    return _start(listed.name, True, command, interpreter.without_options())
 
 
-def _start(name: str, command: Sequence[str], environment: Mapping[str, str]) -> _Worker:
+def _start(
+    name: str, is_listed: bool, command: Sequence[str], environment: Mapping[str, str]
+) -> _Worker:
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the worker is ended
     try:
         # A session of its own: a Ctrl-C in the terminal goes to the coordinator alone.
@@ -250,7 +258,7 @@ def _start(name: str, command: Sequence[str], environment: Mapping[str, str]) ->
             f"{OPTIONS['hosts']}: there is no {command[0]} here; install it, or start the workers"
             f" by hand and give {OPTIONS['scheduler']}"
         ) from error
-    return _Worker(name, process, complaints)
+    return _Worker(name, is_listed, process, complaints)
 
 
 @contextlib.contextmanager
@@ -287,7 +295,8 @@ def _own_address(listed: hosts_file.Listed) -> str:
 def _all_there(client: "Client", workers: Sequence[_Worker]) -> dict[str, str]:
     """Wait until the scheduler knows all workers; their names by their addresses.
 
-    Raises ``RunError`` for one that has ended, or does not come.
+    Raises ``RunError`` for one that does not come, or has ended; that of a host which has not what
+    it takes is a ``UsageError``.
     """
     deadline = time.monotonic() + START_S
     while True:
@@ -298,7 +307,7 @@ def _all_there(client: "Client", workers: Sequence[_Worker]) -> dict[str, str]:
             return {by_name[each.name]: each.name for each in workers}
         for each in missing:
             if each.process.poll() is not None:
-                raise RunError(each.failed())
+                raise each.failed()
         if time.monotonic() > deadline:
             names = ", ".join(each.name for each in missing)
             raise RunError(

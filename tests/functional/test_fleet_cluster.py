@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from omrig.fleet import cluster
-from omrig.model.errors import RunError, UsageError
+from omrig.model.errors import UsageError
 
 CORE_SHARE = 0.005
 """Of a core each: what a process of the engine may take of a host that it loads."""
@@ -125,7 +125,10 @@ def test_workers_are_started_over_ssh(ssh) -> None:
 )
 def test_a_host_that_cannot_be_used_is_named(ssh, line, said) -> None:
     ssh.write_text(f"{line}\n")
-    with pytest.raises(RunError, match=said), cluster.opened("hosts", str(ssh), print):
+    with (
+        pytest.raises(UsageError, match=f"--hosts: {said}"),
+        cluster.opened("hosts", str(ssh), print),
+    ):
         pytest.fail("it opened")
     assert not workers_of(os.getpid())
 
