@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from omrig.fleet import agent, collecting, digests, spool
 from omrig.fleet.remote import Post
@@ -127,7 +128,7 @@ def _workers(post: Post, host: Host, posts: Sequence[Post], alive: set[str]) -> 
     """Who can read what a post left: its own worker, else any other on that host."""
     silent = {each.worker for each in posts if each.lost is not None}
     own = [post.worker] if post.worker in alive - silent else []
-    others = [each for each in sorted(alive - silent) if f"//{host.address}:" in each]
+    others = [each for each in sorted(alive - silent) if urlsplit(each).hostname == host.address]
     return list(dict.fromkeys(own + others))
 
 
