@@ -160,7 +160,8 @@ def make_plan(
             load=load(options, messages),
             pace=pace,
             notifications=Notifications(**given(options, Notifications)),
-            profiling=profiling(options, messages),
+            # Of whose messages how many are kept a consumer alone does not know.
+            profiling=profiling(options, messages if "producer" in sides else None),
             transport=transport(options),
             software=Software(**given(options, Software)),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
