@@ -70,6 +70,8 @@ class StampTable:
 
     def take(self, rows: Integers | Flags) -> "StampTable":
         """The same table with only these rows."""
+        if _are_all(rows, self.rows):
+            return self
         return dataclasses.replace(
             self,
             columns=_taken(self.columns, rows),
@@ -155,7 +157,8 @@ def as_one(tables: Sequence[StampTable]) -> StampTable:
 
 def _of_member(recording: Recording) -> StampTable | None:
     stamping = recording.stamping
-    if recording.stamps is None or stamping is None:
+    stamps = recording.stamps()
+    if stamps is None or stamping is None:
         return None
     names = stamping.columns.get(recording.side, ())
     if not set(COLUMNS[recording.side]) - LATER <= set(names):
@@ -163,7 +166,7 @@ def _of_member(recording: Recording) -> StampTable | None:
             f"RUN: {recording.folder} was written by an omrig that stamped other columns; what it"
             " says by itself, omrig report shows, but it cannot be accounted again"
         )
-    return _with_arrivals(recording, stamping, named(names, recording.stamps))
+    return _with_arrivals(recording, stamping, named(names, stamps))
 
 
 def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -> StampTable:
@@ -217,6 +220,14 @@ def known(columns: Columns, side: str, times: Integers, used: Integers) -> Busy:
         before={name: interpreter.known_before(columns[name], times, used) for name in begins},
         after={name: interpreter.known_after(columns[name], times, used) for name in ends},
     )
+
+
+def _are_all(rows: Integers | Flags, count: int) -> bool:
+    """Whether these are all rows in their order, of which no copy is needed."""
+    if len(rows) != count:
+        return False
+    chosen = rows if rows.dtype == numpy.bool_ else rows == numpy.arange(count)
+    return bool(chosen.all())
 
 
 def _taken(columns: Columns, rows: Integers | Flags) -> dict[str, Integers]:

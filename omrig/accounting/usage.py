@@ -179,7 +179,8 @@ def memory(side: Recording) -> Summary | None:
     ends = side.messages.ended()
     messages = numpy.searchsorted(ends, at[inside], side="right").astype(numpy.float64)
     fitted = growth.fit(messages, samples["anonymous_bytes"][inside], len(ends))
-    own = side.stamps.nbytes / len(ends) if side.stamps is not None else 0.0
+    stamps = side.stamps()
+    own = stamps.nbytes / len(ends) if stamps is not None else 0.0
     return {
         "samples": int(inside.sum()),
         "peak_rss_bytes": _peak(samples["rss_bytes"][at <= span[1]]),

@@ -118,9 +118,9 @@ class About(Value):
 class Recording:
     """One member of a run, or all members of a side as one.
 
-    ``folder`` is the member's own. ``stamps`` are the rows of the stage instrument, ``stamping``
-    what the instrument says of itself; both are None without it. ``name`` is the member's, empty
-    where the side has one member.
+    ``folder`` is the member's own. ``stamps_in`` is the folder with the rows of the stage
+    instrument, ``stamping`` what the instrument says of itself, None without it. ``name`` is the
+    member's, empty where the side has one member.
 
     Of several members ``parts`` are the recordings of each. ``messages`` are then those of all,
     numbered as :mod:`omrig.recordings.joined` says, and the counts in ``about`` those of all;
@@ -132,7 +132,7 @@ class Recording:
     run: Run
     about: About
     messages: Messages = dataclasses.field(default_factory=Messages)
-    stamps: Integers | None = None
+    stamps_in: Path | None = None
     stamping: Stamping | None = None
     name: str = ""
     parts: tuple["Recording", ...] = ()
@@ -146,6 +146,11 @@ class Recording:
     def members(self) -> tuple["Recording", ...]:
         """Its parts, itself where it is one member."""
         return self.parts or (self,)
+
+    def stamps(self) -> Integers | None:
+        """The rows of the stage instrument, read now: they are much, and used once. None without
+        any."""
+        return read_stamps(self.stamps_in, self.side) if self.stamps_in else None
 
     def numbering(self) -> Numbering:
         """How the messages of this producer are numbered, be it one process or several."""
@@ -170,8 +175,9 @@ def members(folder: Path) -> list[Recording]:
     return [
         dataclasses.replace(
             each,
-            messages=messages.read(each.folder) or Messages(),
-            stamps=read_stamps(_stamps_in(each), each.side),
+            # Of several members the columns of all as one are held, and no second time each one's.
+            messages=(messages.stored if each.name else messages.read)(each.folder) or Messages(),
+            stamps_in=_stamps_in(each),
             stamping=stamping.read(_stamps_in(each)),
         )
         for each in _found(folder)
@@ -345,4 +351,4 @@ def read_stamps(folder: Path, side: str) -> Integers | None:
     if not path.exists():
         return None
     with numpy.load(path) as file:
-        return file[side].astype(numpy.int64) if side in file else None
+        return messages.as_integers(file[side]) if side in file else None

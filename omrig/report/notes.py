@@ -7,7 +7,7 @@ from omrig.model import units
 from omrig.model.estimate import Estimate
 from omrig.model.members import side_of
 from omrig.model.overhead import NotMeasured, Overhead
-from omrig.model.profiling import NONE, STAGES
+from omrig.model.profiling import NONE, STAGED_MOST, STAGES
 from omrig.model.result import Closure, Instrument, Result
 from omrig.model.run import Run
 from omrig.model.verdict import ONE_SIDE
@@ -22,7 +22,7 @@ def notes(run: Run, result: Result) -> list[tuple[str, str]]:
         ("arrivals", _watcher(result.instrument or {})),
         # Modes that were compared together share a line.
         *(("cost", line) for line in dict.fromkeys(costs(result))),
-        ("sample", _sample(run)),
+        ("sample", _sample(run, result)),
     ]
     return [(label, line) for label, line in lines if line]
 
@@ -149,9 +149,15 @@ def _estimated(found: Estimate) -> str:
     )
 
 
-def _sample(run: Run) -> str:
-    sample = run.plan.sample
-    return f"stages of 1 message in {sample:,}; ± is one standard error" if sample > 1 else ""
+def _sample(run: Run, result: Result) -> str:
+    sample, sent = run.plan.sample, result.messages.sent
+    if sample == 1:
+        return ""
+    kept = ""
+    if result.closure and sent and sent > STAGED_MOST:
+        # Nobody need have asked for it.
+        kept = f", {result.closure.messages:,} of {sent:,}, as --sample says"
+    return f"stages of 1 message in {sample:,}{kept}; ± is one standard error"
 
 
 def warnings(run: Run, result: Result) -> list[str]:
