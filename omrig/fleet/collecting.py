@@ -105,8 +105,8 @@ def _within(folder: Path, name: str) -> Path:
     return folder.joinpath(*parts)
 
 
-def _top(name: str) -> str:
-    return PurePosixPath(name).parts[0]
+def _is_in(name: str, folders: Sequence[str]) -> bool:
+    return any(name.startswith(f"{folder}/") for folder in folders)
 
 
 class OfWorker:
@@ -213,7 +213,7 @@ def collect(source: Source, folder: Path, say: Say, parts: Sequence[str] = ()) -
     progress = _Progress(say, folder.name)
     folder.mkdir(parents=True, exist_ok=True)
     for _ in range(TRIES):
-        entries = [each for each in source.listing() if not parts or _top(each.name) in parts]
+        entries = [each for each in source.listing() if not parts or _is_in(each.name, parts)]
         # First what is small: with it alone there are still counts.
         entries.sort(key=lambda each: each.size_bytes)
         progress.begin(sum(each.size_bytes for each in entries))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 HOSTS = "hosts"
-"""In a run folder and in a host's part of it: a folder a host, of what was sampled there."""
+"""In a run folder, and in a host's part of it: a folder a host, with what was sampled there."""
 
 
 class Reachable(Protocol):
@@ -54,7 +54,7 @@ def workers_of(host: FleetHost, there: Iterable[Reachable]) -> tuple[str, ...]:
 
 def parts(host: FleetHost) -> tuple[str, ...]:
     """The folders of a run that come from a host: its members', and what was sampled there."""
-    return (*host.members, HOSTS)
+    return (*host.members, f"{HOSTS}/{host.name}")
 
 
 def gather(
@@ -73,7 +73,9 @@ def gather(
             worker = collecting.fetch_by_any(
                 client, workers_of(host, there), source, folder, say, parts(host)
             )
-            collecting.remove(client, worker, source)
+            for part in parts(host):
+                # Other hosts of one machine may have theirs in the same folder.
+                collecting.remove(client, worker, f"{source}/{part}")
         except Cut as error:
             failed[host.name] = str(error)
     return collected(run, {each.name for each in left(run)} - failed.keys()), failed

@@ -7,6 +7,7 @@ folder a member in it. What was collected is deleted; what could not be stays un
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import re
@@ -105,7 +106,7 @@ def _is_used(folder: Path) -> bool:
 
 
 def remove(folder: str | Path) -> None:
-    """Delete a run's folder, or one in it; with the last of these the run's own goes, too.
+    """Delete a run's folder, or one in it; with the last in a folder that one goes, too.
 
     Raises ``ValueError`` for one that is not in the spool, ``OSError`` where it cannot be deleted.
     """
@@ -114,9 +115,15 @@ def remove(folder: str | Path) -> None:
         raise ValueError(f"{folder} is not in the spool {place}")
     if path.exists():
         shutil.rmtree(path)
-    for above in path.parents:
-        if above == place:
+    for parent in path.parents:
+        if parent == place:
             return
-        with contextlib.suppress(OSError):
-            # Others of the run may still be there.
-            above.rmdir()
+        try:
+            parent.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            # Others of the run are still there.
+            return

@@ -38,6 +38,8 @@ def left(client):
     (folder / "hosts" / "h1").mkdir(parents=True)
     (folder / "hosts" / "h1" / "machine.csv").write_text("t,cpu\n")
     (folder / "run.json").write_text("the host's own")
+    (folder / "consumer").mkdir()
+    (folder / "consumer" / "side.json").write_text("of another host with the same disk")
     return folder
 
 
@@ -82,7 +84,9 @@ def test_a_worker_dies_in_the_middle_and_another_one_goes_on(client, workers, le
     assert {worker for worker, _ in heard} == {*workers}
     # What the first one brought is not asked for again.
     assert min(at for worker, at in heard if worker == workers[1] and at) >= 1_000_000
-    assert not left.exists()
+    # What was not this host's is left alone.
+    assert not (tmp_path / "run" / "consumer").exists()
+    assert sorted(each.name for each in left.iterdir()) == ["consumer", "run.json"]
     (host,) = run.fleet.hosts
     assert host.left_in is None
     assert host.ended_because == "the network was cut"

@@ -62,6 +62,10 @@ def test_the_last_member_that_is_removed_takes_the_runs_folder_along():
     assert (folder / "consumer-1" / "side.json").exists()
     spool.remove(folder / "consumer-1")
     assert not folder.exists()
+    (spool.made("r1") / "hosts" / "h1").mkdir(parents=True)
+    spool.remove(folder / "hosts" / "h1")
+    assert not folder.exists()
+    assert spool.root().exists()
     spool.remove(folder / "consumer-1")
 
 
