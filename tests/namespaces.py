@@ -103,8 +103,7 @@ class Host:
 
     def end(self) -> None:
         """End all its processes at once, as the loss of a machine does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.init, signal.SIGKILL)
+        _kill(self.init)
 
     def _tell(self, line: str) -> None:
         assert self.wire.stdin
@@ -263,17 +262,25 @@ class Rig:
                 text=True,
             )
         )  # fmt: skip
-        self._stack.callback(holder.kill)
         assert holder.stdout
         if holder.stdout.readline() != "ready\n":
+            holder.kill()
             raise RuntimeError(f"no namespaces for {name}")
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
-        return int(children[0])
+        init = int(children[0])
+        # All others end with it, and the one that holds them when it has seen that.
+        self._stack.callback(_kill, init)
+        return init
 
     def _run(self, target: int, *command: str) -> None:
         subprocess.run(
             ["nsenter", "--target", str(target), "--net", "--", *command], check=True, timeout=20
         )
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
