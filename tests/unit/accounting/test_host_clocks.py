@@ -322,3 +322,18 @@ def test_a_fleet_that_casts_says_what_cannot_be_seen(tmp_path):
     assert found.clock is None
     assert [each.reason for each in found.clocks] == ["no call connects it with the others"]
     assert not any(row.side == "wire" for row in found.stages)
+
+
+def test_the_broker_is_sampled_on_the_coordinator_s_clock(tmp_path):
+    folder = split.run("call-threading", tmp_path / "run", 2, 2)
+    names = ["consumer-1", "producer-2"], ["producer-1", "consumer-2"]
+    fleet(folder, near=names[0], far=names[1])
+    path, told = folder / "run.json", []
+    for ahead in (0, 3600 * NS):
+        about = json.loads(path.read_text())
+        for host in about["fleet"]["hosts"]:
+            host["offset_ns"] = ahead
+        path.write_text(json.dumps(about))
+        told.append(accounted(folder).result.resources["broker"])
+    # An hour away from the load nothing was sampled.
+    assert told[0].cpu_seconds > 0 and told[1] is None
