@@ -341,9 +341,10 @@ def _ahead(each: Recording, first: Recording) -> int:
 
 
 def ahead_of_coordinator_ns(each: Recording) -> int | None:
-    """By how much its clock was ahead of the coordinator's when the start of a fleet was told."""
+    """By how much the clock of its times was ahead of the coordinator's when the start of a fleet
+    was told; None where nobody asked."""
     hosts = each.run.fleet.hosts if each.run.fleet else ()
-    return next((host.offset_ns for host in hosts if host.name == each.fleet_host), None)
+    return next((host.offset_ns for host in hosts if host.name == (each.on or each.host)), None)
 
 
 def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:
