@@ -13,7 +13,7 @@ from omrig.model.resources import Resources, Sampled
 from omrig.model.result import Summary
 from omrig.model.run import Run
 from omrig.model.units import NS
-from omrig.recordings import recording, series
+from omrig.recordings import fleet_hosts, recording, series
 from omrig.recordings.recording import Recording, Sides
 
 Samples = Mapping[str, Floats]
@@ -216,7 +216,7 @@ def _span_here(members: Sequence[Recording]) -> Span | None:
     """
     spans = []
     for each in members:
-        ahead = recording.ahead_of_coordinator_ns(each) if each.fleet_host else 0
+        ahead = fleet_hosts.ahead_ns(each.run, each.host) if each.fleet_host else 0
         span = each.messages.span_ns()
         if span and ahead is not None:
             spans.append((span[0] - ahead, span[1] - ahead))

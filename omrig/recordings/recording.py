@@ -14,8 +14,8 @@ from omrig.model.delivery import Delivery
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
+from omrig.recordings import fleet_hosts, joined, messages, stamping
 from omrig.recordings import folder as run_folder
-from omrig.recordings import joined, messages, stamping
 from omrig.recordings.joined import Numbering
 from omrig.recordings.messages import Messages
 from omrig.recordings.slices import RecordedSlice
@@ -231,14 +231,8 @@ def _found(folder: Path) -> Iterator[Recording]:
                     run=run,
                     about=about,
                     name=own,
-                    fleet_host=_fleet_host(run, name),
+                    fleet_host=fleet_hosts.of_member(run, name),
                 )
-
-
-def _fleet_host(run: Run, member: str) -> str:
-    if run.fleet is None:
-        return ""
-    return next((each.name for each in run.fleet.hosts if member in each.members), "")
 
 
 def _stamps_in(each: Recording) -> Path:
@@ -327,7 +321,7 @@ def _ahead(each: Recording, first: Recording) -> int:
     """
     if on_one_clock([each, first]):
         return 0
-    told = [ahead_of_coordinator_ns(side) for side in (each, first)]
+    told = [fleet_hosts.ahead_ns(side.run, side.on or side.host) for side in (each, first)]
     if told[0] is not None and told[1] is not None:
         return told[0] - told[1]
     if each.stamping and first.stamping:
@@ -338,13 +332,6 @@ def _ahead(each: Recording, first: Recording) -> int:
     spans = [side.messages.span_ns() for side in (each, first)]
     begins = [span[0] for span in spans if span]
     return begins[0] - begins[1] if len(begins) == 2 else 0
-
-
-def ahead_of_coordinator_ns(each: Recording) -> int | None:
-    """By how much the clock of its times was ahead of the coordinator's when the start of a fleet
-    was told; None where nobody asked."""
-    hosts = each.run.fleet.hosts if each.run.fleet else ()
-    return next((host.offset_ns for host in hosts if host.name == (each.on or each.host)), None)
 
 
 def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:

@@ -16,7 +16,7 @@ from omrig.model.host_clock import HostClock
 from omrig.model.mix import MIX
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
-from omrig.recordings import on_clock, recording, slices
+from omrig.recordings import fleet_hosts, on_clock, recording, slices
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import Recording, Sides
 from omrig.recordings.series import BROKER
@@ -216,7 +216,7 @@ def _of_broker(members: Sequence[Recording], origins: Mapping[str, int]) -> int:
     some = next((each for each in members if each.side in origins), None)
     if some is None:
         return 0
-    ahead = recording.ahead_of_coordinator_ns(some) if some.fleet_host else 0
+    ahead = fleet_hosts.ahead_ns(some.run, some.on or some.host) if some.fleet_host else 0
     return origins[some.side] - (ahead or 0)
 
 
