@@ -15,7 +15,7 @@ from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
-from omrig.report import layout, nested, notes, owners, resources
+from omrig.report import clocks, layout, nested, notes, owners, resources
 from omrig.report import members as member_words
 from omrig.report import parts as classes
 from omrig.report import text as words
@@ -38,7 +38,6 @@ _MOST_EVENTS = 50
 
 _UNSEEN = 0.0005
 """A stage below this share is shown as 0.0 %, and need not be looked at."""
-
 
 _SECTIONS = {
     "parts": "By pattern and size",
@@ -158,6 +157,7 @@ def page(
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,
         "sampled": run.plan.sample > 1,
+        "clock_errors_ns": clocks.errors_ns(result),
         "happened": happened,
         "connections_seen": events.connections_seen(recorded),
         "series": series,
