@@ -8,6 +8,7 @@ import numpy
 
 from omrig.accounting import (
     beginning,
+    by_host,
     classes,
     closure,
     counting,
@@ -107,7 +108,8 @@ def account(folder: Path, run: Run) -> Accounted:
     listed = artefacts.recorded(
         folder, [each.member.name for side in sides.values() for each in side.members]
     )
-    return dataclasses.replace(found, result=dataclasses.replace(found.result, artefacts=listed))
+    whole = dataclasses.replace(found.result, artefacts=listed)
+    return dataclasses.replace(found, result=by_host.added(run, sides, whole, ()))
 
 
 def of_sides(run: Run, sides: Sides) -> Accounted:
