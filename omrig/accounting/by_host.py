@@ -294,6 +294,9 @@ def _range(values: Mapping[str, float | None]) -> Range | None:
 def _brokers(run: Run) -> Iterable[BrokerAt]:
     assert run.fleet is not None
     by_address = {name: host.name for host in run.fleet.hosts for name in (host.address, host.name)}
+    if run.fleet.kind == "local":
+        # All of it is here, the broker that it has of its own, too.
+        by_address |= dict.fromkeys(("127.0.0.1", "localhost", "::1"), run.fleet.hosts[0].name)
     for address in _addresses(run):
         host = address.rpartition(":")[0].strip("[]")
         yield BrokerAt(address=address, host=by_address.get(host))

@@ -1,6 +1,6 @@
 """The hosts of a fleet in words for every medium: what each did, and how they differ."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from omrig.model import units
 from omrig.model.by_host import AmongHosts, ClockAgainst, HostPart, Slowest
@@ -14,8 +14,14 @@ FIGURES = ("members", "sent", "received", "msg/s", "CPU a message", "p50", "p99"
 """The figures of a row, by their headings."""
 
 
-def figures(part: HostPart) -> tuple[str, ...]:
-    """The figures of a host in words, one for each of :data:`FIGURES`."""
+def rows(result: Result) -> list[tuple[HostPart, tuple[str, ...]]]:
+    """Each host with its figures in words, one for each of :data:`FIGURES`."""
+    parts = result.hosts or ()
+    references = {part.clock.against for part in parts if part.clock}
+    return [(part, _figures(part, part.name in references)) for part in parts]
+
+
+def _figures(part: HostPart, is_reference: bool) -> tuple[str, ...]:
     took = part.latency or part.served
     return (
         _counted(part.members),
@@ -24,7 +30,7 @@ def figures(part: HostPart) -> tuple[str, ...]:
         UNKNOWN if part.messages_per_second is None else f"{part.messages_per_second:,.1f}",
         UNKNOWN if part.cpu_ns_per_message is None else units.duration(part.cpu_ns_per_message),
         *(units.duration(took.named(name)) if took else UNKNOWN for name in ("p50", "p99", "max")),
-        _clock(part.clock),
+        "reference" if is_reference else _clock(part.clock),
     )
 
 
@@ -119,7 +125,7 @@ def _by(side: str) -> str:
 def _is_slowest(found: Slowest) -> str:
     what = "the messages that it sent" if found.side == "producer" else "the calls that it served"
     return (
-        f"{found.name} is the slowest host: {what} took {units.duration(found.median_ns)} at the"
+        f"the slowest host is {found.name}: {what} took {units.duration(found.median_ns)} at the"
         f" median, those of the others {units.duration(found.others_ns)}; it was the slowest in"
         f" {found.slowest_in} of {found.parts} parts of the load's time, where chance would have it"
         f" in {found.by_chance:g}"
@@ -127,20 +133,25 @@ def _is_slowest(found: Slowest) -> str:
 
 
 def _spread(among: AmongHosts) -> Iterator[str]:
-    if among.rates:
-        yield f"msg/s from a host: {_ends(among.rates, lambda value: f'{value:,.1f}')}"
-    if among.latencies:
-        yield f"p50 from a host: {_ends(among.latencies, units.duration)}"
-    if among.received and among.received.least != among.received.most:
-        yield f"messages received at a host: {_ends(among.received, lambda value: f'{value:,.0f}')}"
+    if rates := among.rates:
+        yield (
+            f"hosts with producers had from {rates.least:,.1f} msg/s ({rates.least_at}) to"
+            f" {rates.most:,.1f} ({rates.most_at}){_ratio(rates)}"
+        )
+    if p50 := among.latencies:
+        yield (
+            f"their p50 is from {units.duration(p50.least)} ({p50.least_at}) to"
+            f" {units.duration(p50.most)} ({p50.most_at}){_ratio(p50)}"
+        )
+    if (received := among.received) and received.least != received.most:
+        yield (
+            f"hosts with consumers received from {received.least:,.0f} messages"
+            f" ({received.least_at}) to {received.most:,.0f} ({received.most_at}){_ratio(received)}"
+        )
 
 
-def _ends(found: Range, shown: Callable[[float], str]) -> str:
-    ratio = f": max/min {found.max_min:.2f}" if found.max_min else ""
-    return (
-        f"from {shown(found.least)} ({found.least_at}) to {shown(found.most)} ({found.most_at})"
-        f"{ratio}"
-    )
+def _ratio(found: Range) -> str:
+    return f": max/min {found.max_min:.2f}" if found.max_min else ""
 
 
 def _told_by(parts: Sequence[HostPart]) -> str:
@@ -163,7 +174,7 @@ def _brokers(among: AmongHosts) -> Iterator[str]:
         yield f"the broker at {each.address} is on {each.host}, beside the members there"
     elsewhere = [each.address for each in among.broker if not each.host]
     if elsewhere:
-        yield f"the broker is at {', '.join(elsewhere)}, which is no host's address"
+        yield f"the broker is at {', '.join(elsewhere)}, which is the address of no host here"
 
 
 def _engine(run: Run, parts: Sequence[HostPart]) -> str:
@@ -172,8 +183,8 @@ def _engine(run: Run, parts: Sequence[HostPart]) -> str:
         return ""
     most = max(used, key=lambda name: used[name])
     return (
-        f"{run.fleet.engine} used {100 * used[most]:.2f} % of a core at most, on {most}, while the"
-        " load ran"
+        f"the engine, {run.fleet.engine}, used {100 * used[most]:.2f} % of a core at most, on"
+        f" {most}, while the load ran"
     )
 
 

@@ -21,7 +21,7 @@ def of_members(result: Result) -> dict[str, Any]:
 def of_hosts(run: Run, result: Result) -> dict[str, Any]:
     """The hosts of a fleet, how they differ, and what was lost of them."""
     return {
-        "hosts": [(part, hosts.figures(part)) for part in result.hosts or ()],
+        "hosts": hosts.rows(result),
         "host_figures": hosts.FIGURES,
         "hosts_notes": list(hosts.notes(run, result)),
         "hosts_lost": list(hosts.lost(result)),

@@ -16,16 +16,16 @@ _LEFT_OUT = ("members", "max", "CPU a message", "p50", "received", "sent", "cloc
 
 def render(run: Run, result: Result, width: int) -> Iterator[RenderableType]:
     """A row a host, what was lost, and how they differ; nothing of a run that was no fleet's."""
-    parts = result.hosts
-    if not parts:
+    rows = hosts.rows(result)
+    if not rows:
         return
     yield Text("\nhosts", "bold")
-    told = [hosts.figures(part) for part in parts]
+    told = [figures for _, figures in rows]
     columns = [
         Column(heading, [each[place] for each in told])
         for place, heading in enumerate(hosts.FIGURES)
     ]
-    names = [part.name for part in parts]
+    names = [part.name for part, _ in rows]
     for heading in _LEFT_OUT:
         if max(map(len, names)) + sum(column.width + 3 for column in columns) + 2 <= width:
             break
