@@ -232,16 +232,27 @@ def rows(broker: Embedded, options: argparse.Namespace) -> Iterator[Row]:
             answering.end()
 
 
-def lines(row: Row, first: Row) -> Iterator[str]:
-    """A row in words: what each connection takes beyond those of the first row."""
+def _each_ms(seconds: float, row: Row, before: Row) -> float:
+    """What was used to connect, for each of the connections since the row before."""
+    many = row.connections - before.connections
+    return 1e3 * seconds / many if many else 0.0
+
+
+def lines(row: Row, first: Row, before: Row) -> Iterator[str]:
+    """A row in words: what each connection takes beyond those of the first row.
+
+    ``before`` is the row before it.
+    """
     many = row.connections - first.connections
 
     def each(figure: Callable[[Row], float], scale: float = 1.0) -> float:
         return scale * (figure(row) - figure(first)) / many if many else 0.0
 
     yield (
-        f"{row.count:,} ends, {row.connections:,} connections;"
-        f" the last ones took {row.seconds:.1f} s to connect"
+        f"{row.count:,} ends, {row.connections:,} connections; the last"
+        f" {row.connections - before.connections:,} took {row.seconds:.1f} s to connect, each"
+        f" {_each_ms(row.connecting_cpu_seconds, row, before):.1f} ms of CPU and"
+        f" {_each_ms(row.broker_connecting_cpu_seconds, row, before):.1f} ms of the broker's"
     )
     yield (
         f"  processes {row.ends.memory_bytes >> 20:,} MiB, {row.ends.threads:,} threads;"
@@ -282,11 +293,13 @@ def main() -> None:
     extra = dict(each.split("=", 1) for each in options.broker_option)
     with embedded_broker(extra_config=extra) as broker:
         print(f"# broker's limits: {control(broker, 'eval', _LIMITS).split()[:3]}", flush=True)
-        first = None
+        first = before = None
         for row in rows(broker, options):
-            first = first or row
-            said = [json.dumps(dataclasses.asdict(row))] if options.json else lines(row, first)
+            first, before = first or row, before or row
+            in_words = lines(row, first, before)
+            said = [json.dumps(dataclasses.asdict(row))] if options.json else in_words
             print(*said, sep="\n", flush=True)
+            before = row
 
 
 if __name__ == "__main__":
