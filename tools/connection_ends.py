@@ -1,9 +1,9 @@
 """A process with many ends of connections to a broker, for tools/fleet_connections.py.
 
-    tools/connection_ends.py KIND EXECUTOR        (transport URL in the environment: BARE_URL)
+    tools/connection_ends.py KIND EXECUTOR AT_ONCE    (transport URL in the environment: BARE_URL)
 
-Each line of standard input says how many there are to be, and is answered when they are there, or
-with what went wrong. It ends with its input.
+So many connect AT_ONCE. Each line of standard input says how many there are to be, and is answered
+when they are there, or with what went wrong. It ends with its input.
 """
 
 import os
@@ -21,9 +21,6 @@ TOPIC = "omrig-connections"
 
 HEARTBEAT_S = 20
 """As often as oslo.messaging does, whose connections are dead after 60 s without one."""
-
-AT_ONCE = 8
-"""How many connect at the same time."""
 
 CONNECT_S = 30.0
 """After this a bare connection is refused."""
@@ -101,7 +98,7 @@ def _of_bare() -> Callable[[int], Any]:
     return make
 
 
-def serve(kind: str, executor: str) -> None:
+def serve(kind: str, executor: str, at_once: int) -> None:
     """Make as many ends as each line of standard input says, and tell when they are there."""
     patch(executor)
     make = {
@@ -114,7 +111,7 @@ def serve(kind: str, executor: str) -> None:
     # To wait in a read would keep green threads from running.
     while select.select([sys.stdin], [], [])[0] and (line := os.read(sys.stdin.fileno(), 64)):
         try:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(at_once) as pool:
                 kept += pool.map(make, range(len(kept), int(line)))
         except Exception as error:  # noqa: BLE001 - told to who asked
             print(f"{type(error).__name__}: {error}".replace("\n", " "), flush=True)
@@ -124,4 +121,4 @@ def serve(kind: str, executor: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

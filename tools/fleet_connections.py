@@ -44,6 +44,12 @@ KINDS = ("server", "client", "bare")
 SETTLE_S = 3.0
 """After this what connecting took is over."""
 
+AT_ONCE = 8
+"""How many connect at the same time, of all processes together."""
+
+MOST_WAITING = 16.0
+"""Of so many threads a core that want to run, over a minute, the host is not to be asked more."""
+
 MEMORY_LEFT = 4 << 30
 """Bytes that are left to the rest of the host."""
 
@@ -100,7 +106,8 @@ class Ends:
     """The processes that hold the ends."""
 
     def __init__(self, kind: str, executor: str, processes: int, url: str) -> None:
-        self.processes = [_started(kind, executor, url) for _ in range(processes)]
+        share = max(1, AT_ONCE // processes)
+        self.processes = [_started(kind, executor, share, url) for _ in range(processes)]
         for each in self.processes:
             _heard(each)
 
@@ -127,10 +134,10 @@ class Ends:
             each.communicate()
 
 
-def _started(kind: str, executor: str, url: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(Path(__file__).with_name("connection_ends.py")), kind, executor]
+def _started(kind: str, executor: str, at_once: int, url: str) -> "subprocess.Popen[str]":
+    program = Path(__file__).with_name("connection_ends.py")
     return subprocess.Popen(
-        command,
+        [sys.executable, str(program), kind, executor, str(at_once)],
         env={**os.environ, "BARE_URL": url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -169,6 +176,9 @@ def room() -> str:
     """What the host has no more of; empty while it has room."""
     if psutil.virtual_memory().available < MEMORY_LEFT:
         return f"less than {MEMORY_LEFT >> 30} GiB of memory are available"
+    waiting, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if waiting > MOST_WAITING * cores:
+        return f"{waiting:.0f} threads want to run on {cores} cores"
     threads = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
     most = int(Path("/proc/sys/kernel/pid_max").read_text())
     if threads > most * (1 - THREADS_LEFT):
