@@ -258,6 +258,9 @@ def lines(row: Row, first: Row, before: Row) -> Iterator[str]:
     def each(figure: Callable[[Row], float], scale: float = 1.0) -> float:
         return scale * (figure(row) - figure(first)) / many if many else 0.0
 
+    if row is first:
+        yield f"{row.count:,} ends, {row.connections:,} connections to begin with"
+        return
     yield (
         f"{row.count:,} ends, {row.connections:,} connections; the last"
         f" {row.connections - before.connections:,} took {row.seconds:.1f} s to connect, each"
