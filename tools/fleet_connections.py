@@ -228,7 +228,7 @@ def rows(broker: Embedded, options: argparse.Namespace) -> Iterator[Row]:
         # The first of a process imports what all others share.
         for count in (options.processes, *options.counts):
             if lacking := room():
-                print(f"! no more than {count} were tried: {lacking}", file=sys.stderr)
+                print(f"! {count:,} were not tried: {lacking}", file=sys.stderr)
                 return
             try:
                 yield measure(broker, ends, count, options.idle)

@@ -13,6 +13,8 @@ from omrig.report.members import UNKNOWN
 FIGURES = ("members", "sent", "received", "msg/s", "CPU a message", "p50", "p99", "max", "clock")
 """The figures of a row, by their headings."""
 
+_LOOPBACK = ("127.", "localhost:", "[::1]:")
+
 
 def rows(result: Result) -> list[tuple[HostPart, tuple[str, ...]]]:
     """Each host with its figures in words, one for each of :data:`FIGURES`."""
@@ -172,7 +174,11 @@ def _brokers(among: AmongHosts) -> Iterator[str]:
     known = [each for each in among.broker if each.host]
     for each in known:
         yield f"the broker at {each.address} is on {each.host}, beside the members there"
-    elsewhere = [each.address for each in among.broker if not each.host]
+    others = [each.address for each in among.broker if not each.host]
+    own = [address for address in others if address.startswith(_LOOPBACK)]
+    if own:
+        yield f"the broker is at {', '.join(own)}, which is each host itself"
+    elsewhere = [address for address in others if address not in own]
     if elsewhere:
         yield f"the broker is at {', '.join(elsewhere)}, which is the address of no host here"
 

@@ -141,6 +141,12 @@ def test_latencies_of_consumers_are_named_as_such():
     assert "Latencies of a host without producers are those of the calls that it served." in text
 
 
+def test_a_broker_at_a_loopback_address_is_each_hosts_own():
+    among = dataclasses.replace(AMONG, broker=(BrokerAt(address="127.0.0.1:5672"),))
+    text = joined(shown(among_hosts=among))
+    assert "The broker is at 127.0.0.1:5672, which is each host itself." in text
+
+
 def test_a_host_that_was_lost_before_the_load_is_said_to_be():
     early = dataclasses.replace(PARTS[2], last_seen_seconds=-0.5, left_in=None)
     assert dict(hosts.lost(result(hosts=(early,))))["rack-c"].startswith(
