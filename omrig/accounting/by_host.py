@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import numpy
 
@@ -11,6 +10,7 @@ from omrig.accounting.slowest import Took
 from omrig.accounting.statistics import summary
 from omrig.model.by_host import AmongHosts, BrokerAt, ClockAgainst, HostPart
 from omrig.model.fleet import Fleet, FleetHost
+from omrig.model.host_clock import HostClock
 from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.model.spread import MemberRow, Range
@@ -31,40 +31,16 @@ class Began:
     error_ns: int
 
 
-class KnownClock(Protocol):
-    """A host's clock by the messages: ahead of that of ``against`` by ``ahead_ns`` at a time."""
-
-    @property
-    def name(self) -> str:
-        """The host's."""
-
-    @property
-    def against(self) -> str:
-        """The other host's."""
-
-    @property
-    def offset_ns(self) -> int | None:
-        """By how much it was ahead when the load began."""
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """How much it gains."""
-
-    @property
-    def error_ns(self) -> int | None:
-        """By how much that is wrong at most."""
-
-
-def added(run: Run, sides: Sides, result: Result, clocks: Iterable[KnownClock]) -> Result:
+def added(run: Run, sides: Sides, result: Result) -> Result:
     """The result with its ``hosts``, where the run was spread over a fleet.
 
-    ``clocks`` are those of hosts of which the messages told it.
+    ``sides`` are as they were recorded, each member on its host's own clock.
     """
     if run.fleet is None:
         return result
     told = {row.name: row for row in result.members or members.all_rows(run, sides)}
     recorded = {each.member.name: each for side in sides.values() for each in side.members}
-    known = _clocks(run.fleet, clocks)
+    known = _clocks(run.fleet, result.clocks or ())
     began = _began(run.fleet, recorded, known)
     sent = {host.name: _sent(host, recorded) for host in run.fleet.hosts}
     served = {host.name: _served(run, host, recorded) for host in run.fleet.hosts}
@@ -198,8 +174,8 @@ def _joined(parts: Iterable[Took]) -> Took:
     )
 
 
-def _clocks(fleet: Fleet, clocks: Iterable[KnownClock]) -> dict[str, ClockAgainst]:
-    """The clock of each host against the first one's, by the messages or else the exchanges."""
+def _clocks(fleet: Fleet, clocks: Iterable[HostClock]) -> dict[str, ClockAgainst]:
+    """The clock of each host against another one's, by the messages or else the exchanges."""
     found = {
         each.name: ClockAgainst(
             against=each.against,
@@ -212,6 +188,8 @@ def _clocks(fleet: Fleet, clocks: Iterable[KnownClock]) -> dict[str, ClockAgains
         if each.offset_ns is not None and each.error_ns is not None
     }
     first = fleet.hosts[0]
+    if any(each.against != first.name for each in found.values()):
+        return found
     for host in fleet.hosts[1:]:
         if host.name not in found and (told := _by_exchanges(host, first)):
             found[host.name] = told
@@ -236,8 +214,9 @@ def _began(
 ) -> dict[str, Began]:
     """When each host with producers began.
 
-    Only where the clocks of all hosts with producers are known, on that of the fleet's first host.
+    Only where the clocks of all hosts with producers are known, against that of one of them.
     """
+    references = {clock.against for clock in clocks.values()} or {fleet.hosts[0].name}
     at: dict[str, tuple[int, int]] = {}
     for host in fleet.hosts:
         starts = [
@@ -251,7 +230,7 @@ def _began(
         clock = clocks.get(host.name)
         if clock:
             at[host.name] = (min(starts) - clock.offset_ns, clock.error_ns)
-        elif host == fleet.hosts[0]:
+        elif references == {host.name}:
             at[host.name] = (min(starts), 0)
         else:
             return {}

@@ -21,6 +21,15 @@ _STRETCHES = {
 }
 """Where the stretches begin and end in which a native thread may have to wait for others."""
 
+TIMES = frozenset(
+    {
+        "pool_begin", "pool_end", "depart", "confirm", "read", "lost_depart", "call", "send",
+        "wait", "put", "woke", "return", "taken", "submit", "start", "endpoint", "endpoint_end",
+        "reply", "end",
+    }
+)  # fmt: skip
+"""Columns that are times on CLOCK_MONOTONIC; the others are durations, bytes, numbers."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Busy:
@@ -80,6 +89,19 @@ class StampTable:
             reconnect_later=self.reconnect_later[rows],
             member=self.member[rows],
             busy=self.busy.take(rows),
+        )
+
+    def timed(self, by: Callable[[Integers], Integers]) -> "StampTable":
+        """The same table with all its times as ``by`` has them, each column of them at once."""
+        columns = {
+            name: by(column) if name in TIMES else column for name, column in self.columns.items()
+        }
+        return dataclasses.replace(
+            self,
+            columns=columns,
+            arrival=by(self.arrival),
+            latest=by(self.latest),
+            confirm_arrival=by(self.confirm_arrival),
         )
 
     def stamped(self, **columns: Integers) -> "StampTable":

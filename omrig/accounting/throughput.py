@@ -64,7 +64,7 @@ def _together(patterns: Sequence[tuple[Run, Sides]]) -> tuple[Integers, int]:
 def ended_of(run: Run, sides: Sides) -> tuple[Integers, int]:
     """When each message ended, and when the first one began; nothing ended: an empty column.
 
-    Where messages end with their receipt, both sides on one host give the consumer's messages from
+    Where messages end with their receipt, both sides on one clock give the consumer's messages from
     the producer's first send on.
     """
     producer, consumer = sides.get("producer"), sides.get("consumer")
@@ -75,7 +75,7 @@ def ended_of(run: Run, sides: Sides) -> tuple[Integers, int]:
             return ended, 0
         first, _ = latency.span_ns(producer)
         of_receipts = all(pattern.ends == "receipt" for pattern in run.plan.patterns)
-        if consumer and of_receipts and recording.on_one_host([producer.member, consumer.member]):
+        if consumer and of_receipts and recording.on_one_clock([producer, consumer]):
             ended = consumer.messages.received()
         return ended, first
     ended = consumer.messages.received() if consumer else numpy.zeros(0, numpy.int64)

@@ -140,7 +140,7 @@ def resources(run: Run, sides: Sides) -> dict[str, Resources | None]:
     The broker, and a side that died before it wrote its readings, have those of the samples. Of
     several members it is what they used together, and the sum of their peaks.
     """
-    here = [each for side in sides.values() for each in side.members]
+    here = [each.as_recorded for side in sides.values() for each in side.members]
     found = {name: _of_side(run, side) for name, side in sides.items()}
     for name in run.sides:
         if name not in sides and here:
@@ -159,7 +159,7 @@ def machines(sides: Sides) -> tuple[Machine, ...]:
     groups: dict[str, list[Recording]] = {}
     for side in sides.values():
         for each in side.members:
-            groups.setdefault(each.member.boot_id, []).append(each)
+            groups.setdefault(each.host, []).append(each.as_recorded)
     found = (_machine(group) for group in groups.values())
     return tuple(each for each in found if each)
 
@@ -170,6 +170,7 @@ def memory(side: Recording) -> Summary | None:
     ``own_bytes_per_message`` of it are omrig's own: the stamps of the message. The peaks are those
     until the load's end: to write the results takes memory, too.
     """
+    side = side.as_recorded
     samples = series.read(_folder(side) / series.MEMORY)
     span = _span([side])
     if samples is None or span is None:
@@ -207,17 +208,18 @@ def _span(sides: Iterable[Recording]) -> Span | None:
 
 
 def _of_side(run: Run, side: Recording) -> Resources | None:
-    folders = [_folder(each) for each in side.members]
-    used = [of_member(each) for each in side.members]
+    members = [each.as_recorded for each in side.members]
+    folders = [_folder(each) for each in members]
+    used = [of_member(each) for each in members]
     for folder in _absent(run, side):
         folders.append(folder)
-        used.append(_outside(folder, side.members))
-    return used[0] if len(used) == 1 else _together(used, folders, side.members)
+        used.append(_outside(folder, members))
+    return used[0] if len(used) == 1 else _together(used, folders, members)
 
 
 def of_member(each: Recording) -> Resources | None:
     """What a member used, by its own readings; None where it made none."""
-    samples, span = series.read(_folder(each) / series.PROCESS), _span([each])
+    samples, span = series.read(_folder(each) / series.PROCESS), _span([each.as_recorded])
     sampled = summary(samples, *span) if samples and span else None
     return each.about.usage and dataclasses.replace(each.about.usage, sampled=sampled)
 
@@ -232,7 +234,7 @@ def _absent(run: Run, side: Recording) -> list[Path]:
 def of_absent(folder: Path, beside: Sequence[Recording]) -> Resources | None:
     """What a member used that left no recording, by what was sampled of it during the load of those
     that were recorded ``beside`` it."""
-    return _outside(folder, beside)
+    return _outside(folder, [each.as_recorded for each in beside])
 
 
 def _together(
@@ -246,7 +248,7 @@ def _together(
     samples = [found for folder in folders if (found := _process(folder))]
     span = _span(beside)
     sampled = None
-    if samples and span and recording.on_one_host(each.member for each in beside):
+    if samples and span and recording.on_one_clock(beside):
         sampled = summary(series.added(samples), *span)
     return Resources(
         wall_seconds=max(each.wall_seconds for each in known),

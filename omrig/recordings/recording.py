@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -125,6 +125,10 @@ class Recording:
     Of several members ``parts`` are the recordings of each. ``messages`` are then those of all,
     numbered as :mod:`omrig.recordings.joined` says, and the counts in ``about`` those of all;
     ``folder`` and ``run`` are the first one's, and stamps are the parts' alone.
+
+    ``fleet_host`` is the host of a fleet that it ran on, empty where there was none. Where its
+    times were put on the clock of another host, that is ``on``, and it is as it was recorded in
+    ``own``; ``errors_ns`` is by how much they may be wrong beside those of members on each host.
     """
 
     side: str
@@ -136,6 +140,20 @@ class Recording:
     stamping: Stamping | None = None
     name: str = ""
     parts: tuple["Recording", ...] = ()
+    fleet_host: str = ""
+    on: str = ""
+    own: "Recording | None" = None
+    errors_ns: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """What its host is known by: its name in the fleet, or which boot of the machine it was."""
+        return self.fleet_host or self.about.boot_id
+
+    @property
+    def as_recorded(self) -> "Recording":
+        """The same with its times as they were recorded, on its own host's clock."""
+        return self.own or self
 
     @property
     def member(self) -> Member:
@@ -179,19 +197,23 @@ def members(folder: Path) -> list[Recording]:
 
 
 @contextlib.contextmanager
-def opened(folders: Iterable[Path]) -> Iterator[dict[str, Recording]]:
-    """The sides in run folders without their stamps, whose columns are read one at a time."""
+def opened(
+    folders: Iterable[Path],
+    put: Callable[[list[Recording]], list[Recording]] = lambda found: found,
+) -> Iterator[dict[str, Recording]]:
+    """The sides in run folders without their stamps, whose columns are read one at a time.
+
+    ``put`` puts the members on one clock, where that is known.
+    """
     with contextlib.ExitStack() as files:
-        yield join(
-            [
-                dataclasses.replace(
-                    each,
-                    messages=files.enter_context(messages.opened(each.folder)) or Messages(),
-                )
-                for folder in folders
-                for each in _found(folder)
-            ]
-        )
+        found = [
+            dataclasses.replace(
+                each, messages=files.enter_context(messages.opened(each.folder)) or Messages()
+            )
+            for folder in folders
+            for each in _found(folder)
+        ]
+        yield join(put(found))
 
 
 def _found(folder: Path) -> Iterator[Recording]:
@@ -203,7 +225,20 @@ def _found(folder: Path) -> Iterator[Recording]:
             about = read_about(folder / name)
             if about:
                 own = name if len(names) > 1 else ""
-                yield Recording(side=side, folder=folder / name, run=run, about=about, name=own)
+                yield Recording(
+                    side=side,
+                    folder=folder / name,
+                    run=run,
+                    about=about,
+                    name=own,
+                    fleet_host=_fleet_host(run, name),
+                )
+
+
+def _fleet_host(run: Run, member: str) -> str:
+    if run.fleet is None:
+        return ""
+    return next((each.name for each in run.fleet.hosts if member in each.members), "")
 
 
 def _stamps_in(each: Recording) -> Path:
@@ -286,11 +321,15 @@ def _paced(parts: Sequence[Recording]) -> Paced | None:
 def _ahead(each: Recording, first: Recording) -> int:
     """By how many ns the clock of a member is ahead of the first one's.
 
-    On another host by the system clocks of both; where those were not read, by their first
-    messages, which are then taken to have been sent at once.
+    On another host by what the coordinator of a fleet found, else by the system clocks of both;
+    where those were not read, by their first messages, which are then taken to have been sent at
+    once.
     """
-    if on_one_host([each.member, first.member]):
+    if on_one_clock([each, first]):
         return 0
+    told = [_told_offset(side) for side in (each, first)]
+    if told[0] is not None and told[1] is not None:
+        return told[0] - told[1]
     if each.stamping and first.stamping:
         own, other = (
             side.stamping.realtime_offsets[0][1] for side in (each, first) if side.stamping
@@ -299,6 +338,12 @@ def _ahead(each: Recording, first: Recording) -> int:
     spans = [side.messages.span_ns() for side in (each, first)]
     begins = [span[0] for span in spans if span]
     return begins[0] - begins[1] if len(begins) == 2 else 0
+
+
+def _told_offset(each: Recording) -> int | None:
+    """By how much its clock was ahead of the coordinator's when the start of a fleet was told."""
+    hosts = each.run.fleet.hosts if each.run.fleet else ()
+    return next((host.offset_ns for host in hosts if host.name == each.fleet_host), None)
 
 
 def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:
@@ -334,9 +379,12 @@ def read_about(folder: Path) -> About | None:
     return About.from_json(value) if value else None
 
 
-def on_one_host(members: Iterable[Member]) -> bool:
-    """Whether the members have one clock: they ran since the same boot of one machine."""
-    return len({member.boot_id for member in members}) == 1
+def on_one_clock(sides: Iterable[Recording]) -> bool:
+    """Whether all members of these have their times on one clock.
+
+    They have where they ran on one host, and where their times were put on one host's clock.
+    """
+    return len({each.on or each.host for side in sides for each in side.members}) == 1
 
 
 def read_stamps(folder: Path, side: str) -> Integers | None:

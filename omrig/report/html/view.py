@@ -15,7 +15,7 @@ from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
-from omrig.report import layout, nested, notes, owners, resources
+from omrig.report import clocks, layout, nested, notes, owners, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
 from omrig.report.html import (
@@ -160,6 +160,7 @@ def page(
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,
         "sampled": run.plan.sample > 1,
+        "clock_errors_ns": clocks.errors_ns(result),
         "happened": happened,
         "connections_seen": events.connections_seen(recorded),
         "series": series,

@@ -18,7 +18,7 @@ from rich.text import Text
 from omrig.model import units
 from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
-from omrig.report import notes, resources
+from omrig.report import clocks, notes, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
 from omrig.report.terminal import (
@@ -121,6 +121,7 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
             sampled=run.plan.sample > 1,
             named=result.verdict.stage if result.verdict else None,
             mixed=bool(result.patterns),
+            errors_ns=clocks.errors_ns(result),
         )
     )
     grid = stages.buckets(rows, width, ascii_only)

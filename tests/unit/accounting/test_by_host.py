@@ -91,17 +91,39 @@ def test_without_replies_nothing_is_said_of_what_was_served(tmp_path):
     assert found.hosts[2].received == 40
 
 
-def test_the_beginning_is_put_on_one_clock_with_its_bound(folder):
-    sides = recording.load(folder)
-    one, two = (each.messages.start_ns.min() for each in sides["producer"].members)
+def test_the_beginning_is_put_on_one_clock_by_the_messages(folder):
+    one, two = (each.messages.start_ns.min() for each in recording.load(folder)["producer"].members)
+    found = accounted(folder)
+    a, b, _ = found.hosts
+    (clock,) = (each for each in found.clocks if each.name == "b")
+    assert (b.clock.by, b.clock.offset_ns, b.clock.error_ns) == (
+        "messages", clock.offset_ns, clock.error_ns,
+    )  # fmt: skip
+    # All of it was one machine, whose clock is none ahead of itself.
+    assert abs(b.clock.offset_ns) <= b.clock.error_ns
+    assert (a.clock, a.began_after_ns, a.began_error_ns) == (None, 0, 0)
+    assert b.began_after_ns == two - one - clock.offset_ns
+    assert b.began_error_ns == clock.error_ns
+    among = found.among_hosts
+    assert (among.begin_skew_ns, among.begin_error_ns) == (b.began_after_ns, b.began_error_ns)
+
+
+@pytest.fixture
+def casts(tmp_path):
+    """Casts, whose messages tell nothing of clocks."""
+    return split.run("cast-threading", tmp_path / "run", 2, 2)
+
+
+def test_the_beginning_is_put_on_one_clock_by_the_exchanges(casts):
+    one, two = (each.messages.start_ns.min() for each in recording.load(casts)["producer"].members)
     fleet(
-        folder,
+        casts,
         host("a", 1, offset_ns=0, round_trip_ns=200_000),
         # So far ahead that its producer began 3 ms after the other one.
         host("b", 2, offset_ns=int(two - one) - 3 * MS, round_trip_ns=400_000),
         host("c", 3),
     )
-    found = accounted(folder)
+    found = accounted(casts)
     a, b, c = found.hosts
     assert (a.began_after_ns, a.began_error_ns) == (0, 0)
     assert (b.began_after_ns, b.began_error_ns) == (3 * MS, 300_000)
@@ -110,9 +132,9 @@ def test_the_beginning_is_put_on_one_clock_with_its_bound(folder):
     assert (b.clock.against, b.clock.by, b.clock.error_ns) == ("a", "exchanges", 300_000)
 
 
-def test_without_a_clock_nothing_is_said_of_the_beginning(folder):
-    fleet(folder, host("a", 1), host("b", 2, offset_ns=None, round_trip_ns=None), host("c", 3))
-    found = accounted(folder)
+def test_without_a_clock_nothing_is_said_of_the_beginning(casts):
+    fleet(casts, host("a", 1), host("b", 2, offset_ns=None, round_trip_ns=None), host("c", 3))
+    found = accounted(casts)
     assert found.hosts[1].clock is None
     assert found.among_hosts.begin_skew_ns is None
     assert [part.began_after_ns for part in found.hosts] == [None, None, None]

@@ -1,6 +1,7 @@
 """What members wrote down is read back in one place."""
 
 import array
+from pathlib import Path
 
 import numpy
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from omrig.model.run import Member
 from omrig.recordings import messages, recording, slices, stamping, writer
 from omrig.recordings.messages import Messages
-from omrig.recordings.recording import About
+from omrig.recordings.recording import About, Recording
 from omrig.recordings.stamping import Blocking, StampCost, Stamping
 from tests.unit.accounting import stamped
 
@@ -99,4 +100,5 @@ def test_messages_are_in_the_slice_that_began_last():
 
 @pytest.mark.parametrize(("boots", "one"), [(["a", "a"], True), (["a", "b"], False)])
 def test_members_of_one_boot_have_one_clock(boots, one):
-    assert recording.on_one_host(About(boot_id=boot).member("") for boot in boots) is one
+    sides = [Recording("producer", Path(), stamped.run(), About(boot_id=boot)) for boot in boots]
+    assert recording.on_one_clock(sides) is one
