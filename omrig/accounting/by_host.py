@@ -1,16 +1,17 @@
 """What the members on each host of a fleet did, and how far the hosts are apart."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy
 
 from omrig.accounting import latency, members, slowest
 from omrig.accounting.slowest import Took
 from omrig.accounting.statistics import summary
-from omrig.model.by_host import AmongHosts, BrokerAt, ClockAgainst, HostPart
+from omrig.model.by_host import AmongHosts, BrokerAt, ClockAgainst, HostPart, Slowest
 from omrig.model.fleet import Fleet, FleetHost
 from omrig.model.host_clock import HostClock
+from omrig.model.latency import Latency
 from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.model.spread import MemberRow, Range
@@ -20,6 +21,16 @@ from omrig.recordings.recording import Recording, Sides
 MESSAGES = "messages"
 EXCHANGES = "exchanges"
 """By what a clock was told."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """How long messages took by the names of hosts, whether ``is_told`` that one of the hosts is
+    slower than the others, and which."""
+
+    latencies: Mapping[str, Latency]
+    is_told: bool
+    slowest: Slowest | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,22 +53,44 @@ def added(run: Run, sides: Sides, result: Result) -> Result:
     recorded = {each.member.name: each for side in sides.values() for each in side.members}
     known = _clocks(run.fleet, result.clocks or ())
     began = _began(run.fleet, recorded, known)
-    sent = {host.name: _sent(host, recorded) for host in run.fleet.hosts}
-    served = {host.name: _served(run, host, recorded) for host in run.fleet.hosts}
+    sides_of = {
+        "producer": lambda host: _sent(host, recorded),
+        "consumer": lambda host: _served(run, host, recorded),
+    }
+    compared = {side: _compared(side, run.fleet, took) for side, took in sides_of.items()}
     parts = []
     for host in run.fleet.hosts:
         at = began.get(host.name)
         part = dataclasses.replace(
             _part(run.fleet, host, told, recorded),
-            latency=summary(sent[host.name].took),
-            served=summary(served[host.name].took),
+            latency=compared["producer"].latencies.get(host.name),
+            served=compared["consumer"].latencies.get(host.name),
             clock=known.get(host.name),
             began_after_ns=at.after_ns if at else None,
             began_error_ns=at.error_ns if at else None,
         )
         parts.append(part)
-    among = _among(run, parts, began, {"producer": sent, "consumer": served})
+    among = _among(run, parts, began, compared)
     return dataclasses.replace(result, hosts=tuple(parts), among_hosts=among)
+
+
+def _compared(side: str, fleet: Fleet, of_host: Callable[[FleetHost], Took]) -> Compared:
+    """How long messages took, host by host: those of one host alone are in memory at a time."""
+    latencies, spans = {}, {}
+    for host in fleet.hosts:
+        took = of_host(host)
+        if (found := summary(took.took)) and (span := slowest.span(took)):
+            latencies[host.name], spans[host.name] = found, span
+    if len(spans) < 2:
+        return Compared(latencies, False, None)
+    at = dict(zip(spans, slowest.edges(list(spans.values())), strict=True))
+    medians = {
+        host.name: slowest.medians(of_host(host), at[host.name])
+        for host in fleet.hosts
+        if host.name in at
+    }
+    whole = {name: each.p50 for name, each in latencies.items()}
+    return Compared(latencies, *slowest.named(side, medians, whole))
 
 
 def _part(
@@ -247,10 +280,9 @@ def _among(
     run: Run,
     parts: Sequence[HostPart],
     began: Mapping[str, Began],
-    sides: Mapping[str, Mapping[str, Took]],
+    compared: Mapping[str, Compared],
 ) -> AmongHosts:
     with_producers = [each for each in parts if each.sent is not None]
-    told = {side: slowest.found(side, hosts) for side, hosts in sides.items()}
     last = max(began.values(), key=lambda at: at.after_ns) if len(began) > 1 else None
     return AmongHosts(
         rates=_range({each.name: each.messages_per_second for each in with_producers}),
@@ -258,8 +290,8 @@ def _among(
         latencies=_range(
             {each.name: each.latency.p50 if each.latency else None for each in with_producers}
         ),
-        compared=tuple(side for side, (could, _) in told.items() if could),
-        slowest=tuple(each for _, each in told.values() if each),
+        compared=tuple(side for side, each in compared.items() if each.is_told),
+        slowest=tuple(each.slowest for each in compared.values() if each.slowest),
         begin_skew_ns=last.after_ns if last else None,
         begin_error_ns=last.error_ns if last else None,
         broker=tuple(_brokers(run)),

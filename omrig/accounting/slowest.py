@@ -8,12 +8,12 @@ which a burst can do.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy
 
 from omrig.model.by_host import Slowest
-from omrig.model.columns import Integers
+from omrig.model.columns import Floats, Integers
 from omrig.model.units import NS
 
 MOST_PARTS = 20
@@ -36,53 +36,74 @@ class Took:
     took: Integers
 
 
-def found(side: str, hosts: Mapping[str, Took]) -> tuple[bool, Slowest | None]:
-    """Whether the hosts can be compared, and the one that is slower than the others.
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """When the first message of a host began, and when its last one ended, on its own clock."""
 
-    They are by name, of two or more. Their parts begin with each one's first message, as all were
-    told to begin at the same instant.
+    begin_ns: int
+    end_ns: int
+
+
+def span(found: Took) -> Span | None:
+    """The time of a host's messages; None without any."""
+    if not len(found.ended):
+        return None
+    return Span(int((found.ended - found.took).min()), int(found.ended.max()))
+
+
+def edges(spans: Sequence[Span]) -> list[Integers]:
+    """Where the parts of the load's time begin and end, of each host on its own clock.
+
+    They begin with each one's first message, as all were told to begin at the same instant, and
+    end with the one that was through first. A part is as long on every host.
     """
-    hosts = {name: each for name, each in hosts.items() if len(each.ended)}
+    lasted = min((each.end_ns - each.begin_ns for each in spans), default=0)
+    parts = min(MOST_PARTS, lasted // LEAST_PART_NS)
+    within = numpy.arange(parts + 1) * lasted // max(parts, 1)
+    return [each.begin_ns + within for each in spans]
+
+
+def medians(found: Took, at: Integers) -> Floats:
+    """What a host's messages took at the median in each part; NaN of a part with few."""
+    which = numpy.searchsorted(at, found.ended, side="right") - 1
+    return numpy.array(
+        [
+            numpy.median(mine) if len(mine) >= LEAST_MESSAGES else numpy.nan
+            for mine in (found.took[which == part] for part in range(len(at) - 1))
+        ]
+    )
+
+
+def named(
+    side: str, hosts: Mapping[str, Floats], whole_ns: Mapping[str, int]
+) -> tuple[bool, Slowest | None]:
+    """Whether hosts can be compared by their medians part by part, and the one that is slower.
+
+    ``whole_ns`` are the medians of all messages.
+    """
     if len(hosts) < 2:
         return False, None
-    medians = _medians(list(hosts.values()))
-    parts = len(medians)
+    rows = numpy.stack(list(hosts.values()), axis=1)
+    rows = rows[~numpy.isnan(rows).any(axis=1)]
+    parts = len(rows)
     # What is the least that could be said of so many parts.
     if _at_least(parts, parts, len(hosts)) * len(hosts) > BY_CHANCE:
         return False, None
-    worst = numpy.bincount(medians.argmax(axis=1), minlength=len(hosts))
+    worst = numpy.bincount(rows.argmax(axis=1), minlength=len(hosts))
     place = int(worst.argmax())
     if _at_least(int(worst[place]), parts, len(hosts)) * len(hosts) > BY_CHANCE:
         return True, None
     name = list(hosts)[place]
-    others = numpy.concatenate([each.took for other, each in hosts.items() if other != name])
+    others = [whole_ns[other] for other in hosts if other != name]
     return True, Slowest(
         name=name,
         side=side,
-        median_ns=int(numpy.median(hosts[name].took)),
+        median_ns=whole_ns[name],
         others_ns=int(numpy.median(others)),
         parts=parts,
         slowest_in=int(worst[place]),
         by_chance=round(parts / len(hosts), 1),
     )
-
-
-def _medians(hosts: list[Took]) -> "numpy.typing.NDArray[numpy.float64]":
-    """What messages took at the median: a row a part in which each host has enough of them."""
-    begins = [int((each.ended - each.took).min()) for each in hosts]
-    lasted = min(int(each.ended.max()) - begin for each, begin in zip(hosts, begins, strict=True))
-    parts = min(MOST_PARTS, lasted // LEAST_PART_NS)
-    rows = numpy.full((parts, len(hosts)), numpy.nan)
-    for column, (each, begin) in enumerate(zip(hosts, begins, strict=True)):
-        order = numpy.argsort(each.ended, kind="stable")
-        edges = begin + numpy.arange(parts + 1) * lasted // max(parts, 1)
-        places = numpy.searchsorted(each.ended[order], edges)
-        for row in range(parts):
-            mine = each.took[order[places[row] : places[row + 1]]]
-            if len(mine) >= LEAST_MESSAGES:
-                rows[row, column] = numpy.median(mine)
-    whole: numpy.typing.NDArray[numpy.float64] = rows[~numpy.isnan(rows).any(axis=1)]
-    return whole
 
 
 def _at_least(times: int, parts: int, hosts: int) -> float:

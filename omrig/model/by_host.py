@@ -68,7 +68,8 @@ class HostPart(Value):
 class Slowest(Value):
     """The host whose messages took longest, by more than chance explains.
 
-    They took ``median_ns``, those of the others ``others_ns``, both medians. Of ``parts`` of the
+    They took ``median_ns``, those of another host ``others_ns``: the median of the other hosts'
+    medians. Of ``parts`` of the
     load's time it was the slowest in ``slowest_in``, where chance would have it in ``by_chance``.
     It is told by the members of a ``side``: by the messages that producers sent, or by the calls
     that consumers served.
