@@ -145,7 +145,9 @@ def resources(run: Run, sides: Sides) -> dict[str, Resources | None]:
     for name in run.sides:
         if name not in sides and here:
             folders = [here[0].folder.parent / member for member in run.plan.names(name)]
-            found[name] = _together([_outside(folder, here) for folder in folders], folders, here)
+            found[name] = _together(
+                [_outside(folder, _span(here)) for folder in folders], folders, here
+            )
     found[series.BROKER] = _broker(here)
     return found
 
@@ -207,13 +209,27 @@ def _span(sides: Iterable[Recording]) -> Span | None:
     return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
+def _span_here(members: Sequence[Recording]) -> Span | None:
+    """The same on the clock of the host that the run was started on: of a fleet the coordinator's.
+
+    It samples the broker, whose members need not be on its host.
+    """
+    spans = []
+    for each in members:
+        ahead = recording.ahead_of_coordinator_ns(each) if each.fleet_host else 0
+        span = each.messages.span_ns()
+        if span and ahead is not None:
+            spans.append((span[0] - ahead, span[1] - ahead))
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
+
 def _of_side(run: Run, side: Recording) -> Resources | None:
     members = [each.as_recorded for each in side.members]
     folders = [_folder(each) for each in members]
     used = [of_member(each) for each in members]
     for folder in _absent(run, side):
         folders.append(folder)
-        used.append(_outside(folder, members))
+        used.append(_outside(folder, _span(members)))
     return used[0] if len(used) == 1 else _together(used, folders, members)
 
 
@@ -234,7 +250,7 @@ def _absent(run: Run, side: Recording) -> list[Path]:
 def of_absent(folder: Path, beside: Sequence[Recording]) -> Resources | None:
     """What a member used that left no recording, by what was sampled of it during the load of those
     that were recorded ``beside`` it."""
-    return _outside(folder, [each.as_recorded for each in beside])
+    return _outside(folder, _span(each.as_recorded for each in beside))
 
 
 def _together(
@@ -261,9 +277,9 @@ def _together(
     )
 
 
-def _outside(folder: Path, sides: Iterable[Recording]) -> Resources | None:
-    """What a process used that made no readings of its own."""
-    samples, span = series.read(folder / series.PROCESS), _span(sides)
+def _outside(folder: Path, span: Span | None) -> Resources | None:
+    """What a process used that made no readings of its own, between these times of its host."""
+    samples = series.read(folder / series.PROCESS)
     counted = counters(samples, *span) if samples and span else None
     if samples is None or span is None or counted is None:
         return None
@@ -277,7 +293,7 @@ def _broker(members: Sequence[Recording]) -> Resources | None:
             folder = member.folder.parent
             # With the load of everyone who was recorded beside it.
             beside = [each for each in members if each.folder.parent == folder]
-            found = _outside(folder / series.BROKER, beside)
+            found = _outside(folder / series.BROKER, _span_here(beside))
             return found and dataclasses.replace(found, process=process.name)
     return None
 

@@ -327,7 +327,7 @@ def _ahead(each: Recording, first: Recording) -> int:
     """
     if on_one_clock([each, first]):
         return 0
-    told = [_told_offset(side) for side in (each, first)]
+    told = [ahead_of_coordinator_ns(side) for side in (each, first)]
     if told[0] is not None and told[1] is not None:
         return told[0] - told[1]
     if each.stamping and first.stamping:
@@ -340,10 +340,11 @@ def _ahead(each: Recording, first: Recording) -> int:
     return begins[0] - begins[1] if len(begins) == 2 else 0
 
 
-def _told_offset(each: Recording) -> int | None:
-    """By how much its clock was ahead of the coordinator's when the start of a fleet was told."""
+def ahead_of_coordinator_ns(each: Recording) -> int | None:
+    """By how much the clock of its times was ahead of the coordinator's when the start of a fleet
+    was told; None where nobody asked."""
     hosts = each.run.fleet.hosts if each.run.fleet else ()
-    return next((host.offset_ns for host in hosts if host.name == each.fleet_host), None)
+    return next((host.offset_ns for host in hosts if host.name == (each.on or each.host)), None)
 
 
 def _consumers(parts: Sequence[Recording], producer: Recording | None) -> Recording:

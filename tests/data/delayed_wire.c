@@ -123,6 +123,10 @@ int main(int count, char **arguments) {
     /* The kernel rounds waits by 50 us otherwise. */
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0);
+    /* Nor has a wire to wait for a core. */
+    struct sched_param first = {.sched_priority = 20};
+    if (sched_setscheduler(0, SCHED_FIFO, &first))
+        perror("delayed_wire: no real-time priority");
     ways[0].in = ways[1].out = interface(arguments[1], "eth0");
     ways[1].in = ways[0].out = interface(arguments[2], arguments[3]);
     for (int each = 0; each < 2; each++)

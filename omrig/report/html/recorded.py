@@ -139,7 +139,7 @@ def _recorded(
                 for each in members
                 if each.side in origins
             },
-            BROKER: next(iter(origins.values()), 0),
+            BROKER: _of_broker(members, origins),
         },
         ended=counted,
         latency=(ends - sent.due_ns)[done],
@@ -209,6 +209,15 @@ def _origins(
     if len(origins) > 1 and recording.on_one_clock(sides.values()):
         origins["consumer"] = origins["producer"]
     return origins
+
+
+def _of_broker(members: Sequence[Recording], origins: Mapping[str, int]) -> int:
+    """The beginning of the load where the broker was sampled: on the host of the run's command."""
+    some = next((each for each in members if each.side in origins), None)
+    if some is None:
+        return 0
+    ahead = recording.ahead_of_coordinator_ns(some) if some.fleet_host else 0
+    return origins[some.side] - (ahead or 0)
 
 
 def _own(each: Recording, began: int, clocks: Sequence[HostClock]) -> int:

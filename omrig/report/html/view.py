@@ -39,7 +39,6 @@ _MOST_EVENTS = 50
 _UNSEEN = 0.0005
 """A stage below this share is shown as 0.0 %, and need not be looked at."""
 
-
 _SECTIONS = {
     "parts": "By pattern and size",
     "message": "A message, to scale",
