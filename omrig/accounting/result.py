@@ -8,6 +8,7 @@ import numpy
 
 from omrig.accounting import (
     beginning,
+    by_host,
     classes,
     closure,
     counting,
@@ -105,10 +106,9 @@ def account(folder: Path, run: Run) -> Accounted:
     """
     sides = recording.load(folder)
     found = of_sides(run, sides)
-    listed = artefacts.recorded(
-        folder, [each.member.name for side in sides.values() for each in side.members]
-    )
-    return dataclasses.replace(found, result=dataclasses.replace(found.result, artefacts=listed))
+    names = [each.member.name for side in sides.values() for each in side.members]
+    whole = dataclasses.replace(found.result, artefacts=artefacts.recorded(folder, names))
+    return dataclasses.replace(found, result=by_host.added(run, sides, whole))
 
 
 def of_sides(run: Run, sides: Sides) -> Accounted:

@@ -10,7 +10,7 @@ schema what it brought
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
        ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
        ``service_time``, ``pacing`` and ``ramp`` of an open loop; ``patterns`` and ``sizes``;
-       ``counts``; ``clocks``
+       ``counts``; ``clocks``; ``hosts`` and ``among_hosts``
 ====== ============================================================================================
 """
 
@@ -20,6 +20,7 @@ from typing import Self, TypeAlias
 
 from omrig.model import overhead
 from omrig.model.beginning import Beginning
+from omrig.model.by_host import AmongHosts, HostPart
 from omrig.model.counts import SideCounts
 from omrig.model.coverage import Coverage
 from omrig.model.delivery import Delivery
@@ -264,7 +265,8 @@ class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
     ``reason`` is why it is incomplete. ``members`` and their ``spread`` are None where no side has
-    several. From ``stages`` to ``instrument`` all is None where no side recorded stages;
+    several, ``hosts`` and what is ``among_hosts`` where the run was no fleet's. From ``stages`` to
+    ``instrument`` all is None where no side recorded stages;
     ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
     profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
     several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
@@ -290,6 +292,8 @@ class Result(Value):
     messages: Counts
     members: tuple[MemberRow, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     spread: Spread | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    hosts: tuple[HostPart, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    among_hosts: AmongHosts | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     throughput: Throughput | None = None
     latency: Latency | None = None
     latency_with_failures: Latency | None = None

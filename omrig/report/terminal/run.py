@@ -24,6 +24,7 @@ from omrig.report import text as words
 from omrig.report.terminal import (
     by_stage,
     counts,
+    fleet,
     members,
     nested,
     pacing,
@@ -87,6 +88,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
     parts += members.render(result, console.width)
+    parts += fleet.render(run, result, console.width)
     parts += part_tables.of_sizes(result, console.width)
     if result.resources:
         parts.append(_resources(run, result))
