@@ -136,27 +136,43 @@ def _in(lines: Sequence[ClockLine], own_ns: int) -> ClockLine:
 def around(joined: Joined, pairs: Mapping[Pair, Between]) -> dict[int, int]:
     """By how many ns a host's clock is another one by ways around, at most; of those with any.
 
-    What is more than the errors allow, is added to these: one of the ways is wrong.
+    What is more than the errors allow, is added to these: one of the ways is wrong. Where none
+    is, two hosts are as sure of each other as their own calls make them, and what these are apart.
     """
     found: dict[int, int] = {}
+    sure: dict[Pair, int] = {}
+    agree = True
     for (one, other), pair in pairs.items():
         if (one, other) in joined.tree:
             continue
-        apart = 0
-        for line in pair.fit.lines:
-            for at in (line.since, line.until):
-                ahead = line.offset_ns + round((at - line.since) * line.drift)
-                by_tree = at + ahead - _ahead(joined, other, at + ahead)
-                apart = max(apart, abs(by_tree - (at - _ahead(joined, one, at))))
+        apart = _apart(joined, pair.fit, one, other)
         ways = set(joined.told[one]) ^ set(joined.told[other])
         for host in {one, other, *(host for way in ways for host in way)}:
             found[host] = max(found.get(host, 0), apart)
         if apart > joined.errors[one, other] + pair.fit.error_ns:
+            agree = False
             for host in (one, other):
                 joined.errors[host] = numpy.maximum(joined.errors[host], apart)
                 joined.errors[:, host] = joined.errors[host]
                 joined.errors[host, host] = 0
+        elif max(map(len, (pair.fit.lines, joined.lines[one], joined.lines[other]))) == 1:
+            # Between its ends no straight line is further from another one than there.
+            sure[one, other] = apart + pair.fit.error_ns
+    for (one, other), error in sure.items() if agree else ():
+        error = min(error, int(joined.errors[one, other]))
+        joined.errors[one, other] = joined.errors[other, one] = error
     return found
+
+
+def _apart(joined: Joined, fit: Fit, one: int, other: int) -> int:
+    """By how many ns the tree and what a pair's own calls tell are apart, at most."""
+    apart = 0
+    for line in fit.lines:
+        for at in (line.since, line.until):
+            ahead = line.offset_ns + round((at - line.since) * line.drift)
+            by_tree = at + ahead - _ahead(joined, other, at + ahead)
+            apart = max(apart, abs(by_tree - (at - _ahead(joined, one, at))))
+    return apart
 
 
 def _ahead(joined: Joined, host: int, own_ns: int) -> int:

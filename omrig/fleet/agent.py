@@ -222,6 +222,7 @@ class Agent:
             member.ended.set()
         elif line.startswith(_PROGRESS):
             member.progress = line
+            self._note_received(line)
         elif not line.startswith(_NOT_TOLD):
             if line.startswith(_PHASE):
                 self._note_phase(line)
@@ -240,11 +241,22 @@ class Agent:
         event = events.decode(line)
         if not isinstance(event, events.Phase):
             return
-        if event.phase == "load" and self._loaded is None:
-            self._loaded = (self._used_s(), time.monotonic())
+        if event.phase == "load":
+            self._note_load()
         elif event.phase == "saving" and self._loaded is not None:
             used_s, since = self._loaded
             self._say(engine=[self._used_s() - used_s, time.monotonic() - since])
+
+    def _note_received(self, line: str) -> None:
+        """A consumer says of its load only how much of it came."""
+        if self._loaded is None:
+            event = events.decode(line)
+            if isinstance(event, events.Progress) and event.counts.get("received"):
+                self._note_load()
+
+    def _note_load(self) -> None:
+        if self._loaded is None:
+            self._loaded = (self._used_s(), time.monotonic())
 
     def _used_s(self) -> float:
         """CPU seconds of this process, without what the sampling takes, as in any run."""

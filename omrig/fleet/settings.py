@@ -5,6 +5,7 @@ own stacks, measures how late its event loop is, reads its memory. None of that 
 a process and to carry its lines.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -38,6 +39,9 @@ RESOURCE = "omrig"
 
 HEARTBEAT_S = 10.0
 """A worker says so often that it is there; that it is gone its connection says."""
+
+AS_BEFORE_S = 5.0
+"""So long may it take to have all processes as they were: a host that was cut off never says so."""
 
 _STOPPED = (
     "profile",
@@ -92,7 +96,10 @@ def as_before(dask_worker: Any) -> None:
 
 @contextlib.contextmanager
 def quiet(client: "Client", timeout_s: float) -> Iterator[None]:
-    """All processes of a cluster do little beside what they are told, until the block ends."""
+    """All processes of a cluster do little beside what they are told, until the block ends.
+
+    Within ``timeout_s`` they are to say that they do. Raises ``TimeoutError``.
+    """
     _tell(client, quieten, timeout_s)
     try:
         yield
@@ -100,15 +107,20 @@ def quiet(client: "Client", timeout_s: float) -> Iterator[None]:
         # What has gone meanwhile does not matter any more; with its scheduler the client closes.
         if client.status == "running":
             with contextlib.suppress(OSError, TimeoutError):
-                _tell(client, as_before, timeout_s)
+                _tell(client, as_before, AS_BEFORE_S)
 
 
 def _tell(client: "Client", what: Callable[[Any], None], timeout_s: float) -> None:
-    async def tell() -> None:
-        for nanny in (False, True):
-            await client.run(what, nanny=nanny, on_error="ignore")
-        # A scheduler that only brings others together may be without omrig.
+    async def scheduler() -> None:
+        # One that only brings others together may be without omrig.
         with contextlib.suppress(ImportError):
             await client.run_on_scheduler(what)
+
+    async def tell() -> None:
+        # Each at once: who does not answer is not waited for by the others.
+        await asyncio.gather(
+            scheduler(),
+            *(client.run(what, nanny=each, on_error="ignore") for each in (False, True)),
+        )
 
     client.sync(tell, callback_timeout=timeout_s)

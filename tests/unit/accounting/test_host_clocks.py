@@ -213,6 +213,16 @@ def test_a_host_is_told_by_way_of_others():
     assert wrong <= clock.error_ns < error["b"]
 
 
+def test_hosts_that_met_are_surer_of_each_other_than_by_way_of_others():
+    run = made(FIVE, ["a", "c"], ["b", "d"])
+    clocked = host_clocks.on_one_clock(run.sides, run.tables)
+    error = {each.name: each.error_ns for each in clocked.clocks}
+    # Of the second producer and one of the consumers the others tell no more than that.
+    around = max(error["c"] + error[name] for name in "bd")
+    wrong, clock = worst(run, clocked)
+    assert wrong <= clock.error_ns < 0.75 * around
+
+
 def test_a_way_around_that_says_otherwise_is_in_the_bound():
     """One pair's ways are not as fast there as back, and nobody can see which."""
     run = made(FIVE, ["a", "b"], ["d", "e"])

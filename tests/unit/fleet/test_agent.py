@@ -72,6 +72,18 @@ def test_the_engine_is_measured_from_the_load_to_its_end(made):
     assert 0 < wall_s < 10
 
 
+def test_of_a_consumer_the_load_begins_with_its_first_message(made):
+    child = made._members["producer-1"].child
+    for received in (0, 0, 5):
+        made.put((child, events.encode(events.Progress("producer-1", {"received": received}))))
+        assert (made._loaded is None) == (received == 0)
+    loaded = made._loaded
+    made.put((child, events.encode(events.Progress("producer-1", {"received": 9}))))
+    assert made._loaded is loaded
+    made.put((child, events.encode(events.Phase("producer-1", "saving"))))
+    assert [each for each in made.said if "engine" in each]
+
+
 def test_a_member_does_what_the_coordinator_says(made):
     ask = events.Ask(3, "received", {})
     for message in (
