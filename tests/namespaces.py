@@ -237,7 +237,10 @@ class Rig:
         ).stdout
 
     def processes(self, where: Host) -> list[int]:
-        """The processes of a host but the first one, by the machine's numbers."""
+        """The processes of a host but the first one, by the machine's numbers.
+
+        Without those that have ended: of orphans nobody takes notice of their end there.
+        """
         init = Path(f"/proc/{where.init}")
         if not init.exists():
             # With the first one all others ended.
@@ -247,7 +250,8 @@ class Rig:
             # Processes end while they are looked at.
             with contextlib.suppress(OSError):
                 if path.name.isdigit() and (path / "ns/pid").readlink() == own:
-                    found.append(int(path.name))
+                    state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+                    found += [int(path.name)] if state not in "ZX" else []
         return [each for each in found if each != where.init]
 
     def _namespaces(self, name: str, kinds: Sequence[str], prepare: str = "true") -> int:

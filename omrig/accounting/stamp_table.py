@@ -30,6 +30,10 @@ TIMES = frozenset(
 )  # fmt: skip
 """Columns that are times on CLOCK_MONOTONIC; the others are durations, bytes, numbers."""
 
+_WAITS = ("connect", "connect_early", "reconnect", "socket_wait")
+"""Columns that are durations up to seconds, so that a clock's drift is seen in them; all of them
+before ``depart``. Of serialisation, a duration too, a drift of 50 ppm is 50 ns a millisecond."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Busy:
@@ -98,6 +102,10 @@ class StampTable:
         columns = {
             name: by(column) if name in TIMES else column for name, column in self.columns.items()
         }
+        for name in _WAITS:
+            # They are parts of what is between times: what the clock gains, both gain.
+            if name in columns and columns[name].any():
+                columns[name] = columns["depart"] - by(self.columns["depart"] - columns[name])
         return dataclasses.replace(
             self,
             columns=columns,

@@ -75,7 +75,13 @@ def bring(
 
     What came is deleted there. What could not be had is told, and noted in ``losses``.
     """
-    _let_orphans_end(posts, display)
+    alive = _alive(client)
+    readable = [
+        post
+        for post in posts
+        if _workers(post, hosts[post.host], posts, alive) or _is_here(hosts[post.host], post.folder)
+    ]
+    _let_orphans_end(readable, display)
     alive = _alive(client)
     left: dict[str, str] = {}
     for post in posts:
@@ -97,7 +103,10 @@ def bring(
 
 
 def _let_orphans_end(posts: Sequence[Post], display: Display) -> None:
-    """Members whose worker is gone save and end by themselves; nobody says when."""
+    """Members whose worker is gone save and end by themselves; nobody says when.
+
+    What nobody can read is not waited for: it is fetched later.
+    """
     lost_ns = [post.lost_ns for post in posts if post.lost_ns is not None and post.members]
     wait_s = ORPHAN_S - (time.monotonic_ns() - max(lost_ns)) / NS if lost_ns else 0.0
     if wait_s > 0:
@@ -132,6 +141,11 @@ def _workers(post: Post, host: Host, posts: Sequence[Post], alive: set[str]) -> 
     return list(dict.fromkeys(own + others))
 
 
+def _is_here(host: Host, folder: str) -> bool:
+    """Whether a folder of that host is one of this machine."""
+    return host.boot_id == _BOOT_ID.read_text().strip() and Path(folder).is_dir()
+
+
 def _fetch(
     client: "Client", workers: list[str], host: Host, remote: str, local: Path, display: Display
 ) -> None:
@@ -140,7 +154,7 @@ def _fetch(
         worker = collecting.fetch_by_any(client, workers, remote, local, display.say)
         collecting.remove(client, worker, remote)
         return
-    if host.boot_id == _BOOT_ID.read_text().strip() and Path(remote).is_dir():
+    if _is_here(host, remote):
         collecting.collect(OfThisHost(remote), local, display.say)
         if spool.root().resolve() in Path(remote).resolve().parents:
             # Another user's, or another place that a worker was told, is not ours to delete.

@@ -149,6 +149,7 @@ class Placing:
         self._differences = tuple(differences)
         self._resources = resources
         self._begin_ns: int | None = None
+        self._began: dict[str, starting.Offset | None] = {}
         self._numbers = 0
         self._futures: list[Any] = []
         self._left: dict[str, str] | None = None
@@ -251,6 +252,8 @@ class Placing:
         posts = [each for each in self._posts.values() if each.lost is None]
         ahead_s = starting.ahead_s(each.exchanges.slowest_ns() for each in posts)
         self._begin_ns = time.perf_counter_ns() + int(ahead_s * NS)
+        # Clocks drift: later exchanges tell of later times.
+        self._began = {name: each.exchanges.fastest() for name, each in self._posts.items()}
         return ahead_s
 
     def processors(self) -> Mapping[str, float]:
@@ -351,7 +354,8 @@ class Placing:
 
     def _described(self, host: Host) -> FleetHost:
         posts = self._of_host[host.name]
-        offsets = [each for post in posts if (each := post.exchanges.fastest())]
+        known = [self._began.get(post.name) or post.exchanges.fastest() for post in posts]
+        offsets = [each for each in known if each]
         offset = min(offsets, key=lambda each: each.round_trip_ns, default=None)
         lost = next((post for post in posts if post.lost), None)
         used = [post.engine for post in posts if post.engine]

@@ -167,6 +167,23 @@ def test_every_time_of_a_row_is_moved_by_the_same_clock():
     assert (before["depart"] - before["read"] - (after["depart"] - after["read"]) < 100).all()
 
 
+def test_what_took_long_is_as_long_on_the_other_clock_as_what_it_is_part_of():
+    """A connection that was made while a reply waited for it."""
+    run = made(FIVE, ["a"], ["b"])
+    took = 400 * MS
+    far = run.tables["consumer"]
+    far = far.stamped(
+        pool_begin=far["depart"] - took - 200, pool_end=far["depart"] - 100,
+        connect=numpy.full(far.rows, took),
+    )  # fmt: skip
+    clocked = host_clocks.on_one_clock(run.sides, {**run.tables, "consumer": far})
+    moved = clocked.tables["consumer"]
+    # 50 ppm of it is 20 us, and the drift is found within some ppm.
+    assert (abs(took - moved["connect"] - 20_000) < 5_000).all()
+    waited = moved["pool_end"] - moved["pool_begin"] - moved["connect"]
+    assert (abs(waited - 100) <= 2).all()
+
+
 def test_ways_that_are_not_as_fast_there_as_back_are_within_the_bound():
     run = made(FIVE, ["a"], ["b"], ways=(900, 100))
     wrong, clock = worst(run, host_clocks.on_one_clock(run.sides, run.tables))

@@ -73,6 +73,14 @@ def test_orphans_have_time_to_save(left, tmp_path, monkeypatch):
     assert bringing.ORPHAN_S - 1 < slept[0] <= bringing.ORPHAN_S
 
 
+def test_what_nobody_can_read_is_not_waited_for(left, tmp_path, monkeypatch):
+    monkeypatch.setattr(bringing.time, "sleep", lambda _: pytest.fail("it waits"))
+    left.lose("a has said nothing for 10 s")
+    found, display, _ = bring(left, tmp_path, "another machine")
+    assert found == {"a": left.folder}
+    assert display.said == []
+
+
 def test_any_worker_of_the_host_reads_for_one_that_is_lost():
     def post(worker, lost=None):
         made = Post("p", "a", worker, lambda _: None)

@@ -128,6 +128,11 @@ def test_the_start_is_told_early_enough_for_the_slowest(fleet):
     assert 0.8 * NS <= made.begin_ns - before < 5 * NS
     assert [each.round_trip_ns for each in made.hosts] == [1_000_000, 30_000_000]
     assert [each.offset_ns for each in made.hosts] == [0, 0]
+    # What is said of the clocks is of then, whatever they gain until the end.
+    for number in range(2, 30):
+        first.exchanges.asked(number, number * NS)
+        first.exchanges.answered(number, number * NS + 50_000 * number, number * NS)
+    assert fleet.fleet().hosts == made.hosts
     assert (made.kind, made.engine, made.differences) == ("hosts", "dask 1", ("amqp",))
 
 
