@@ -13,7 +13,22 @@ PORT = 8786
 ADDRESS = f"tcp://{HUB}:{PORT}"
 """Of the scheduler."""
 
-START_S = 60.0
+START_S = 50.0
+
+_WAIT = """
+import sys, time
+from distributed import Client
+address, within_s, *names = sys.argv[1:]
+deadline = time.monotonic() + float(within_s)
+with Client(address, set_as_default=False) as client:
+    while True:
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        there = sorted(each["name"] for each in known)
+        if there == sorted(names):
+            break
+        assert time.monotonic() < deadline, there
+        time.sleep(0.1)
+"""
 
 
 @dataclasses.dataclass
@@ -27,39 +42,35 @@ class Engine:
     rig: Rig
     folder: Path
     stack: contextlib.ExitStack
+    names: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What the worker on each host is called."""
 
     def spool(self, host: Host) -> Path:
         """Where the members on a host write."""
         return self.folder / "spool" / host.name
 
     def work(self, host: Host) -> "subprocess.Popen[str]":
-        """A worker on a host, which ends with what holds its standard input."""
+        """A worker on a host, which ends with what holds its standard input.
+
+        A second one comes where the first has ended, of which the scheduler may not know yet.
+        """
+        name = self.names[host.name] = host.name + ("-again" if host.name in self.names else "")
         complaints = self.stack.enter_context((self.folder / f"{host.name}.log").open("a"))
         worker = self.rig.start(
-            host, sys.executable, "-m", "omrig.fleet.worker", ADDRESS, host.name,
+            host, sys.executable, "-m", "omrig.fleet.worker", ADDRESS, name,
             stdin=subprocess.PIPE, stdout=complaints, stderr=complaints, cwd=self.folder,
             env={"OMRIG_SPOOL": str(self.spool(host))},
         )  # fmt: skip
-        # Its children end when it does: first of all what it waits for.
-        self.stack.callback(worker.wait, 30)
-        self.stack.callback(worker.communicate)
+        self.stack.callback(worker.communicate, timeout=30)
         return worker
 
-    def wait(self, number: int) -> None:
-        """Until the scheduler has so many workers."""
-        said = self.rig.python(
-            None, "-c",
-            "import sys; from distributed import Client\n"
-            "with Client(sys.argv[1], set_as_default=False) as client:\n"
-            "    client.wait_for_workers(int(sys.argv[2]), timeout=float(sys.argv[3]))\n"
-            "print('there')",
-            ADDRESS, number, START_S,
-        )  # fmt: skip
-        assert said == "there\n"
+    def wait(self) -> None:
+        """Until the scheduler has all workers that there are, and none that there was."""
+        self.rig.python(None, "-c", _WAIT, ADDRESS, START_S, *self.names.values())
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":
         """``omrig fleet`` on the hub, with this scheduler, once the workers are there."""
-        self.wait(len(self.rig.hosts))
+        self.wait()
         return self.rig.start(
             None, sys.executable, "-m", "omrig", "fleet", "--scheduler", ADDRESS, *arguments,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder,

@@ -67,10 +67,9 @@ def _lost(part: HostPart) -> str:
         return ""
     if part.last_seen_seconds is None:
         return f"lost: {part.ended_because}"
-    if part.last_seen_seconds < 0:
-        return f"lost before the load began: {part.ended_because}"
-    seconds = f"{part.last_seen_seconds:,.1f}"
-    return f"lost, heard of last {seconds} s after the load began: {part.ended_because}"
+    seconds = f"{abs(part.last_seen_seconds):,.1f}"
+    when = "after" if part.last_seen_seconds >= 0 else "before"
+    return f"lost, heard of last {seconds} s {when} the load began: {part.ended_because}"
 
 
 def _missing(part: HostPart) -> str:

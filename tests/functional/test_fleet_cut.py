@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,11 +47,11 @@ def until(process, pattern):
     raise AssertionError(said)
 
 
-def wait_for_none(rig, host, limit_s):
+def wait_for_none(rig, host):
     """Until no process is left on a host; how many seconds that took."""
     began = time.monotonic()
-    while rig.processes(host):
-        assert time.monotonic() - began < limit_s, rig.processes(host)
+    while processes := rig.processes(host):
+        assert time.monotonic() - began < 90, processes
         time.sleep(0.2)
     return time.monotonic() - began
 
@@ -68,17 +69,18 @@ class Ran:
             "--timeout", TIMEOUT_S, "--executor", "threading", "--output", self.folder,
         )  # fmt: skip
         said = until(process, "producer-2: load")
-        # From then on there is half a second at most.
-        time.sleep(1.5)
+        # It begins within a second, and then all have said something.
+        time.sleep(3)
         for host in (lost, briefly):
             host.cut()
         began = time.monotonic()
         threading.Timer(BRIEFLY_S, briefly.heal).start()
-        # Meanwhile the worker ends, too, which is the last to do so.
-        rest, _ = process.communicate(timeout=90)
-        self.took_s = time.monotonic() - began
+        with ThreadPoolExecutor() as beside:
+            gone = beside.submit(wait_for_none, rig, lost)
+            rest, _ = process.communicate(timeout=90)
+            self.took_s = time.monotonic() - began
+            self.gone_s = gone.result()
         self.said, self.status = said + rest, process.returncode
-        wait_for_none(rig, lost, max(0.1, DEAD_MAN_S + ORPHAN_S + 5.0 - self.took_s))
         self.counts = {host.name: len(rig.processes(host)) for host in rig.hosts.values()}
         self.kept = {path.name for path in engine.spool(lost).glob("*/*")}
         self.run, self.result = self.read()
@@ -127,7 +129,7 @@ def test_the_run_ends_in_time_and_says_whom_it_lost(ran):
     host = host_of(ran.run, LOST)
     assert re.fullmatch(rf"{LOST} has said nothing for \d+ s", host["ended_because"])
     assert host["ended_because"] in ran.run["ended_because"]
-    # Until it was cut off it was heard of, a second ago at most.
+    # It was heard of until it was cut off.
     assert host["last_seen_ns"] > ran.run["fleet"]["begin_ns"]
     assert f"omrig: {LOST} has said nothing for 10 s" in ran.said
     assert f"what was not collected is there in {host['left_in']}" in " ".join(ran.said.split())
@@ -149,6 +151,8 @@ def test_what_is_cut_off_for_some_seconds_costs_nothing_but_them(ran):
 
 
 def test_members_that_were_cut_off_end_by_themselves_and_keep_what_they_recorded(ran):
+    # Its agent gives up the coordinator, or its worker the scheduler, which is as patient.
+    assert ran.gone_s < DEAD_MAN_S + ORPHAN_S + 2.0
     assert ran.counts == {name: 0 if name == LOST else 1 for name in ran.counts}
     assert ran.kept == {"producer-2", "hosts"}
 

@@ -150,7 +150,7 @@ def test_a_broker_at_a_loopback_address_is_each_hosts_own():
 def test_a_host_that_was_lost_before_the_load_is_said_to_be():
     early = dataclasses.replace(PARTS[2], last_seen_seconds=-0.5, left_in=None)
     assert dict(hosts.lost(result(hosts=(early,))))["rack-c"].startswith(
-        "lost before the load began: its worker is gone; none"
+        "lost, heard of last 0.5 s before the load began: its worker is gone; none"
     )
     partly = dataclasses.replace(PARTS[0], missing=("producer-2",))
     assert dict(hosts.lost(result(hosts=(partly,)))) == {"rack-a": "no results of producer-2"}
