@@ -32,8 +32,7 @@ from numpy.random import Generator
 
 from omrig.compare import runs
 from omrig.experiment import journal, sequential, until
-from omrig.experiment.journal import Journal
-from omrig.experiment.sequential import DEFAULT_MARGIN, LOOKS, METRICS, METRICS_OF_A_DUET
+from omrig.experiment.sequential import DEFAULT_MARGIN, LOOKS, METRICS
 from omrig.model.columns import Floats, Integers
 from omrig.model.units import MS
 from tests.accuracy import injection
@@ -183,11 +182,6 @@ def ab(folder: Path, options: argparse.Namespace, cost_ms: float, *rule: str) ->
         )
 
 
-def metrics_of(about: Journal) -> tuple[str, ...]:
-    """What decides such an experiment."""
-    return METRICS_OF_A_DUET if about.rule and about.rule.duet else METRICS
-
-
 def read(folder: Path) -> Floats:
     """The logarithms of the ratios of an experiment's rounds, by metric and round."""
     about = journal.read(folder, "POOL")
@@ -196,7 +190,7 @@ def read(folder: Path) -> Floats:
         for side, name, number in zip(sides, "ab", both, strict=True):
             found = runs.read(str(folder / name / f"{number:02}"), "POOL")
             side.append(until.figures(found.runs[0]))
-    return numpy.array([sequential.log_ratios(name, *sides) for name in metrics_of(about)])
+    return numpy.array([sequential.log_ratios(name, *sides) for name in METRICS])
 
 
 def cpu_ms(folder: Path) -> float:
@@ -219,8 +213,7 @@ def record(options: argparse.Namespace) -> None:
 
 def _show(name: str, logs: Floats) -> None:
     print(f"{name}, {logs.shape[1]} rounds:")
-    names = METRICS if len(logs) == len(METRICS) else METRICS_OF_A_DUET
-    for metric, each in zip(names, logs, strict=True):
+    for metric, each in zip(METRICS, logs, strict=True):
         middle = numpy.median(each)
         beyond = numpy.abs(each - middle).max() / (1.4826 * numpy.median(numpy.abs(each - middle)))
         print(

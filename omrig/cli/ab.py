@@ -42,7 +42,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--duet",
         action="store_true",
-        help="run both at once, each on its share of the machine, and go by CPU a message: for a"
+        help="run both at once on one core, which is as fast for the one as for the other: for a"
         " machine whose speed changes from second to second; both need the same --duration",
     )
     experiments.add_folder(parser, "ab")

@@ -21,7 +21,6 @@ from omrig.experiment.sequential import (
     DEFAULT_MARGIN,
     LOOKS,
     METRICS,
-    METRICS_OF_A_DUET,
     METRICS_OF_AN_OPEN_LOOP,
 )
 from omrig.experiment.trials import Configuration, Tools
@@ -111,8 +110,7 @@ def rule(
     rounds = options.rounds or (MOST_ROUNDS if is_decided else default_rounds)
     _check_rounds(rounds, is_decided)
     is_open = any(each.plan.pace.is_open for each in measured)
-    default: tuple[str, ...] = METRICS_OF_AN_OPEN_LOOP if is_open else METRICS
-    default = METRICS_OF_A_DUET if is_duet else default
+    default = METRICS_OF_AN_OPEN_LOOP if is_open else METRICS
     return Rule(
         until="decided" if is_decided else "rounds",
         rounds=rounds,

@@ -21,8 +21,8 @@ NOTE = (
 """What is to be known of the rows of such a comparison."""
 
 DUET_NOTE = (
-    "both ran at once, and each had its share of the machine: go by CPU a message; rates, latencies"
-    " and stages are those of a busy machine, and the broker's CPU is that of both"
+    "both ran at once and shared one core: rates, latencies and stages are those of half a core,"
+    " and the broker's CPU is that of both"
 )
 """What is to be known where the runs of a round were made at once."""
 

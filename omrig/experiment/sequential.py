@@ -39,10 +39,6 @@ METRICS = ("throughput", "p50", "cpu")
 METRICS_OF_AN_OPEN_LOOP = ("p50", "p99", "cpu")
 """Likewise where the rate is given: the throughput is what was asked for."""
 
-METRICS_OF_A_DUET = ("cpu",)
-"""... and where both run at once: how much of the machine each gets is the scheduler's doing, and
-with it rates and latencies."""
-
 _CENTRE, _SCALE = 12, 0.9
 """Where most of :data:`ALPHA` is spent: about as many rounds as decide 5 % at the noise of a
 machine that is not quiet; and how far around, in natural logarithms of rounds."""

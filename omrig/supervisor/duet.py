@@ -1,9 +1,9 @@
 """Runs at once, whose loads begin at one instant: a duet.
 
 Where a machine's speed changes from second to second, no two runs after each other had the same
-one; at once they have, whatever it is. [L. Bulej, V. Horký, P. Tůma, F. Farquet, A. Prokopec: Duet
-Benchmarking: Improving Measurement Accuracy in the Cloud. ICPE 2020.] Each is supervised by a
-process of its own.
+one; at once and on one core they have, whatever it is. Each is supervised by a process of its own.
+[L. Bulej, V. Horký, P. Tůma, F. Farquet, A. Prokopec: Duet Benchmarking: Improving Measurement
+Accuracy in the Cloud. ICPE 2020.]
 """
 
 import dataclasses
@@ -45,13 +45,22 @@ def own_code() -> str:
     return os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
 
 
+def core() -> int:
+    """The core on which all of them run: the last that this process may use.
+
+    The cores of a rented machine are of different speeds at any one time; a shared one is as fast
+    for both.
+    """
+    return max(os.sched_getaffinity(0))
+
+
 def run(parts: Sequence[Part], display: Display, interrupts: Interrupts) -> list[Recorded]:
     """Do what the plans say at once; what each of them recorded.
 
     ``display`` is told of all of them. Raises what :func:`omrig.supervisor.run.run` raises, of the
     one that failed first.
     """
-    meeting = Meeting(len(parts))
+    meeting, shared = Meeting(len(parts)), core()
     found: dict[int, Recorded] = {}
     failed: list[BaseException] = []
 
@@ -59,7 +68,7 @@ def run(parts: Sequence[Part], display: Display, interrupts: Interrupts) -> list
         code = part.code or own_code()
         try:
             found[number] = elsewhere.run(
-                part.python, code, part.plan, display, interrupts, part.broker, meeting
+                part.python, code, part.plan, display, interrupts, part.broker, meeting, shared
             )
         except BaseException as error:  # noqa: BLE001 - it is raised again below
             failed.append(error)

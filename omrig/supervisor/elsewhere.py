@@ -53,16 +53,18 @@ def run(
     interrupts: Interrupts,
     broker: "Embedded | None" = None,
     meeting: "Meeting | None" = None,
+    core: int | None = None,
 ) -> Recorded:
     """Do what :func:`omrig.supervisor.run.run` does, in a process of ``python``.
 
     ``code`` is where that finds omrig's own files, as ``PYTHONPATH``. The load begins with those of
-    the other runs of a ``meeting``. Raises what :func:`omrig.supervisor.run.run` raises.
+    the other runs of a ``meeting``; all its processes stay on ``core``, by its number. Raises what
+    :func:`omrig.supervisor.run.run` raises.
     """
     other = _Other(python, code, interrupts, meeting)
     try:
         with interrupts.deferring():
-            other.send(_request(plan, display, broker, meeting is not None))
+            other.send({**_request(plan, display, broker, meeting is not None), "core": core})
             answer = _follow(other, display, interrupts)
     finally:
         other.close()

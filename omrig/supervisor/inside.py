@@ -123,6 +123,9 @@ def main() -> None:
         interrupts.handled(),
     ):
         asked = json.loads(request.readline())
+        if asked["core"] is not None:
+            # Who is started from here inherits it.
+            os.sched_setaffinity(0, {asked["core"]})
         # The others that it starts are told through pipes, too.
         os.environ.update(asked["options"])
         display = Relayed(answer, request, asked["is_seen"])

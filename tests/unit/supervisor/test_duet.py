@@ -19,7 +19,7 @@ send({"begun": 1})
 send({"ready": True})
 begin_ns = json.loads(heard.readline())["begin_ns"]
 late = time.perf_counter_ns() > begin_ns
-send({"show": "say", "values": [begin_ns, late]})
+send({"show": "say", "values": [begin_ns, late, asked["core"]]})
 send({"recorded": {"folder": str(os.getpid()), "losses": {}, "ended": None}})
 """
 
@@ -51,10 +51,11 @@ def test_all_are_told_one_instant_that_is_to_come(tmp_path):
     display = Told()
     parts = [part(tmp_path, name, READY) for name in "ab"]
     recorded = duet.run(parts, display, Interrupts())
-    (one, late), (another, later) = display.said
+    (one, late, core), (another, later, other_core) = display.said
     assert one == another
     assert not late
     assert not later
+    assert core == other_core == max(os.sched_getaffinity(0))
     pids = {each.folder.name for each in recorded}
     assert len(pids) == 2
     assert str(os.getpid()) not in pids

@@ -64,10 +64,10 @@ def other(tmp_path, script):
     return tmp_path / "code"
 
 
-def run(code, interrupts=None, display=None, plan=None):
+def run(code, interrupts=None, display=None, plan=None, **more):
     plan = plan or Plan(sides=SIDES, run_id="0" * 32)
-    interrupts = interrupts or Interrupts()
-    return elsewhere.run(Path(sys.executable), str(code), plan, display or Shown(), interrupts)
+    interrupts, display = interrupts or Interrupts(), display or Shown()
+    return elsewhere.run(Path(sys.executable), str(code), plan, display, interrupts, **more)
 
 
 def test_what_is_said_there_is_shown_here(tmp_path):
@@ -188,7 +188,7 @@ def test_the_real_one_refuses_what_a_run_refuses(tmp_path):
 
 
 PATCHED = """\
-import sys, time
+import os, sys, time
 sys.path.append({path!r})
 from omrig.model.errors import Losses
 from omrig.supervisor import run
@@ -206,6 +206,7 @@ def fake(plan, display, interrupts, broker, agree=None):
             time.sleep(0.05)
     time.sleep(0.3)
     (folder / "ended").write_text(str(interrupts.count))
+    (folder / "cores").write_text(str(os.sched_getaffinity(0)))
     return Recorded(folder, Losses(folder))
 run.run = fake
 """
@@ -242,9 +243,10 @@ def test_a_run_inside_ends_with_its_results_where_it_is_interrupted(tmp_path, pa
     thread = threading.Thread(target=interrupted, args=(display,))
     with interrupts.handled():
         thread.start()
-        recorded = run(patched, interrupts, display, plan_of(tmp_path, 1))
+        recorded = run(patched, interrupts, display, plan_of(tmp_path, 1), core=0)
     thread.join()
     assert recorded.folder == tmp_path
+    assert (tmp_path / "cores").read_text() == "{0}"
     assert (tmp_path / "ended").read_text() == "1"
 
 
