@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,8 +40,8 @@ from tests.accuracy import injection
 
 ANSWERS = ("undecided", "different", "same")
 
-HELD_ON_AVERAGE = 1.5
-"""The fault holds one half of the messages for its length and the other half twice as long."""
+CALIBRATED_S = 3.0
+"""So long one looks how much is computed in a millisecond, at the speeds that the core has."""
 
 ALIKE = 0.5
 """How alike the metrics of a round are in what is simulated: throughput and p50 are more so."""
@@ -152,6 +153,17 @@ def _counted(words: Integers, stopped: Integers) -> str:
     return f"{rounds}; {', '.join(reversed(shares))}"
 
 
+def numbers_in(cost_ms: float) -> int:
+    """How many numbers are added in so many ms of CPU."""
+    numbers, turns, began = 10_000, 0, time.process_time()
+    end = time.monotonic() + CALIBRATED_S
+    while time.monotonic() < end:
+        injection.compute(numbers)
+        turns += 1
+    each_ms = (time.process_time() - began) / turns * 1000
+    return round(numbers * cost_ms / each_ms)
+
+
 @contextlib.contextmanager
 def planting(cost_ms: float) -> Iterator[dict[str, str]]:
     """The environment in which ``--profile faults,stages`` makes serializing take longer."""
@@ -161,7 +173,7 @@ def planting(cost_ms: float) -> Iterator[dict[str, str]]:
         (Path(folder) / "omrig_faults.py").symlink_to(Path(injection.__file__).resolve())
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: omrig_faults\nVersion: 0\n")
         (about / "entry_points.txt").write_text("[omrig.profilers]\nfaults = omrig_faults:Faults\n")
-        fault = {"kind": "serialize", "side": "producer", "ms": cost_ms / HELD_ON_AVERAGE}
+        fault = {"kind": "work", "side": "producer", "numbers": numbers_in(cost_ms)}
         yield {**os.environ, "PYTHONPATH": folder, injection.FAULT: json.dumps(fault)}
 
 

@@ -203,6 +203,8 @@ class Faults(Profiler):
         """Replace the function that the fault is in."""
         if self._mine and self._fault["kind"] == "serialize":
             on_serialize(self._burn)
+        elif self._mine and self._fault["kind"] == "work":
+            on_serialize(self._work)
         elif self._mine and self._fault["kind"] == "endpoint":
             on_endpoint(self._burn)
         elif self._mine and self._fault["kind"] == "hog":
@@ -249,6 +251,10 @@ class Faults(Profiler):
             burn(self._ms * (2 if faulty(seq) else 1))
             # On a busy machine it is longer than asked for: other processes' turn came meanwhile.
             self._burnt[seq] = time.perf_counter_ns() - begin
+
+    def _work(self, _seq: Any) -> None:
+        # So much of it and not so long: the same part of a message at any speed of the core.
+        compute(self._fault["numbers"])
 
     def _turn(self, seq: Any) -> None:
         self._on = faulty(seq)
