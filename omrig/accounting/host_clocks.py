@@ -48,11 +48,14 @@ class Clocked:
 
 
 def on_one_clock(sides: Sides, tables: Tables) -> Clocked:
-    """The sides of a run and their stamps with all times on the clock of the first host."""
+    """The sides of a run and their stamps with all times on the clock of the first host.
+
+    Of several members all columns as one are made here, and once: those of ``sides`` need not be.
+    """
     members = [each for side in sides.values() for each in side.members]
     names = _hosts(members)
     if len(names) < 2:
-        return Clocked(sides, tables)
+        return Clocked(recording.held(sides), tables)
     pairs, bent = _pairs(sides, tables, names)
     joined = clock_tree.join(len(names), pairs)
     around = clock_tree.around(joined, pairs)
@@ -61,7 +64,7 @@ def on_one_clock(sides: Sides, tables: Tables) -> Clocked:
         for number in range(1, len(names))
     )
     if not pairs:
-        return Clocked(sides, tables, found)
+        return Clocked(recording.held(sides), tables, found)
     put = {id(each): _put(each, names, joined) for each in members}
     moved = {
         side: _moved(table, [put[id(each)] for each in sides[side].members], names, joined)

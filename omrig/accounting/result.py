@@ -104,7 +104,8 @@ def account(folder: Path, run: Run) -> Accounted:
     side that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
     ``UsageError`` where the recordings are not of this omrig's making.
     """
-    sides = recording.load(folder)
+    # Held on one clock alone: many messages are not in memory on their hosts' own, too.
+    sides = recording.join(recording.members(folder))
     found = of_sides(run, sides)
     names = [each.member.name for side in sides.values() for each in side.members]
     whole = dataclasses.replace(found.result, artefacts=artefacts.recorded(folder, names))

@@ -16,6 +16,7 @@ from omrig.model import errors
 from omrig.model.errors import Losses, UsageError
 from omrig.model.fleet import Kind
 from omrig.model.plan import SIDES, Plan
+from omrig.model.profiling import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     def measured(
         plan: Plan, display: "Display", interrupts: "Interrupts", broker: "Embedded | None"
     ) -> "tuple[Path, Result]":
-        from omrig.fleet import cluster, placing
+        from omrig.fleet import cluster, placing, targets
         from omrig.supervisor import run as supervisor
 
         transport = _transport(plan, kind)
@@ -122,6 +123,8 @@ def run(options: argparse.Namespace) -> int:
             placed = placement.place(plan.members, opened.hosts, on, options.oversubscribe)
             for line in _where(placed):
                 display.say(line)
+            having = list({host.name: host for host in placed.values()}.values())
+            targets.check(opened.client, having, plan.profiling.value(TARGETS))
             resources = None if options.oversubscribe else opened.resources
             with placing.placing(opened, placed, plan.run_id, allowed, resources) as place:
                 recorded = supervisor.run(plan, display, interrupts, broker, place)

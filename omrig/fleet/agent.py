@@ -155,7 +155,8 @@ class Agent:
         self._lock = threading.Lock()
         self._told: queue.SimpleQueue[Sequence[Message]] = queue.SimpleQueue()
         self._heard_at = time.monotonic()
-        self._over = self._rests = False
+        self._over = self._rests = self._is_forgotten = False
+        self._listened = threading.Event()
         self._loaded: tuple[float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="omrig agent", daemon=True)
 
@@ -268,13 +269,23 @@ class Agent:
 
     async def _listen(self) -> None:
         """Take what the coordinator says next, again and again; on the worker's loop."""
+        try:
+            await self._heard_all()
+        finally:
+            self._listened.set()
+
+    async def _heard_all(self) -> None:
         while not self._over:
             try:
                 record = await self._worker.scheduler.queue_get(
                     name=channel.queue_of(self._order.post), client="", timeout=None, batch=False
                 )
-            except (OSError, KeyError):
-                # The worker lost its scheduler and ends, or the run's queue is no more.
+            except OSError:
+                # The worker lost its scheduler and ends.
+                return
+            except KeyError:
+                # The coordinator is through, and has deleted the queue.
+                self._over = True
                 return
             self._heard_at = time.monotonic()
             for message in record["value"]:
@@ -302,6 +313,8 @@ class Agent:
             self._report()
             self._look(now)
         self.rest()
+        if self._is_forgotten:
+            self._forget()
         if not self._has_started:
             # Nobody comes for a host without members.
             with contextlib.suppress(OSError):
@@ -310,6 +323,15 @@ class Agent:
         if not _agents:
             redaction.forget()
         self._open.close()
+
+    def _forget(self) -> None:
+        """Leave nothing on a scheduler that goes on for others."""
+        worker = self._worker
+        # Without its scheduler there is no queue either, and the worker ends.
+        with contextlib.suppress(OSError):
+            channel.forget(
+                worker.scheduler.address, worker.security, self._order.post, self._listened
+            )
 
     def _do(self, message: Mapping[str, Any]) -> None:
         member = self._members.get(message.get("member", ""))
@@ -354,7 +376,7 @@ class Agent:
         with self._lock:
             members = list(self._members.values())
         if silent and not members:
-            self._over = True
+            self._over = self._is_forgotten = True
         unwanted = silent or self._over
         for member in members:
             if member.asked_at is not None and now - member.asked_at > ASKED_SAVE_S:

@@ -35,6 +35,9 @@ _LONGEST_S = 3.0
 
 _LOOK_S = 0.02
 
+_FORGET_S = 10.0
+"""A scheduler that has not deleted a queue by then is not waited for."""
+
 
 def topic_of(tag: str) -> str:
     """The topic of all agents of a run."""
@@ -44,6 +47,23 @@ def topic_of(tag: str) -> str:
 def queue_of(post: str) -> str:
     """The queue of one agent."""
     return f"omrig-{post}"
+
+
+def forget(scheduler: str, security: Any, post: str, listened: threading.Event) -> None:
+    """Delete an agent's queue for a coordinator that is gone; called in its worker.
+
+    Who asks for what is next hears that there is nothing more, and then has ``listened``. Raises
+    ``OSError`` where the scheduler at that address does not answer.
+    """
+    from distributed import Client, Queue
+
+    with Client(scheduler, security=security, set_as_default=False, timeout=_FORGET_S) as client:
+        queue = Queue(queue_of(post), client=client)
+        queue.put([{"do": BYE}], timeout=_FORGET_S)
+        listened.wait(_FORGET_S)
+        # It goes with the last that holds it: with this one, and with the one that is gone.
+        for _ in range(2):
+            queue.close()
 
 
 class Channel:
@@ -104,6 +124,9 @@ class Channel:
                 await scheduler.queue_put(
                     name=queue_of(post), data=messages, client=self._client.id, timeout=None
                 )
+        except KeyError:
+            # The agent has given up this coordinator, and its queue with it.
+            return
         except (OSError, RuntimeError):
             # The scheduler is gone: that is noticed, and told, by who watches it.
             self.is_broken = True

@@ -369,6 +369,7 @@ class Placing:
             omrig=host.omrig,
             versions=host.versions,
             members=tuple(name for name, its in self._placed.items() if its.name == host.name),
+            sampled_in=tuple(post.own for post in posts),
             offset_ns=offset.offset_ns if offset else None,
             round_trip_ns=offset.round_trip_ns if offset else None,
             synchronisation=host.synchronisation,

@@ -15,9 +15,6 @@ from omrig.model.run import Run
 if TYPE_CHECKING:
     from distributed import Client
 
-HOSTS = "hosts"
-"""In a run folder, and in a host's part of it: a folder a host, with what was sampled there."""
-
 
 class Reachable(Protocol):
     """A host of the cluster that is there now: its IP address and the addresses of its workers."""
@@ -54,7 +51,7 @@ def workers_of(host: FleetHost, there: Iterable[Reachable]) -> tuple[str, ...]:
 
 def parts(host: FleetHost) -> tuple[str, ...]:
     """The folders of a run that come from a host: its members', and what was sampled there."""
-    return (*host.members, f"{HOSTS}/{host.name}")
+    return (*host.members, *host.sampled_in)
 
 
 def gather(

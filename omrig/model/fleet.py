@@ -15,7 +15,9 @@ class FleetHost(Value):
     """One host of a fleet: who it is, what it ran with, and what became of it.
 
     ``name`` is unique in its fleet, ``address`` is the IP address that the cluster knows it by,
-    ``members`` are the names of the measured processes that were placed there.
+    ``members`` are the names of the measured processes that were placed there, ``sampled_in`` the
+    folders of the run, beside those of its members, with what was sampled of the machine: one for
+    each of the cluster's workers there.
 
     ``offset_ns`` is by how far its CLOCK_MONOTONIC was ahead of the coordinator's when the start
     was told, from the fastest of several exchanges, which took ``round_trip_ns``: it is wrong by
@@ -38,6 +40,7 @@ class FleetHost(Value):
     omrig: str
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
+    sampled_in: tuple[str, ...] = ()
     offset_ns: int | None = None
     round_trip_ns: int | None = None
     synchronisation: str | None = dataclasses.field(default=None, metadata=UNLESS_NONE)

@@ -35,8 +35,10 @@ def left(client):
     folder = spool.made("r1")
     (folder / "producer").mkdir()
     (folder / "producer" / "stamps.npz").write_bytes(random.Random(1).randbytes(2_000_000))
-    (folder / "hosts" / "h1").mkdir(parents=True)
-    (folder / "hosts" / "h1" / "machine.csv").write_text("t,cpu\n")
+    # Of two workers of it, and of another host with the same disk.
+    for name in ("h1", "h1.1", "h1.10"):
+        (folder / "hosts" / name).mkdir(parents=True)
+        (folder / "hosts" / name / "machine.csv").write_text("t,cpu\n")
     (folder / "run.json").write_text("the host's own")
     (folder / "consumer").mkdir()
     (folder / "consumer" / "side.json").write_text("of another host with the same disk")
@@ -46,7 +48,8 @@ def left(client):
 def a_run(left):
     host = FleetHost(
         name="h1", address="127.0.0.1", boot_id="b", cpu_count=2, kernel="6", python="3.11",
-        omrig="1", members=("producer",), left_in=str(left), ended_because="the network was cut",
+        omrig="1", members=("producer",), sampled_in=("hosts/h1", "hosts/h1.1"), left_in=str(left),
+        ended_because="the network was cut",
     )  # fmt: skip
     fleet = Fleet(kind="local", engine="dask.distributed", coordinator="h0", hosts=(host,))
     return synthetic_values.run(fleet=fleet)
@@ -79,14 +82,18 @@ def test_a_worker_dies_in_the_middle_and_another_one_goes_on(client, workers, le
         )
     assert failed == {}
     assert (tmp_path / "run" / "producer" / "stamps.npz").read_bytes() == content
-    assert (tmp_path / "run" / "hosts" / "h1" / "machine.csv").exists()
+    assert sorted(tmp_path.glob("run/hosts/*/*")) == [
+        tmp_path / "run/hosts/h1/machine.csv",
+        tmp_path / "run/hosts/h1.1/machine.csv",
+    ]
     assert not (tmp_path / "run" / "run.json").exists()
     assert {worker for worker, _ in heard} == {*workers}
     # What the first one brought is not asked for again.
     assert min(at for worker, at in heard if worker == workers[1] and at) >= 1_000_000
     # What was not this host's is left alone.
     assert not (tmp_path / "run" / "consumer").exists()
-    assert sorted(each.name for each in left.iterdir()) == ["consumer", "run.json"]
+    assert sorted(each.name for each in left.iterdir()) == ["consumer", "hosts", "run.json"]
+    assert [each.name for each in (left / "hosts").iterdir()] == ["h1.10"]
     (host,) = run.fleet.hosts
     assert host.left_in is None
     assert host.ended_because == "the network was cut"

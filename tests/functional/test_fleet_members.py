@@ -84,6 +84,15 @@ class Cluster:
             each.wait()
         self.log.close()
 
+    def queues(self):
+        """What omrig has on the scheduler."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            return client.run_on_scheduler(
+                lambda dask_scheduler: list(dask_scheduler.extensions["queues"].queues)
+            )
+
     def said(self):
         return (self.folder / "log").read_text()
 
@@ -204,15 +213,25 @@ def test_without_its_scheduler_a_run_ends_with_what_it_has(mortal, broker, tmp_p
     assert result["messages"]["received"] > 0
 
 
-def test_without_its_coordinator_nothing_goes_on(lasting, broker, tmp_path):
-    process = lasting.run(broker, tmp_path / "r", 100_000)
+def test_without_its_coordinator_nothing_goes_on(mortal, broker, tmp_path):
+    process = mortal.run(broker, tmp_path / "r", 100_000)
     wait_for_load(process)
-    of_all = [each for worker in lasting.workers.values() for each in members_of(worker)]
+    workers = list(mortal.workers.values())
+    of_all = [each for worker in workers for each in members_of(worker)]
     assert len(of_all) == 4
+    assert len(mortal.queues()) == 2
     process.kill()
     process.wait()
+    killed = time.monotonic()
     assert psutil.wait_procs(of_all, timeout=45)[1] == []
-    assert all(worker.poll() is None for worker in lasting.workers.values())
+    assert all(worker.poll() is None for worker in workers)
     # It is there for whoever collects it.
-    kept = [each.name for each in lasting.spool.glob("*/*") if (each / "messages.npz").exists()]
+    kept = [each.name for each in mortal.spool.glob("*/*") if (each / "messages.npz").exists()]
     assert sorted(kept) == ["consumer-1", "consumer-2", "producer-1", "producer-2"]
+    # Nothing is left of it on a scheduler that goes on, nor is there a process that cannot end.
+    while mortal.queues():
+        assert time.monotonic() - killed < 60
+        time.sleep(1)
+    for each in (*workers, mortal.scheduler):
+        each.terminate()
+        each.wait(30)

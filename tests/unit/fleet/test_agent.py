@@ -1,5 +1,6 @@
 """What an agent says of its members, and when it has them end by itself."""
 
+import asyncio
 import json
 import time
 from types import SimpleNamespace
@@ -161,3 +162,31 @@ def test_a_host_on_which_nothing_was_started_keeps_nothing(made):
     made._over = True
     made._run()
     assert not made.folder.exists()
+
+
+@pytest.mark.parametrize(("error", "over"), [(OSError(), False), (KeyError("its queue"), True)])
+def test_who_listens_ends_with_the_scheduler_or_the_queue(made, error, over):
+    async def queue_get(**_):
+        raise error
+
+    made._worker.scheduler = SimpleNamespace(queue_get=queue_get)
+    asyncio.run(made._listen())
+    assert made._listened.is_set()
+    # With its scheduler the worker ends, and its members save then.
+    assert made._over is over
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_queue_of_a_coordinator_that_says_nothing_is_deleted(made, monkeypatch, is_silent):
+    forgot = []
+    monkeypatch.setattr(channel, "forget", lambda *what: forgot.append(what))
+    made._worker.scheduler = SimpleNamespace(address="tcp://10.0.0.1:8786")
+    made._worker.security = "tls"
+    made._members.clear()
+    if is_silent:
+        made._look(made._heard_at + agent.DEAD_MAN_S + 1)
+    else:
+        made._over = True
+    made._run()
+    expected = ("tcp://10.0.0.1:8786", "tls", "5a5a-0", made._listened)
+    assert forgot == [expected] * is_silent

@@ -114,3 +114,10 @@ def test_what_was_said_last_is_not_waited_for_long(channel, monkeypatch):
     began = time.monotonic()
     channel.close()
     assert 0.05 <= time.monotonic() - began < 1.0
+
+
+def test_an_agent_that_gave_up_its_coordinator_is_no_broken_scheduler(channel, client):
+    client.scheduler.fails = KeyError("omrig-5a5a-0")
+    channel.send("5a5a-0", {"do": "ping", "number": 1})
+    client.turn()
+    assert not channel.is_broken

@@ -141,6 +141,7 @@ def test_the_machine_of_several_workers_is_sampled_in_folders_of_their_own():
     cluster = SimpleNamespace(client=None, kind="local", engine="dask 1", hosts=[one])
     made = Placing(cluster, {"producer": one}, "5a" * 16)
     assert [each.own for each in made._posts.values()] == ["hosts/a", "hosts/a.1"]
+    assert made.fleet().hosts[0].sampled_in == ("hosts/a", "hosts/a.1")
 
 
 def test_a_task_that_the_engine_gave_up_is_over(fleet):
