@@ -135,7 +135,8 @@ def _of_load(sides: Sides) -> Ends:
     def returned(timeline: Timeline) -> Integers:
         """Around sending a message."""
         times = sides["producer"].messages
-        lasted: Integers = (times.end_ns - times.start_ns)[timeline.table["seq"]]
+        seq = timeline.table["seq"]
+        lasted: Integers = times.end_ns[seq] - times.start_ns[seq]
         return lasted
 
     def received(timeline: Timeline) -> Integers:

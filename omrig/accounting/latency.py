@@ -11,14 +11,19 @@ from omrig.recordings.recording import Recording
 def of_ended(producer: Recording) -> Integers:
     """What the messages took that ended well, in ns: in an open loop from when they were due."""
     due, ended = producer.messages.due_ns, producer.messages.end_ns
-    latencies: Integers = (ended - due)[ended > 0]
-    return latencies
+    return _took(due, ended)
 
 
 def of_service(producer: Recording) -> Integers:
     """As :func:`of_ended`, from when they were sent."""
     started, ended = producer.messages.start_ns, producer.messages.end_ns
-    took: Integers = (ended - started)[ended > 0]
+    return _took(started, ended)
+
+
+def _took(since: Integers, ended: Integers) -> Integers:
+    done = ended > 0
+    took = ended[done]
+    took -= since[done]
     return took
 
 

@@ -7,6 +7,7 @@ import numpy
 from numpy.typing import NDArray
 
 from omrig.accounting import latency
+from omrig.model.columns import CHUNK
 from omrig.model.latency import Latency
 from omrig.model.result import LittlesLaw, Throughput
 from omrig.model.run import RecordedPlan
@@ -109,8 +110,7 @@ def _idle_ns(
     workers = _most_under_way(started, ended)
     idle = 0.0
     for first, end in slices:
-        began, done = started[first:end], ended[first:end]
-        starts, ends = numpy.sort(began[done > 0]), numpy.sort(done[done > 0])
+        starts, ends = _ordered(started[first:end], ended[first:end])
         if len(starts):
             idle += float((starts[:workers] - starts[0]).sum())
             idle += float((ends[-1] - ends[-workers:]).sum())
@@ -119,8 +119,21 @@ def _idle_ns(
 
 def _most_under_way(started: NDArray[Any], ended: NDArray[Any]) -> int:
     """How many messages were under way at once, at most: so many workers had work."""
+    starts, ends = _ordered(started, ended)
+    most = 0
+    for begin in range(0, len(starts), CHUNK):
+        part = starts[begin : begin + CHUNK]
+        # What ends in the moment in which another one begins has ended.
+        over = numpy.searchsorted(ends, part, side="right")
+        begun = numpy.arange(begin + 1, begin + len(part) + 1)
+        most = max(most, int((begun - over).max()))
+    return most
+
+
+def _ordered(started: NDArray[Any], ended: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """When messages that ended began, and when they ended, each in the order of time."""
     done = ended > 0
-    times = numpy.concatenate([started[done], ended[done]])
-    steps = numpy.concatenate([numpy.ones(done.sum(), int), -numpy.ones(done.sum(), int)])
-    order = numpy.lexsort((steps, times))
-    return int(numpy.cumsum(steps[order]).max(initial=0))
+    starts, ends = started[done], ended[done]
+    starts.sort()
+    ends.sort()
+    return starts, ends

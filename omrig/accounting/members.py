@@ -1,6 +1,6 @@
 """What each member of a side did, where there are several, and how far they are apart."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -136,9 +136,17 @@ def spread(found: Sequence[MemberRow] | None) -> Spread | None:
 def _range(
     found: Sequence[MemberRow], side: str, figure: Callable[[MemberRow], float | None]
 ) -> Range | None:
-    known = {
-        row.name: value for row in found if row.side == side and (value := figure(row)) is not None
-    }
+    return range_of(
+        {
+            row.name: value
+            for row in found
+            if row.side == side and (value := figure(row)) is not None
+        }
+    )
+
+
+def range_of(known: Mapping[str, float]) -> Range | None:
+    """How figures differ that are known by a name; None for fewer than two."""
     if len(known) < 2:
         return None
     least = min(known, key=lambda name: known[name])

@@ -51,7 +51,7 @@ def merge(folders: Sequence[Path]) -> Accounted:
     places = [each for folder, run in runs.items() for each in _places(folder, run)]
     _check(runs, places)
     places = _named([*places, *_unknown_consumers(runs, places)])
-    sides = recording.held(recording.join(each.found for each in places if each.found))
+    sides = recording.join(each.found for each in places if each.found)
     found = accounting.of_sides(_whole(runs, places, sides), sides)
     made = dataclasses.replace(found.result, artefacts=tuple(_artefacts(places)))
     unknown = _unknown_producers(sides)

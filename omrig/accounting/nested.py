@@ -3,6 +3,8 @@
 They are part of the endpoint of the messages for which they were made, and in no other figure.
 """
 
+from collections.abc import Mapping
+
 import numpy
 
 from omrig.accounting import closure, latency, stamp_table, statistics, timeline
@@ -24,7 +26,7 @@ def without(table: StampTable, calls: StampTable | None) -> StampTable:
 
 
 def account(
-    calls: Sides, stamped: dict[str, StampTable], served: int, endpoint: StageRow | None
+    calls: Sides, stamped: Mapping[str, StampTable], served: int, endpoint: StageRow | None
 ) -> Nested:
     """What the nested calls came to.
 

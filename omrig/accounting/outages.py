@@ -27,8 +27,8 @@ def of_run(sides: Sides, clock: Clock | None) -> tuple[Outage, ...] | None:
     A node counts as lost where its process ended, and where connections to it broke. ``clock`` is
     how the consumer's was put on the producer's.
     """
-    began, ends = _load(sides)
-    if began is None or not len(ends):
+    began, last = _span(sides)
+    if began is None or last is None:
         return None
     ahead = clock.offset_ns if clock and "producer" in sides else 0
     notes = {
@@ -40,8 +40,12 @@ def of_run(sides: Sides, clock: Clock | None) -> tuple[Outage, ...] | None:
         (address, when)
         for each in notes.values()
         for _, when, address in _breaks(each)
-        if 0 <= when <= ends[-1] + TOGETHER_NS
+        if 0 <= when <= last + TOGETHER_NS
     }
+    if not ended and not broken:
+        return None
+    ends = _ends(sides)
+    ends = numpy.sort(ends[ends > 0]) - began
     found = []
     for address in dict.fromkeys([*ended, *(address for address, _ in sorted(broken))]):
         times = [when for each, when in broken if each == address]
@@ -56,28 +60,29 @@ def of_run(sides: Sides, clock: Clock | None) -> tuple[Outage, ...] | None:
     return tuple(sorted(found, key=lambda each: each.at_ns)) or None
 
 
-def _load(sides: Sides) -> tuple[int | None, Integers]:
-    """When the load began, on the clock of the host, and when its messages ended since then.
+def _span(sides: Sides) -> tuple[int | None, int | None]:
+    """When the load began, on the clock of the host, and when its last message ended since then;
+    None where it did not."""
+    ends = _ends(sides)
+    starts = sides["producer"].messages.start_ns if "producer" in sides else ends
+    begun, over = starts[starts > 0], ends.max(initial=0)
+    if not len(begun):
+        return None, None
+    began = int(begun.min())
+    return began, int(over) - began if over > 0 else None
 
-    By what the producer saw where messages end there, else by what the consumer received.
-    """
+
+def _ends(sides: Sides) -> Integers:
+    """When the messages ended, 0 for one that did not: by what the producer saw where messages end
+    there, else by what the consumer received."""
     producer, consumer = sides.get("producer"), sides.get("consumer")
     some = producer or consumer
-    nothing = numpy.zeros(0, numpy.int64)
     if some is None:
-        return None, nothing
+        return numpy.zeros(0, numpy.int64)
     by_reply = patterns.all_reply(some.run.plan.patterns)
-    ends = nothing
     if producer is not None and (by_reply or consumer is None):
-        ends = producer.messages.end_ns
-    elif consumer is not None:
-        ends = consumer.messages.received()
-    starts = producer.messages.start_ns if producer is not None else ends
-    starts, ends = starts[starts > 0], numpy.sort(ends[ends > 0])
-    if not len(starts):
-        return None, nothing
-    began = int(starts.min())
-    return began, ends - began
+        return producer.messages.end_ns
+    return consumer.messages.received() if consumer else numpy.zeros(0, numpy.int64)
 
 
 def _notes(side: Recording, began: int) -> list[Note]:

@@ -115,7 +115,7 @@ def _timeline(
     )
     side = Recording(
         "producer", folder, run, about, read,
-        stamps=recording.read_stamps(folder, "producer"), stamping=instrument,
+        stamps_in=folder, stamping=instrument,
     )  # fmt: skip
     table = stamp_table.read(side)
     if table is None:

@@ -8,6 +8,7 @@ import numpy
 
 from omrig.accounting import (
     beginning,
+    by_host,
     classes,
     closure,
     counting,
@@ -15,6 +16,8 @@ from omrig.accounting import (
     coverage,
     estimate,
     facts,
+    host_clocks,
+    instrument,
     latency,
     littles_law,
     members,
@@ -41,15 +44,13 @@ from omrig.accounting.timeline import Timeline
 from omrig.accounting.verdict import decision
 from omrig.model.columns import Integers
 from omrig.model.patterns import PATTERNS
-from omrig.model.result import Instrument, Part, Result, Summary, Throughput
+from omrig.model.result import Part, Result, Summary, Throughput
 from omrig.model.run import Run
-from omrig.model.units import NS
 from omrig.recordings import artefacts, messages, recording
 from omrig.recordings import folder as run_folder
 from omrig.recordings import nested as nested_calls
 from omrig.recordings.messages import Messages
 from omrig.recordings.recording import Recording, Sides
-from omrig.recordings.stamping import Stamping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Accounted:
         every = self._joined()
         for number, each in enumerate(side.members):
             mine = numpy.flatnonzero(owner == number)
-            found = each.messages.with_stages(
+            # What it recorded stays as it was, on its own clock.
+            found = each.as_recorded.messages.with_stages(
                 None if seq is None else seq[mine] - offsets[number],
                 {name: values[mine] for name, values in every.items()},
             )
@@ -102,21 +104,38 @@ def account(folder: Path, run: Run) -> Accounted:
     side that wrote nothing (it was killed) is left out and makes the run incomplete. Raises
     ``UsageError`` where the recordings are not of this omrig's making.
     """
-    sides = recording.load(folder)
+    # Held on one clock alone: many messages are not in memory on their hosts' own, too.
+    sides = recording.join(recording.members(folder))
     found = of_sides(run, sides)
-    listed = artefacts.recorded(
-        folder, [each.member.name for side in sides.values() for each in side.members]
-    )
-    return dataclasses.replace(found, result=dataclasses.replace(found.result, artefacts=listed))
+    names = [each.member.name for side in sides.values() for each in side.members]
+    whole = dataclasses.replace(found.result, artefacts=artefacts.recorded(folder, names))
+    return dataclasses.replace(found, result=by_host.added(run, sides, whole))
 
 
 def of_sides(run: Run, sides: Sides) -> Accounted:
     """The result of the sides of a run, without its artefacts."""
-    sliced, tables = slicing.read(sides), _tables(sides)
+    tables = _tables(sides)
     calls = nested_calls.sides(sides["consumer"]) if "consumer" in sides else None
     called = nested.tables(calls) if calls and _is_stamped(sides) else {}
     if "consumer" in tables:
         tables["consumer"] = nested.without(tables["consumer"], called.get("producer"))
+    clocked = host_clocks.on_one_clock(sides, tables)
+    found = _on_one_clock(run, clocked.sides, dict(clocked.tables), calls, called)
+    return dataclasses.replace(found, result=clocked.told(found.result))
+
+
+def _on_one_clock(
+    run: Run,
+    sides: Sides,
+    tables: dict[str, StampTable],
+    calls: Sides | None,
+    called: Mapping[str, StampTable],
+) -> Accounted:
+    """The result of sides whose times are on one clock, as far as they can be.
+
+    ``calls`` are those that endpoints made, and ``called`` the stamps of these.
+    """
+    sliced = slicing.read(sides)
     # Where stages are of some messages, those had not the time of all in their calls.
     in_part = slicing.undisturbed(sliced) is not None
 
@@ -322,7 +341,7 @@ def _with_stages(
         closure=closure.of_all(shown),
         clock=shown[0][1].clock,
         not_measured=tuple(sorted(missing)),
-        instrument={name: _instrument(stamping) for name, stamping in stamped.items()},
+        instrument={name: instrument.of(stamping) for name, stamping in stamped.items()},
     )
     if len(shown) > 1:
         # No message goes the ways of two patterns.
@@ -368,21 +387,6 @@ def _with_verdict(
     # The stages are of what a message took from when it was sent.
     judged = dataclasses.replace(result, latency=result.service_time or result.latency)
     return dataclasses.replace(result, verdict=decision.decide(judged, known, rest))
-
-
-def _instrument(stamping: Stamping) -> Instrument:
-    """How the arrival clock of a member was run, and what it cost beside the measured process."""
-    watcher = stamping.watcher
-    return Instrument(
-        watcher_alive=watcher.alive,
-        watcher_scheduling=watcher.scheduling,
-        watcher_cpu_seconds=watcher.cpu_ns / NS,
-        watcher_events=watcher.events,
-        arrival_clock="capture" if watcher.capturing else "watcher",
-        segments_dropped=watcher.dropped,
-        receive_buffer_bytes=stamping.receive_buffer_bytes,
-        stamps=stamping.stamps,
-    )
 
 
 def _profiles(member: Recording) -> dict[str, Summary]:

@@ -167,7 +167,7 @@ def _times(sides: Sides, each: RecordedSlice, received: Integers | None) -> _Tim
         drained = each.drained_ns
         return _Times(messages, began, drained or int(ended.max()), messages if drained else 0)
     arrived = _timed_at_consumer(received[part])
-    if arrived.messages and recording.on_one_host(side.member for side in sides.values()):
+    if arrived.messages and recording.on_one_clock(sides.values()):
         return arrived._replace(began_ns=began, counted=arrived.messages)
     return arrived
 

@@ -83,17 +83,21 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
     By sequence number, 0 for none. One that began and never ended was under way until it was
     ``given_up``.
     """
-    numbers = numpy.flatnonzero(ended > 0)
-    if len(numbers) < MIN_MESSAGES:
+    done = ended > 0
+    if int(done.sum()) < MIN_MESSAGES:
         return None
-    order = numpy.argsort(ended[numbers], kind="stable")
-    numbers = numbers[order]
-    starts, ends = started[numbers], ended[numbers]
+    without_end = (started > 0) & ~done
+    # Of many messages a copy is a large part of the memory, and so is what they took.
+    starts, ends = (started, ended) if done.all() else (started[done], ended[done])
     latency = ends - starts
-    without_end = (started > 0) & (ended == 0)
-    spans = _spans(starts, ends, started[without_end], given_up[without_end])
-    usual = numpy.percentile(latency, USUAL, method="inverted_cdf")
+    usual, median, whole = (
+        numpy.percentile(latency, USUAL, method="inverted_cdf"),
+        float(numpy.median(latency)),
+        int(latency.sum()),
+    )
     held = latency >= LONG_FACTOR * usual
+    del latency
+    spans = _spans(starts, ends, median, started[without_end], given_up[without_end])
     origin, stalls = int(starts.min()), []
     for begin, end in spans:
         mine = (starts < (begin + end) // 2) & (ends >= end)
@@ -101,25 +105,36 @@ def find(started: Integers, ended: Integers, given_up: Integers) -> Incident | N
         stalls.append(
             Stall(begins_ns=begin - origin, ends_ns=end - origin, messages=int(mine.sum()))
         )
-    share = float(latency[held].sum() / max(1, latency.sum()))
+    latency = ends[held] - starts[held]
+    share = float(latency.sum() / max(1, whole))
     if share < MIN_SHARE:
         return None
-    longest = int(latency[held].max())
-    return Incident(numpy.sort(numbers[held]), len(numbers), share, longest, tuple(stalls))
+    longest = int(latency.max())
+    numbers = numpy.flatnonzero(done)
+    return Incident(numbers[held], len(numbers), share, longest, tuple(stalls))
 
 
 def _spans(
-    starts: Integers, ends: Integers, open_starts: Integers, open_ends: Integers
+    starts: Integers,
+    ends: Integers,
+    median_ns: float,
+    open_starts: Integers,
+    open_ends: Integers,
 ) -> list[tuple[int, int]]:
-    """The stalls; ``starts`` and ``ends`` are in the order of the ends."""
-    previous = numpy.concatenate([starts.min(keepdims=True), ends[:-1]])
-    usual = numpy.percentile(ends - previous, USUAL, method="inverted_cdf")
-    limit = max(GAP_FACTOR * usual, LATENCY_FACTOR * numpy.median(ends - starts))
+    """The stalls, in the order of time, of messages that took ``median_ns``."""
+    ordered = numpy.sort(ends)
+    gaps = ordered.copy()
+    gaps[1:] -= ordered[:-1]
+    gaps[0] -= starts.min()
+    usual = numpy.percentile(gaps, USUAL, method="inverted_cdf")
+    limit = max(GAP_FACTOR * usual, LATENCY_FACTOR * median_ns)
+    places = numpy.flatnonzero(gaps >= max(1, limit))
+    after = zip((ordered[places] - gaps[places]).tolist(), ordered[places].tolist(), strict=True)
+    del ordered, gaps
     found = []
-    for place in numpy.flatnonzero(ends - previous >= max(1, limit)):
-        before, end = int(previous[place]), int(ends[place])
+    for before, end in after:
         # Between two slices of a load nothing is under way, and that is no stall.
-        begin = max(before, int(starts[place:].min()))
+        begin = max(before, int(starts[ends >= end].min()))
         waiting = open_starts[(open_starts < end) & (open_ends > begin)]
         begin = max(before, min(begin, int(waiting.min(initial=begin))))
         if end - begin >= limit:
@@ -166,7 +181,8 @@ def of_run(sides: Sides, timeline: Timeline | None) -> tuple[Stalls, Judged | No
     if producer is None:
         return None
     started, ended = producer.messages.start_ns, producer.messages.end_ns
-    found = find(started, ended, latency.given_up_ns(producer))
+    is_lost = bool(((started > 0) & (ended == 0)).any())
+    found = find(started, ended, latency.given_up_ns(producer) if is_lost else ended)
     if found is None:
         return None
     if timeline is None or timeline.producer is None:

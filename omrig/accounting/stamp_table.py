@@ -21,6 +21,19 @@ _STRETCHES = {
 }
 """Where the stretches begin and end in which a native thread may have to wait for others."""
 
+TIMES = frozenset(
+    {
+        "pool_begin", "pool_end", "depart", "confirm", "read", "lost_depart", "call", "send",
+        "wait", "put", "woke", "return", "taken", "submit", "start", "endpoint", "endpoint_end",
+        "reply", "end",
+    }
+)  # fmt: skip
+"""Columns that are times on CLOCK_MONOTONIC; the others are durations, bytes, numbers."""
+
+_WAITS = ("connect", "connect_early", "reconnect", "socket_wait")
+"""Columns that are durations up to seconds, so that a clock's drift is seen in them; all of them
+before ``depart``. Of serialisation, a duration too, a drift of 50 ppm is 50 ns a millisecond."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Busy:
@@ -70,6 +83,8 @@ class StampTable:
 
     def take(self, rows: Integers | Flags) -> "StampTable":
         """The same table with only these rows."""
+        if _are_all(rows, self.rows):
+            return self
         return dataclasses.replace(
             self,
             columns=_taken(self.columns, rows),
@@ -80,6 +95,23 @@ class StampTable:
             reconnect_later=self.reconnect_later[rows],
             member=self.member[rows],
             busy=self.busy.take(rows),
+        )
+
+    def timed(self, by: Callable[[Integers], Integers]) -> "StampTable":
+        """The same table with all its times as ``by`` has them, each column of them at once."""
+        columns = {
+            name: by(column) if name in TIMES else column for name, column in self.columns.items()
+        }
+        for name in _WAITS:
+            # They are parts of what is between times: what the clock gains, both gain.
+            if name in columns and columns[name].any():
+                columns[name] = columns["depart"] - by(self.columns["depart"] - columns[name])
+        return dataclasses.replace(
+            self,
+            columns=columns,
+            arrival=by(self.arrival),
+            latest=by(self.latest),
+            confirm_arrival=by(self.confirm_arrival),
         )
 
     def stamped(self, **columns: Integers) -> "StampTable":
@@ -155,7 +187,8 @@ def as_one(tables: Sequence[StampTable]) -> StampTable:
 
 def _of_member(recording: Recording) -> StampTable | None:
     stamping = recording.stamping
-    if recording.stamps is None or stamping is None:
+    stamps = recording.stamps()
+    if stamps is None or stamping is None:
         return None
     names = stamping.columns.get(recording.side, ())
     if not set(COLUMNS[recording.side]) - LATER <= set(names):
@@ -163,7 +196,7 @@ def _of_member(recording: Recording) -> StampTable | None:
             f"RUN: {recording.folder} was written by an omrig that stamped other columns; what it"
             " says by itself, omrig report shows, but it cannot be accounted again"
         )
-    return _with_arrivals(recording, stamping, named(names, recording.stamps))
+    return _with_arrivals(recording, stamping, named(names, stamps))
 
 
 def _with_arrivals(recording: Recording, stamping: Stamping, columns: Columns) -> StampTable:
@@ -217,6 +250,14 @@ def known(columns: Columns, side: str, times: Integers, used: Integers) -> Busy:
         before={name: interpreter.known_before(columns[name], times, used) for name in begins},
         after={name: interpreter.known_after(columns[name], times, used) for name in ends},
     )
+
+
+def _are_all(rows: Integers | Flags, count: int) -> bool:
+    """Whether these are all rows in their order, of which no copy is needed."""
+    if len(rows) != count:
+        return False
+    chosen = rows if rows.dtype == numpy.bool_ else rows == numpy.arange(count)
+    return bool(chosen.all())
 
 
 def _taken(columns: Columns, rows: Integers | Flags) -> dict[str, Integers]:

@@ -1,12 +1,13 @@
 """How many messages a second."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy
 
 from omrig.accounting import latency, slicing
 from omrig.accounting.slicing import Slicing
-from omrig.model.columns import Integers
+from omrig.model.columns import CHUNK, Integers
 from omrig.model.result import Second, Throughput
 from omrig.model.run import Run
 from omrig.model.units import NS
@@ -31,8 +32,7 @@ def measure(
     duration = (int(ended.max()) - first) / NS - paused_s
     if counted < 1 or duration <= 0:
         return None
-    seconds, counts = numpy.unique((ended - first) // NS, return_counts=True)
-    per_second = dict(zip(seconds.tolist(), counts.tolist(), strict=True))
+    per_second = _per_second(ended, first)
     return Throughput(
         messages_per_second=round(counted / duration, 3),
         bytes_per_second=round(counted * _payload_bytes(run, sides) / duration, 1),
@@ -42,6 +42,17 @@ def measure(
             for second in range(int(max(per_second)) + 1)
         ),
     )
+
+
+def _per_second(ended: Integers, first: int) -> Counter[int]:
+    """How many messages ended in each second since ``first``."""
+    found: Counter[int] = Counter()
+    for begin in range(0, len(ended), CHUNK):
+        seconds, counts = numpy.unique(
+            (ended[begin : begin + CHUNK] - first) // NS, return_counts=True
+        )
+        found.update(dict(zip(seconds.tolist(), counts.tolist(), strict=True)))
+    return found
 
 
 def _payload_bytes(run: Run, sides: Sides) -> float:
@@ -64,7 +75,7 @@ def _together(patterns: Sequence[tuple[Run, Sides]]) -> tuple[Integers, int]:
 def ended_of(run: Run, sides: Sides) -> tuple[Integers, int]:
     """When each message ended, and when the first one began; nothing ended: an empty column.
 
-    Where messages end with their receipt, both sides on one host give the consumer's messages from
+    Where messages end with their receipt, both sides on one clock give the consumer's messages from
     the producer's first send on.
     """
     producer, consumer = sides.get("producer"), sides.get("consumer")
@@ -75,7 +86,7 @@ def ended_of(run: Run, sides: Sides) -> tuple[Integers, int]:
             return ended, 0
         first, _ = latency.span_ns(producer)
         of_receipts = all(pattern.ends == "receipt" for pattern in run.plan.patterns)
-        if consumer and of_receipts and recording.on_one_host([producer.member, consumer.member]):
+        if consumer and of_receipts and recording.on_one_clock([producer, consumer]):
             ended = consumer.messages.received()
         return ended, first
     ended = consumer.messages.received() if consumer else numpy.zeros(0, numpy.int64)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy
 
-from omrig.accounting import clocks, legs
+from omrig.accounting import clocks, host_clocks, legs
 from omrig.accounting.legs import Stages
 from omrig.accounting.prefetch import Credit, Waits, waits_of_members
 from omrig.accounting.stamp_table import StampTable, Tables
@@ -108,17 +108,15 @@ def of_sides(sides: Sides, tables: Tables, pattern: Pattern) -> Timeline | None:
 
 
 def _clock(sides: Sides, producer: StampTable, consumer: StampTable) -> Clock | None:
-    """The consumer's clock on the producer's; None where it cannot be told.
-
-    Nor can it be where members of one side ran on several hosts, and have several clocks.
-    """
-    if recording.on_one_host(each.member for side in sides.values() for each in side.members):
-        return clocks.synchronise(producer, consumer, same_host=True)
-    if not all(
-        recording.on_one_host(each.member for each in side.members) for side in sides.values()
-    ):
+    """How the messages of these rows are timed; None where members that met have no clock in
+    common."""
+    if not producer.rows:
+        return Clock(same_host=True) if recording.on_one_clock(sides.values()) else None
+    found = host_clocks.between(sides, producer, consumer)
+    if found is None:
         return None
-    return clocks.synchronise(producer, consumer, same_host=False)
+    same, error = found
+    return Clock(same_host=same, error_ns=error)
 
 
 def _instruments(sides: Sides) -> Iterator[Stamping]:

@@ -13,7 +13,7 @@ from omrig.model.resources import Resources, Sampled
 from omrig.model.result import Summary
 from omrig.model.run import Run
 from omrig.model.units import NS
-from omrig.recordings import recording, series
+from omrig.recordings import fleet_hosts, recording, series
 from omrig.recordings.recording import Recording, Sides
 
 Samples = Mapping[str, Floats]
@@ -140,12 +140,14 @@ def resources(run: Run, sides: Sides) -> dict[str, Resources | None]:
     The broker, and a side that died before it wrote its readings, have those of the samples. Of
     several members it is what they used together, and the sum of their peaks.
     """
-    here = [each for side in sides.values() for each in side.members]
+    here = [each.as_recorded for side in sides.values() for each in side.members]
     found = {name: _of_side(run, side) for name, side in sides.items()}
     for name in run.sides:
         if name not in sides and here:
             folders = [here[0].folder.parent / member for member in run.plan.names(name)]
-            found[name] = _together([_outside(folder, here) for folder in folders], folders, here)
+            found[name] = _together(
+                [_outside(folder, _span(here)) for folder in folders], folders, here
+            )
     found[series.BROKER] = _broker(here)
     return found
 
@@ -159,7 +161,7 @@ def machines(sides: Sides) -> tuple[Machine, ...]:
     groups: dict[str, list[Recording]] = {}
     for side in sides.values():
         for each in side.members:
-            groups.setdefault(each.member.boot_id, []).append(each)
+            groups.setdefault(each.host, []).append(each.as_recorded)
     found = (_machine(group) for group in groups.values())
     return tuple(each for each in found if each)
 
@@ -170,6 +172,7 @@ def memory(side: Recording) -> Summary | None:
     ``own_bytes_per_message`` of it are omrig's own: the stamps of the message. The peaks are those
     until the load's end: to write the results takes memory, too.
     """
+    side = side.as_recorded
     samples = series.read(_folder(side) / series.MEMORY)
     span = _span([side])
     if samples is None or span is None:
@@ -179,7 +182,8 @@ def memory(side: Recording) -> Summary | None:
     ends = side.messages.ended()
     messages = numpy.searchsorted(ends, at[inside], side="right").astype(numpy.float64)
     fitted = growth.fit(messages, samples["anonymous_bytes"][inside], len(ends))
-    own = side.stamps.nbytes / len(ends) if side.stamps is not None else 0.0
+    stamps = side.stamps()
+    own = stamps.nbytes / len(ends) if stamps is not None else 0.0
     return {
         "samples": int(inside.sum()),
         "peak_rss_bytes": _peak(samples["rss_bytes"][at <= span[1]]),
@@ -206,18 +210,33 @@ def _span(sides: Iterable[Recording]) -> Span | None:
     return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
+def _span_here(members: Sequence[Recording]) -> Span | None:
+    """The same on the clock of the host that the run was started on: of a fleet the coordinator's.
+
+    It samples the broker, whose members need not be on its host.
+    """
+    spans = []
+    for each in members:
+        ahead = fleet_hosts.ahead_ns(each.run, each.host) if each.fleet_host else 0
+        span = each.messages.span_ns()
+        if span and ahead is not None:
+            spans.append((span[0] - ahead, span[1] - ahead))
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
+
 def _of_side(run: Run, side: Recording) -> Resources | None:
-    folders = [_folder(each) for each in side.members]
-    used = [of_member(each) for each in side.members]
+    members = [each.as_recorded for each in side.members]
+    folders = [_folder(each) for each in members]
+    used = [of_member(each) for each in members]
     for folder in _absent(run, side):
         folders.append(folder)
-        used.append(_outside(folder, side.members))
-    return used[0] if len(used) == 1 else _together(used, folders, side.members)
+        used.append(_outside(folder, _span(members)))
+    return used[0] if len(used) == 1 else _together(used, folders, members)
 
 
 def of_member(each: Recording) -> Resources | None:
     """What a member used, by its own readings; None where it made none."""
-    samples, span = series.read(_folder(each) / series.PROCESS), _span([each])
+    samples, span = series.read(_folder(each) / series.PROCESS), _span([each.as_recorded])
     sampled = summary(samples, *span) if samples and span else None
     return each.about.usage and dataclasses.replace(each.about.usage, sampled=sampled)
 
@@ -232,7 +251,7 @@ def _absent(run: Run, side: Recording) -> list[Path]:
 def of_absent(folder: Path, beside: Sequence[Recording]) -> Resources | None:
     """What a member used that left no recording, by what was sampled of it during the load of those
     that were recorded ``beside`` it."""
-    return _outside(folder, beside)
+    return _outside(folder, _span(each.as_recorded for each in beside))
 
 
 def _together(
@@ -246,7 +265,7 @@ def _together(
     samples = [found for folder in folders if (found := _process(folder))]
     span = _span(beside)
     sampled = None
-    if samples and span and recording.on_one_host(each.member for each in beside):
+    if samples and span and recording.on_one_clock(beside):
         sampled = summary(series.added(samples), *span)
     return Resources(
         wall_seconds=max(each.wall_seconds for each in known),
@@ -259,9 +278,9 @@ def _together(
     )
 
 
-def _outside(folder: Path, sides: Iterable[Recording]) -> Resources | None:
-    """What a process used that made no readings of its own."""
-    samples, span = series.read(folder / series.PROCESS), _span(sides)
+def _outside(folder: Path, span: Span | None) -> Resources | None:
+    """What a process used that made no readings of its own, between these times of its host."""
+    samples = series.read(folder / series.PROCESS)
     counted = counters(samples, *span) if samples and span else None
     if samples is None or span is None or counted is None:
         return None
@@ -275,7 +294,7 @@ def _broker(members: Sequence[Recording]) -> Resources | None:
             folder = member.folder.parent
             # With the load of everyone who was recorded beside it.
             beside = [each for each in members if each.folder.parent == folder]
-            found = _outside(folder / series.BROKER, beside)
+            found = _outside(folder / series.BROKER, _span_here(beside))
             return found and dataclasses.replace(found, process=process.name)
     return None
 

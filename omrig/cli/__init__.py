@@ -93,6 +93,13 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             usage="omrig history [FOLDER] [options] [-- OPTIONS OF omrig run [-- ...]]",
             has_rest=True,
         ),
+        "fleet": Command(
+            "omrig.cli.fleet",
+            (("fleet --hosts FILE -- -m 5000", "the same over several hosts"),),
+            usage="omrig fleet --local N|--hosts FILE|--scheduler ADDRESS [options]"
+            " -- OPTIONS OF omrig run",
+            has_rest=True,
+        ),
         "record": Command(
             "omrig.cli.record",
             (("record DIR --seconds 60", "where the time of running services goes"),),

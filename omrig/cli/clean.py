@@ -1,6 +1,7 @@
 """``omrig clean``: delete what runs left on the broker that could not do it themselves."""
 
 import argparse
+import datetime
 import socket
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from omrig.model.plan import Plan, Where
 
 if TYPE_CHECKING:
     from omrig.broker.declared import Record
+    from omrig.fleet.spool import Kept
     from omrig.model.transport import Login, Transport
 
 ABOUT = """\
@@ -23,6 +25,10 @@ before it does. Nothing else is touched, nor what a run that is under way uses, 
 consume. Of several brokers this looks at the one that the transport reaches.
 
 Ends with 0 when nothing is left there, with 1 when something is.
+
+With --spool the folders that members of a fleet left on this host, and that no coordinator
+collected, are deleted as well: what they measured is lost then. Those of a run that is under way
+are kept.
 """
 
 _NOTHING = "no run has left anything: there is no record"
@@ -34,26 +40,70 @@ def add_options(parser: Parser) -> None:
         "record", nargs="*", metavar="RECORD", help="records (default: those of this user's runs)"
     )
     parser.add_argument("--dry-run", action="store_true", help="show it, and delete nothing")
+    parser.add_argument(
+        "--spool", action="store_true", help="also what members of fleets left on this host"
+    )
     add_fields(parser.add_argument_group(TRANSPORT), Where, without=("topic", "yes"))
     parser.add_argument("-d", "--debug", action="store_true", help="tracebacks of errors")
 
 
 def run(options: argparse.Namespace) -> int:
     """Clean up; the exit status."""
+    is_left = _clean_broker(options)
+    is_kept = _clean_spool(options)
+    return cli.INCOMPLETE if is_left or is_kept else 0
+
+
+def _clean_broker(options: argparse.Namespace) -> bool:
+    """Clean up on the broker; whether anything is left."""
     from omrig.broker import declared
 
     paths = [Path(name) for name in options.record] or list(declared.records())
     records = [record for path in paths if (record := _read(path, options))]
     if not records:
         print("there is no record that can be read" if paths else _NOTHING)
-        return 0
+        return False
     found = _transport(options)
     for record in sorted(records, key=lambda each: each.started_at):
         if reason := _passed_over(record, found.login, named=bool(options.record)):
             print(f"{_run(record)}: {reason}")
     is_named = bool(options.record)
     chosen = [each for each in records if not _passed_over(each, found.login, named=is_named)]
-    return cli.INCOMPLETE if _clean(chosen, found, options.dry_run) else 0
+    return _clean(chosen, found, options.dry_run)
+
+
+def _clean_spool(options: argparse.Namespace) -> bool:
+    """Delete what is in this host's spool, if that was asked for; whether any of it is left.
+
+    Without that it says only that there is something.
+    """
+    from omrig.fleet import spool
+
+    with errors.naming("--spool"):
+        kept = spool.kept()
+        if not options.spool:
+            if kept:
+                print(
+                    f"{spool.root()} holds {len(kept)} run folders that no coordinator collected:"
+                    " omrig clean --spool deletes them"
+                )
+            return False
+        is_left = False
+        for each in kept:
+            if each.in_use:
+                print(f"{each.path}: is under way")
+            else:
+                verb = "would delete" if options.dry_run else "delete"
+                print(f"{verb} {each.path} ({each.size_bytes / 1e6:,.1f} MB, {_ago(each)})")
+                if not options.dry_run:
+                    spool.remove(each.path)
+            is_left = is_left or each.in_use or options.dry_run
+    return is_left
+
+
+def _ago(kept: "Kept") -> str:
+    """When something last came into a run folder."""
+    return f"last written {datetime.datetime.fromtimestamp(kept.changed_s):%Y-%m-%d %H:%M}"
 
 
 def _read(path: Path, options: argparse.Namespace) -> "Record | None":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omrig.cli import environments
-from omrig.cli.run import account
+from omrig.cli.run import accounted
 from omrig.model.errors import UsageError
 from omrig.model.plan import Plan
 from omrig.model.result import Result
@@ -48,7 +48,7 @@ def measure(
     """
     parts = [_part(plan, display, broker) for plan, broker in zip(plans, brokers, strict=True)]
     recorded = duet.run(parts, display, interrupts)
-    return [account(each, interrupts) for each in recorded]
+    return [(each.folder, accounted(each, interrupts)) for each in recorded]
 
 
 def _part(plan: Plan, display: Display, broker: "Embedded | None") -> Part:

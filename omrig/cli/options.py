@@ -15,7 +15,7 @@ from omrig.model.errors import UsageError
 from omrig.model.load import Load
 from omrig.model.option import FieldOption
 from omrig.model.plan import Where
-from omrig.model.profiling import BUILT_IN, Option, Profiling, Value
+from omrig.model.profiling import BUILT_IN, SAMPLE, Option, Profiling, Value, sample_of
 from omrig.model.sizes import KILOBYTE, Sizes
 
 
@@ -146,7 +146,7 @@ def add_mode_option(group: argparse._ArgumentGroup, option: Option[Value]) -> No
             group.add_argument(
                 option.flag,
                 action="append" if option.repeatable else "store",
-                default=[] if option.repeatable else option.default,
+                default=[] if option.repeatable else None,
                 type=_with_reason(option.type),
                 metavar=option.metavar,
                 help=about,
@@ -167,13 +167,16 @@ def _with_reason(convert: Callable[[str], object]) -> Callable[[str], object]:
     return converted
 
 
-def profiling(options: argparse.Namespace) -> Profiling:
-    """Which modes observe the run by the options given, with the values of the modes' own options.
+def profiling(options: argparse.Namespace, messages: int | None = None) -> Profiling:
+    """Which modes observe the run by the options given, with the values of the modes' own options;
+    of many ``messages`` some are kept, unless an option says how many.
 
     Raises ``UsageError`` when they make no sense.
     """
     declared = (*BUILT_IN, *options.mode_options)
     values = {each.dest: _mode_value(options, each) for each in declared}
+    if vars(options)[SAMPLE.argument] is None:
+        values[SAMPLE.dest] = sample_of(messages)
     chosen = given(options, Profiling)
     refused = _stages_refused(chosen.get("modes", ()))
     return Profiling(**chosen, options=values, stages_refused=refused)
@@ -189,7 +192,7 @@ def _stages_refused(modes: Sequence[str]) -> str:
 
 def _mode_value(options: argparse.Namespace, option: Option[Value]) -> Value:
     value = vars(options)[option.argument]
-    value = tuple(value) if option.repeatable else value
+    value = tuple(value) if option.repeatable else option.default if value is None else value
     option.check(value)
     return cast(Value, value)
 

@@ -30,7 +30,10 @@ def account(folder: Path, losses: Losses, ended: "Run | None" = None) -> "Result
     accounted = accounting.account(folder, run)
     with losses.noted():
         accounted.save_stages()
-    whole = result = listed.write(folder, run, accounted.result, losses)
+    found = accounted.result
+    # The times of all messages, which may be many.
+    del accounted
+    whole = result = listed.write(folder, run, found, losses)
     for name in (run_folder.RUN, run_folder.RESULT):
         result = _with_losses(whole, losses) if ended else whole
         run = dataclasses.replace(run, complete=result.complete, reason=result.reason)

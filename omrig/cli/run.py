@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
     from omrig.model.result import Result
     from omrig.model.run import Run
+    from omrig.supervisor.brokers import Measure
     from omrig.supervisor.display import Display
     from omrig.supervisor.recorded import Recorded
 
@@ -159,7 +160,8 @@ def make_plan(
             load=load(options, messages),
             pace=pace,
             notifications=Notifications(**given(options, Notifications)),
-            profiling=profiling(options),
+            # Of whose messages how many are kept a consumer alone does not know.
+            profiling=profiling(options, messages if "producer" in sides else None),
             transport=transport(options),
             software=Software(**given(options, Software)),
             output=Output(**{"folder": _default_output(sides)} | given(options, Output)),
@@ -171,8 +173,13 @@ def _default_output(sides: tuple[str, ...]) -> str:
     return f"omrig-runs/{now}-{'-'.join(sides)}"
 
 
-def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
-    """Plan, supervise, account, write, show; the exit status."""
+def measure_and_show(
+    plan: Plan, options: argparse.Namespace, measured: "Measure | None" = None
+) -> int:
+    """Plan, supervise, account, write, show; the exit status.
+
+    ``measured`` does what the plan says, :func:`measure` where it is None.
+    """
     from omrig.recordings import folder as run_folder
     from omrig.report.terminal import progress
 
@@ -180,11 +187,11 @@ def measure_and_show(plan: Plan, options: argparse.Namespace) -> int:
     with interrupts.handled():
         shown = progress.make(plan.load.messages, options.quiet, plan.output.debug)
         with contextlib.closing(shown) as display:
-            folder, result = measure(plan, display, interrupts)
+            folder, result = (measured or measure)(plan, display, interrupts, None)
         with interrupts.deferring():
             _, run = run_folder.read_run(str(folder), "--output")
-        result, is_drawn = _draw(folder, run, result, options)
-    _show(folder, run, result, options)
+        result, is_drawn = draw(folder, run, result, options)
+    show(folder, run, result, options)
     if interrupts.count:
         return cli.INTERRUPTED
     return 0 if result.complete and is_drawn else cli.INCOMPLETE
@@ -207,17 +214,17 @@ def measure(
         recorded = environments.run_in_one(plan, display, interrupts, broker)
     else:
         recorded = supervisor.run(plan, display, interrupts, broker)
-    return account(recorded, interrupts)
+    return recorded.folder, accounted(recorded, interrupts)
 
 
-def account(recorded: "Recorded", interrupts: Interrupts) -> "tuple[Path, Result]":
-    """The folder and the result of what was recorded; see :func:`measure`."""
+def accounted(recorded: "Recorded", interrupts: Interrupts) -> "Result":
+    """The result of what was recorded, which is in its folder; raises as :func:`measure` does."""
     from omrig.supervisor.recorded import after_load
 
     with after_load(recorded.folder), interrupts.deferring():
         result = results.account(recorded.folder, recorded.losses, recorded.ended)
     _refuse(recorded, result)
-    return recorded.folder, result
+    return result
 
 
 def _refuse(recorded: "Recorded", result: "Result") -> None:
@@ -229,7 +236,7 @@ def _refuse(recorded: "Recorded", result: "Result") -> None:
         raise UsageError(ended.ended_because)
 
 
-def _draw(
+def draw(
     folder: Path, run: "Run", result: "Result", options: argparse.Namespace
 ) -> "tuple[Result, bool]":
     """Draw the page, and whether it is there; the run is measured, and is not lost with it."""
@@ -252,7 +259,7 @@ def _draw(
     return result, not text
 
 
-def _show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
+def show(folder: Path, run: "Run", result: "Result", options: argparse.Namespace) -> None:
     """Show the result, and say what is missing in it."""
     from omrig.report.terminal import run as terminal
 

@@ -44,6 +44,25 @@ def parse(given: Sequence[str]) -> list[Assigned]:
     return [_parse(text, there) for text in given]
 
 
+def spelled(group: str | None, option: Any, value: Any) -> list[str]:
+    """How an option of oslo.messaging is set to a value, as :func:`parse` takes it; nothing for one
+    that it refuses: a run is itself, and has its URL."""
+    if (group, option.dest) == (None, "transport_url") or _full(group, option) in rabbit.NOT_TAKEN:
+        return []
+    values = value if option.multi else [value]
+    return [f"{group or 'DEFAULT'}.{option.dest}={_text(each)}" for each in values]
+
+
+def _text(value: Any) -> str:
+    """A value as oslo.config takes it from text."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{_text(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    # A '$' would begin a reference to another option.
+    return str(value).replace("$", "$$")
+
+
 def _parse(text: str, there: Sequence[tuple[str | None, Any]]) -> Assigned:
     full, equals, value = text.partition("=")
     named, dot, name = full.strip().rpartition(".")

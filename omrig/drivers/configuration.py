@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omrig.drivers import assigned
+from omrig.drivers import assigned, known
 from omrig.drivers import files as config_files
 from omrig.drivers.assigned import Assigned
 from omrig.model.errors import UsageError
@@ -129,6 +129,25 @@ def read(found: Configuration, conf: Any, project: str) -> None:
         use_env=found.uses_environment,
     )
     assigned.put_in(conf, found.assigned, found.uses_environment)
+
+
+def carried(found: Configuration) -> tuple[str, ...]:
+    """What was given of oslo.messaging's options, wherever it is from, as ``--set`` takes it: for a
+    process that has neither the files nor the environment."""
+    from oslo_config import cfg
+
+    # A copy: what is registered is the driver's matter.
+    conf = cfg.ConfigOpts()
+    read(found, conf, found.conf.project)
+    given = []
+    for group, listed in known.options():
+        conf.register_opts(listed, group=group)
+        for option in listed:
+            location = conf.get_location(option.dest, group)
+            if location and location.location.is_user_controlled:
+                value = (conf[group] if group else conf)[option.dest]
+                given += assigned.spelled(group, option, value)
+    return tuple(given)
 
 
 def find_url(found: Configuration, plan: Plan) -> Found | None:

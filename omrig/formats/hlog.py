@@ -6,6 +6,8 @@ from typing import Any, TextIO
 import numpy
 from numpy.typing import NDArray
 
+from omrig.model.columns import CHUNK
+
 Nanoseconds = NDArray[Any]
 """Durations, one element a message, in nanoseconds."""
 
@@ -53,7 +55,18 @@ def _condensed(values: Nanoseconds) -> tuple[Nanoseconds, Nanoseconds]:
 
     Recording one value costs a microsecond in Python; a million messages have few such values.
     """
+    parts = [
+        numpy.unique(_rounded(values[begin : begin + CHUNK]), return_counts=True)
+        for begin in range(0, max(1, len(values)), CHUNK)
+    ]
+    found, place = numpy.unique(numpy.concatenate([each for each, _ in parts]), return_inverse=True)
+    counts = numpy.zeros(len(found), numpy.int64)
+    numpy.add.at(counts, place, numpy.concatenate([counted for _, counted in parts]))
+    return found, counts
+
+
+def _rounded(values: Nanoseconds) -> Nanoseconds:
     clipped = numpy.clip(values, LOWEST_NS, HIGHEST_NS).astype(numpy.int64)
     step = 10.0 ** numpy.maximum(0, numpy.floor(numpy.log10(clipped)) - DIGITS - 1)
-    rounded = (numpy.round(clipped / step) * step).astype(numpy.int64)
-    return numpy.unique(rounded, return_counts=True)
+    rounded: Nanoseconds = (numpy.round(clipped / step) * step).astype(numpy.int64)
+    return rounded

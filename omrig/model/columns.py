@@ -16,5 +16,8 @@ Floats = NDArray[numpy.float64]
 Flags = NDArray[numpy.bool_]
 """Which rows are chosen."""
 
+CHUNK = 1 << 20
+"""So many rows at a time are worked on where all of them at once would need too much memory."""
+
 Columns = Mapping[str, Integers]
 """A table: columns by name, all equally long."""

@@ -40,6 +40,11 @@ def remember(secrets: Iterable[str | None]) -> None:
     _add(_secrets, secrets)
 
 
+def remembered() -> frozenset[str]:
+    """The secrets that :func:`redact` knows, for another process that is to know them."""
+    return frozenset(_secrets | _suspects)
+
+
 def suspect(url: str) -> None:
     """Add what may be a password in ``url``, for as long as nobody has taken it apart.
 

@@ -10,7 +10,7 @@ schema what it brought
        ``disturbance``; in the summaries of ``profiles`` ``by_stage``; of the stages in
        ``distortion`` ``estimate``; ``members`` and ``spread``; of ``messages`` ``expected``;
        ``service_time``, ``pacing`` and ``ramp`` of an open loop; ``patterns`` and ``sizes``;
-       ``counts``
+       ``counts``; ``clocks``; ``hosts`` and ``among_hosts``
 ====== ============================================================================================
 """
 
@@ -20,10 +20,12 @@ from typing import Self, TypeAlias
 
 from omrig.model import overhead
 from omrig.model.beginning import Beginning
+from omrig.model.by_host import AmongHosts, HostPart
 from omrig.model.counts import SideCounts
 from omrig.model.coverage import Coverage
 from omrig.model.delivery import Delivery
 from omrig.model.facts import Comb, Held, Machine, Outage
+from omrig.model.host_clock import HostClock
 from omrig.model.latency import Latency
 from omrig.model.overhead import NotMeasured, Overhead
 from omrig.model.pacing import Pacing, Ramp
@@ -155,7 +157,8 @@ class Clock(Value):
     """How the consumer's clock was put on the producer's.
 
     ``offset_ns`` is consumer less producer. On one host it is 0 and certain. Otherwise it is
-    estimated, and wrong by ``error_ns`` at most.
+    estimated, and wrong by ``error_ns`` at most; of sides that ran on several hosts each, whose
+    offsets :class:`omrig.model.host_clock.HostClock` has, it is 0.
     """
 
     same_host: bool
@@ -262,12 +265,14 @@ class Result(Value):
     """A run's result; :meth:`to_json` is ``result.json``.
 
     ``reason`` is why it is incomplete. ``members`` and their ``spread`` are None where no side has
-    several. From ``stages`` to ``instrument`` all is None where no side recorded stages;
+    several, ``hosts`` and what is ``among_hosts`` where the run was no fleet's. From ``stages`` to
+    ``instrument`` all is None where no side recorded stages;
     ``quantised`` and ``held`` (by prefetch) are by stage, ``instrument`` by side, ``overhead`` by
     profiler mode, ``resources`` by process (None: unknown), ``profiles`` by side and mode; with
     several members ``instrument`` and ``profiles`` are by member. ``outages`` are None without one.
     ``delivery`` is by the producing processes of a driver that sends in the background. ``counts``
-    are by side, None without the mode of that name.
+    are by side, None without the mode of that name. ``clocks`` are those of all hosts but the first
+    one, None where there is one.
 
     In an open loop, of which ``pacing`` and ``ramp`` are, latencies are from when messages were to
     be sent; ``service_time`` is from when they were. All three are None for a closed loop.
@@ -287,6 +292,8 @@ class Result(Value):
     messages: Counts
     members: tuple[MemberRow, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     spread: Spread | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    hosts: tuple[HostPart, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    among_hosts: AmongHosts | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     throughput: Throughput | None = None
     latency: Latency | None = None
     latency_with_failures: Latency | None = None
@@ -299,6 +306,7 @@ class Result(Value):
     closure: Closure | None = None
     waterfall: Waterfall | None = None
     clock: Clock | None = None
+    clocks: tuple[HostClock, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     not_measured: tuple[str, ...] | None = None
     quantised: Mapping[str, Comb] | None = dataclasses.field(default=None, metadata=key("combs"))
     held: Mapping[str, Held] | None = dataclasses.field(default=None, metadata=key("prefetch"))

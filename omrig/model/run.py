@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from omrig.model import members
+from omrig.model.fleet import Fleet
 from omrig.model.mix import MIX
 from omrig.model.pace import Pace
 from omrig.model.patterns import PATTERNS, Pattern
@@ -24,7 +25,7 @@ schema what it brought
 1      the first one. Later runs of the same schema have more keys: ``settings``, ``driver_options``
        and ``configuration``; ``broker_process`` and ``sampling``; ``began``, ``bad_usage`` and
        ``left_on_broker``; ``stamps``; ``broker_nodes``; what was added to the plan, as
-       :class:`RecordedPlan` has it
+       :class:`RecordedPlan` has it; ``fleet``
 ====== ============================================================================================
 """
 
@@ -278,7 +279,8 @@ class Run(Value):
 
     The last five are None until the run has ended: ``began`` are the sides or members that were
     told to begin, ``bad_usage`` whether it ended for what the user asked, ``stamps`` in what the
-    stamps of each side were made (``c`` or ``python``).
+    stamps of each side were made (``c`` or ``python``). ``fleet`` are the hosts of a run that was
+    spread over several, None where it was not.
 
     ``apart`` is of a run that was read from several folders: by the names of members what they ran
     with that the first ones did not; None where there is no such.
@@ -316,6 +318,7 @@ class Run(Value):
     stamps: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     sampling: Sampling | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     left_on_broker: tuple[Left, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+    fleet: Fleet | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     apart: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
 
     @classmethod

@@ -8,7 +8,7 @@ was taken first; of one that each has a copy of, when the last of them had it.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -113,36 +113,52 @@ def of_consumers(
 
 
 def _numbered(members: Sequence[Messages], numbering: Numbering, copies: bool) -> Integers:
-    return _taken([received_at(each, numbering) for each in members], copies)
+    return _taken((received_at(each, numbering) for each in members), copies)
 
 
 def _received(members: Sequence[Messages], producer: str, copies: bool) -> Integers:
-    found = [each.received_of(producer) for each in members]
-    longest = max(len(each) for each in found if each is not None)
-    return _taken([_padded(each, longest) for each in found], copies)
+    longest = max(
+        len(found) for each in members if (found := each.received_of(producer)) is not None
+    )
+    return _taken((_padded(each.received_of(producer), longest) for each in members), copies)
 
 
 def _rows(members: Sequence[Messages], name: str) -> _Column:
     return numpy.concatenate([each.columns[name] for each in members if name in each.columns])
 
 
-def _taken(columns: Sequence[Integers], copies: bool) -> Integers:
-    """When each message was there: at whichever consumer first; with ``copies`` at all of them."""
-    table = numpy.stack(columns)
-    came = table > 0
-    if copies:
-        return numpy.where(came.all(axis=0), table.max(axis=0), 0)
-    latest = numpy.iinfo(numpy.int64).max
-    return numpy.where(came.any(axis=0), numpy.where(came, table, latest).min(axis=0), 0)
+def _taken(columns: Iterable[Integers], copies: bool) -> Integers:
+    """When each message was there: at whichever consumer first; with ``copies`` at all of them.
+
+    One consumer's after the other's: many messages are in memory twice, and not once for each.
+    """
+    rest = iter(columns)
+    found = next(rest)
+    for each in rest:
+        if copies:
+            absent = (found == 0) | (each == 0)
+            numpy.maximum(found, each, out=found)
+            found[absent] = 0
+        else:
+            # Without a sign 0 less 1 is later than everything.
+            earliest, other = found.view(numpy.uint64), each.view(numpy.uint64)
+            earliest -= 1
+            other -= 1
+            numpy.minimum(earliest, other, out=earliest)
+            earliest += 1
+    return found
 
 
 def received_at(member: Messages, numbering: Numbering) -> Integers:
     """When one consumer had each message of the numbering, 0 for never."""
-    parts = [
-        _padded(member.received_of(producer), count)
-        for producer, count in zip(numbering.ids, numbering.counts, strict=True)
-    ]
-    return numpy.concatenate(parts)
+    found = numpy.zeros(sum(numbering.counts), numpy.int64)
+    places = zip(numbering.ids, numbering.offsets, numbering.counts, strict=True)
+    for producer, offset, count in places:
+        column = member.received_of(producer)
+        if column is not None:
+            part = column[:count]
+            found[offset : offset + len(part)] = part
+    return found
 
 
 def _padded(column: Integers | None, length: int) -> Integers:
@@ -165,7 +181,18 @@ def again(members: Sequence[Messages]) -> int:
 
 
 def _again(members: Sequence[Messages], producer: str) -> int:
-    columns = [found for each in members if (found := each.received_of(producer)) is not None]
-    came: list[Flags] = [_padded(each, max(map(len, columns))) > 0 for each in columns]
-    times = numpy.sum(came, axis=0)
-    return int(numpy.maximum(times - 1, 0).sum())
+    had: Flags | None = None
+    again = 0
+    for each in members:
+        column = each.received_of(producer)
+        if column is None:
+            continue
+        came: Flags = column > 0
+        if had is None:
+            had = came
+            continue
+        if len(had) < len(came):
+            had, came = came, had
+        again += int((had[: len(came)] & came).sum())
+        had[: len(came)] |= came
+    return again

@@ -10,7 +10,7 @@ the stages: ``stage.<name>`` in ns, a row each message that ``seq`` numbers.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +94,26 @@ class Messages:
     def received(self) -> Integers:
         """When the endpoint had the messages of all producers, in order of arrival."""
         names = [name for name in self.columns if name.startswith(RECEIVED)]
-        times = numpy.concatenate([_NONE, *(self._column(name) for name in names)])
-        return numpy.sort(times[times > 0])
+        times = numpy.concatenate([_NONE, *(_known(self._column(name)) for name in names)])
+        times.sort()
+        return times
 
     def ended(self) -> Integers:
         """When messages ended, at the endpoint those that it received, in order."""
-        ends = self.end_ns
-        return numpy.sort(numpy.concatenate([ends[ends > 0], self.received()]))
+        times = numpy.concatenate([_known(self.end_ns), self.received()])
+        times.sort()
+        return times
 
     def span_ns(self) -> tuple[int, int] | None:
         """The first and the last reading of the load's clock; None without any."""
-        starts = self.start_ns
-        times = numpy.concatenate([starts[starts > 0], self.ended()])
-        return (int(times.min()), int(times.max())) if len(times) else None
+        names = [name for name in self.columns if name.startswith(RECEIVED)]
+        spans = [
+            (int(times.min()), int(times.max()))
+            # One column at a time.
+            for name in ("start_ns", "end_ns", *names)
+            if len(times := _known(self._column(name)))
+        ]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
     def seq(self) -> Integers | None:
         """The sequence numbers of the rows of the stages; None where only a consumer saw them."""
@@ -134,7 +141,19 @@ class Messages:
     def _column(self, name: str) -> Integers:
         if name not in self.columns:
             return _NONE
-        return self.columns[name].astype(numpy.int64, copy=False)
+        return as_integers(self.columns[name])
+
+
+def as_integers(column: NDArray[Any]) -> Integers:
+    """The column with signs; times and numbers have the same bits with and without."""
+    if column.dtype == numpy.uint64:
+        return column.view(numpy.int64)
+    return column.astype(numpy.int64, copy=False)
+
+
+def _known(times: Integers) -> Integers:
+    """The times that there are."""
+    return times[times > 0]
 
 
 def _is_reading(name: str) -> bool:
@@ -146,7 +165,34 @@ def read(folder: Path, name: str = run_folder.MESSAGES) -> Messages | None:
     with opened(folder, name) as messages:
         if messages is None:
             return None
-        return Messages({n: messages.columns[n].astype(numpy.int64) for n in messages.columns})
+        return Messages({n: as_integers(messages.columns[n]) for n in messages.columns})
+
+
+class _Stored(Mapping[str, NDArray[Any]]):
+    """The columns in a file, each read anew whenever it is asked for, and held by nobody."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path, self._names = path, names
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        with numpy.load(self._path) as file:
+            found: NDArray[Any] = file[name]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def stored(folder: Path) -> Messages | None:
+    """As :func:`read`, of a member whose messages are not worth the memory."""
+    path = folder / run_folder.MESSAGES
+    if not path.exists():
+        return None
+    with numpy.load(path) as file:
+        return Messages(_Stored(path, list(file)))
 
 
 @contextlib.contextmanager

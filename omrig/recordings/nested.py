@@ -37,6 +37,6 @@ def _sides(member: Recording) -> Iterator[Recording]:
         side="producer",
         about=about,
         messages=messages.read(member.folder, run_folder.NESTED) or Messages(),
-        stamps=recording.read_stamps(member.folder, "producer"),
+        stamps_in=member.folder,
     )
     yield dataclasses.replace(member, about=about, messages=Messages())

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy
@@ -14,8 +14,8 @@ from omrig.model.delivery import Delivery
 from omrig.model.resources import Resources
 from omrig.model.run import Member, Run
 from omrig.model.values import Json, Value
+from omrig.recordings import fleet_hosts, joined, messages, stamping
 from omrig.recordings import folder as run_folder
-from omrig.recordings import joined, messages, stamping
 from omrig.recordings.joined import Numbering
 from omrig.recordings.messages import Messages
 from omrig.recordings.slices import RecordedSlice
@@ -118,13 +118,17 @@ class About(Value):
 class Recording:
     """One member of a run, or all members of a side as one.
 
-    ``folder`` is the member's own. ``stamps`` are the rows of the stage instrument, ``stamping``
-    what the instrument says of itself; both are None without it. ``name`` is the member's, empty
-    where the side has one member.
+    ``folder`` is the member's own. ``stamps_in`` is the folder with the rows of the stage
+    instrument, ``stamping`` what the instrument says of itself, None without it. ``name`` is the
+    member's, empty where the side has one member.
 
     Of several members ``parts`` are the recordings of each. ``messages`` are then those of all,
     numbered as :mod:`omrig.recordings.joined` says, and the counts in ``about`` those of all;
     ``folder`` and ``run`` are the first one's, and stamps are the parts' alone.
+
+    ``fleet_host`` is the host of a fleet that it ran on, empty where there was none. Where its
+    times were put on the clock of another host, that is ``on``, and it is as it was recorded in
+    ``own``; ``errors_ns`` is by how much they may be wrong beside those of members on each host.
     """
 
     side: str
@@ -132,10 +136,24 @@ class Recording:
     run: Run
     about: About
     messages: Messages = dataclasses.field(default_factory=Messages)
-    stamps: Integers | None = None
+    stamps_in: Path | None = None
     stamping: Stamping | None = None
     name: str = ""
     parts: tuple["Recording", ...] = ()
+    fleet_host: str = ""
+    on: str = ""
+    own: "Recording | None" = None
+    errors_ns: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """What its host is known by: its name in the fleet, or which boot of the machine it was."""
+        return self.fleet_host or self.about.boot_id
+
+    @property
+    def as_recorded(self) -> "Recording":
+        """The same with its times as they were recorded, on its own host's clock."""
+        return self.own or self
 
     @property
     def member(self) -> Member:
@@ -146,6 +164,11 @@ class Recording:
     def members(self) -> tuple["Recording", ...]:
         """Its parts, itself where it is one member."""
         return self.parts or (self,)
+
+    def stamps(self) -> Integers | None:
+        """The rows of the stage instrument, read now: they are much, and used once. None without
+        any."""
+        return read_stamps(self.stamps_in, self.side) if self.stamps_in else None
 
     def numbering(self) -> Numbering:
         """How the messages of this producer are numbered, be it one process or several."""
@@ -170,8 +193,9 @@ def members(folder: Path) -> list[Recording]:
     return [
         dataclasses.replace(
             each,
-            messages=messages.read(each.folder) or Messages(),
-            stamps=read_stamps(_stamps_in(each), each.side),
+            # Of several members the columns of all as one are held, and no second time each one's.
+            messages=(messages.stored if each.name else messages.read)(each.folder) or Messages(),
+            stamps_in=_stamps_in(each),
             stamping=stamping.read(_stamps_in(each)),
         )
         for each in _found(folder)
@@ -179,19 +203,23 @@ def members(folder: Path) -> list[Recording]:
 
 
 @contextlib.contextmanager
-def opened(folders: Iterable[Path]) -> Iterator[dict[str, Recording]]:
-    """The sides in run folders without their stamps, whose columns are read one at a time."""
+def opened(
+    folders: Iterable[Path],
+    put: Callable[[list[Recording]], list[Recording]] = lambda found: found,
+) -> Iterator[dict[str, Recording]]:
+    """The sides in run folders without their stamps, whose columns are read one at a time.
+
+    ``put`` puts the members on one clock, where that is known.
+    """
     with contextlib.ExitStack() as files:
-        yield join(
-            [
-                dataclasses.replace(
-                    each,
-                    messages=files.enter_context(messages.opened(each.folder)) or Messages(),
-                )
-                for folder in folders
-                for each in _found(folder)
-            ]
-        )
+        found = [
+            dataclasses.replace(
+                each, messages=files.enter_context(messages.opened(each.folder)) or Messages()
+            )
+            for folder in folders
+            for each in _found(folder)
+        ]
+        yield join(put(found))
 
 
 def _found(folder: Path) -> Iterator[Recording]:
@@ -203,7 +231,14 @@ def _found(folder: Path) -> Iterator[Recording]:
             about = read_about(folder / name)
             if about:
                 own = name if len(names) > 1 else ""
-                yield Recording(side=side, folder=folder / name, run=run, about=about, name=own)
+                yield Recording(
+                    side=side,
+                    folder=folder / name,
+                    run=run,
+                    about=about,
+                    name=own,
+                    fleet_host=fleet_hosts.of_member(run, name),
+                )
 
 
 def _stamps_in(each: Recording) -> Path:
@@ -286,11 +321,15 @@ def _paced(parts: Sequence[Recording]) -> Paced | None:
 def _ahead(each: Recording, first: Recording) -> int:
     """By how many ns the clock of a member is ahead of the first one's.
 
-    On another host by the system clocks of both; where those were not read, by their first
-    messages, which are then taken to have been sent at once.
+    On another host by what the coordinator of a fleet found, else by the system clocks of both;
+    where those were not read, by their first messages, which are then taken to have been sent at
+    once.
     """
-    if on_one_host([each.member, first.member]):
+    if on_one_clock([each, first]):
         return 0
+    told = [fleet_hosts.ahead_ns(side.run, side.on or side.host) for side in (each, first)]
+    if told[0] is not None and told[1] is not None:
+        return told[0] - told[1]
     if each.stamping and first.stamping:
         own, other = (
             side.stamping.realtime_offsets[0][1] for side in (each, first) if side.stamping
@@ -334,9 +373,12 @@ def read_about(folder: Path) -> About | None:
     return About.from_json(value) if value else None
 
 
-def on_one_host(members: Iterable[Member]) -> bool:
-    """Whether the members have one clock: they ran since the same boot of one machine."""
-    return len({member.boot_id for member in members}) == 1
+def on_one_clock(sides: Iterable[Recording]) -> bool:
+    """Whether all members of these have their times on one clock.
+
+    They have where they ran on one host, and where their times were put on one host's clock.
+    """
+    return len({each.on or each.host for side in sides for each in side.members}) == 1
 
 
 def read_stamps(folder: Path, side: str) -> Integers | None:
@@ -345,4 +387,4 @@ def read_stamps(folder: Path, side: str) -> Integers | None:
     if not path.exists():
         return None
     with numpy.load(path) as file:
-        return file[side].astype(numpy.int64) if side in file else None
+        return messages.as_integers(file[side]) if side in file else None

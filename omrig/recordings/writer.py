@@ -14,7 +14,8 @@ from typing import Any
 from omrig.model.stamps import COLUMNS
 from omrig.recordings import folder as run_folder
 
-_RESERVE = "reserve"
+RESERVE = "reserve"
+"""In a folder that is written to at the end: nothing, but room on the disk."""
 
 _TYPES = {"B": "u1", "I": "<u4", "Q": "<u8"}
 """How the items of an array are written, by its type code."""
@@ -51,7 +52,7 @@ def writing(path: Path, mode: str = "w", newline: str | None = None) -> Iterator
 
 def reserve(folder: Path, size_bytes: int) -> None:
     """Keep so much room on the disk for what is written after :func:`release`."""
-    path = folder / _RESERVE
+    path = folder / RESERVE
     try:
         with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size_bytes)
@@ -64,7 +65,7 @@ def reserve(folder: Path, size_bytes: int) -> None:
 def release(folder: Path) -> None:
     """Give the room that was kept to what is written now."""
     with contextlib.suppress(OSError):
-        (folder / _RESERVE).unlink()
+        (folder / RESERVE).unlink()
 
 
 def append(path: Path, data: bytes) -> None:

@@ -7,10 +7,11 @@ from omrig.model import units
 from omrig.model.estimate import Estimate
 from omrig.model.members import side_of
 from omrig.model.overhead import NotMeasured, Overhead
-from omrig.model.profiling import NONE, STAGES
+from omrig.model.profiling import NONE, STAGED_MOST, STAGES
 from omrig.model.result import Closure, Instrument, Result
 from omrig.model.run import Run
 from omrig.model.verdict import ONE_SIDE
+from omrig.report import clocks
 
 
 def notes(run: Run, result: Result) -> list[tuple[str, str]]:
@@ -18,11 +19,11 @@ def notes(run: Run, result: Result) -> list[tuple[str, str]]:
     lines = [
         ("books", books(result.closure)),
         ("little", _little(run, result)),
-        ("clock", _clock(result)),
+        *(("clock", line) for line in clocks.lines(result)),
         ("arrivals", _watcher(result.instrument or {})),
         # Modes that were compared together share a line.
         *(("cost", line) for line in dict.fromkeys(costs(result))),
-        ("sample", _sample(run)),
+        ("sample", _sample(run, result)),
     ]
     return [(label, line) for label, line in lines if line]
 
@@ -61,22 +62,6 @@ def _little(run: Run, result: Result) -> str:
         f" {units.duration(little.expected_mean_ns)} a message{thinking},"
         f" {units.duration(little.measured_mean_ns)} were measured: ratio {little.ratio:.2f}"
         + (f"; {little.explanation}" if little.explanation else "")
-    )
-
-
-def _clock(result: Result) -> str:
-    clock = result.clock
-    if clock is None:
-        if len(result.sides) < 2:
-            return ""
-        return "the two hosts' clocks cannot be compared: what is on the wire is left out"
-    if clock.same_host:
-        return ""
-    side = "ahead of" if clock.offset_ns >= 0 else "behind"
-    return (
-        f"the consumer's is {units.duration(abs(clock.offset_ns))} {side} the producer's,"
-        f" ± {units.duration(clock.error_ns)}: so far may amqp_request and amqp_reply be wrong,"
-        " their sum is not"
     )
 
 
@@ -149,9 +134,15 @@ def _estimated(found: Estimate) -> str:
     )
 
 
-def _sample(run: Run) -> str:
-    sample = run.plan.sample
-    return f"stages of 1 message in {sample:,}; ± is one standard error" if sample > 1 else ""
+def _sample(run: Run, result: Result) -> str:
+    sample, sent = run.plan.sample, result.messages.sent
+    if sample == 1:
+        return ""
+    kept = ""
+    if result.closure and sent and sent > STAGED_MOST:
+        # Nobody need have asked for it.
+        kept = f", {result.closure.messages:,} of {sent:,}, as --sample says"
+    return f"stages of 1 message in {sample:,}{kept}; ± is one standard error"
 
 
 def warnings(run: Run, result: Result) -> list[str]:

@@ -2,20 +2,23 @@
 
 import contextlib
 import os
-import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from omrig.model import events, interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
 from omrig.recordings import writer
 from omrig.supervisor import phases
+from omrig.supervisor.display import Display
+from omrig.supervisor.place import Ear, Placed
 
 LOG = "log.txt"
 
@@ -23,9 +26,6 @@ _ERROR = re.compile(r"^\S+ \S+ \d+ ERROR \S+ (?:\[[0-9a-f-]{36}\] )?(.*)")
 _LONGEST_ERROR = 400
 
 _TRACEBACK = "Traceback (most recent call last):"
-
-Said = tuple["Child", str | None]
-"""A line that a child said (:mod:`omrig.model.events`); None when it has closed the pipe."""
 
 
 class Child:
@@ -70,7 +70,7 @@ class Child:
         os.close(write)
         self._events = os.fdopen(read, encoding="utf-8")
 
-    def listen(self, said: "queue.Queue[Said]") -> None:
+    def listen(self, said: Ear) -> None:
         """Put whatever the child says into ``said`` and its output into its log."""
         threading.Thread(target=self._pump_events, args=(said,), daemon=True).start()
         self._pump = threading.Thread(target=self._pump_log, daemon=True)
@@ -157,7 +157,7 @@ class Child:
         text = self._log.read_text(errors="replace") if self._log.exists() else ""
         return text.strip().splitlines()
 
-    def _pump_events(self, said: "queue.Queue[Said]") -> None:
+    def _pump_events(self, said: Ear) -> None:
         with self._events:
             for line in self._events:
                 # The last one of a child that was killed may be half a line.
@@ -188,7 +188,7 @@ def _exception(lines: list[str]) -> str | None:
     return next(iter(ends), None)
 
 
-def stop_all(children: list[Child], patience_s: float) -> None:
+def stop_all(children: Sequence[Placed], patience_s: float) -> None:
     """Ask all to end, wait ``patience_s`` for them together, then kill."""
     deadline = time.monotonic() + patience_s
     for child in children:
@@ -196,3 +196,30 @@ def stop_all(children: list[Child], patience_s: float) -> None:
     for child in children:
         if child.ended(max(0.0, deadline - time.monotonic())) is None:
             child.kill()
+
+
+class Here:
+    """This host, as a place for measured processes."""
+
+    is_here = True
+
+    def start(self, plan: Plan, folder: Path) -> Child:
+        """A child of this process."""
+        return Child(plan, folder)
+
+    def ahead_s(self) -> None:
+        """A pipe takes no time to speak of."""
+
+    def processors(self) -> Mapping[str, float]:
+        """None: who supervises them samples them."""
+        return MappingProxyType({})
+
+    def bring(self, folder: Path, display: Display, losses: Losses) -> None:
+        """Nothing: it is all there."""
+
+    def fleet(self) -> None:
+        """There is none."""
+
+
+HERE = Here()
+"""Where measured processes are unless there is a fleet."""

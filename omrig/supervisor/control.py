@@ -28,29 +28,36 @@ CLOCK_MONOTONIC, when others are ready as well; it does not wait."""
 
 @dataclasses.dataclass
 class _Question:
-    """Who asked, under which number each, and which consumers have not answered."""
+    """Who asked, under which number each, and which consumers have not answered.
+
+    ``begins`` is whether the load begins with the answer.
+    """
 
     askers: list[tuple[Hearer, int]]
     waiting: set[str]
-    is_begin: bool = False
+    begins: bool
     values: dict[str, Json] = dataclasses.field(default_factory=dict)
 
 
 class Relay:
     """Carries questions to all consumers that are there, and their answers back.
 
-    ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins;
-    ``agree`` has it begin with that of another run. Its methods are called by any thread.
+    ``consumers`` are those now, ``producers`` is how many have to be ready before the load begins.
+    ``ahead_s`` is how long before the load begins they are told when, where that is not ``AHEAD_S``
+    and a single producer is told, too; ``agree`` has it begin with that of another run. Its methods
+    are called by any thread.
     """
 
     def __init__(
         self,
         producers: int,
         consumers: Callable[[], Sequence[Hearer]],
+        ahead_s: Callable[[], float | None] = lambda: None,
         agree: Agree | None = None,
     ) -> None:
         self._producers = producers
         self._consumers = consumers
+        self._ahead_s = ahead_s
         self._agree = agree
         self._ready: list[tuple[Hearer, int]] = []
         self._questions: dict[int, _Question] = {}
@@ -76,9 +83,8 @@ class Relay:
             askers, self._ready = self._ready, []
         self._last += 1
         consumers = self._consumers()
-        self._questions[self._last] = _Question(
-            askers, {each.name for each in consumers}, is_begin=ask.method == BEGIN
-        )
+        waiting = {each.name for each in consumers}
+        self._questions[self._last] = _Question(askers, waiting, ask.method == BEGIN)
         for each in consumers:
             each.tell(events.Ask(self._last, ask.method, ask.arguments))
         self._settle(self._last)
@@ -110,11 +116,15 @@ class Relay:
         if question.waiting:
             return
         del self._questions[number]
-        if question.is_begin and self._agree:
+        if question.begins and self._agree:
             self._agree(functools.partial(_answer, question))
             return
-        several = len(question.askers) > 1
-        _answer(question, time.perf_counter_ns() + int(AHEAD_S * NS) if several else None)
+        ahead_s = self._ahead_s() if question.begins else None
+        if len(question.askers) == 1 and ahead_s is None:
+            _answer(question, None)
+            return
+        begin_in_s = AHEAD_S if ahead_s is None else ahead_s
+        _answer(question, time.perf_counter_ns() + int(begin_in_s * NS))
 
 
 def _answer(question: _Question, begin_ns: int | None) -> None:

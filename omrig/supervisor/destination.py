@@ -77,6 +77,19 @@ class Destination:
             is_resolved=True,
         )
 
+    @property
+    def carried_plan(self) -> Plan:
+        """The plan for measured processes on other hosts, which have none of the files.
+
+        What these and the environment say of oslo.messaging is among its options.
+        """
+        return self.resolved_plan.with_transport(
+            config_files=(),
+            config_dirs=(),
+            environment={},
+            assigned=configuration.carried(self.configuration),
+        )
+
 
 def needs_broker(plan: Plan) -> bool:
     """Whether :func:`opened` would start a RabbitMQ of its own for ``plan``.

@@ -139,7 +139,8 @@ class Ending:
     def ended(self, member: Member, status: int | None) -> None:
         """A member has ended, with this exit status."""
         if not member.saved and not member.failure:
-            text = f"the {member.name} process died (status {status}): {member.last_words()}"
+            how = "is lost" if status is None else f"died (status {status})"
+            text = f"the {member.name} process {how}: {member.last_words()}"
             if self._goes_on_without(member):
                 self.because = self.because or text
             else:

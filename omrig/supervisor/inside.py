@@ -145,7 +145,7 @@ def _supervised(
         _end_when_orphaned(parent)
         plan, broker = Plan.from_json(asked["plan"]), _broker(asked["broker"])
         agree = display.agree if asked["agrees"] else None
-        recorded = supervisor.run(plan, display, interrupts, broker, agree)
+        recorded = supervisor.run(plan, display, interrupts, broker, agree=agree)
         with interrupts.deferring():
             return {
                 "recorded": {

@@ -16,11 +16,12 @@ from omrig.model.plan import Plan
 from omrig.model.transport import AMQP
 from omrig.recordings import folder as run_folder
 from omrig.supervisor import cleaning
-from omrig.supervisor.child import Child, Said
+from omrig.supervisor.child import Child
 from omrig.supervisor.destination import PREFLIGHT_S, Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S
 from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.place import Said
 
 MODULE = "omrig.measured.pinging.process"
 

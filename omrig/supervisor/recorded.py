@@ -1,4 +1,4 @@
-"""What a run leaves on the disk, and what is said where that is refused."""
+"""What a run left, and what becomes of it where the system refuses something after the load."""
 
 import contextlib
 import dataclasses
@@ -8,6 +8,10 @@ from pathlib import Path
 from omrig.model import errors
 from omrig.model.errors import Losses, RunError
 from omrig.model.run import Run
+from omrig.recordings import folder as run_folder
+from omrig.recordings import writer
+from omrig.supervisor.display import Display
+from omrig.supervisor.place import Place
 
 
 @dataclasses.dataclass
@@ -33,3 +37,24 @@ def after_load(folder: Path) -> Iterator[None]:
             f"the load is over, its recordings are in {folder}; no result:"
             f" {errors.in_words(error)}; omrig report {folder} tries again"
         ) from error
+
+
+def with_fleet(folder: Path, before: Run, place: Place) -> Run:
+    """The run as it is before its load, with where its members are, which is in its ``folder``:
+    where this process does not live to its end, what they recorded is found."""
+    if place.is_here:
+        return before
+    before = dataclasses.replace(before, fleet=place.fleet())
+    with errors.naming("--output"):
+        writer.write_json(folder / run_folder.RUN, before.to_json())
+    return before
+
+
+def bring(recorded: Recorded, place: Place, display: Display) -> None:
+    """Have in the run folder what measured processes left on other hosts."""
+    if place.is_here or recorded.ended is None:
+        return
+    place.bring(recorded.folder, display, recorded.losses)
+    recorded.ended = dataclasses.replace(recorded.ended, fleet=place.fleet())
+    with recorded.losses.noted():
+        writer.write_json(recorded.folder / run_folder.RUN, recorded.ended.to_json())

@@ -27,13 +27,14 @@ from omrig.recordings import folder as run_folder
 from omrig.recordings import series, writer
 from omrig.supervisor import beginning, cleaning, debugging, destination, phases, reports
 from omrig.supervisor.broker import WatchedBroker
-from omrig.supervisor.child import Child, Said, stop_all
+from omrig.supervisor.child import HERE, stop_all
 from omrig.supervisor.control import Agree, Relay
 from omrig.supervisor.destination import Destination
 from omrig.supervisor.display import Display
 from omrig.supervisor.ending import STOP_S, Ending
 from omrig.supervisor.interrupts import Interrupts
-from omrig.supervisor.recorded import Recorded, after_load
+from omrig.supervisor.place import Place, Placed, Said
+from omrig.supervisor.recorded import Recorded, after_load, bring, with_fleet
 from omrig.supervisor.sampler import Sampler
 
 _LOG = logging.getLogger(__name__)
@@ -50,12 +51,14 @@ def run(
     display: Display,
     interrupts: Interrupts,
     broker: "Embedded | None" = None,
+    place: Place = HERE,
     agree: Agree | None = None,
 ) -> Recorded:
     """Do what ``plan`` says, and have the profilers make their reports.
 
     ``broker`` is used where one of its own would be started; ``interrupts`` are handled by the
-    caller. With ``agree`` the load begins when that says.
+    caller; the measured processes are started at ``place``. With ``agree`` the load begins when
+    that says.
 
     Raises ``UsageError`` before anything is measured, ``RunError`` where there is no load or what
     it left cannot be kept, and :class:`KeyboardInterrupt` when interrupted before the load.
@@ -73,8 +76,8 @@ def run(
             to.process = destination.locate(to)
             to.nodes = destination.locate_nodes(to)
             with destination.met(to, display), interrupts.deferring():
-                before = beginning.begin(folder, to)
-                supervision = Supervision(to, recorded, before, display, interrupts, agree)
+                before = with_fleet(folder, beginning.begin(folder, to), place)
+                supervision = Supervision(to, recorded, before, display, interrupts, place, agree)
                 recorded.ended = supervision.execute()
     except BaseException as error:
         beginning.forget(folder, plan)
@@ -87,6 +90,7 @@ def run(
     with after_load(folder):
         beginning.release(folder, plan)
         try:
+            bring(recorded, place, display)
             with recorded.losses.noted():
                 reports.make(folder, plan, display)
         except KeyboardInterrupt:
@@ -97,7 +101,7 @@ def run(
 class Supervision:
     """Of a load: from the start of the measured processes to the end of the last one.
 
-    ``before`` is the run as it was before.
+    ``before`` is the run as it was before, ``place`` where its measured processes are started.
     """
 
     def __init__(
@@ -107,15 +111,17 @@ class Supervision:
         before: Run,
         display: Display,
         interrupts: Interrupts,
+        place: Place = HERE,
         agree: Agree | None = None,
     ) -> None:
         self._to = to
+        self._place = place
         self._folder = recorded.folder
         self._losses = recorded.losses
         self._run = before
         self._display = display
         self._said: queue.Queue[Said] = queue.Queue()
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Placed] = {}
         self._left: tuple[Left, ...] = ()
         self._host: Host | None = None
         self._broker = WatchedBroker(to)
@@ -128,8 +134,8 @@ class Supervision:
         self._all_there = False
         self._others: list[Met] = []
         # The first of a group waits for them all, and then asks the others.
-        ready = 1 if to.leader else to.plan.expected_producers
-        self._relay = Relay(ready, self._serving, agree)
+        producers = 1 if to.leader else to.plan.expected_producers
+        self._relay = Relay(producers, self._serving, place.ahead_s, agree)
         if to.peer:
             to.peer.listen(functools.partial(self._relay.take, to.peer))
 
@@ -167,14 +173,16 @@ class Supervision:
             self._ending.decide()
 
     def _start(self) -> None:
-        plan, measured = self._to.plan, self._to.resolved_plan
+        plan, to = self._to.plan, self._to
+        measured = to.resolved_plan if self._place.is_here else to.carried_plan
         plans = [measured]
         if not self._to.broker.one_process:
             plans = [each for side in plan.sides for each in measured.of_members(side)]
         for each in plans:
-            child = Child(each, self._folder)
+            child = self._place.start(each, self._folder)
             self._children[child.name] = child
-            self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
+            if child.pid is not None:
+                self._sampler.watch(child.name, child.pid, memory="memory" in plan.profiling.modes)
             child.listen(self._said)
 
     def _serving(self) -> "list[Hearer]":
@@ -190,7 +198,7 @@ class Supervision:
         met.listen(functools.partial(self._relay.take, met))
         self._others.append(met)
 
-    def _of(self, side: str) -> list[Child]:
+    def _of(self, side: str) -> list[Placed]:
         return [each for each in self._children.values() if side in each.sides]
 
     def _stop(self) -> None:
@@ -229,7 +237,7 @@ class Supervision:
         while self._hear():
             pass
 
-    def take(self, child: Child, event: Event) -> None:
+    def take(self, child: Placed, event: Event) -> None:
         """Do what follows from what a child says."""
         match event:
             case events.Loaded(stamps):
@@ -257,7 +265,7 @@ class Supervision:
             case _:
                 self._show(child, event)
 
-    def _show(self, child: Child, event: events.Shown) -> None:
+    def _show(self, child: Placed, event: events.Shown) -> None:
         match event:
             case events.Note(text):
                 self._display.say(text)
@@ -267,7 +275,7 @@ class Supervision:
                 side = child.side_of(member)
                 self._display.counts(side, self._counts(side))
                 self._expect()
-                self._display.processors(self._sampler.cpu())
+                self._display.processors({**self._sampler.cpu(), **self._place.processors()})
             case events.Latencies(_, latencies_ns):
                 self._display.latencies(latencies_ns)
             case events.Rows(_, rows):
@@ -275,11 +283,11 @@ class Supervision:
                 if self._display.is_seen and (owners := self._recent.owners()):
                     self._display.owners(owners)
 
-    def _begin(self, child: Child) -> None:
+    def _begin(self, child: Placed) -> None:
         child.phase = phases.starting(child.name, self._to.plan)
         child.send_plan()
 
-    def _ready(self, child: Child) -> None:
+    def _ready(self, child: Placed) -> None:
         child.is_ready = True
         self._display.say(f"the {child.name} is ready")
         if "producer" not in child.sides:
@@ -332,7 +340,7 @@ class Supervision:
                 total.update(each.counts)
         return dict(total)
 
-    def _go_on(self, child: Child, phase: str) -> None:
+    def _go_on(self, child: Placed, phase: str) -> None:
         if phase == "load":
             self._ending.loading()
             child.phase = phases.working()
@@ -345,7 +353,7 @@ class Supervision:
         else:
             child.phase = phases.warming_up(self._to.plan)
 
-    def _note_of(self, child: Child) -> Callable[[str], None]:
+    def _note_of(self, child: Placed) -> Callable[[str], None]:
         """What takes lines for a person from a thread of its own: they are shown in their turn."""
 
         def tell(text: str) -> None:
@@ -374,6 +382,7 @@ class Supervision:
             sampling=self._sampler.about(),
             broker_nodes=self._nodes(),
             left_on_broker=self._left,
+            fleet=self._place.fleet(),
         )
         with self._losses.noted():
             writer.write_json(self._folder / run_folder.RUN, self._run.to_json())

@@ -55,11 +55,12 @@ class Sampler:
     """Samples from :meth:`start` to :meth:`stop` whatever it was told to :meth:`watch`.
 
     Every sample is in its file when the next one is taken, so that nothing is lost with a process,
-    ours included.
+    ours included. Those of the machine go to ``machine_folder``, where that is not ``folder``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, machine_folder: Path | None = None) -> None:
         self._folder = folder
+        self._machine_folder = machine_folder or folder
         self._processes: list[_Process] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
@@ -113,6 +114,10 @@ class Sampler:
             if process.cpu is not None and not process.ended
         }
 
+    def used_s(self) -> float:
+        """CPU seconds that the sampling itself has used so far, while it goes on."""
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident or 0))
+
     def about(self) -> Sampling:
         """What the sampling itself used, and why it ended early if it did; once it is over."""
         return Sampling(
@@ -126,7 +131,7 @@ class Sampler:
     def _loop(self) -> None:
         began = time.thread_time()
         try:
-            with (self._folder / series.MACHINE).open("w", newline="", buffering=1) as file:
+            with (self._machine_folder / series.MACHINE).open("w", newline="", buffering=1) as file:
                 self._sample_all(_writer(file, series.MACHINE_COLUMNS))
         except OSError as error:
             self._note(error)

@@ -20,6 +20,7 @@ ALLOWED = {
     "recorder": ("model", "recordings", "watcher", "drivers"),
     "accounting": ("model", "recordings"),
     "compare": ("model", "accounting.statistics", "recordings"),
+    "fleet": ("model", "recordings", "supervisor"),
     "history": ("model", "recordings", "compare"),
     "experiment": ("model", "recordings", "compare", "supervisor"),
     "supervisor": (

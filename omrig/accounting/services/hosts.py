@@ -11,15 +11,6 @@ from omrig.accounting.stamp_table import StampTable
 from omrig.model.columns import Flags, Integers
 from omrig.model.result import Clock
 
-TIMES = frozenset(
-    {
-        "pool_begin", "pool_end", "depart", "confirm", "read", "lost_depart", "call", "send",
-        "wait", "put", "woke", "return", "taken", "submit", "start", "endpoint", "endpoint_end",
-        "reply", "end",
-    }
-)  # fmt: skip
-"""Columns that are times on CLOCK_MONOTONIC; the others are durations, bytes, numbers."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Hosts:
@@ -140,13 +131,4 @@ def moved(table: StampTable, ahead_ns: Integers) -> StampTable:
     def back(column: Integers) -> Integers:
         return numpy.where(column > 0, column - ahead, column)
 
-    return dataclasses.replace(
-        table,
-        columns={
-            name: back(column) if name in TIMES else column
-            for name, column in table.columns.items()
-        },
-        arrival=back(table.arrival),
-        latest=back(table.latest),
-        confirm_arrival=back(table.confirm_arrival),
-    )
+    return table.timed(back)

@@ -55,15 +55,16 @@ def _write_latencies(folder: Path, run: Run) -> bool:
     ended = ends > 0
     if not ended.any():
         return False
-    latencies = ends - due
-    tagged = {"": latencies[ended]}
+    lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
+    tagged = {"": ends[ended] - due[ended]}
     if places is not None:
         # Of two patterns together they would say nothing.
         tagged = {
-            pattern.name: latencies[ended & (places == place)]
+            pattern.name: (ends - due)[ended & (places == place)]
             for place, pattern in enumerate(run.plan.patterns)
         }
-    lasted_s = (int(ends.max()) - int(began[ended].min())) / NS
+    # Of many messages these are a large part of the memory.
+    del began, ends, due
     started_s = run.started_epoch_seconds
     with writer.writing(folder / run_folder.LATENCY) as file:
         hlog_format.write(file, tagged, started_s, started_s + lasted_s)

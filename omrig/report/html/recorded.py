@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy
 
 from omrig.model.columns import Integers
+from omrig.model.host_clock import HostClock
 from omrig.model.mix import MIX
 from omrig.model.patterns import PATTERNS
 from omrig.model.result import Result
-from omrig.recordings import recording, slices
+from omrig.recordings import fleet_hosts, on_clock, recording, slices
 from omrig.recordings.messages import Messages
-from omrig.recordings.recording import Sides
+from omrig.recordings.recording import Recording, Sides
 from omrig.recordings.series import BROKER
 
 
@@ -98,7 +99,8 @@ def opened(
     stages: Messages | None = None,
 ) -> Iterator[Recorded]:
     """The recordings in ``folders``; ``stages`` are those of a merge, which no folder holds."""
-    with recording.opened(folders) as sides:
+    clocks = result.clocks or ()
+    with recording.opened(folders, lambda found: on_clock.put_all(found, clocks)) as sides:
         yield _recorded(folders, sides, result, stages)
 
 
@@ -108,7 +110,7 @@ def _recorded(
     sent = sides["producer"].messages if "producer" in sides else Messages()
     starts, ends = sent.start_ns, sent.end_ns
     received = sides["consumer"].messages.received() if "consumer" in sides else starts[:0]
-    origins = _origins(sides, starts, ends, received, result)
+    origins = _origins(sides, starts, ends, received)
     began = origins.get("producer", 0)
     done = ends > 0
     counted = ends[done] - began
@@ -132,8 +134,12 @@ def _recorded(
             BROKER: folders[0] / BROKER,
         },
         origins={
-            **{each.member.name: origins[each.side] for each in members if each.side in origins},
-            BROKER: next(iter(origins.values()), 0),
+            **{
+                each.member.name: _own(each, origins[each.side], result.clocks or ())
+                for each in members
+                if each.side in origins
+            },
+            BROKER: _of_broker(members, origins),
         },
         ended=counted,
         latency=(ends - sent.due_ns)[done],
@@ -165,7 +171,7 @@ def _ended_by_pattern(sides: Sides, result: Result, origins: Mapping[str, int]) 
     producer, began = sides["producer"], origins.get("producer", 0)
     ends, places = producer.messages.end_ns, producer.messages.pattern
     received = None
-    if "consumer" in sides and _on_one_host(sides):
+    if "consumer" in sides and recording.on_one_clock(sides.values()):
         received = sides["consumer"].messages.received_of(producer.about.producer_id)
     if places is None or received is None:
         return ends[ends > 0] - began
@@ -189,7 +195,6 @@ def _origins(
     starts: Integers,
     ends: Integers,
     received: Integers,
-    result: Result,
 ) -> dict[str, int]:
     """The beginning of the load on the clock of each side's host.
 
@@ -201,20 +206,29 @@ def _origins(
         origins["producer"] = int(sent.min())
     if "consumer" in sides and len(received):
         origins["consumer"] = int(received.min())
-    if len(origins) > 1:
-        clock = result.clock
-        if clock:
-            origins["consumer"] = origins["producer"] + clock.offset_ns
-        elif _on_one_host(sides):
-            origins["consumer"] = origins["producer"]
+    if len(origins) > 1 and recording.on_one_clock(sides.values()):
+        origins["consumer"] = origins["producer"]
     return origins
+
+
+def _of_broker(members: Sequence[Recording], origins: Mapping[str, int]) -> int:
+    """The beginning of the load where the broker was sampled: on the host of the run's command."""
+    some = next((each for each in members if each.side in origins), None)
+    if some is None:
+        return 0
+    ahead = fleet_hosts.ahead_ns(some.run, some.on or some.host) if some.fleet_host else 0
+    return origins[some.side] - (ahead or 0)
+
+
+def _own(each: Recording, began: int, clocks: Sequence[HostClock]) -> int:
+    """The beginning of the load on a member's own clock, by that on which its times are."""
+    known = next((clock for clock in clocks if clock.host == each.host), None)
+    if known is None or not known.lines or each.own is None:
+        return began
+    return began + known.lines[0].ahead_ns(began + known.lines[0].offset_ns)
 
 
 def _counts_received(sides: Sides, result: Result) -> bool:
     """Whether messages end where they are received, seen on one clock."""
     ends = "" if result.pattern == MIX else PATTERNS[result.pattern].ends
-    return ends == "receipt" and len(sides) > 1 and _on_one_host(sides)
-
-
-def _on_one_host(sides: Sides) -> bool:
-    return recording.on_one_host(each.member for side in sides.values() for each in side.members)
+    return ends == "receipt" and len(sides) > 1 and recording.on_one_clock(sides.values())

@@ -15,14 +15,14 @@ from omrig.model.result import StageRow as Row
 from omrig.model.run import Run
 from omrig.model.stages import BY_NAME
 from omrig.model.verdict import Verdict
-from omrig.report import layout, nested, notes, owners, resources
-from omrig.report import members as member_words
+from omrig.report import clocks, layout, nested, notes, owners, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
 from omrig.report.html import (
     bars,
     charts,
     events,
+    members,
     messages,
     parts,
     profiled,
@@ -39,7 +39,6 @@ _MOST_EVENTS = 50
 _UNSEEN = 0.0005
 """A stage below this share is shown as 0.0 %, and need not be looked at."""
 
-
 _SECTIONS = {
     "parts": "By pattern and size",
     "message": "A message, to scale",
@@ -50,6 +49,7 @@ _SECTIONS = {
     "latency": "Latency",
     "rate": "The rate",
     "members": "Members",
+    "hosts": "Hosts",
     "time": "Over time",
     "slowest": "The slowest messages",
     "usage": "CPU and memory",
@@ -143,7 +143,8 @@ def page(
         "evidence": _evidence(result),
         "caveats": _caveats(run, result),
         "apart": words.apart(result.messages),
-        **_of_members(result),
+        **members.of_members(result),
+        **members.of_hosts(run, result),
         **_endpoint(result),
         "load": words.load(run),
         "settings": words.settings(run),
@@ -158,6 +159,7 @@ def page(
         "sparkline_from_ns": messages.SHORTEST_NS,
         "sparkline_to_ns": end_ns,
         "sampled": run.plan.sample > 1,
+        "clock_errors_ns": clocks.errors_ns(result),
         "happened": happened,
         "connections_seen": events.connections_seen(recorded),
         "series": series,
@@ -178,16 +180,6 @@ def page(
         "most_events": _MOST_EVENTS,
     }
     return {**content, "sections": _sections(content)}
-
-
-def _of_members(result: Result) -> dict[str, Any]:
-    """Who took part where a side has several, and what a client that sends by itself says."""
-    return {
-        "members": [(row, member_words.figures(row)) for row in result.members or ()],
-        "member_figures": member_words.FIGURES,
-        "spread": list(member_words.spread(result)),
-        "delivery": words.delivery(result),
-    }
 
 
 def _endpoint(result: Result) -> dict[str, Any]:
@@ -251,6 +243,7 @@ def _sections(content: Mapping[str, Any]) -> dict[str, str]:
         "latency": result.latency or result.latency_with_failures,
         "rate": content["rate"],
         "members": content["members"],
+        "hosts": content["hosts"],
         "time": content["series"],
         "slowest": content["slowest"],
         "usage": content["usages"] or content["totals"],

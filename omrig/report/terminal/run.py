@@ -18,12 +18,13 @@ from rich.text import Text
 from omrig.model import units
 from omrig.model.result import Artefact, Result
 from omrig.model.run import Run
-from omrig.report import notes, resources
+from omrig.report import clocks, notes, resources
 from omrig.report import parts as classes
 from omrig.report import text as words
 from omrig.report.terminal import (
     by_stage,
     counts,
+    fleet,
     members,
     nested,
     pacing,
@@ -87,6 +88,7 @@ def _parts(run: Run, result: Result, console: Console) -> list[RenderableType]:
     if result.latency or result.latency_with_failures:
         parts.append(_latency(run, result, console.width))
     parts += members.render(result, console.width)
+    parts += fleet.render(run, result, console.width)
     parts += part_tables.of_sizes(result, console.width)
     if result.resources:
         parts.append(_resources(run, result))
@@ -119,6 +121,7 @@ def _stages(run: Run, result: Result, console: Console) -> list[RenderableType]:
             sampled=run.plan.sample > 1,
             named=result.verdict.stage if result.verdict else None,
             mixed=bool(result.patterns),
+            errors_ns=clocks.errors_ns(result),
         )
     )
     grid = stages.buckets(rows, width, ascii_only)

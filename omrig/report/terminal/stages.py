@@ -1,6 +1,7 @@
 """The table of stages and the bar of buckets, for the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from rich import box
 from rich.table import Table
@@ -20,6 +21,9 @@ _WITH_MEDIANS = 58
 _UNSEEN = 0.0005
 """A stage below this share is shown as 0.0 %, and need not be looked at."""
 
+NO_ERRORS: Mapping[str, int] = MappingProxyType({})
+"""Of stages that are all on one clock."""
+
 _BAR_LABEL_WIDTH = 10
 _NARROWEST_BAR = 10
 
@@ -34,11 +38,13 @@ def table(
     sampled: bool = False,
     named: str | None = None,
     mixed: bool = False,
+    errors_ns: Mapping[str, int] = NO_ERRORS,
 ) -> Table:
     """The stages in order: whose they are, their share, mean and spread.
 
     With ``sampled`` shares come with their standard error. A verdict's stage is ``named``. Of
-    ``mixed`` patterns the means are not of the same messages, and are not added up.
+    ``mixed`` patterns the means are not of the same messages, and are not added up. ``errors_ns``
+    is by how much clocks leave a stage uncertain.
     """
     buckets, medians = width >= _WITH_BUCKETS, width >= _WITH_MEDIANS
     gap = 2 if width >= _WITH_BUCKETS + 10 else 1
@@ -61,7 +67,7 @@ def table(
             Text(row.name, owners.style(owners.owner_of(bucket))),
             *([Text(row.side), _cropped(bucket)] if buckets else []),
             _share(row, percentage, sampled),
-            _duration(row.mean_ns),
+            _duration(row.mean_ns) + (_error(row, errors_ns) if buckets else ""),
             *([_duration(row.p50_ns)] if medians else []),
             _duration(row.p99_ns),
             style=_emphasis(row, named),
@@ -75,6 +81,10 @@ def _cropped(bucket: str) -> Text:
 
 def _duration(nanoseconds: int) -> str:
     return units.duration(nanoseconds) if nanoseconds else "0"
+
+
+def _error(row: StageRow, errors_ns: Mapping[str, int]) -> str:
+    return f" ± {units.duration(errors_ns[row.name])}" if row.name in errors_ns else ""
 
 
 def _share(row: StageRow, percentage: float, sampled: bool) -> str:

@@ -1,5 +1,7 @@
 """Hand-made stamps and runs for the accounting."""
 
+from pathlib import Path
+
 import numpy
 
 from omrig.accounting.stamp_table import Busy, StampTable
@@ -7,6 +9,9 @@ from omrig.accounting.timeline import Timeline
 from omrig.model.patterns import PATTERNS
 from omrig.model.run import Run
 from omrig.model.stamps import CONSUMER_COLUMNS, PRODUCER_COLUMNS
+
+GONE = Path("/gone")
+"""The folder of what was made here and lies nowhere."""
 
 _BESIDE = ("arrival", "latest", "confirm_arrival", "reconnect_later")
 

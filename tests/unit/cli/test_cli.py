@@ -12,6 +12,7 @@ from omrig.cli import run
 from omrig.cli.main import execute, parser_of
 from omrig.model.errors import UsageError
 from omrig.model.plan import SIDES
+from omrig.model.profiling import SAMPLE
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_sides_and_counts(plan, arguments, sides, messages):
 def test_both_spellings_of_long_options(plan, spelling):
     assert plan("-p", spelling, "7").load.workers == 7
     assert plan("-p", f"{spelling}=8").load.workers == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sample"),
+    [
+        (["-p", "250000"], 1),
+        (["-p", "-m", "10000000"], 64),
+        (["-c"], 1),
+        (["-c", "10000000"], 1),
+        (["-p", "-m", "10000000", "--sample", "1/1"], 1),
+        (["-p", "5", "--sample", "1/4"], 4),
+    ],
+)
+def test_of_many_messages_some_keep_their_stages(plan, arguments, sample):
+    assert plan(*arguments).profiling.value(SAMPLE) == sample
 
 
 def test_sizes_are_in_kilobytes(plan):

@@ -150,3 +150,33 @@ def test_a_password_is_told_nowhere():
     assert "geheimnis" not in repr(plan)
     assert "geheimnis" not in str(plan.public())
     assert "geheimnis" not in repr(assigned.parse([SECRET]))
+
+
+def test_what_files_say_can_be_carried_to_where_they_are_not(tmp_path):
+    file = tmp_path / "nova.conf"
+    file.write_text(
+        "[DEFAULT]\ntransport_url = rabbit://here/\nrpc_response_timeout = 7\n"
+        "[oslo_messaging_rabbit]\nrabbit_qos_prefetch_count = 3\nrabbit_quorum_queue = true\n"
+        "hostname = the-service\nssl_ca_file = /a,b$$c\n"
+        "[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = log\ntopics = a,b\n"
+    )
+    options = {"config_files": (str(file),)}
+    given = "oslo_messaging_rabbit.rabbit_retry_interval=2"
+    there = resolved(given, **options)
+    where = Where(assigned=(given,), **options)
+    found = configuration.load(Plan(sides=("producer",), run_id="1", transport=where))
+    carried = configuration.carried(found)
+    assert sorted(carried) == [
+        "DEFAULT.rpc_response_timeout=7",
+        "oslo_messaging_notifications.driver=log",
+        "oslo_messaging_notifications.driver=messagingv2",
+        "oslo_messaging_notifications.topics=a,b",
+        "oslo_messaging_rabbit.rabbit_qos_prefetch_count=3",
+        "oslo_messaging_rabbit.rabbit_quorum_queue=True",
+        "oslo_messaging_rabbit.rabbit_retry_interval=2",
+        "oslo_messaging_rabbit.ssl_ca_file=/a,b$$c",
+    ]
+    cfg.CONF.reset()
+    here = resolved(*carried)
+    assert here.options == there.options
+    assert settings.differing_options(here) == settings.differing_options(there)

@@ -1,10 +1,12 @@
 """What is profiled and how: what is refused, what the plan hands down, what is written."""
 
 import dataclasses
+import itertools
 import json
 
 import pytest
 
+from omrig.model import profiling
 from omrig.model.errors import UsageError
 from omrig.model.load import Load
 from omrig.model.plan import Plan
@@ -99,3 +101,11 @@ def test_a_sample_that_is_none_is_refused_with_the_form(text):
 
 def test_a_sample_is_one_of_so_many():
     assert (fraction("1/1"), fraction("1/16")) == (1, 16)
+
+
+def test_of_many_messages_some_keep_their_stages_and_all_where_it_was_asked_for():
+    assert [profiling.sample_of(each) for each in (None, 1, 250_000, 250_001)] == [1, 1, 1, 2]
+    assert profiling.sample_of(10_000_000) == 64
+    # Whoever knows of fewer messages keeps all that the other one keeps.
+    samples = [profiling.sample_of(each) for each in range(1, 20_000_000, 99_991)]
+    assert all(large % small == 0 for small, large in itertools.pairwise(samples))

@@ -1,6 +1,7 @@
 """What members wrote down is read back in one place."""
 
 import array
+from pathlib import Path
 
 import numpy
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from omrig.model.run import Member
 from omrig.recordings import messages, recording, slices, stamping, writer
 from omrig.recordings.messages import Messages
-from omrig.recordings.recording import About
+from omrig.recordings.recording import About, Recording
 from omrig.recordings.stamping import Blocking, StampCost, Stamping
 from tests.unit.accounting import stamped
 
@@ -36,7 +37,8 @@ def test_a_member_is_read_as_it_was_written(tmp_path):
     assert side.messages.received_of("nobody") is None
     assert side.messages.received().tolist() == [10, 20, 30]
     assert side.messages.span_ns() == (10, 30)
-    assert side.stamps is side.stamping is None
+    assert side.stamping is None
+    assert side.stamps() is None
 
 
 def test_a_side_that_wrote_nothing_is_left_out(tmp_path):
@@ -99,4 +101,5 @@ def test_messages_are_in_the_slice_that_began_last():
 
 @pytest.mark.parametrize(("boots", "one"), [(["a", "a"], True), (["a", "b"], False)])
 def test_members_of_one_boot_have_one_clock(boots, one):
-    assert recording.on_one_host(About(boot_id=boot).member("") for boot in boots) is one
+    sides = [Recording("producer", Path(), stamped.run(), About(boot_id=boot)) for boot in boots]
+    assert recording.on_one_clock(sides) is one

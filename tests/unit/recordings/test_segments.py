@@ -6,7 +6,7 @@ import time
 import numpy
 import pytest
 
-from omrig.recordings import arrivals, segments
+from omrig.recordings import arrivals, logs, segments
 from omrig.watcher import capture, layout
 
 SECOND = 1_000_000_000
@@ -177,3 +177,35 @@ def test_the_log_holds_no_payload(tmp_path):
     noted.drain()
     assert noted.segments > 0
     assert b"hunter2" not in (tmp_path / layout.SEGMENTS).read_bytes()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("shuffled", [0, 5, 200])
+def test_a_log_that_is_read_in_parts_says_the_same(tmp_path, monkeypatch, chunk, shuffled):
+    chance = numpy.random.default_rng(shuffled)
+    rows, followed = [], []
+    for number, local in enumerate((OURS, OURS + 1)):
+        sent, later = 0, []
+        for _ in range(300):
+            size = int(chance.integers(1, 3_000))
+            later.append((START + sent, size))
+            sent += size
+            if chance.random() < 0.1:
+                # Lost in the ring, or sent twice.
+                later.pop() if chance.random() < 0.3 else later.append(later[-1])
+        for place in chance.integers(0, len(later) - 3, shuffled):
+            later[place], later[place + 2] = later[place + 2], later[place]
+        at = [3 * SECOND + each * 1_000 + number for each in range(len(later))]
+        rows += [_segment(1 * SECOND, START - 1, 0, syn=True, local=local)]
+        rows += [
+            _segment(t, sequence, size, local=local)
+            for t, (sequence, size) in zip(at, later, strict=True)
+        ]
+        # The port serves another connection from then on.
+        rows += [_segment(at[200], START + 9, 0, syn=True, local=local)] if number else []
+        followed += [(number, 2 * SECOND, local, THEIRS, 0)]
+    rows.sort(key=lambda words: (words[1], words[2]))
+    whole = _arrivals(tmp_path, rows, followed)
+    monkeypatch.setattr(logs, "CHUNK", chunk)
+    assert _arrivals(tmp_path, rows, followed) == whole
+    assert len(whole[0]) > len(whole[1]) == 202

@@ -14,6 +14,7 @@ from omrig import cli
 from omrig.model.coverage import Coverage, Disturbance
 from omrig.model.estimate import Estimate
 from omrig.model.facts import Outage
+from omrig.model.host_clock import ClockLine, HostClock
 from omrig.model.units import MS, NS
 from omrig.recordings import folder as run_folder
 from omrig.recordings import writer
@@ -21,7 +22,7 @@ from omrig.recordings.messages import Messages
 from omrig.report.html import bars, charts, events, messages, profiled, recorded, source, usage
 from omrig.report.html import page as html
 from tests.unit.refused import limited_files
-from tools import synthetic, synthetic_values
+from tools import synthetic
 from tools.synthetic import BEGAN_NS
 
 
@@ -71,9 +72,17 @@ def test_a_cast_ends_where_it_is_received(tmp_path):
 
 def test_the_clock_of_another_host_is_taken_into_account(tmp_path):
     result, _ = made(tmp_path / "run")
-    clock = {"same_host": False, "offset_ns": 5 * NS, "error_ns": 0}
-    result = synthetic_values.changed(result, clock=clock)
+    path = tmp_path / "run" / "consumer" / "side.json"
+    writer.write_json(path, {**run_folder.read_json(path), "boot_id": "another"})
+    clock = HostClock(
+        name="b", against="a", boot_id="another", against_boot_id="same", offset_ns=5 * NS,
+        lines=(ClockLine(since_ns=BEGAN_NS, offset_ns=5 * NS),),
+    )  # fmt: skip
     with recorded.opened([tmp_path / "run"], result) as found:
+        alone = found.origins
+    result = dataclasses.replace(result, clocks=(clock,))
+    with recorded.opened([tmp_path / "run"], result) as found:
+        assert found.origins["producer"] == alone["producer"] == BEGAN_NS
         assert found.origins["consumer"] == BEGAN_NS + 5 * NS
 
 

@@ -202,13 +202,46 @@ def test_what_the_verdict_has_said_is_not_said_again():
     assert _shown(result=result).count("omrig report P C") == 1
 
 
+def _clock_of(name, **changes):
+    clock = {
+        "name": name, "against": "a", "members": ["consumer"], "offset_ns": -3 * MS,
+        "drift_ppm": None, "drift_error_ppm": 20.0, "error_ns": 40_000, "network_ns": 0,
+        "windows": 3, "lines": [{"since_ns": 1, "offset_ns": -3 * MS, "drift_ppm": 0.0}],
+    }  # fmt: skip
+    return {**clock, **changes}
+
+
 def test_the_clocks_of_two_hosts_are_shown_with_their_error():
     clock = {"same_host": False, "offset_ns": -3 * MS, "error_ns": 40_000}
-    text = _joined(_shown(result=_result(clock=clock)))
-    assert "clock the consumer's is 3.00 ms behind the producer's, ± 40.0 µs" in text
+    text = _joined(_shown(result=_result(clock=clock, clocks=[_clock_of("b")])))
+    assert "clock the consumer's is 3.00 ms behind the producer's, ± 40.0 µs: so far may" in text
+    known = _clock_of("b", drift_ppm=-50.0, network_ns=20 * MS)
+    text = _joined(_shown(result=_result(clock=clock, clocks=[known])))
+    assert "behind the producer's, loses 50.0 ± 20.0 ppm, ± 40.0 µs with a network as fast" in text
+    assert "as fast there as back, otherwise ± 10.0 ms: so far may" in text
     text = _joined(_shown(result=_result(clock=None)))
     assert "the two hosts' clocks cannot be compared" in text
     assert "clock" not in _joined(_shown())
+
+
+def test_the_clocks_of_many_hosts_are_shown_each_with_what_is_known_of_it():
+    stepped = [
+        {"since_ns": 0, "offset_ns": 5 * MS, "drift_ppm": 0.0},
+        {"since_ns": 10**9, "offset_ns": 3 * MS, "drift_ppm": 0.0},
+    ]
+    clocks = [
+        _clock_of("b", triangle_ns=7000),
+        _clock_of("c", offset_ns=5 * MS, lines=stepped),
+        _clock_of("d", lines=[], offset_ns=None, reason="no call connects it with the others"),
+    ]
+    clock = {"same_host": False, "offset_ns": 0, "error_ns": 90_000}
+    text = _joined(_shown(result=_result(clock=clock, clocks=clocks)))
+    assert "b: 3.00 ms behind a, ± 40.0 µs, 7.00 µs otherwise by ways around" in text
+    assert "c: 5.00 ms ahead of a, was stepped back by 2.00 ms, ± 40.0 µs" in text
+    assert "d: no call connects it with the others" in text
+    assert "± 90.0 µs at most: so far may amqp_request and amqp_reply be wrong" in text
+    text = _joined(_shown(result=_result(clock=None, clocks=clocks)))
+    assert "not all hosts that messages went between can be compared" in text
 
 
 def test_what_was_not_measured_is_said():

@@ -98,7 +98,7 @@ def test_what_all_are_told_has_answers_that_nobody_waits_for(make):
 def test_a_run_that_agrees_begins_when_it_is_told(make):
     begins = []
     _, (consumer, _) = make()
-    relay = Relay(1, lambda: [consumer], begins.append)
+    relay = Relay(1, lambda: [consumer], agree=begins.append)
     producer = Process("producer")
     relay.take(producer, events.Ask(1, "hello", {}))
     relay.take(consumer, events.Answer(1, {"consumer-1": "me"}))
@@ -110,3 +110,16 @@ def test_a_run_that_agrees_begins_when_it_is_told(make):
     assert len(producer.heard) == 1
     begin(12345)
     assert producer.heard[1] == events.Answer(2, {"consumer-1": None, events.BEGIN_AT: 12345})
+
+
+def test_who_is_far_away_is_told_earlier_also_alone():
+    consumer, producer = Process("consumer"), Process("producer")
+    relay = Relay(1, lambda: [consumer], lambda: 2.0)
+    before = time.perf_counter_ns()
+    relay.take(producer, events.Ask(1, "begin", {}))
+    relay.take(consumer, events.Answer(1, {"consumer": None}))
+    relay.take(producer, events.Ask(2, "received", {}))
+    relay.take(consumer, events.Answer(2, {"consumer": 5}))
+    first, second = producer.heard
+    assert 2.0 <= (first.values[events.BEGIN_AT] - before) / 1e9 < 3.0
+    assert second.values == {"consumer": 5}

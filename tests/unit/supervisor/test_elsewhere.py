@@ -194,7 +194,7 @@ from omrig.model.errors import Losses
 from omrig.supervisor import run
 from omrig.supervisor.recorded import Recorded
 from pathlib import Path
-def fake(plan, display, interrupts, broker, agree):
+def fake(plan, display, interrupts, broker, agree=None):
     folder = Path(plan.output.folder)
     if plan.load.workers > 1:
         display.say("supervising")

@@ -19,6 +19,7 @@ from omrig.supervisor import cleaning
 from omrig.supervisor import run as supervisor
 from omrig.supervisor.ending import STALLED_S
 from omrig.supervisor.interrupts import Interrupts
+from omrig.supervisor.recorded import Recorded
 from tools import synthetic_values
 
 
@@ -42,7 +43,7 @@ def make_run(tmp_path):
             leader="",
         )
         vars(to).update(changed)
-        recorded = supervisor.Recorded(tmp_path, Losses(tmp_path))
+        recorded = Recorded(tmp_path, Losses(tmp_path))
         run = supervisor.Supervision(
             to, recorded, synthetic_values.run(), Progress(None), Interrupts()
         )
@@ -166,12 +167,12 @@ def test_a_line_that_is_no_event_is_no_silence(make_run):
 @pytest.mark.parametrize("sent", [None, 0, 10])
 def test_bad_usage_is_the_end_where_nothing_was_measured(tmp_path, bad_usage, sent):
     ended = synthetic_values.run(bad_usage=bad_usage, ended_because="--target: no such thing")
-    recorded = supervisor.Recorded(tmp_path, Losses(tmp_path), ended)
+    recorded = Recorded(tmp_path, Losses(tmp_path), ended)
     result = SimpleNamespace(messages=Counts(sent=sent))
     expected = pytest.raises(UsageError, match="no such thing")
     with expected if bad_usage and not sent else contextlib.nullcontext():
         _refuse(recorded, result)
-    _refuse(supervisor.Recorded(tmp_path, Losses(tmp_path)), result)
+    _refuse(Recorded(tmp_path, Losses(tmp_path)), result)
 
 
 def test_a_node_of_the_broker_that_ended_is_in_run_json(make_run):

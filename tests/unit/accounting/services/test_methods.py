@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from omrig.accounting.services import hosts
+from omrig.accounting import stamp_table
 from omrig.accounting.services.result import account
 from omrig.model.service import REMOTE, ServiceResult
 from omrig.model.stamps import COLUMNS
@@ -262,8 +262,8 @@ def test_every_column_is_a_time_or_known_not_to_be():
         "json_in", "connection", "offset", "lost_json_out", "seq", *recorded.LATER,
     }  # fmt: skip
     every = {name for side in COLUMNS for name in COLUMNS[side] if not name.startswith("cpu_")}
-    assert every == {*hosts.TIMES, *(other & every)}
-    assert not other & hosts.TIMES
+    assert every == {*stamp_table.TIMES, *(other & every)}
+    assert not other & stamp_table.TIMES
 
 
 def test_green_servers_have_no_computing_and_no_stall(tmp_path):
