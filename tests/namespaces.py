@@ -44,9 +44,10 @@ BROKER_PORT = 5672
 _PRIORITY = -15
 
 
-def usable() -> bool:
-    """Whether this process may make namespaces and has a compiler for what they need."""
-    return os.geteuid() == 0 and Path("/dev/net/tun").exists() and _compiler() is not None
+def check() -> None:
+    """Raise ``RuntimeError`` where this process cannot make namespaces, or what they need."""
+    if os.geteuid() or not Path("/dev/net/tun").exists() or _compiler() is None:
+        raise RuntimeError("network namespaces take root, /dev/net/tun and a C compiler")
 
 
 def _compiler() -> str | None:
@@ -308,7 +309,11 @@ def _compiled(source: str, target: Path, *options: str) -> Path:
 
 @contextlib.contextmanager
 def rig() -> Iterator[Rig]:
-    """A hub without hosts yet; with the block all that runs on it and on its hosts ends."""
+    """A hub without hosts yet; with the block all that runs on it and on its hosts ends.
+
+    Raises as :func:`check`.
+    """
+    check()
     with tempfile.TemporaryDirectory(prefix="omrig-hosts-") as name:
         # Whoever is not root in there has to reach the library.
         Path(name).chmod(0o755)

@@ -39,10 +39,6 @@ SIZE_KB = 0.1
 CORE_SHARE = 0.005
 """Of a core: what the engine may take of a host."""
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.usable(), reason="namespaces take root, /dev/net/tun and a C compiler"
-)
-
 
 @pytest.fixture(scope="module")
 def rig():

@@ -23,10 +23,6 @@ WORKERS = 8
 SIZE_KB = 0.1
 """A message in one segment: TCP may pace those of a larger one over milliseconds, one way only."""
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.usable(), reason="namespaces take root, /dev/net/tun and a C compiler"
-)
-
 
 @pytest.fixture(scope="module")
 def rig():

@@ -32,10 +32,6 @@ END_S = 50.0
 """After the cut the run is over by then: the others have ended their load and their calls, the
 consumers have seen that nothing comes any more, and whoever is silent is given up."""
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.usable(), reason="namespaces take root, /dev/net/tun and a C compiler"
-)
-
 
 def until(process, pattern):
     """What is said up to a line with the pattern."""

@@ -13,10 +13,6 @@ from omrig.model.units import MS, NS
 from tests import namespaces
 from tests.namespaces import HUB, Clock
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.usable(), reason="namespaces take root, /dev/net/tun and a C compiler"
-)
-
 ECHO = """
 import socket
 listener = socket.create_server(("", 7))
