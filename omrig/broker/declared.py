@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from omrig.model.boot import boot_id
 from omrig.model.declared import Thing, append
 from omrig.model.plan import Plan
 from omrig.model.transport import Login
@@ -128,11 +129,6 @@ def start_time(pid: int) -> int | None:
         return None
     # A process that has ended and is not waited for holds nothing any more.
     return None if fields[0] in "ZX" else int(fields[19])
-
-
-def boot_id() -> str:
-    """What tells this boot of the machine from all others."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _parse(line: str) -> Any:

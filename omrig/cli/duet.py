@@ -44,7 +44,8 @@ def measure(
 ) -> list[tuple[Path, Result]]:
     """Run the plans at once, and account for them afterwards: the folder and result of each.
 
-    Raises what :func:`omrig.cli.run.measure` raises.
+    ``display`` is one that shows no counts: those of two runs would be taken for one's. Raises what
+    :func:`omrig.cli.run.measure` raises.
     """
     parts = [_part(plan, display, broker) for plan, broker in zip(plans, brokers, strict=True)]
     recorded = duet.run(parts, display, interrupts)

@@ -196,7 +196,10 @@ def tools(options: argparse.Namespace, measured: Sequence[Configuration]) -> Too
         # Of twenty runs or more nobody reads each step.
         return progress.make(requested, options.quiet or not sys.stderr.isatty(), debug)
 
-    return Tools(measure, make_display, sayer(options), duet.measure)
+    def make_quiet() -> "progress.Progress":
+        return progress.make(None, quiet=True, debug=debug)
+
+    return Tools(measure, make_display, sayer(options), duet.measure, make_quiet)
 
 
 def check_file(option: str, name: str | None) -> None:

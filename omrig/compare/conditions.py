@@ -48,7 +48,7 @@ _UNTOLD = frozenset(
 )
 """Parts of a plan that do not change what is measured."""
 
-_MACHINE = frozenset({"host", "kernel", "cpu_count", "machine", "boot_id"})
+_MACHINE = frozenset({"host", "kernel", "cpu_count", "cores", "machine", "boot_id"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from omrig.model import locks
 from omrig.model.software import NOTE
 
 MAKING = "making-"
@@ -131,7 +132,8 @@ def prune(say: Callable[[str], None]) -> tuple[list[Stored], list[Stored]]:
     with locked(say) as place:
         running = _running()
         for each in stored():
-            if _is_used(each.path, running):
+            named = any(str(each.path) in line for line in running)
+            if named or locks.is_held(each.path):
                 used.append(each)
                 continue
             # What is half removed must not be taken for whole.
@@ -149,16 +151,3 @@ def _running() -> Sequence[str]:
         with contextlib.suppress(psutil.Error, OSError):
             found.append(" ".join([*process.cmdline(), process.environ().get("PYTHONPATH", "")]))
     return found
-
-
-def _is_used(path: Path, running: Sequence[str]) -> bool:
-    if any(str(path) in line for line in running):
-        return True
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

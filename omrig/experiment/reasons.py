@@ -275,13 +275,14 @@ def _label(sweep: Sweep) -> str:
 def _change(sweep: Sweep, runs: Runs, before: Point, after: Point) -> str:
     """How the metric changes between two points, in words."""
     logs = [
-        float(numpy.log([each[sweep.metric] for each in runs[point.name]]).mean())
-        for point in (before, after)
+        numpy.log([each[sweep.metric] for each in runs[point.name]]) for point in (before, after)
     ]
-    ratio = standing.exp(logs[1] - logs[0])
+    known = resample.of_pairs(*logs)
+    unsure = "" if known and known.p <= _LEVEL else " (not sure)"
+    ratio = standing.exp(float(logs[1].mean() - logs[0].mean()))
     if ratio >= _MANIFOLD:
-        return f"grows {ratio:.3g}-fold"
-    return f"{'grows' if ratio >= 1 else 'falls'} by {percent(ratio)}"
+        return f"grows {ratio:.3g}-fold{unsure}"
+    return f"{'grows' if ratio >= 1 else 'falls'} by {percent(ratio)}{unsure}"
 
 
 def _levels(factors: Sequence[Factor], point: Point) -> str:

@@ -47,13 +47,14 @@ class Tools:
 
     ``measure`` runs a plan and accounts for it, ``make_display`` makes what shows a run of so many
     messages, ``say`` is told of each run that has ended. ``measure_at_once`` is for runs of one
-    round that are made at once; None where none are.
+    round that are made at once, and ``make_quiet`` makes what shows no counts, for those.
     """
 
     measure: Measure
     make_display: Callable[[int | None], Display]
     say: Callable[[str], None]
-    measure_at_once: MeasureAtOnce | None = None
+    measure_at_once: MeasureAtOnce
+    make_quiet: Callable[[], Display]
 
 
 class Trials:
@@ -196,7 +197,8 @@ class Trials:
 
     def _made(self, name: str, plan: Plan, number: int) -> StoredRun:
         broker = self._brokers.of(plan)
-        with self._failing(), contextlib.closing(self._display(plan)) as display:
+        shown = self._tools.make_display(plan.load.messages)
+        with self._failing(), contextlib.closing(shown) as display:
             measured = self._tools.measure(plan, display, self._interrupts, broker)
         self._agreed.add(name)
         return self._ended(name, number, *measured)
@@ -204,15 +206,11 @@ class Trials:
     def _made_at_once(
         self, names: Sequence[str], plans: Sequence[Plan], number: int
     ) -> list[StoredRun]:
-        assert self._tools.measure_at_once
         brokers = [self._brokers.of(plan) for plan in plans]
-        with self._failing(), contextlib.closing(self._display(plans[0])) as display:
+        with self._failing(), contextlib.closing(self._tools.make_quiet()) as display:
             made = self._tools.measure_at_once(plans, display, self._interrupts, brokers)
         self._agreed.update(names)
         return [self._ended(name, number, *each) for name, each in zip(names, made, strict=True)]
-
-    def _display(self, plan: Plan) -> Display:
-        return self._tools.make_display(plan.load.messages)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

@@ -4,11 +4,13 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from omrig.fleet import agent, collecting, digests, spool
+from omrig.fleet.hosts import Host
 from omrig.fleet.remote import Post
+from omrig.model.boot import boot_id
 from omrig.model.errors import Losses, RunError
 from omrig.model.units import NS
 from omrig.supervisor.display import Display
@@ -21,20 +23,6 @@ HOSTS = "hosts"
 
 ORPHAN_S = 10.0
 """So long after its worker is gone a member has ended, and written what it can."""
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-class Host(Protocol):
-    """A host, as far as its files are concerned."""
-
-    @property
-    def address(self) -> str:
-        """Its IP address."""
-
-    @property
-    def boot_id(self) -> str:
-        """Which boot of which machine."""
 
 
 class OfThisHost:
@@ -143,7 +131,7 @@ def _workers(post: Post, host: Host, posts: Sequence[Post], alive: set[str]) -> 
 
 def _is_here(host: Host, folder: str) -> bool:
     """Whether a folder of that host is one of this machine."""
-    return host.boot_id == _BOOT_ID.read_text().strip() and Path(folder).is_dir()
+    return host.boot_id == boot_id() and Path(folder).is_dir()
 
 
 def _fetch(

@@ -283,10 +283,7 @@ def _ended(workers: list[_Worker]) -> Iterator[list[_Worker]]:
 def _own_address(listed: hosts_file.Listed) -> str:
     """The address of this host that a host reaches it by; of none that can be found, the name."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(listed.host, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as way:
-            way.connect(address)
-            return str(way.getsockname()[0])
+        return fleet_hosts.own_address(listed.host)
     except OSError:
         # An alias of ssh's configuration.
         return socket.getfqdn()

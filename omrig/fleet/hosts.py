@@ -8,11 +8,11 @@ import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import omrig
+from omrig.model.boot import boot_id
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMPARED = ("oslo.messaging", "kombu", "amqp", "eventlet")
 """The packages a message passes, of which every host has to have the same release."""
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ANY_PORT = 9
 _TRACKING = ("chronyc", "tracking")
 _TRACKING_S = 5.0
 
@@ -52,7 +52,7 @@ def describe() -> dict[str, Any]:
     return {
         "hostname": socket.gethostname(),
         "cpu_count": len(os.sched_getaffinity(0)),
-        "boot_id": _BOOT_ID.read_text().strip(),
+        "boot_id": boot_id(),
         "kernel": platform.release(),
         "synchronisation": synchronisation(),
         **installed(),
@@ -99,6 +99,16 @@ def of_workers(described: Mapping[str, Mapping[str, Any]], names: Mapping[str, s
         _host(name, workers, described[workers[0]])
         for name, workers in zip(unique, groups.values(), strict=True)
     ]
+
+
+def own_address(host: str) -> str:
+    """The address of this host at which ``host`` reaches it. Raises ``OSError`` where it cannot be
+    told."""
+    family, _, _, _, address = socket.getaddrinfo(host, _ANY_PORT, type=socket.SOCK_DGRAM)[0]
+    # Nothing is sent: the kernel only chooses the way.
+    with socket.socket(family, socket.SOCK_DGRAM) as way:
+        way.connect(address)
+        return str(way.getsockname()[0])
 
 
 def ip_of(address: str) -> str:

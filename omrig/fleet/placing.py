@@ -7,22 +7,21 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from omrig.fleet import agent, bringing, starting
 from omrig.fleet.bringing import HOSTS
 from omrig.fleet.channel import BYE, PING, Channel
+from omrig.fleet.cluster import Cluster
+from omrig.fleet.hosts import Host
 from omrig.fleet.remote import Post, RemoteChild
 from omrig.fleet.secret import Sealed
 from omrig.model import events, redaction
 from omrig.model.errors import Losses, RunError
-from omrig.model.fleet import Fleet, FleetHost, Kind
+from omrig.model.fleet import Fleet, FleetHost
 from omrig.model.plan import Plan
 from omrig.model.units import NS
 from omrig.supervisor.display import Display
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 SILENT_S = 10.0
 """A host that says nothing for so long is told of; so long after the others of their side are
@@ -39,70 +38,6 @@ EXCHANGES_S = 60.0
 
 _TICK_S = 0.5
 _STOOD_STILL_S = 3.0
-
-
-class Host(Protocol):
-    """A host of a fleet, as the cluster knows it."""
-
-    @property
-    def name(self) -> str:
-        """Unique in its fleet."""
-
-    @property
-    def address(self) -> str:
-        """Its IP address."""
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """The engine's addresses of its workers there."""
-
-    @property
-    def cpu_count(self) -> int:
-        """Its processors."""
-
-    @property
-    def boot_id(self) -> str:
-        """Which boot of which machine."""
-
-    @property
-    def kernel(self) -> str:
-        """Its kernel."""
-
-    @property
-    def python(self) -> str:
-        """The version of its Python."""
-
-    @property
-    def omrig(self) -> str:
-        """The version of its omrig."""
-
-    @property
-    def versions(self) -> Mapping[str, str | None]:
-        """Of the packages that a message passes."""
-
-    @property
-    def synchronisation(self) -> str | None:
-        """What its time daemon says."""
-
-
-class Cluster(Protocol):
-    """The engine, as far as members are concerned."""
-
-    @property
-    def client(self) -> "Client":
-        """The coordinator's way to it."""
-
-    @property
-    def kind(self) -> Kind:
-        """Where it came from."""
-
-    @property
-    def engine(self) -> str:
-        """Its name and version."""
-
-    @property
-    def hosts(self) -> Sequence[Host]:
-        """All of them."""
 
 
 @contextlib.contextmanager

@@ -17,8 +17,7 @@ from omrig.fleet.starting import Exchanges
 from omrig.model import events
 from omrig.model.plan import Plan
 from omrig.recordings import writer
-from omrig.supervisor import phases
-from omrig.supervisor.place import Ear
+from omrig.supervisor.place import Ear, Placed
 
 KILL_S = 3.0
 """A member that does not end so soon after it is killed is given up."""
@@ -87,22 +86,12 @@ class Post:
         return any(each.running for each in self.members.values())
 
 
-class RemoteChild:
+class RemoteChild(Placed):
     """One measured process on another host, and the last it said; what
     :class:`omrig.supervisor.child.Child` is for one on this."""
 
     def __init__(self, plan: Plan, post: Post) -> None:
-        self.sides = plan.sides
-        self.members = plan.members
-        self.name = plan.members[0]
-        self.failure: str | None = None
-        self.saved = False
-        self.began = False
-        self.stamps = ""
-        self.is_ready = False
-        self.counts: dict[str, int] = {}
-        self.phase = phases.loading(self.name)
-        self.pid = None
+        super().__init__(plan)
         self.error = ""
         self.post = post
         self._record = plan.transport.record
@@ -176,9 +165,9 @@ class RemoteChild:
         """Whether it hears what it is told."""
         return self.began and self.running and not self._closed
 
-    def side_of(self, member: str) -> str:
-        """Which of its sides a member is."""
-        return self.sides[self.members.index(member)]
+    @property
+    def pid(self) -> None:
+        """It has none on this host."""
 
     @property
     def running(self) -> bool:

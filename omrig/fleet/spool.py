@@ -16,6 +16,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from omrig.model import locks
+
 ENVIRONMENT = "OMRIG_SPOOL"
 """Names another place than the user's cache."""
 
@@ -82,7 +84,7 @@ def kept() -> list[Kept]:
                 about = path.lstat()
                 sizes.append(about.st_size if stat.S_ISREG(about.st_mode) else 0)
                 changes.append(about.st_mtime)
-        found.append(Kept(folder, sum(sizes), max(changes), _is_used(folder)))
+        found.append(Kept(folder, sum(sizes), max(changes), locks.is_held(folder)))
     return sorted(found, key=lambda each: each.changed_s)
 
 
@@ -92,17 +94,6 @@ def _runs() -> Iterator[Path]:
         for path in place.iterdir():
             if path.is_dir() and not path.is_symlink() and _RUN_ID.fullmatch(path.name):
                 yield path
-
-
-def _is_used(folder: Path) -> bool:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def remove(folder: str | Path) -> None:

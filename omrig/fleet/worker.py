@@ -8,16 +8,13 @@ it ends. The members that it has started notice that it is gone, and save what t
 import asyncio
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import threading
-from urllib.parse import urlsplit
 
-from omrig.fleet import settings
+from omrig.fleet import hosts, settings
 
 _STDIN = 0
-_ANY_PORT = 9
 _ENOUGH_BYTES = 4096
 
 
@@ -41,7 +38,8 @@ async def _serve(scheduler: str, name: str, folder: str) -> None:
     worker = await Worker(
         scheduler,
         name=name,
-        host=_own_address(scheduler),
+        # Nobody else's way to it.
+        host=hosts.own_address(hosts.ip_of(scheduler)),
         nthreads=os.cpu_count(),
         resources={settings.RESOURCE: os.cpu_count()},
         memory_limit=0,
@@ -51,15 +49,6 @@ async def _serve(scheduler: str, name: str, folder: str) -> None:
     )
     settings.quieten(worker)
     await worker.finished()
-
-
-def _own_address(scheduler: str) -> str:
-    """The address at which this host reaches the scheduler, and nobody else's way to the worker."""
-    host = urlsplit(scheduler).hostname
-    family, _, _, _, address = socket.getaddrinfo(host, _ANY_PORT, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as way:
-        way.connect(address)
-        return str(way.getsockname()[0])
 
 
 def _end_with_input(folder: str) -> None:

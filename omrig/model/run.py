@@ -147,18 +147,26 @@ class Environment(Value):
     """What ran where: the host, its kernel and processors, Python, and the broker's own words.
 
     ``versions`` are of the packages that a message passes, None for one that is not installed.
-    In the file they lie beside the others. ``sources`` says of packages that are no releases what
-    they are: the state of a checkout, the commit of a repository, the name of a file.
+    In the file they lie beside the others. ``cores`` are those that the run may use, by number,
+    where these are not all. ``sources`` says of packages that are no releases what they are: the
+    state of a checkout, the commit of a repository, the name of a file.
     """
 
     host: str
     kernel: str
     cpu_count: int
+    cores: tuple[int, ...] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
     python: str
     versions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     broker: str | None = None
     broker_version: str | None = None
     sources: Mapping[str, str] | None = dataclasses.field(default=None, metadata=UNLESS_NONE)
+
+    @property
+    def processors(self) -> str:
+        """The processors of the host in words, and those that the run may use."""
+        some = ", ".join(map(str, self.cores or ()))
+        return f"{self.cpu_count} CPUs{f' (the run on {some} alone)' if some else ''}"
 
     def version(self, package: str) -> str:
         """The version of a package in words, with what it is where that is no release."""

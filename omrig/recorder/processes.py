@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from omrig.model.boot import boot_id
 from omrig.model.units import NS
 from omrig.recorder.agents import Attached
 from omrig.recorder.folder import start_of
@@ -52,16 +53,12 @@ def started(folder: Path) -> list[Started]:
 def is_alive(about: Attached) -> bool:
     """Whether the process lives on this host, and not only another one with its pid."""
     start = start_of(about.pid)
-    if start is None or about.boot_id not in ("", _boot_id()):
+    if start is None or about.boot_id not in ("", boot_id()):
         return False
     # Ticks since the boot, of a clock that goes on while the machine sleeps.
     asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
     began_ns = start * (NS // os.sysconf("SC_CLK_TCK")) - asleep_ns
     return not about.started_ns or began_ns <= about.started_ns + NS
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _environment(process: Path) -> dict[str, str]:

@@ -31,10 +31,17 @@ def describe(broker: str) -> Environment:
         host=socket.gethostname(),
         kernel=platform.release(),
         cpu_count=os.cpu_count() or 1,
+        cores=_cores(),
         python=platform.python_version(),
         versions={package: _version(package) for package in packages} | note.get("asked", {}),
         sources=note.get("sources") or None,
     )
+
+
+def _cores() -> tuple[int, ...] | None:
+    """The cores that this process, and who it starts, may use; None where that is all of them."""
+    usable = tuple(sorted(os.sched_getaffinity(0)))
+    return usable if len(usable) < (os.cpu_count() or 1) else None
 
 
 def _note(packages: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -21,7 +21,8 @@ Measure = Callable[[Plan, Display, Interrupts, "Embedded | None"], "tuple[Path, 
 MeasureAtOnce = Callable[
     [Sequence[Plan], Display, Interrupts, Sequence["Embedded | None"]], list[tuple[Path, Result]]
 ]
-"""Runs plans at once, each with its broker: the run folder and the result of each."""
+"""Runs plans at once, each with its broker: the run folder and the result of each. What shows them
+shows no counts."""
 
 
 class Brokers:

@@ -16,7 +16,6 @@ from omrig.model import events, interpreter, redaction
 from omrig.model.errors import Losses
 from omrig.model.plan import Plan
 from omrig.recordings import writer
-from omrig.supervisor import phases
 from omrig.supervisor.display import Display
 from omrig.supervisor.place import Ear, Placed
 
@@ -28,26 +27,13 @@ _LONGEST_ERROR = 400
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-class Child:
+class Child(Placed):
     """One measured process, which runs ``module``, and the last it said."""
 
     def __init__(self, plan: Plan, folder: Path, module: str = "omrig.measured.process") -> None:
-        self.sides = plan.sides
-        self.members = plan.members
-        """Its names: two where it is both sides."""
-        self.name = plan.members[0]
-        self.failure: str | None = None
-        self.saved = False
-        self.began = False
-        """Whether it was told what to do."""
-        self.stamps = ""
-        """In what its stamps are made."""
-        self.is_ready = False
-        """Whether what it serves is declared."""
+        super().__init__(plan)
         self._asked = False
         self._writing = threading.Lock()
-        self.counts: dict[str, int] = {}
-        self.phase = phases.loading(self.name)
         self._plan = plan
         self._log = folder / self.name / LOG
         read, write = os.pipe()
@@ -106,10 +92,6 @@ class Child:
     def is_heard(self) -> bool:
         """Whether it hears what it is told."""
         return self.began and self._process.stdin is not None
-
-    def side_of(self, member: str) -> str:
-        """Which of its sides a member is."""
-        return self.sides[self.members.index(member)]
 
     @property
     def pid(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omrig.model import interpreter
 from omrig.model.errors import RunError, UsageError
 from omrig.model.plan import Plan
 from omrig.supervisor import elsewhere
@@ -25,24 +26,19 @@ from omrig.supervisor.recorded import Recorded
 if TYPE_CHECKING:
     from omrig.broker.rabbitmq.embedded import Embedded
 
-_ROOT = Path(__file__).parents[2]
-"""Where omrig is imported from."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One of the runs: its ``plan``, the ``python`` whose packages it has, and ``code``, a path of
-    folders by which that finds omrig; ``broker`` as in :func:`omrig.supervisor.run.run`."""
+    folders by which that finds omrig (unless told, all that this process does).
+
+    ``broker`` is as in :func:`omrig.supervisor.run.run`.
+    """
 
     plan: Plan
     broker: "Embedded | None" = None
     python: Path = Path(sys.executable)
-    code: str = ""
-
-
-def own_code() -> str:
-    """Where a process of this Python finds omrig and all else that this one finds."""
-    return os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    code: str = dataclasses.field(default_factory=lambda: interpreter.environment()["PYTHONPATH"])
 
 
 def core() -> int:
@@ -60,15 +56,14 @@ def run(parts: Sequence[Part], display: Display, interrupts: Interrupts) -> list
     ``display`` is told of all of them. Raises what :func:`omrig.supervisor.run.run` raises, of the
     one that failed first.
     """
-    meeting, shared = Meeting(len(parts)), core()
+    meeting = Meeting(len(parts), core())
     found: dict[int, Recorded] = {}
     failed: list[BaseException] = []
 
     def supervise(number: int, part: Part) -> None:
-        code = part.code or own_code()
         try:
             found[number] = elsewhere.run(
-                part.python, code, part.plan, display, interrupts, part.broker, meeting, shared
+                part.python, part.code, part.plan, display, interrupts, part.broker, meeting
             )
         except BaseException as error:  # noqa: BLE001 - it is raised again below
             failed.append(error)

@@ -1,4 +1,5 @@
-"""A run supervised in another environment: started there, shown here, its end taken from there.
+"""A run supervised by another process, in another environment for example: started there, shown
+here, its end taken from there.
 
 The other process is :mod:`omrig.supervisor.inside`. What it is asked for, a password included, goes
 to it through a pipe; what it shows, asks and comes to comes back through another one, line by line.
@@ -53,18 +54,17 @@ def run(
     interrupts: Interrupts,
     broker: "Embedded | None" = None,
     meeting: "Meeting | None" = None,
-    core: int | None = None,
 ) -> Recorded:
     """Do what :func:`omrig.supervisor.run.run` does, in a process of ``python``.
 
     ``code`` is where that finds omrig's own files, as ``PYTHONPATH``. The load begins with those of
-    the other runs of a ``meeting``; all its processes stay on ``core``, by its number. Raises what
-    :func:`omrig.supervisor.run.run` raises.
+    the other runs of a ``meeting``, on its core, and nobody is asked anything: a terminal is one
+    run's. Raises what :func:`omrig.supervisor.run.run` raises.
     """
     other = _Other(python, code, interrupts, meeting)
     try:
         with interrupts.deferring():
-            other.send({**_request(plan, display, broker, meeting is not None), "core": core})
+            other.send(_request(plan, display, broker, meeting))
             answer = _follow(other, display, interrupts)
     finally:
         other.close()
@@ -80,11 +80,12 @@ def run(
 class Meeting:
     """Where ``count`` runs that are supervised in other processes wait for each other.
 
-    Each is told the instant at which all loads begin. Where one of them ends before that, the
-    others would wait in vain: they are asked to end.
+    All their processes stay on ``core``, by its number. Each is told the instant at which all loads
+    begin. Where one of them ends before that, the others would wait in vain: they are asked to end.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, core: int) -> None:
+        self.core = core
         self._count = count
         self._ready: list[Callable[[int], None]] = []
         self._lock = threading.Lock()
@@ -107,7 +108,7 @@ class Meeting:
 
 
 def _request(
-    plan: Plan, display: Display, broker: "Embedded | None", agrees: bool
+    plan: Plan, display: Display, broker: "Embedded | None", meeting: Meeting | None
 ) -> dict[str, Any]:
     embedded = None
     if broker:
@@ -121,7 +122,7 @@ def _request(
         "broker": embedded,
         "options": interpreter.option_variables(),
         "is_seen": display.is_seen,
-        "agrees": agrees,
+        "core": meeting.core if meeting else None,
     }
 
 
@@ -149,6 +150,7 @@ class _Other:
                     *(str(request), str(answer), str(os.getpid())),
                 ],
                 env={**own, "PYTHONPATH": code},
+                stdin=subprocess.DEVNULL if meeting else None,
                 stdout=sys.__stderr__,
                 pass_fds=(request, answer),
                 start_new_session=True,

@@ -144,7 +144,8 @@ def _supervised(
         display.send({"begun": os.getpid()})
         _end_when_orphaned(parent)
         plan, broker = Plan.from_json(asked["plan"]), _broker(asked["broker"])
-        agree = display.agree if asked["agrees"] else None
+        # Who shares a core with another run begins with it.
+        agree = None if asked["core"] is None else display.agree
         recorded = supervisor.run(plan, display, interrupts, broker, agree=agree)
         with interrupts.deferring():
             return {

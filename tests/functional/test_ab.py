@@ -1,6 +1,7 @@
 """Two configurations in turn on one broker, as a user measures them."""
 
 import json
+import os
 import signal
 import time
 
@@ -115,6 +116,8 @@ def test_a_duet_loads_the_broker_with_both_at_once(run, broker, tmp_path):
     assert "both ran at once" in " ".join(out.split())
     spans = []
     for side in "ab":
+        about = json.loads((tmp_path / f"ab/{side}/01/run.json").read_text())
+        assert about["environment"].get("cores", [0]) == [max(os.sched_getaffinity(0))]
         with numpy.load(tmp_path / f"ab/{side}/01/producer/messages.npz") as found:
             spans.append((found["start_ns"].min(), found["start_ns"].max()))
     (began, ended), (its_began, its_ended) = spans

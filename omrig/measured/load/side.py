@@ -4,9 +4,9 @@ import os
 import socket
 import time
 from collections import Counter
-from pathlib import Path
 
 from omrig.model import redaction
+from omrig.model.boot import boot_id
 from omrig.model.run import Member
 from omrig.model.values import Json
 
@@ -71,7 +71,7 @@ def member(name: str) -> Member:
         name=name,
         side=name,
         host=socket.gethostname(),
-        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        boot_id=boot_id(),
         pid=os.getpid(),
     )
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from omrig.model.result import Result
 from omrig.model.run import Run
 from omrig.report import hosts
-from omrig.report.terminal.table import Column, table
+from omrig.report.terminal.table import Column, fitting, sentence, table
 
 _LEFT_OUT = ("members", "max", "CPU a message", "p50", "received", "sent", "clock")
 """The figures that go first where there is no room, in this order."""
@@ -26,16 +26,13 @@ def render(run: Run, result: Result, width: int) -> Iterator[RenderableType]:
         for place, heading in enumerate(hosts.FIGURES)
     ]
     names = [part.name for part, _ in rows]
-    for heading in _LEFT_OUT:
-        if max(map(len, names)) + sum(column.width + 3 for column in columns) + 2 <= width:
-            break
-        columns = [column for column in columns if column.heading != heading]
+    columns = fitting(names, columns, _LEFT_OUT, width)
     yield table("host", names, columns, width)
     for name, what in hosts.lost(result):
         yield Text(f"! {name}: {what}", "yellow")
     for line in hosts.differences(run):
         yield Text(f"! {line}", "yellow")
     for line in hosts.notes(run, result):
-        yield Text(f"{line[:1].upper()}{line[1:]}.")
+        yield sentence(line)
     for name, line in hosts.clocks_of_their_own(result):
         yield Text(f"{name} keeps time by: {line}")

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from omrig.model.result import Result
 from omrig.report import members
-from omrig.report.terminal.table import Column, table
+from omrig.report.terminal.table import Column, fitting, sentence, table
 
 _LEFT_OUT = ("CPU", "CPU a message", "p50")
 """The figures that go first where there is no room, in this order."""
@@ -26,12 +26,9 @@ def render(result: Result, width: int) -> Iterator[RenderableType]:
         for place, heading in enumerate(members.FIGURES)
     ]
     names = [row.name for row in rows]
-    for heading in _LEFT_OUT:
-        if max(map(len, names)) + sum(column.width + 3 for column in columns) + 2 <= width:
-            break
-        columns = [column for column in columns if column.heading != heading]
+    columns = fitting(names, columns, _LEFT_OUT, width)
     yield table("member", names, columns, width)
     for name, reason in members.incomplete(result):
         yield Text(f"! {name}: {reason}", "yellow")
     for line in members.spread(result):
-        yield Text(f"{line[:1].upper()}{line[1:]}.")
+        yield sentence(line)

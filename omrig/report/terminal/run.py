@@ -162,7 +162,7 @@ def _what_ran(run: Run) -> RenderableType:
     )
     grid.add_row(
         "host",
-        escape(f"{environment.host}, {environment.cpu_count} CPUs, Linux {environment.kernel}"),
+        escape(f"{environment.host}, {environment.processors}, Linux {environment.kernel}"),
     )
     for number, (names, told) in enumerate((run.apart or {}).items()):
         grid.add_row("" if number else "apart", Text(f"{names}: {told}", "yellow"))

@@ -27,6 +27,24 @@ class Column:
         return min(longest, self.text_width) if self.text_width else longest
 
 
+def fitting(
+    names: Sequence[str], columns: Sequence[Column], left_out: Sequence[str], width: int
+) -> list[Column]:
+    """The columns that fit beside whole names; those that are ``left_out``, by their headings, go
+    first, in that order."""
+    found = list(columns)
+    for heading in left_out:
+        if max(map(len, names)) + sum(column.width + 3 for column in found) + 2 <= width:
+            break
+        found = [column for column in found if column.heading != heading]
+    return found
+
+
+def sentence(line: str) -> Text:
+    """A note below a table."""
+    return Text(f"{line[:1].upper()}{line[1:]}.")
+
+
 def table(heading: str, names: Sequence[str], columns: Sequence[Column], width: int) -> Table:
     """A table of this width at most, whose names get the room that the other columns leave."""
     # The box draws a blank at either edge and three between columns.

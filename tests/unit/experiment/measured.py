@@ -38,7 +38,7 @@ class Measured:
 
     @property
     def tools(self):
-        return Tools(self, lambda _messages: Display(), self.said.append, self.at_once)
+        return Tools(self, lambda _messages: Display(), self.said.append, self.at_once, Display)
 
     @property
     def order(self):

@@ -88,6 +88,16 @@ def test_where_it_falls_beyond_a_level_it_says_what_grows_there():
     assert "8, the smallest level, is recommended: beyond it nothing is gained" in down.text
 
 
+def test_a_change_that_may_be_chance_is_not_said_as_if_it_were_sure():
+    def told(noise):
+        rng = numpy.random.default_rng(4)
+        return swept.sweep(swept.measured(rng, rounds=4, levels=(1, 8), noise=noise)).text
+
+    assert "throughput still grows 7.9" in told(0.01)
+    assert "-fold (not sure)" not in told(0.01)
+    assert "throughput falls by 33.2 % (not sure)" in told(2.0)
+
+
 def test_the_reason_is_in_stages():
     text = found().text
     assert text.startswith("threads=8 is recommended: from 1 to it throughput grows 7.96-fold as")

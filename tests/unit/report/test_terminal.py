@@ -1,5 +1,6 @@
 """The terminal report: what it says of a result, at any width, with any part missing."""
 
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -84,6 +85,14 @@ def test_the_key_lines_are_there(width):
         assert words in joined
     assert max(map(len, text.splitlines())) <= width
     assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_a_run_that_may_not_use_all_cores_says_so():
+    run = _run()
+    assert "(the run on" not in _joined(_shown(run))
+    bound = dataclasses.replace(run, environment=dataclasses.replace(run.environment, cores=(1, 3)))
+    count = run.environment.cpu_count
+    assert f"{count} CPUs (the run on 1, 3 alone), Linux" in _joined(_shown(bound))
 
 
 def test_the_verdict_comes_first_and_its_books_once():

@@ -243,7 +243,8 @@ def test_a_run_inside_ends_with_its_results_where_it_is_interrupted(tmp_path, pa
     thread = threading.Thread(target=interrupted, args=(display,))
     with interrupts.handled():
         thread.start()
-        recorded = run(patched, interrupts, display, plan_of(tmp_path, 1), core=0)
+        meeting = elsewhere.Meeting(1, core=0)
+        recorded = run(patched, interrupts, display, plan_of(tmp_path, 1), meeting=meeting)
     thread.join()
     assert recorded.folder == tmp_path
     assert (tmp_path / "cores").read_text() == "{0}"
